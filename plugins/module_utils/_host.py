@@ -1,0 +1,310 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's disk: the one module utility that reads and writes. Everything that decides is elsewhere."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import uuid
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
+    EMPTY_MANIFEST,
+    Change,
+    undo_script,
+)
+
+
+class HostError(Exception):
+    """Something about the host stops the run; the message names the path and the way out."""
+
+
+def fsync_dir(path):
+    """Make renames within a directory survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path, data, mode, uid=None, gid=None):
+    """Write a file so that readers see the old content or the new, never a part.
+
+    :param data: bytes.
+    :param mode: permission bits, set explicitly so that the umask does not matter.
+    :param uid: numeric owner; None leaves that of the process.
+    :param gid: numeric group; None leaves that of the process.
+    :raises HostError: when the disk is full.
+    """
+    scratch = "{0}.{1}.tmp".format(path, uuid.uuid4().hex[:8])
+    try:
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if uid is not None or gid is not None:
+                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.rename(scratch, path)
+    except BaseException as error:
+        if os.path.lexists(scratch):
+            os.unlink(scratch)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise HostError("no space left for {0}; free some on its file system and run again".format(path)) from error
+        raise
+    fsync_dir(os.path.dirname(path))
+
+
+def digest(data):
+    """SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_bytes(path):
+    """Content of a regular file, or None when there is none."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def read_text(path):
+    """Text of a file, or an empty string when there is none or it vanishes while it is read (as in /proc)."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def read_json(path, default):
+    """Parsed content of one of our own files; ``default`` where it is missing or was cut short."""
+    try:
+        return json.loads(read_bytes(path) or b"")
+    except ValueError:
+        return default
+
+
+def run(argv, timeout=120, **kwargs):
+    """Run a command in the C locale; never through a shell.
+
+    :returns: ``(exit status, standard output and error together)``; 127 when there is no such command.
+    """
+    environment = dict(os.environ, LC_ALL="C")
+    try:
+        done = subprocess.run(  # pylint: disable=subprocess-run-check
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            timeout=timeout,
+            **kwargs,
+        )
+    except FileNotFoundError as error:
+        return 127, str(error)
+    except subprocess.TimeoutExpired:
+        return 124, "{0} did not end within {1} s".format(argv[0], timeout)
+    return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def restore_context(paths):
+    """Give paths their default SELinux label where SELinux is in force."""
+    if paths and os.path.exists("/sys/fs/selinux/enforce") and shutil.which("restorecon"):
+        run(["restorecon", "-R"] + list(paths))
+
+
+def ensure_directory(path, mode=0o755, uid=0, gid=0):
+    """Create a directory and its parents with explicit modes; an existing one is left as it is."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and not os.path.isdir(parent):
+        ensure_directory(parent)
+    os.mkdir(path, 0o700)
+    os.chown(path, uid, gid)
+    os.chmod(path, mode)
+
+
+class State:
+    """What the collection remembers about one service, in ``<config_dir>/.vigil``.
+
+    ``manifest.json`` names what the current generation wrote, ``staged/`` holds the next one, ``previous/`` what the
+    last switch replaced. ``undo`` is the journal of a switch under way, ``rollback`` the same script once the switch
+    is complete, and ``proven.json`` says which generation was seen to work. Only root can enter.
+    """
+
+    def __init__(self, config_dir):
+        self.config_dir = config_dir
+        self.directory = os.path.join(config_dir, ".vigil")
+        self.staged = os.path.join(self.directory, "staged")
+        self.previous = os.path.join(self.directory, "previous")
+        self.undo = os.path.join(self.directory, "undo")
+        self.rollback = os.path.join(self.directory, "rollback")
+
+    def _path(self, name):
+        return os.path.join(self.directory, name)
+
+    def create(self):
+        """Make the directory; its parent, the configuration directory, must exist."""
+        ensure_directory(self.directory, mode=0o700)
+
+    def manifest(self):
+        """What the current generation wrote; empty for a service that was never deployed."""
+        return dict(EMPTY_MANIFEST, **read_json(self._path("manifest.json"), {}))
+
+    def proven(self):
+        """The record of the last proof: ``generation``, ``pid``, ``started`` and more; empty when there is none."""
+        return read_json(self._path("proven.json"), {})
+
+    def record_proof(self, record):
+        """Remember that the current generation works."""
+        self._write_json("proven.json", record)
+
+    def staged_plan(self):
+        """The plan that config_tree left for the switch, or None when there is nothing staged."""
+        return read_json(os.path.join(self.staged, "plan.json"), None)
+
+    def stage(self, files, plan):
+        """Put the next generation's files aside; the plan is written last, so its presence says that all are there.
+
+        :param files: relative path -> ``(bytes, mode, uid, gid)``.
+        :param plan: what :meth:`staged_plan` gives back.
+        """
+        self.discard_stage()
+        ensure_directory(self.staged, mode=0o700)
+        try:
+            for path, (data, mode, uid, gid) in files.items():
+                target = os.path.join(self.staged, "files", path)
+                ensure_directory(os.path.dirname(target), mode=0o700)
+                write_atomically(target, data, mode, uid, gid)
+            self._write_json("staged/plan.json", plan)
+        except BaseException:
+            self.discard_stage()
+            raise
+
+    def staged_file(self, path):
+        """Where a staged file lies."""
+        return os.path.join(self.staged, "files", path)
+
+    def discard_stage(self):
+        """Forget what was staged."""
+        shutil.rmtree(self.staged, ignore_errors=True)
+
+    def needs_recovery(self):
+        """Whether an earlier run ended between the beginning of a switch and its proof."""
+        if os.path.exists(self.undo):
+            return True
+        return os.path.exists(self.rollback) and self.manifest()["generation"] != self.proven().get("generation")
+
+    def recover(self):
+        """Undo a switch that was not proven. The process that runs is not touched: what runs is compared later.
+
+        :returns: whether there was anything to undo.
+        :raises HostError: when the journal could not be carried out.
+        """
+        if not self.needs_recovery():
+            return False
+        script = self.undo if os.path.exists(self.undo) else self.rollback
+        status, output = run(["/bin/sh", script])
+        if status:
+            raise HostError("{0}, the journal of an interrupted switch, failed: {1}".format(script, output.strip()))
+        return True
+
+    def switch(self, changes, manifest, reload_systemd):
+        """Make all changes, with a journal on disk first.
+
+        :param changes: list of :class:`_switch.Change`.
+        :param manifest: the manifest of the new generation; ``generation`` is filled in here.
+        :param reload_systemd: whether a unit is among the changes.
+        :returns: the new generation's name.
+        """
+        generation = uuid.uuid4().hex[:12]
+        manifest_path = self._path("manifest.json")
+        new_manifest = self._path("manifest.next.json")
+        self._write_json("manifest.next.json", dict(manifest, generation=generation))
+        changes = list(changes) + [Change(manifest_path, "file", new_manifest)]
+
+        shutil.rmtree(self.previous, ignore_errors=True)
+        ensure_directory(self.previous, mode=0o700)
+        backups = {}
+        for number, change in enumerate(changes):
+            if os.path.lexists(change.path):
+                backups[change.path] = os.path.join(self.previous, str(number))
+                _copy(change.path, backups[change.path])
+        fsync_dir(self.previous)
+        script = undo_script(changes, backups, self.directory, self.undo, reload_systemd)
+        write_atomically(self.undo, script.encode("utf-8"), 0o700)
+
+        try:
+            for change in changes:
+                _make(change)
+            for directory in {os.path.dirname(change.path) for change in changes}:
+                if os.path.isdir(directory):
+                    fsync_dir(directory)
+            restore_context([change.path for change in changes if os.path.lexists(change.path)])
+            os.rename(self.undo, self.rollback)
+        except BaseException:
+            self.recover()
+            raise
+        fsync_dir(self.directory)
+        self.discard_stage()
+        return generation
+
+    def roll_back(self):
+        """Put the previous generation back on disk.
+
+        :raises HostError: when that failed; the message says what is left to do by hand.
+        """
+        status, output = run(["/bin/sh", self.rollback])
+        if status:
+            raise HostError("rolling back with {0} failed: {1}".format(self.rollback, output.strip()))
+
+    def _write_json(self, name, value):
+        write_atomically(self._path(name), json.dumps(value, indent=1, sort_keys=True).encode("utf-8") + b"\n", 0o600)
+
+
+
+def _copy(source, target):
+    """Copy a file or a link with owner, group, mode and times."""
+    status = os.lstat(source)
+    if stat.S_ISLNK(status.st_mode):
+        os.symlink(os.readlink(source), target)
+    else:
+        shutil.copy2(source, target)
+        with open(target, "rb") as stream:
+            os.fsync(stream.fileno())
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+
+
+def _make(change):
+    """Carry out one change by a rename."""
+    if change.kind == "remove":
+        if os.path.lexists(change.path):
+            os.unlink(change.path)
+        return
+    if change.kind == "link":
+        scratch = change.path + ".vigil-new"
+        if os.path.lexists(scratch):
+            os.unlink(scratch)
+        os.symlink(change.source, scratch)
+        os.rename(scratch, change.path)
+        return
+    try:
+        os.rename(change.source, change.path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # Another file system: copy beside the target first, so that the last step is a rename all the same.
+        scratch = change.path + ".vigil-new"
+        _copy(change.source, scratch)
+        os.rename(scratch, change.path)

@@ -1,0 +1,98 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The switch from one generation of a service to the next: what changes, and the journal that undoes it.
+
+A generation is everything that has to fit together: the links to the binaries, the unit, and the configuration files.
+The journal is a POSIX shell script, so that one and the same text serves the next run of a play, the start hook of
+the unit after a power cut, and the rollback after a failed proof.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import shlex
+from typing import NamedTuple
+
+EMPTY_MANIFEST = {"generation": None, "files": {}, "secret": [], "directories": [], "units": {}, "links": {}}
+
+
+class Change(NamedTuple):
+    """One path that the switch gives a new state.
+
+    :ivar path: absolute path that changes.
+    :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``) or ``remove``.
+    :ivar source: staged file, or target of the link; empty for ``remove``.
+    """
+
+    path: str
+    kind: str
+    source: str = ""
+
+
+class FilePlan(NamedTuple):
+    """What has to happen to the files of a configuration tree, as sorted relative paths.
+
+    :ivar create: wanted and not there.
+    :ivar update: ours, and different in content, owner or mode.
+    :ivar remove: written by us, no longer wanted.
+    :ivar foreign: wanted, there, different, and not written by us.
+    """
+
+    create: list
+    update: list
+    remove: list
+    foreign: list
+
+    @property
+    def changed(self):
+        return bool(self.create or self.update or self.remove)
+
+
+def plan_files(wanted, live, manifest_files):
+    """Compare the wanted files with those on the host and those of the manifest.
+
+    :param wanted: relative path -> anything that compares equal to the live value when nothing has to be done.
+    :param live: relative path -> state of what stands there now (of wanted paths and those in the manifest), absent
+        when nothing does.
+    :param manifest_files: the relative paths that the last generation wrote.
+    """
+    create, update, foreign = [], [], []
+    for path in sorted(wanted):
+        if path not in live:
+            create.append(path)
+        elif live[path] != wanted[path]:
+            # Equal content that someone else wrote is adopted: writing it again would change nothing.
+            (update if path in manifest_files or live[path][0] == wanted[path][0] else foreign).append(path)
+    remove = sorted(path for path in manifest_files if path not in wanted and path in live)
+    return FilePlan(create, update, remove, foreign)
+
+
+def undo_script(changes, backups, state_dir, self_path, reload_systemd):
+    """The journal: a script that puts back what stood before ``changes``, however many of them were made.
+
+    It may run again after it was interrupted itself, and removes itself as its last act.
+
+    :param changes: list of :class:`Change`.
+    :param backups: path -> copy of what stood there; paths without a copy did not exist.
+    :param state_dir: directory for temporary copies; on the file system of the configuration.
+    :param self_path: where the script will stand while the switch is under way.
+    :param reload_systemd: whether a unit is among the changes, so that systemd has to read it again.
+    """
+    scratch = posixpath.join(state_dir, "undo.tmp")
+    lines = [
+        "#!/bin/sh",
+        "# Puts back what stood here before a switch that was not proven. Written by vigil.monitoring; safe to repeat.",
+        "set -eu",
+        "scratch={0}".format(shlex.quote(scratch)),
+        'put() { rm -rf "$scratch"; cp -a "$1" "$scratch"; mv -fT "$scratch" "$2"; }',
+    ]
+    for change in changes:
+        if change.path in backups:
+            lines.append("put {0} {1}".format(shlex.quote(backups[change.path]), shlex.quote(change.path)))
+        else:
+            lines.append("rm -f {0}".format(shlex.quote(change.path)))
+    if reload_systemd:
+        lines.append("if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi")
+    lines.append("rm -f {0} {1}".format(shlex.quote(self_path), shlex.quote(posixpath.join(state_dir, "rollback"))))
+    return "\n".join(lines) + "\n"

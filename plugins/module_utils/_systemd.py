@@ -1,0 +1,130 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What systemd says and what it is told, as text in and values out. Nothing here runs a command."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+
+# The properties of a unit that a verdict needs; see systemctl(1) and org.freedesktop.systemd1(5).
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "ExecMainStatus",
+    "ExecMainCode",
+    "UnitFileState",
+    "FragmentPath",
+    "NeedDaemonReload",
+)
+
+# The variable in a process's environment that names the unit text which it was started with. Unlike a time stamp it
+# does not depend on the clock, and unlike a comparison of arguments it covers limits, hardening and environment too.
+FINGERPRINT_VARIABLE = "VIGIL_UNIT"
+
+
+def parse_show(text):
+    """The properties printed by ``systemctl show`` as a dict of strings.
+
+    :param text: lines of ``Name=value``; a value may hold further equals signs.
+    """
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def fingerprint(unit, dropin=""):
+    """Sixteen hexadecimal digits that stand for a unit and the user's own drop-in to it."""
+    return hashlib.sha256("\0".join((unit, dropin)).encode("utf-8")).hexdigest()[:16]
+
+
+def start_hook(undo_path):
+    """The ExecStartPre line that undoes a half-made switch before the service starts.
+
+    A power cut in the middle of a switch leaves the journal behind, and the next boot starts the service before the
+    next run could repair it. The hook fails after an undo, because systemd has read the unit that was just put back
+    away; ``Restart=on-failure`` then starts the service with the one that belongs to the binary.
+    """
+    quoted = shlex.quote(undo_path)
+    command = "test ! -e {0} || {{ /bin/sh {0}; exit 1; }}".format(quoted)
+    return 'ExecStartPre=+/bin/sh -c "{0}"'.format(command.replace("%", "%%").replace("$", "$$"))
+
+
+def complete_unit(unit, dropin, undo_path, nofile_ceiling=None):
+    """The unit as it goes to the disk: with its fingerprint, the start hook, and a limit that the host can grant.
+
+    :param unit: text of the unit, with a ``[Service]`` section.
+    :param dropin: text of the user's drop-in, or an empty string.
+    :param undo_path: the journal of a running switch.
+    :param nofile_ceiling: the highest ``LimitNOFILE`` that this host's systemd can set, or None for no ceiling.
+    :raises ValueError: when the unit has no ``[Service]`` section.
+    """
+    head, marker, tail = unit.partition("[Service]\n")
+    if not marker:
+        raise ValueError("the unit has no [Service] section")
+
+    def clamp(match):
+        asked = match.group(2)
+        if asked == "infinity" or int(asked) > nofile_ceiling:
+            return match.group(1) + str(nofile_ceiling)
+        return match.group(0)
+
+    if nofile_ceiling is not None:
+        tail = re.sub(r"(?m)^(LimitNOFILE=)(\d+|infinity)$", clamp, tail)
+    added = "Environment={0}={1}\n{2}\n".format(
+        FINGERPRINT_VARIABLE, fingerprint(head + tail, dropin), start_hook(undo_path)
+    )
+    return head + marker + added + tail
+
+
+def unit_fingerprint(unit):
+    """The fingerprint that stands in a completed unit, or None."""
+    match = re.search(r"(?m)^Environment={0}=([0-9a-f]{{16}})$".format(FINGERPRINT_VARIABLE), unit)
+    return match.group(1) if match else None
+
+
+def nofile_ceiling(limits, status):
+    """The highest open-files limit that processes started by PID 1 can be given, or None when there is no ceiling.
+
+    :param limits: text of ``/proc/1/limits``.
+    :param status: text of ``/proc/1/status``. With CAP_SYS_RESOURCE (bit 24, capabilities(7)) PID 1 may raise its
+        own hard limit, up to the kernel's ``fs.nr_open``; without it (a container) a unit that asks for more dies
+        with 205/LIMITS.
+    """
+    effective = re.search(r"(?m)^CapEff:\s*([0-9a-fA-F]+)", status)
+    if effective and int(effective.group(1), 16) >> 24 & 1:
+        return None
+    hard = re.search(r"(?m)^Max open files\s+\S+\s+(\S+)", limits)
+    if not hard or hard.group(1) == "unlimited":
+        return None
+    return int(hard.group(1))
+
+
+def crashed(before, now):
+    """Whether the service stopped or was restarted by systemd since ``before``: a reason, or None.
+
+    :param before: properties when the watch began, or None when it is yet to begin.
+    :param now: properties as they are.
+    """
+    if now["ActiveState"] == "failed":
+        return "it failed ({0})".format(exit_words(now))
+    if now["SubState"] == "auto-restart" or (now["ActiveState"] == "activating" and int(now["NRestarts"]) > 0):
+        return "it keeps restarting ({0})".format(exit_words(now))
+    if now["ActiveState"] in ("inactive", "deactivating"):
+        return "it stopped ({0})".format(exit_words(now))
+    if before is not None and (before["NRestarts"], before["MainPID"]) != (now["NRestarts"], now["MainPID"]):
+        return "it was restarted while it was watched ({0})".format(exit_words(now))
+    return None
+
+
+def exit_words(properties):
+    """How the main process ended, in systemd's words: ``exit-code, status 2``."""
+    words = [properties.get("Result", "unknown")]
+    status = properties.get("ExecMainStatus", "0")
+    if status != "0":
+        words.append("status {0}".format(status))
+    return ", ".join(words)
