@@ -1,0 +1,79 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A configuration tree as data: its way through the wire, its diff, and what the validator says about it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import posixpath
+import zlib
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+
+
+def pack(files):
+    """The files as one opaque word.
+
+    One word that Ansible can mask as a whole (``no_log``) in its log and its output: masked one by one, a file that
+    holds just ``on`` would make every "on" of the output unreadable.
+
+    :param files: list of dicts with ``path``, ``content`` (str), ``mode`` (int) and ``secret`` (bool).
+    """
+    return base64.b64encode(zlib.compress(json.dumps(files).encode("utf-8"), 6)).decode("ascii")
+
+
+def unpack(payload):
+    """The inverse of :func:`pack`."""
+    return json.loads(zlib.decompress(base64.b64decode(payload)))
+
+
+def check_path(path):
+    """Refuse a path that leaves the tree or enters our own state.
+
+    :raises ValueError: with the reason.
+    """
+    normal = posixpath.normpath(path)
+    if not path or normal != path or posixpath.isabs(path) or normal.split("/")[0] in ("..", ".", ".vigil"):
+        raise ValueError("{0!r} is no path inside the configuration directory".format(path))
+
+
+def relocate(content, config_dir, elsewhere):
+    """A file's content as it has to read when the tree stands elsewhere: absolute paths into the tree follow it."""
+    return content.replace(config_dir + "/", elsewhere + "/")
+
+
+def diff_entry(path, before, after, secret):
+    """One entry of Ansible's diff, without secrets.
+
+    :param path: absolute path of the file.
+    :param before: text that is there, or None.
+    :param after: text that is wanted, or None.
+    :param secret: whether the whole file is a secret.
+    """
+    hidden = "(the content of this file is secret)\n"
+    headers = {
+        "before_header": path + (" (not there)" if before is None else ""),
+        "after_header": path + (" (removed)" if after is None else ""),
+    }
+    if secret:
+        shown = ["" if before is None else hidden, "" if after is None else hidden]
+    else:
+        shown = [redact_text(before or ""), redact_text(after or "")]
+    if shown[0] == shown[1] and before is not None and after is not None and before != after:
+        shown[1] += "(only secret values differ)\n"
+    return dict(headers, before=shown[0], after=shown[1])
+
+
+def reference_problem(path, problem, user):
+    """The sentence about a file that the configuration names and the service cannot use.
+
+    :param problem: ``missing``, ``empty`` or ``unreadable``.
+    """
+    words = {
+        "missing": "does not exist",
+        "empty": "is empty",
+        "unreadable": "cannot be read by the user {0}".format(user),
+    }
+    return "{0}, which the configuration names, {1}".format(path, words[problem])

@@ -1,0 +1,539 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: config_tree
+short_description: Stage and validate the whole configuration of a service
+description:
+  - These files, rendered on the controller, are the service's configuration.
+  - The module stages them all, together with copies of what others keep in the same directory, and has them checked by
+    the service's own validator. It changes nothing that the running service sees; M(vigil.monitoring.daemon) switches
+    to what is staged.
+  - A manifest names what was written, so that a file which is no longer wanted goes away and a file of somebody else
+    is never touched.
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Stages nothing, but validates wherever the validator is on the host already.
+  diff_mode:
+    support: full
+    description: Secret values are masked; of a secret file only its name is shown.
+  idempotent:
+    support: full
+    description: A converged host costs one round trip.
+options:
+  path:
+    description: Configuration directory of the service, absolute.
+    type: path
+    required: true
+  user:
+    description: The service's system user; created without a home or a shell where it is missing.
+    type: str
+    required: true
+  group:
+    description: The service's system group, which may read the files.
+    type: str
+    required: true
+  files:
+    description: The files that make the configuration.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Path inside O(path).
+        type: str
+        required: true
+      content:
+        description: Content as text.
+        type: str
+      data:
+        description: Content as a structure, written as YAML.
+        type: raw
+      src:
+        description: A file on the controller whose content is taken as it is.
+        type: path
+      secret:
+        description: Whether the whole content is a secret, so that no diff shows it.
+        type: bool
+        default: false
+      mode:
+        description: Permission bits, in octal.
+        type: str
+        default: "0640"
+  directories:
+    description: Further directories that the service needs, such as the one of its data.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Absolute path.
+        type: path
+        required: true
+      owner:
+        description: Owner's name.
+        type: str
+        default: root
+      group:
+        description: Group's name.
+        type: str
+        default: root
+      mode:
+        description: Permission bits, in octal.
+        type: str
+        default: "0750"
+  validate:
+    description:
+      - Commands that check the staged tree. C(%s) stands for the directory in which it is whole.
+      - A command whose program is not on the host yet is left out in check mode.
+    type: list
+    elements: list
+    default: []
+  readable:
+    description: Absolute paths of files that the configuration names and that the service's user has to be able to read.
+    type: list
+    elements: path
+    default: []
+  refuse:
+    description: Strings that must not be left in any file, such as C(${) where the service expands no variables.
+    type: list
+    elements: str
+    default: []
+  take_over:
+    description: Whether files that somebody else wrote may be replaced. They are kept for the rollback.
+    type: bool
+    default: false
+  pristine:
+    description: Whether files which a distribution package brought, and nobody changed since, may be replaced.
+    type: bool
+    default: false
+  secrets:
+    description: Values that must not appear in any output.
+    type: list
+    elements: str
+  payload:
+    description: The files as the action plugin sends them. For internal use.
+    type: str
+seealso:
+  - module: vigil.monitoring.release
+  - module: vigil.monitoring.daemon
+"""
+
+EXAMPLES = r"""
+- name: Prepare the configuration of Prometheus
+  vigil.monitoring.config_tree:
+    path: /etc/prometheus
+    user: prometheus
+    group: prometheus
+    files:
+      - path: prometheus.yml
+        data:
+          global:
+            scrape_interval: 15s
+          rule_files:
+            - rules/*.yml
+      - path: rules/site.yml
+        src: rules/site.yml
+    directories:
+      - path: /var/lib/prometheus
+        owner: prometheus
+        group: prometheus
+    validate:
+      - [/usr/local/bin/promtool, check, config, "%s/prometheus.yml"]
+"""
+
+RETURN = r"""
+staged:
+  description: Paths that will change at the switch, relative to the configuration directory.
+  returned: always
+  type: dict
+  sample: {"create": ["rules/site.yml"], "update": ["prometheus.yml"], "remove": []}
+validated:
+  description: Whether the validator has seen the tree in this run.
+  returned: always
+  type: bool
+recovered:
+  description: Whether a switch was undone that an earlier run had begun and not proven.
+  returned: always
+  type: bool
+missing_account:
+  description: Whether the user or the group is missing, so that nothing could be staged yet.
+  returned: always
+  type: bool
+"""
+
+import grp
+import os
+import pwd
+import shutil
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    State,
+    digest,
+    ensure_directory,
+    read_bytes,
+    restore_context,
+    run,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
+    check_path,
+    diff_entry,
+    reference_problem,
+    relocate,
+    unpack,
+)
+
+
+class Tree:
+    """The configuration of one service on this host."""
+
+    def __init__(self, module):
+        self.module = module
+        self.path = module.params["path"].rstrip("/")
+        self.state = State(self.path)
+        self.files = {entry["path"]: entry for entry in unpack(module.params["payload"])}
+        self.uid = self.gid = None
+
+    def fail(self, problems, **result):
+        """End with one problem a line."""
+        self.module.fail_json(msg="\n".join(problems), **result)
+
+    def check_inputs(self):
+        """Refuse paths that leave the tree and strings that must not be left over."""
+        problems = []
+        for path, entry in self.files.items():
+            try:
+                check_path(path)
+            except ValueError as error:
+                problems.append(str(error))
+            for leftover in self.module.params["refuse"]:
+                for number, line in enumerate(entry["content"].splitlines(), 1):
+                    if leftover in line:
+                        problems.append(
+                            "{0}/{1}, line {2}, has a {3!r}: the service expands no variables, it would take this"
+                            " literally; write the value, or name a file that holds it".format(
+                                self.path, path, number, leftover
+                            )
+                        )
+        if problems:
+            self.fail(problems)
+
+    def resolve_account(self):
+        """Look the user and the group up; whether both are there."""
+        try:
+            self.uid = pwd.getpwnam(self.module.params["user"]).pw_uid
+            self.gid = grp.getgrnam(self.module.params["group"]).gr_gid
+        except KeyError:
+            return False
+        return True
+
+    def compare(self, manifest):
+        """Hold the wanted files against the host."""
+        wanted = {
+            path: (digest(entry["content"].encode("utf-8")), entry["mode"], 0, self.gid)
+            for path, entry in self.files.items()
+        }
+        live = {}
+        for path in set(wanted) | set(manifest["files"]):
+            full = os.path.join(self.path, path)
+            if os.path.islink(full) or (os.path.lexists(full) and not os.path.isfile(full)):
+                live[path] = ("not a regular file", None, None, None)
+            elif os.path.exists(full):
+                status = os.stat(full)
+                live[path] = (digest(read_bytes(full)), status.st_mode & 0o7777, status.st_uid, status.st_gid)
+        return wanted, plan_files(wanted, live, manifest["files"])
+
+    def foreign_problems(self, plan):
+        """What stands in the way, one sentence each; empty where it may be replaced."""
+        problems = []
+        for path in plan.foreign:
+            full = os.path.join(self.path, path)
+            if os.path.isdir(full):
+                problems.append("{0} is a directory, and a file has to stand there; move it away".format(full))
+            elif self.module.params["take_over"] or (self.module.params["pristine"] and is_pristine(full)):
+                continue
+            else:
+                problems.append(
+                    "{0} was written by somebody else and is not what the inventory asks for; move it away, or let it"
+                    " be replaced (it is kept for the rollback) with <role>_take_over: true".format(full)
+                )
+        return problems
+
+    def validate(self, manifest, plan):
+        """Have the whole tree checked by the service's own validator."""
+        commands = self.module.params["validate"]
+        identity = [os.path.realpath(command[0]) for command in commands]
+        if not plan.changed and not plan.foreign and manifest.get("validators") == identity:
+            return identity, False
+        there = [command for command in commands if os.path.exists(command[0])]
+        if len(there) < len(commands) and not self.module.check_mode:
+            absent = sorted({command[0] for command in commands} - {command[0] for command in there})
+            self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
+        if not there:
+            return identity, False
+        with self.whole_tree(manifest) as whole:
+            for command in there:
+                status, output = run([word.replace("%s", whole) for word in command])
+                if status:
+                    shown = " ".join(word.replace("%s", self.path) for word in command)
+                    self.fail(
+                        [
+                            "the configuration is not valid, nothing was changed; {0} says:".format(shown),
+                            output.replace(whole, self.path).strip(),
+                        ]
+                    )
+        return identity, True
+
+    def whole_tree(self, manifest):
+        """A directory, at the same depth, with everything that the configuration will consist of."""
+        parent = os.path.dirname(self.path)
+        beside = parent if os.access(parent, os.W_OK) else None
+        whole = tempfile.TemporaryDirectory(prefix=".{0}-check-".format(os.path.basename(self.path)), dir=beside)
+        ours = set(self.files) | set(manifest["files"])
+        self.link_foreign(self.path, whole.name, "", ours)
+        for path, entry in self.files.items():
+            target = os.path.join(whole.name, path)
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
+                stream.write(relocate(entry["content"], self.path, whole.name))
+        return whole
+
+    def link_foreign(self, source, target, prefix, ours):
+        """Let what others keep in the tree appear in the copy as well: the service will load it together with ours."""
+        if not os.path.isdir(source):
+            return
+        for entry in os.scandir(source):
+            path = prefix + entry.name
+            if path in ours or path == ".vigil":
+                continue
+            if entry.is_dir(follow_symlinks=False) and any(name.startswith(path + "/") for name in ours):
+                os.mkdir(os.path.join(target, entry.name), 0o700)
+                self.link_foreign(entry.path, os.path.join(target, entry.name), path + "/", ours)
+            else:
+                os.symlink(entry.path, os.path.join(target, entry.name))
+
+    def reference_problems(self):
+        """The files that the configuration names and the service could not use."""
+        problems = []
+        for path in self.module.params["readable"]:
+            if os.path.relpath(path, self.path) in self.files:
+                continue
+            problem = self.readability(path)
+            if problem:
+                problems.append(reference_problem(path, problem, self.module.params["user"]))
+        return problems
+
+    def readability(self, path):
+        """``missing``, ``empty``, ``unreadable`` or None, as the service's user would find it."""
+        if not os.path.isfile(path):
+            return "missing"
+        if os.stat(path).st_size == 0:
+            return "empty"
+        if self.uid is None:
+            return None
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setgroups(os.getgrouplist(self.module.params["user"], self.gid))
+                os.setgid(self.gid)
+                os.setuid(self.uid)
+                os.close(os.open(path, os.O_RDONLY))
+            except OSError:
+                os._exit(1)
+            os._exit(0)
+        return "unreadable" if os.waitpid(child, 0)[1] else None
+
+    def directories(self):
+        """The directories of the tree and those asked for, as ``(path, mode, uid, gid)``; parents first."""
+        inner = {""}
+        for path in self.files:
+            parts = os.path.dirname(path).split("/")
+            inner.update("/".join(parts[: count + 1]) for count in range(len(parts)))
+        found = [(os.path.join(self.path, path).rstrip("/"), 0o750, 0, self.gid) for path in sorted(inner)]
+        for entry in self.module.params["directories"]:
+            uid, gid = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+            found.append((entry["path"].rstrip("/"), int(entry["mode"], 8), uid, gid))
+        return found
+
+    def ensure_directories(self, manifest):
+        """Create the directories and give ours their owner and mode.
+
+        One that somebody else made keeps its mode, as long as it belongs to whom it has to and the group of the
+        service can enter: others may rely on it.
+
+        :returns: paths that were, or would be, changed, and all that are ours.
+        """
+        changed, ours = [], set(manifest["directories"])
+        for path, mode, uid, gid in self.directories():
+            if not os.path.isdir(path):
+                if os.path.lexists(path):
+                    self.fail(["{0} has to be a directory, and something else stands there; move it away".format(path)])
+                changed.append(path)
+                ours.add(path)
+                if not self.module.check_mode:
+                    ensure_directory(path, mode, uid, gid)
+                    restore_context([path])
+                continue
+            status = os.stat(path)
+            as_asked = (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid)
+            enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)
+            if as_asked or (path not in ours and status.st_uid == uid and enterable):
+                continue
+            changed.append(path)
+            ours.add(path)
+            if not self.module.check_mode:
+                os.chown(path, uid, gid)
+                os.chmod(path, mode)
+        return changed, sorted(ours)
+
+    def diff(self, manifest, plan):
+        """Ansible's diff of everything that the switch will change."""
+        entries = []
+        for path in plan.create + plan.update + plan.foreign + plan.remove:
+            before = read_bytes(os.path.join(self.path, path)) if path not in plan.create else None
+            after = self.files[path]["content"] if path in self.files else None
+            secret = path in manifest["secret"] or (path in self.files and self.files[path]["secret"])
+            before = before.decode("utf-8", "replace") if before is not None else None
+            entries.append(diff_entry(os.path.join(self.path, path), before, after, secret))
+        return entries
+
+    def stage(self, plan, validators, directories):
+        """Put the next generation aside for the switch."""
+        contents = {
+            path: (self.files[path]["content"].encode("utf-8"), self.files[path]["mode"], 0, self.gid)
+            for path in plan.create + plan.update + plan.foreign
+        }
+        self.state.stage(
+            contents,
+            {
+                "replace": sorted(contents),
+                "remove": plan.remove,
+                "manifest": {
+                    "files": {path: digest(entry["content"].encode("utf-8")) for path, entry in self.files.items()},
+                    "secret": sorted(path for path, entry in self.files.items() if entry["secret"]),
+                    "directories": directories,
+                    "validators": validators,
+                },
+            },
+        )
+
+    def run(self):
+        """Do what the module is for."""
+        self.check_inputs()
+        result = {"changed": False, "validated": False, "recovered": False, "missing_account": False}
+        if not self.resolve_account():
+            result["missing_account"] = True
+            if not self.module.check_mode:
+                self.module.exit_json(staged={}, **result)
+            self.uid, self.gid = None, None
+        if self.module.check_mode:
+            result["recovered"] = self.state.needs_recovery()
+        else:
+            result["recovered"] = self.state.recover()
+        manifest = self.state.manifest()
+        dummy, plan = self.compare(manifest)
+        problems = self.foreign_problems(plan)
+        if problems:
+            self.fail(problems)
+        directories = manifest["directories"]
+        if not result["missing_account"]:
+            made, directories = self.ensure_directories(manifest)
+            result["directories"] = made
+            result["changed"] = bool(made)
+        problems = self.reference_problems()
+        if problems:
+            self.fail(problems)
+        validators, result["validated"] = self.validate(manifest, plan)
+        if not self.module.check_mode:
+            self.state.create()
+            if plan.changed or plan.foreign or validators != manifest.get("validators"):
+                self.stage(plan, validators, directories)
+            else:
+                self.state.discard_stage()
+        result["staged"] = {"create": plan.create, "update": plan.update + plan.foreign, "remove": plan.remove}
+        result["changed"] = result["changed"] or result["missing_account"] or plan.changed or bool(plan.foreign)
+        if self.module._diff:
+            result["diff"] = self.diff(manifest, plan)
+        self.module.exit_json(**result)
+
+
+def is_pristine(path):
+    """Whether a file is a package's own configuration file that nobody changed since it was installed (dpkg, rpm)."""
+    if shutil.which("dpkg-query"):
+        status, owner = run(["dpkg-query", "-S", path])
+        if status:
+            return False
+        package = owner.split(":")[0]
+        dummy, listed = run(["dpkg-query", "-W", "-f=${Conffiles}", package])
+        for line in listed.splitlines():
+            words = line.split()
+            if len(words) >= 2 and words[0] == path:
+                status, found = run(["md5sum", path])
+                return status == 0 and found.split()[0].lstrip("\\") == words[1]
+        return False
+    if shutil.which("rpm"):
+        status, dummy = run(["rpm", "-Vf", "--nodeps", path])
+        return status == 0
+    return False
+
+
+def main():
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "user": {"type": "str", "required": True},
+            "group": {"type": "str", "required": True},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str"},
+                    "data": {"type": "raw"},
+                    "src": {"type": "path"},
+                    "secret": {"type": "bool", "default": False, "no_log": False},
+                    "mode": {"type": "str", "default": "0640"},
+                },
+            },
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "owner": {"type": "str", "default": "root"},
+                    "group": {"type": "str", "default": "root"},
+                    "mode": {"type": "str", "default": "0750"},
+                },
+            },
+            "validate": {"type": "list", "elements": "list", "default": []},
+            "readable": {"type": "list", "elements": "path", "default": []},
+            "refuse": {"type": "list", "elements": "str", "default": []},
+            "take_over": {"type": "bool", "default": False},
+            "pristine": {"type": "bool", "default": False},
+            "secrets": {"type": "list", "elements": "str", "no_log": True},
+            "payload": {"type": "str", "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
+    try:
+        Tree(module).run()
+    except HostError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
