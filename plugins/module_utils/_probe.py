@@ -1,0 +1,131 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each service says about itself, and whether that is what was asked for. Answers in, verdicts out.
+
+Everything is read off a service's own metrics, the one interface that all of them share and that is there while a long
+write-ahead log is still being replayed:
+
+* ``<program>_build_info{version="…"}``: the version that serves.
+* ``<program>_config_last_reload_successful``: 1 when the configuration on disk was accepted.
+* ``<program>_config_last_reload_success_timestamp_seconds``: when that was, in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional
+
+# Service kind -> path that answers 200 once the service is ready; None: whoever serves metrics is ready.
+READY_PATHS = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "node_exporter": None}
+# The kinds that reload their configuration on SIGHUP and tell so in their metrics.
+RELOADING = ("prometheus", "alertmanager")
+
+# Data written by `since` or newer cannot be opened by anything older than `reader`.
+# https://prometheus.io/docs/prometheus/latest/migration/#tsdb-format-and-downgrade
+STORAGE_FORMATS = {"prometheus": (("3.0.0", "2.55.0"),)}
+
+
+class Words(NamedTuple):
+    """What a service says about itself in its metrics; None where it says nothing."""
+
+    version: Optional[str]
+    reload_successful: Optional[bool]
+    reloaded_at: Optional[float]
+
+
+class Verdict(NamedTuple):
+    """The outcome of one look at a service.
+
+    :ivar state: ``ok``, ``wait`` (may still become ready), ``wrong`` (waiting will not help) or ``unproven``.
+    :ivar reason: a sentence for the person who reads the failure.
+    """
+
+    state: str
+    reason: str
+
+
+def words(kind, metrics):
+    """Read a service's own words off its metrics.
+
+    :param kind: key of :data:`READY_PATHS`; also the prefix of its metrics.
+    :param metrics: text in Prometheus' exposition format.
+    """
+    build = re.search(r'(?m)^{0}_build_info\{{[^}}\n]*\bversion="([^"]*)"'.format(kind), metrics)
+    successful = _number(metrics, kind + "_config_last_reload_successful")
+    return Words(
+        build.group(1) if build else None,
+        None if successful is None else successful == 1,
+        _number(metrics, kind + "_config_last_reload_success_timestamp_seconds"),
+    )
+
+
+def _number(metrics, name):
+    match = re.search(r"(?m)^{0}(?:\{{[^}}\n]*\}})? (\S+)$".format(name), metrics)
+    return float(match.group(1)) if match else None
+
+
+def version_key(version):
+    """A version as something that sorts: build metadata dropped, a pre-release before its release.
+
+    ``3.5.3+ds1`` sorts like ``3.5.3``; ``3.0.0-rc.1`` before ``3.0.0``. See https://semver.org/#spec-item-11.
+    """
+    release, dummy, pre = re.sub(r"^v|\+.*$", "", str(version).strip()).partition("-")
+    numbers = tuple(int(part) if part.isdigit() else 0 for part in release.split("."))
+    numbers += (0,) * (3 - len(numbers))
+    identifiers = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".") if part)
+    return numbers, not pre, identifiers
+
+
+def same_version(one, other):
+    """Whether two versions are the same but for build metadata."""
+    return version_key(one) == version_key(other)
+
+
+def downgrade_problem(kind, written_by, wanted):
+    """Why data written by one version cannot be handed to another: a sentence, or None.
+
+    :param written_by: newest version that has opened the data, or None when that is not known.
+    :param wanted: version that is to open it.
+    """
+    if not written_by:
+        return None
+    for since, reader in STORAGE_FORMATS.get(kind, ()):
+        if version_key(written_by) >= version_key(since) and version_key(wanted) < version_key(reader):
+            return (
+                "the data was written by {0} {1}, and {2} cannot read what {3} or newer writes (the oldest that can"
+                " is {4})".format(kind, written_by, wanted, since, reader)
+            )
+    return None
+
+
+def judge(kind, metrics, ready, wanted_version, reloaded_after=None):
+    """Whether a service serves what was asked for.
+
+    :param kind: key of :data:`READY_PATHS`.
+    :param metrics: answer to the request for its metrics.
+    :param ready: answer to the request for its ready path, or None where there is none.
+    :param wanted_version: version asked for, or None for any.
+    :param reloaded_after: seconds since the epoch; a reload has to be newer than this. None: any is good.
+    """
+    for answer, what in ((metrics, "metrics"), (ready, "ready path")):
+        if answer is None:
+            continue
+        if answer.status == 0:
+            return Verdict("wait", "it does not answer: {0}".format(answer.text))
+        if answer.status in (401, 403):
+            return Verdict("unproven", "it wants to know who asks (HTTP {0})".format(answer.status))
+        if answer.status != 200:
+            return Verdict(
+                "wait", "its {0} answers HTTP {1}: {2}".format(what, answer.status, answer.text.strip()[:200])
+            )
+    said = words(kind, metrics.text)
+    if said.version is None:
+        return Verdict("wrong", "what answers there is no {0}: its metrics hold no {0}_build_info".format(kind))
+    if wanted_version and not same_version(said.version, wanted_version):
+        return Verdict("wrong", "version {0} answers, {1} was asked for".format(said.version, wanted_version))
+    if said.reload_successful is False:
+        return Verdict("wrong", "it says that its last configuration reload failed")
+    if reloaded_after is not None and (said.reloaded_at or 0) < reloaded_after:
+        return Verdict("wait", "it has not loaded the new configuration yet")
+    return Verdict("ok", "version {0} serves".format(said.version))
