@@ -1,0 +1,89 @@
+"""The lab's command line: see `python -m lab --help`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+
+from . import engine, hosts, images, mirror
+from .common import LabError, say
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="lab", description="Real systemd hosts and a release mirror for the tests and the demo.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("engine", help="make sure that a Docker engine answers")
+    commands.add_parser("images", help="make sure that the hosts' images are there")
+    commands.add_parser("mirror", help="make sure that the release mirror is there, and print where")
+    commands.add_parser("ls", help="list the hosts")
+    up = commands.add_parser("up", help="boot hosts (or keep those that run)")
+    up.add_argument("names", nargs="+", metavar="NAME[:SUITE]")
+    up.add_argument("--group", default="lab")
+    down = commands.add_parser("down", help="remove hosts: those named, those of a group, or with --all every one of the lab's")
+    down.add_argument("names", nargs="*", metavar="NAME")
+    down.add_argument("--group")
+    down.add_argument("--all", action="store_true")
+    down.add_argument("--engine", action="store_true", help="end the Docker engine too, if this clone started it")
+    serve = commands.add_parser("serve", help="serve the mirror over HTTP, to the lab's hosts too")
+    serve.add_argument("--port", type=int, default=0)
+    options = parser.parse_args(argv)
+    try:
+        return globals()[f"_{options.command}"](options) or 0
+    except LabError as error:
+        say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _engine(_options) -> None:
+    engine.ensure()
+
+
+def _images(_options) -> None:
+    engine.ensure()
+    images.ensure()
+
+
+def _mirror(_options) -> None:
+    print(mirror.ensure())
+
+
+def _ls(_options) -> None:
+    for host in hosts.listing():
+        print(f"{host.name}\t{host.suite}\t{host.ip}")
+
+
+def _up(options) -> None:
+    engine.ensure()
+    wanted = {}
+    for text in options.names:
+        name, _colon, suite = text.partition(":")
+        wanted[name] = suite or "trixie"
+    for host in hosts.boot_all(wanted, options.group):
+        print(f"{host.name}\t{host.suite}\t{host.ip}")
+
+
+def _down(options) -> None:
+    if not (options.names or options.group or options.all):
+        raise LabError("down wants names, --group GROUP or --all")
+    if engine.answers():
+        gone = hosts.down(options.group, options.names or None)
+        say("removed " + (", ".join(gone) or "nothing: no such host is there"))
+    if options.engine:
+        engine.stop()
+
+
+def _serve(options) -> None:
+    with mirror.serve(hosts.gateway(), options.port) as server:
+        print(server.url, flush=True)
+        stop = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_signal: stop.set())
+        stop.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

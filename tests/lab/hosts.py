@@ -1,0 +1,203 @@
+"""Lab hosts: containers with a real systemd, on a network of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+import subprocess
+import time
+import uuid
+from dataclasses import dataclass
+
+from . import engine, images
+from .common import LABEL, LabError, locked, run, step
+
+NETWORK = "vigil-lab"
+PREFIX = "vigil-"
+BOOT_TIMEOUT = 90
+# What root may do on a real host and our modules rely on, beyond Docker's own set: mounts and cgroups (systemd), the
+# /proc entries of other users' processes. SYS_RESOURCE stays out, as not every machine has it to give.
+CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
+OPTIONS = (
+    *(part for name in CAPABILITIES for part in ("--cap-add", name)),
+    "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
+    "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock",
+)
+
+
+@dataclass(frozen=True)
+class Host:
+    """A lab host: its container's name, its Debian suite, its address on the lab's network."""
+
+    name: str
+    suite: str
+    ip: str
+
+    def run(self, command: str, check: bool = True, timeout: float = 60, stdin: str | None = None) -> subprocess.CompletedProcess:
+        """Run a shell command on the host as root; LabError when it fails and `check` is true, or takes `timeout` s."""
+        interactive = ["-i"] if stdin is not None else []
+        return run(["docker", "exec", *interactive, self.name, "sh", "-c", command], check=check, timeout=timeout, input=stdin)
+
+    def wait(self, timeout: float = BOOT_TIMEOUT) -> None:
+        """Return when systemd has started everything it means to; LabError when it has not within `timeout` s."""
+        deadline = time.monotonic() + timeout
+        state = ""
+        while time.monotonic() < deadline:
+            state = self.run("systemctl is-system-running", check=False).stdout.strip()
+            if state in ("running", "degraded"):
+                return
+            time.sleep(0.2)
+        log = run(["docker", "logs", "--tail", "20", self.name], check=False)
+        raise LabError(f"{self.name} did not boot within {timeout} s (state {state!r}):\n{log.stdout}{log.stderr}")
+
+    def kill(self) -> None:
+        """Cut the power: every process of the host gets SIGKILL at once."""
+        run(["docker", "kill", self.name])
+
+    def start(self) -> None:
+        """Boot a host that was cut off, and wait for it."""
+        run(["docker", "start", self.name])
+        self.wait()
+
+    def reboot(self) -> None:
+        """Shut the host down in order and boot it again."""
+        run(["docker", "restart", "--time", "60", self.name])
+        self.wait()
+
+    def remove(self) -> None:
+        """Remove the host with everything on it."""
+        run(["docker", "rm", "-f", "-v", self.name], check=False)
+
+    def vars(self) -> dict[str, str]:
+        """The connection variables of an inventory."""
+        return {
+            "ansible_connection": "community.docker.docker",
+            "ansible_host": self.name,
+            "monitoring_address": self.ip,
+        }
+
+
+def inventory(groups: dict[str, list[Host]], **variables) -> dict:
+    """An inventory as data (write it with json.dumps to a *.json or *.yml file): group -> hosts, and group vars of all."""
+    every = {host.name: host.vars() for members in groups.values() for host in members}
+    children = {name: {"hosts": {host.name: {} for host in members}} for name, members in groups.items()}
+    return {"all": {"hosts": every, "vars": variables, "children": children}}
+
+
+def up(name: str, suite: str, group: str = "lab") -> Host:
+    """Boot a host of this name and suite, replacing one of ours with that name; return it when systemd is up.
+
+    `group` labels it, so that `down` can take all of a kind. Raises LabError when the name is somebody else's.
+    """
+    if not name.startswith(PREFIX):
+        raise LabError(f"a lab host's name begins with {PREFIX}, {name!r} does not")
+    engine.ensure()
+    images.ensure((suite,))
+    present = run(["docker", "container", "ls", "-a", "--filter", f"name=^{name}$", "--format", "{{.Names}}"]).stdout.split()
+    if present and name not in engine.ours("container"):
+        raise LabError(f"a container {name} is there that is not of this lab: rename or remove it")
+    if present:
+        run(["docker", "rm", "-f", "-v", name])
+    # A fixed address, so that it stays the same over a reboot; picked under a lock, as tests run side by side.
+    with locked("network"):
+        address = _free_address()
+        labels = ["--label", f"{LABEL}=host", "--label", f"{LABEL}.group={group}", "--label", f"{LABEL}.suite={suite}"]
+        run(["docker", "run", "-d", "--name", name, "--hostname", name, "--network", NETWORK, "--ip", address,
+             *labels, *OPTIONS, images.name(suite)])
+    made = Host(name, suite, address)
+    made.wait()
+    return made
+
+
+def find(name: str) -> Host:
+    """A host that is there already; LabError when it is not."""
+    done = run(["docker", "container", "inspect", name], check=False)
+    if done.returncode:
+        raise LabError(f"there is no lab host {name}")
+    data = json.loads(done.stdout)[0]
+    config = data["NetworkSettings"]["Networks"][NETWORK]
+    address = config.get("IPAddress") or (config.get("IPAMConfig") or {}).get("IPv4Address", "")
+    return Host(name, data["Config"]["Labels"].get(f"{LABEL}.suite", ""), address)
+
+
+def listing(group: str | None = None) -> list[Host]:
+    """All lab hosts, or those of a group, by name."""
+    label = f"{LABEL}.group={group}" if group else f"{LABEL}=host"
+    done = run(["docker", "container", "ls", "-a", "--filter", f"label={label}", "--format", "{{.Names}}"])
+    return [find(name) for name in sorted(done.stdout.split())]
+
+
+def down(group: str | None = None, names: list[str] | None = None) -> list[str]:
+    """Remove the lab's hosts: those named, those of a group, or all; and the network when nothing is on it. Returns names."""
+    gone = [host for host in listing(group) if names is None or host.name in names]
+    for host in gone:
+        host.remove()
+    if NETWORK in engine.ours("network"):
+        with locked("network"):
+            run(["docker", "network", "rm", NETWORK], check=False)  # refused while a container is on it
+    return [host.name for host in gone]
+
+
+@contextlib.contextmanager
+def host(suite: str = "trixie", name: str | None = None, group: str = "test"):
+    """A host for the length of a `with` block."""
+    made = up(name or f"{PREFIX}{group}-{uuid.uuid4().hex[:8]}", suite, group)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def gateway() -> str:
+    """This machine's address as the lab's hosts see it: serve there what they shall fetch."""
+    with locked("network"):
+        return str(next(_network().hosts()))
+
+
+def _network() -> ipaddress.IPv4Network:
+    """The lab's network, made if it is not there. Call it with the lock held."""
+    if NETWORK not in engine.ours("network"):
+        # Docker knows which ranges are free: its choice is taken, then fixed, as only then addresses can be asked for.
+        # Hosts get addresses below the range from which Docker itself gives them out.
+        label = ["--label", f"{LABEL}=network"]
+        run(["docker", "network", "create", *label, NETWORK])
+        network = _subnet()
+        run(["docker", "network", "rm", NETWORK])
+        upper = list(network.subnets(prefixlen_diff=1))[1]
+        run(["docker", "network", "create", *label, "--subnet", str(network), "--ip-range", str(upper),
+             "--gateway", str(next(network.hosts())), NETWORK])
+    return _subnet()
+
+
+def _subnet() -> ipaddress.IPv4Network:
+    config = json.loads(run(["docker", "network", "inspect", NETWORK]).stdout)[0]["IPAM"]["Config"]
+    return ipaddress.ip_network(config[0]["Subnet"])
+
+
+def _free_address() -> str:
+    network = _network()
+    # Stopped hosts keep theirs, so the containers are asked, not the network.
+    taken = {host.ip for host in listing()}
+    for address in list(network.subnets(prefixlen_diff=1))[0].hosts():
+        if address != next(network.hosts()) and str(address) not in taken:
+            return str(address)
+    raise LabError(f"no address is left on the network {NETWORK}")
+
+
+def boot_all(wanted: dict[str, str], group: str) -> list[Host]:
+    """Make sure that these hosts (name -> suite) run: start what is stopped, boot what is missing, keep the rest."""
+    have = {host.name: host for host in listing(group)}
+    result = []
+    for name, suite in wanted.items():
+        running = name in have and run(["docker", "inspect", "-f", "{{.State.Running}}", name]).stdout.strip() == "true"
+        if running:
+            result.append(have[name])
+        elif name in have:
+            with step(f"starting the host {name}"):
+                have[name].start()
+            result.append(have[name])
+        else:
+            with step(f"booting the host {name} (Debian {suite})"):
+                result.append(up(name, suite, group))
+    return result
