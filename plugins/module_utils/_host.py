@@ -260,6 +260,10 @@ class State:
         self.discard_stage()
         return generation
 
+    def amend_manifest(self, manifest):
+        """Rewrite what is remembered about a generation whose files stay as they are."""
+        self._write_json("manifest.json", dict(manifest, generation=self.manifest()["generation"]))
+
     def roll_back(self):
         """Put the previous generation back on disk.
 

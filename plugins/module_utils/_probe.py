@@ -99,7 +99,7 @@ def downgrade_problem(kind, written_by, wanted):
     return None
 
 
-def judge(kind, metrics, ready, wanted_version, reloaded_after=None):
+def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_before=False):
     """Whether a service serves what was asked for.
 
     :param kind: key of :data:`READY_PATHS`.
@@ -107,6 +107,7 @@ def judge(kind, metrics, ready, wanted_version, reloaded_after=None):
     :param ready: answer to the request for its ready path, or None where there is none.
     :param wanted_version: version asked for, or None for any.
     :param reloaded_after: seconds since the epoch; a reload has to be newer than this. None: any is good.
+    :param failed_before: whether the reload before the one that is awaited had failed, so that its word still stands.
     """
     for answer, what in ((metrics, "metrics"), (ready, "ready path")):
         if answer is None:
@@ -125,7 +126,7 @@ def judge(kind, metrics, ready, wanted_version, reloaded_after=None):
     if wanted_version and not same_version(said.version, wanted_version):
         return Verdict("wrong", "version {0} answers, {1} was asked for".format(said.version, wanted_version))
     if said.reload_successful is False:
-        return Verdict("wrong", "it says that its last configuration reload failed")
+        return Verdict("wait" if failed_before else "wrong", "it says that its last configuration reload failed")
     if reloaded_after is not None and (said.reloaded_at or 0) < reloaded_after:
         return Verdict("wait", "it has not loaded the new configuration yet")
     return Verdict("ok", "version {0} serves".format(said.version))

@@ -1,0 +1,102 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What runs, against what is on disk. Whether an earlier task said `changed` plays no part in it."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional
+
+
+class Running(NamedTuple):
+    """The main process of a service.
+
+    :ivar pid: its id.
+    :ivar started: ticks since boot, from ``/proc/PID/stat``; with the pid it names the process beyond doubt.
+    :ivar executable: where ``/proc/PID/exe`` points.
+    :ivar fingerprint: that of the unit text it was started with, or None when it was not started by a unit of ours.
+    """
+
+    pid: int
+    started: str
+    executable: str
+    fingerprint: Optional[str]
+
+
+class Decision(NamedTuple):
+    """What has to be done and why.
+
+    :ivar action: ``none``, ``start``, ``restart`` or ``reload``.
+    :ivar reason: a sentence.
+    """
+
+    action: str
+    reason: str
+
+
+def start_ticks(stat):
+    """The 22nd field of ``/proc/PID/stat``, see proc(5). The second one may hold blanks and parentheses."""
+    return stat.rpartition(")")[2].split()[19]
+
+
+def decide(running, executable, fingerprint, loaded, reloads):
+    """Compare the process with the disk.
+
+    :param running: :class:`Running`, or None when the service does not run.
+    :param executable: real path of the binary on disk.
+    :param fingerprint: that of the unit on disk.
+    :param loaded: whether this process is known to have loaded the configuration that is on disk.
+    :param reloads: whether the service reloads its configuration on a signal.
+    """
+    if running is None:
+        return Decision("start", "it does not run")
+    if running.executable != executable:
+        return Decision("restart", "it runs {0}, on disk is {1}".format(running.executable, executable))
+    if running.fingerprint != fingerprint:
+        return Decision("restart", "it was started with another unit than the one on disk")
+    if not loaded and reloads:
+        return Decision("reload", "it has not loaded the configuration that is on disk")
+    return Decision("none", "what runs is what is on disk")
+
+
+def unknown_flag(output):
+    """The flag that a program does not know, from its complaint, or None."""
+    match = re.search(r"unknown (?:long|short) flag '([^']+)'", output)
+    return match.group(1) if match else None
+
+
+def unknown_features(argv, help_text):
+    """Names given to ``--enable-feature`` that the program's help does not list, with those that it does.
+
+    :param argv: arguments of the service.
+    :param help_text: what ``--help`` prints.
+    :returns: ``(unknown, known)``; both empty where the help names none.
+    """
+    asked = [
+        name for word in argv if word.startswith("--enable-feature=") for name in word.split("=", 1)[1].split(",") if name
+    ]
+    paragraph = re.search(r"--enable-feature=.*?Valid options:(.*?)(?:\. |\n\s*--|\Z)", help_text, re.DOTALL)
+    if not asked or not paragraph:
+        return [], []
+    known = re.findall(r"[a-z][a-z0-9-]+", re.sub(r"-\s*\n\s*", "-", paragraph.group(1)))
+    return [name for name in asked if name not in known], known
+
+
+def listeners(tcp_tables, ports):
+    """The sockets that listen on one of the ports.
+
+    :param tcp_tables: texts of ``/proc/net/tcp`` and ``/proc/net/tcp6``.
+    :param ports: TCP ports.
+    :returns: inode -> port.
+    """
+    found = {}
+    for table in tcp_tables:
+        for line in table.splitlines()[1:]:
+            fields = line.split()
+            # State 0A is TCP_LISTEN; the local address is `hexadecimal address:hexadecimal port`.
+            if len(fields) > 9 and fields[3] == "0A":
+                port = int(fields[1].rpartition(":")[2], 16)
+                if port in ports:
+                    found[fields[9]] = port
+    return found

@@ -1,0 +1,831 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: daemon
+short_description: Switch a service to what was prepared, and prove that it works
+description:
+  - This service runs, enabled, with the binary, the unit and the configuration that are on disk.
+  - The binary's link, the unit and the configuration staged by M(vigil.monitoring.config_tree) are switched together,
+    with a journal on disk first, so that a crash at any moment is undone by the next run or the next start.
+  - What has to start, restart or reload is decided by comparing what runs with what is on disk. Then the service has to
+    become ready and stay up; where it does not, everything is put back, the earlier service is proven, and the module
+    fails with the service's own last words.
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Tells what would be switched and what would have to restart or reload.
+  diff_mode:
+    support: full
+    description: Shows the unit, the drop-in and the links.
+  idempotent:
+    support: full
+    description: A converged service is asked once and not watched.
+options:
+  name:
+    description: Name of the systemd service, without its suffix.
+    type: str
+    required: true
+  state:
+    description: >-
+      Whether the service is to run, or to be gone: stopped, with its unit, links and configuration removed, its data
+      kept unless O(purge) names it.
+    type: str
+    choices: [present, absent]
+    default: present
+  config_dir:
+    description: Configuration directory of the service; what the collection remembers lies below it.
+    type: path
+    required: true
+  unit:
+    description: Text of the unit. Required for O(state=present).
+    type: str
+  dropin:
+    description: The user's own lines for the unit, as the text of a drop-in. Empty for none.
+    type: str
+    default: ""
+  links:
+    description: Symbolic links to make, from path to target.
+    type: dict
+    default: {}
+  argv:
+    description: The service's command line. The new binary is asked whether it knows every flag before anything changes.
+    type: list
+    elements: str
+    default: []
+  version:
+    description: Version that has to answer. Without it any version is good.
+    type: str
+  probe:
+    description: How to ask the service. Required for O(state=present).
+    type: dict
+    suboptions:
+      kind:
+        description: What kind of service answers.
+        type: str
+        choices: [alertmanager, node_exporter, prometheus]
+        required: true
+      url:
+        description: Base URL as seen from the host itself, with the route prefix and without a slash at its end.
+        type: str
+        required: true
+      metrics_path:
+        description: Path of its metrics below O(probe.url).
+        type: str
+        default: /metrics
+      username:
+        description: Name for basic authentication.
+        type: str
+      password:
+        description: Password for basic authentication.
+        type: str
+      ca_path:
+        description: File on the host with the authority that signed the service's certificate.
+        type: path
+  ready_timeout:
+    description: >-
+      Seconds within which the service has to be ready. Reading a long write-ahead log takes its time; a crash loop is
+      seen at once, whatever this says.
+    type: int
+    default: 120
+  settle:
+    description: Seconds that the service has to stay up after a start.
+    type: float
+    default: 2
+  data_dir:
+    description: Directory of the service's data; guarded against versions that cannot read it.
+    type: path
+  allow_downgrade:
+    description: Whether a version may be started that cannot read the data which a newer one wrote.
+    type: bool
+    default: false
+  take_over:
+    description: Whether a unit of the same name that somebody else wrote may be replaced. It is kept for the rollback.
+    type: bool
+    default: false
+  conflicts:
+    description: Units of distribution packages that run the same program. They are stopped and masked if they hold the
+      service's port or are to be started at boot.
+    type: list
+    elements: str
+    default: []
+  ports:
+    description: TCP ports that the service listens on. One that somebody else holds is named before anything changes.
+    type: list
+    elements: int
+    default: []
+  purge:
+    description: Directories that O(state=absent) removes too.
+    type: list
+    elements: path
+    default: []
+  secrets:
+    description: Values that must not appear in any output.
+    type: list
+    elements: str
+seealso:
+  - module: vigil.monitoring.release
+  - module: vigil.monitoring.config_tree
+"""
+
+EXAMPLES = r"""
+- name: Run Prometheus and prove it
+  vigil.monitoring.daemon:
+    name: prometheus
+    config_dir: /etc/prometheus
+    unit: "{{ lookup('ansible.builtin.file', 'prometheus.service') }}"
+    links:
+      /usr/local/bin/prometheus: /opt/vigil/bin/prometheus-3.5.3/prometheus
+    version: 3.5.3
+    probe:
+      kind: prometheus
+      url: http://127.0.0.1:9090
+    ports: [9090]
+"""
+
+RETURN = r"""
+action:
+  description: What was done to the process.
+  returned: always
+  type: str
+  sample: restarted
+reason:
+  description: Why.
+  returned: always
+  type: str
+version:
+  description: Version that answers, in the service's own words.
+  returned: when the service was asked
+  type: str
+unproven:
+  description: What could not be proven, such as everything that needs a password the module was not given.
+  returned: always
+  type: list
+  elements: str
+notes:
+  description: What else a person should know, such as a unit that was masked.
+  returned: always
+  type: list
+  elements: str
+pid:
+  description: Main process.
+  returned: when the service runs
+  type: int
+"""
+
+import os
+import re
+import shutil
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    State,
+    ensure_directory,
+    read_bytes,
+    read_text,
+    run,
+    write_atomically,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    READY_PATHS,
+    RELOADING,
+    downgrade_problem,
+    judge,
+    version_key,
+    words,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
+    Decision,
+    Running,
+    decide,
+    listeners,
+    start_ticks,
+    unknown_features,
+    unknown_flag,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
+    FINGERPRINT_VARIABLE,
+    PROPERTIES,
+    complete_unit,
+    crashed,
+    nofile_ceiling,
+    parse_show,
+    unit_fingerprint,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
+
+UNIT_DIRECTORY = "/etc/systemd/system"
+LOG_LINES = 15
+POLL_SECONDS = 0.2
+
+
+class NotProven(Exception):
+    """The service does not do what it has to; the message says why."""
+
+
+class Daemon:
+    """One systemd service on this host."""
+
+    def __init__(self, module):
+        self.module = module
+        self.name = module.params["name"]
+        self.unit_name = self.name + ".service"
+        self.unit_path = os.path.join(UNIT_DIRECTORY, self.unit_name)
+        self.dropin_path = os.path.join(UNIT_DIRECTORY, self.unit_name + ".d", "50-vigil.conf")
+        self.probe = module.params["probe"]
+        self.state = State(module.params["config_dir"].rstrip("/"))
+        self.notes, self.unproven = [], []
+        self.said = None
+
+    # What is there
+
+    def show(self):
+        """The unit's properties as systemd has them."""
+        status, output = run(["systemctl", "show", self.unit_name, "--property=" + ",".join(PROPERTIES)])
+        if status:
+            raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
+        return parse_show(output)
+
+    def running(self, properties):
+        """The main process, or None when there is none."""
+        pid = int(properties["MainPID"])
+        if pid == 0 or properties["ActiveState"] not in ("active", "reloading", "activating"):
+            return None
+        stat = read_text("/proc/{0}/stat".format(pid))
+        if not stat:
+            return None
+        environment = (read_bytes("/proc/{0}/environ".format(pid)) or b"").decode("utf-8", "replace").split("\0")
+        prefix = FINGERPRINT_VARIABLE + "="
+        fingerprint = next((word[len(prefix) :] for word in environment if word.startswith(prefix)), None)
+        try:
+            executable = os.readlink("/proc/{0}/exe".format(pid))
+        except OSError:
+            return None
+        return Running(pid, start_ticks(stat), executable, fingerprint)
+
+    def ask(self):
+        """One request for the metrics and one for readiness."""
+        probe = self.probe
+        credentials = (probe["username"], probe["password"], probe["ca_path"])
+        metrics = get(probe["url"] + probe["metrics_path"], *credentials)
+        path = READY_PATHS[probe["kind"]]
+        ready = get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
+        return metrics, ready
+
+    # What has to change
+
+    def wanted_unit(self):
+        """The unit as it belongs on this host's disk."""
+        ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
+        dropin = self.dropin_text()
+        return complete_unit(self.module.params["unit"], dropin, self.state.undo, ceiling)
+
+    def dropin_text(self):
+        """The user's drop-in with an end of line, or an empty string."""
+        text = self.module.params["dropin"].strip()
+        return text + "\n" if text else ""
+
+    def plan(self, manifest):
+        """Everything that the switch will change.
+
+        :returns: ``(changes, new manifest, path of a changed unit -> (text before or None, text after or None))``.
+        """
+        changes, texts = [], {}
+        unit = self.wanted_unit()
+        wanted = {self.unit_path: unit, self.dropin_path: self.dropin_text()}
+        for path, text in wanted.items():
+            live = read_text(path) if os.path.isfile(path) else None
+            if text and (live != text or os.path.islink(path)):
+                changes.append(Change(path, "file", self.next_unit(path)))
+                texts[path] = (live, text)
+            elif not text and path in manifest["units"] and live is not None:
+                changes.append(Change(path, "remove"))
+                texts[path] = (live, None)
+        links = self.module.params["links"]
+        for path, target in sorted(links.items()):
+            if not os.path.islink(path) or os.readlink(path) != target:
+                changes.append(Change(path, "link", target))
+        for path in sorted(set(manifest["links"]) - set(links)):
+            if os.path.islink(path) and os.readlink(path) == manifest["links"][path]:
+                changes.append(Change(path, "remove"))
+        staged = self.state.staged_plan()
+        files = {key: manifest[key] for key in ("files", "secret", "directories")}
+        files["validators"] = manifest.get("validators")
+        if staged:
+            files = staged["manifest"]
+            base = self.state.config_dir
+            changes += [
+                Change(os.path.join(base, path), "file", self.state.staged_file(path)) for path in staged["replace"]
+            ]
+            changes += [Change(os.path.join(base, path), "remove") for path in staged["remove"]]
+        units = {path: unit_fingerprint(unit) or "" for path, text in wanted.items() if text}
+        new = dict(files, units=units, links=dict(links))
+        return changes, new, texts
+
+    def foreign_problems(self, manifest, properties):
+        """What of somebody else's stands in the way, one sentence each."""
+        problems = []
+        if self.module.params["take_over"]:
+            return problems
+        hint = "; let it be replaced (it is kept for the rollback) with <role>_take_over: true, or move it away"
+        if os.path.lexists(self.unit_path) and self.unit_path not in manifest["units"]:
+            what = "masks the service" if os.path.realpath(self.unit_path) == "/dev/null" else "is another tool's unit"
+            problems.append("{0} {1}{2}".format(self.unit_path, what, hint))
+        elif (
+            properties["LoadState"] == "loaded"
+            and properties["FragmentPath"] not in ("", self.unit_path)
+            and properties["ActiveState"] == "active"
+        ):
+            problems.append(
+                "{0} is already run by {1}, another tool's unit{2}".format(
+                    self.unit_name, properties["FragmentPath"], hint
+                )
+            )
+        for path in sorted(self.module.params["links"]):
+            ours = path in manifest["links"] and os.path.islink(path)
+            if os.path.lexists(path) and not ours:
+                target = self.module.params["links"][path]
+                if os.path.isdir(path) or not (os.path.islink(path) and os.readlink(path) == target):
+                    problems.append("{0} was put there by somebody else{1}".format(path, hint))
+        return problems
+
+    def flag_problem(self):
+        """A flag or feature that the new binary does not know: a sentence, or None."""
+        argv = self.module.params["argv"]
+        if not argv:
+            return None
+        binary = self.module.params["links"].get(argv[0], argv[0])
+        if not os.path.exists(binary):
+            return None
+        # --version acts only after every flag before it was understood, and starts nothing.
+        status, output = run([binary] + argv[1:] + ["--version"], timeout=20)
+        flag = unknown_flag(output) if status else None
+        if flag:
+            return "{0} {1} does not know the flag {2}; remove it, or ask for a version that has it".format(
+                self.name, self.module.params["version"] or "", flag
+            )
+        if any(word.startswith("--enable-feature=") for word in argv):
+            unknown, known = unknown_features(argv, run([binary, "--help"], timeout=20)[1])
+            if unknown:
+                return "{0} {1} does not know the feature {2}; it knows {3}".format(
+                    self.name, self.module.params["version"] or "", ", ".join(unknown), ", ".join(known)
+                )
+        return None
+
+    def port_problem(self, running):
+        """Who holds one of the service's ports already: a sentence, or None."""
+        tables = [read_text("/proc/net/tcp"), read_text("/proc/net/tcp6")]
+        inodes = listeners(tables, set(self.module.params["ports"]))
+        if not inodes:
+            return None
+        mine = running.pid if running else None
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                sockets = {os.readlink(entry.path) for entry in os.scandir("/proc/{0}/fd".format(pid))}
+            except OSError:
+                continue
+            for inode, port in inodes.items():
+                if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
+                    if self.yields(int(pid)):
+                        continue
+                    name = read_text("/proc/{0}/comm".format(pid)).strip()
+                    return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
+                        port, name, pid
+                    )
+        return None
+
+    def yields(self, pid):
+        """Whether a process belongs to a unit that is about to be stopped: one of the conflicts, or our own."""
+        cgroup = read_text("/proc/{0}/cgroup".format(pid))
+        units = [self.unit_name] + self.module.params["conflicts"]
+        return any(re.search(r"/{0}(/|$)".format(re.escape(unit)), cgroup, re.MULTILINE) for unit in units)
+
+    def conflicting_units(self):
+        """The packages' own units that would fight for the port: active ones and those started at boot."""
+        found = []
+        for unit in self.module.params["conflicts"]:
+            properties = parse_show(
+                run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1]
+            )
+            if properties.get("LoadState") == "loaded" and (
+                properties["ActiveState"] in ("active", "activating") or properties["UnitFileState"] == "enabled"
+            ):
+                found.append(unit)
+        return found
+
+    def written_by(self, running):
+        """The newest version that is known to have opened the data, or None."""
+        known = [self.state.proven().get("data_version")]
+        if running and not self.state.manifest()["units"]:
+            # Somebody else's service, about to be taken over: only its own words tell.
+            known.append(words(self.probe["kind"], self.ask()[0].text).version)
+        known = [version for version in known if version]
+        return max(known, key=version_key) if known else None
+
+    # Doing it
+
+    def reload_systemd(self):
+        """Let systemd read the units again."""
+        status, output = run(["systemctl", "daemon-reload"])
+        if status:
+            raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
+
+    def next_unit(self, path):
+        """Where a unit lies until the switch renames it."""
+        return os.path.join(self.state.directory, os.path.basename(path) + ".next")
+
+    def write_units(self, texts):
+        """Put the new unit texts beside our state, from where the switch renames them."""
+        for path, (dummy, text) in texts.items():
+            if text is not None:
+                ensure_directory(os.path.dirname(path))
+                write_atomically(self.next_unit(path), text.encode("utf-8"), 0o644)
+
+    def act(self, action):
+        """Start, restart or reload, and return the moment before (seconds since the epoch)."""
+        before = time.time()
+        if action != "reload":
+            # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
+            run(["systemctl", "reset-failed", self.unit_name])
+        # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
+        status, output = run(["systemctl", action, self.unit_name], timeout=1800)
+        if status:
+            raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
+        return before
+
+    def watch(self, wanted_version, settle, baseline=None, reloaded_after=None, failed_before=False):
+        """Wait until the service is ready and has stayed up.
+
+        :param wanted_version: version that has to answer, or None.
+        :param settle: seconds that it has to stay up.
+        :param baseline: properties from before; None after a start, which sets systemd's counter of restarts to zero.
+        :param reloaded_after: moment after which the configuration must have been loaded.
+        :param failed_before: whether the reload before had failed.
+        :returns: properties at the end.
+        :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
+        """
+        begin = time.monotonic()
+        while True:
+            properties = self.show()
+            if baseline is None and int(properties["MainPID"]):
+                baseline = dict(properties, NRestarts="0")
+            trouble = crashed(baseline, properties)
+            if trouble:
+                raise NotProven(trouble)
+            metrics, ready = self.ask()
+            verdict = judge(self.probe["kind"], metrics, ready, wanted_version, reloaded_after, failed_before)
+            if verdict.state == "wrong":
+                raise NotProven(verdict.reason)
+            waited = time.monotonic() - begin
+            if verdict.state in ("ok", "unproven") and waited >= settle:
+                self.conclude(metrics, verdict)
+                return properties
+            if waited > self.module.params["ready_timeout"]:
+                raise NotProven("not ready within {0} s: {1}".format(self.module.params["ready_timeout"], verdict.reason))
+            time.sleep(POLL_SECONDS)
+
+    def conclude(self, metrics, verdict):
+        """Keep what the service said, or that it said nothing."""
+        if verdict.state == "unproven":
+            self.unproven.append(
+                "version and configuration: {0}; give <role>_probe_username and <role>_probe_password".format(
+                    verdict.reason
+                )
+            )
+        else:
+            self.said = words(self.probe["kind"], metrics.text).version
+
+    def last_words(self, since):
+        """The service's last log lines since a moment (seconds since the epoch)."""
+        dummy, output = run(
+            ["journalctl", "--no-pager", "--output=cat", "--unit", self.unit_name, "--since", "@{0:.0f}".format(since - 1)]
+        )
+        lines = [line for line in output.splitlines() if line.strip()]
+        return "\n".join("  " + line[:500] for line in lines[-LOG_LINES:]) or "  (no log lines)"
+
+    def record(self, properties, previous_data_version):
+        """Remember which generation was proven, with which process."""
+        running = self.running(properties)
+        if running is None:
+            return
+        if self.module.params["allow_downgrade"]:
+            previous_data_version = None
+        versions = [version for version in (previous_data_version, self.said) if version]
+        self.state.record_proof(
+            {
+                "generation": self.state.manifest()["generation"],
+                "pid": running.pid,
+                "started": running.started,
+                "data_version": max(versions, key=version_key) if versions else None,
+            }
+        )
+
+    def roll_back(self, was_active, old_proof):
+        """Put the previous generation back and prove it.
+
+        :returns: a sentence for the failure message.
+        """
+        self.state.roll_back()
+        self.reload_systemd()
+        if not was_active:
+            run(["systemctl", "stop", self.unit_name])
+            run(["systemctl", "reset-failed", self.unit_name])
+            if not os.path.exists(self.unit_path):
+                run(["systemctl", "disable", self.unit_name])
+                return "Nothing of {0} ran here before: it was stopped and taken away again.".format(self.name)
+            return "What was there before was put back; it did not run before either."
+        try:
+            self.act("restart")
+            properties = self.watch(None, self.module.params["settle"])
+        except NotProven as error:
+            return (
+                "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
+                    error
+                )
+            )
+        self.record(properties, old_proof.get("data_version"))
+        return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
+
+    # The two jobs
+
+    def ensure(self):
+        """Make the service run what is on disk, and prove it."""
+        module = self.module
+        if not os.path.isdir(self.state.config_dir) and module.check_mode:
+            module.exit_json(
+                changed=True, action="started", reason="nothing is deployed yet", unproven=[], notes=[], diff=[]
+            )
+        recovered = False if module.check_mode else self.state.recover()
+        if recovered:
+            self.reload_systemd()
+            self.notes.append("an interrupted switch of an earlier run was undone first")
+        manifest, proof = self.state.manifest(), self.state.proven()
+        properties = self.show()
+        running = self.running(properties)
+        was_active = properties["ActiveState"] in ("active", "activating", "reloading")
+        changes, new_manifest, texts = self.plan(manifest)
+        conflicts = self.conflicting_units()
+
+        problems = []
+        if changes:
+            problems += self.foreign_problems(manifest, properties)
+            problems.append(self.flag_problem())
+            if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
+                problem = downgrade_problem(self.probe["kind"], self.written_by(running), module.params["version"])
+                if problem:
+                    problems.append(
+                        "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
+                        " <role>_allow_downgrade: true".format(problem, module.params["data_dir"])
+                    )
+        if running is None or changes:
+            problems.append(self.port_problem(running))
+        problems = [problem for problem in problems if problem]
+        if problems:
+            module.fail_json(msg="{0} was not touched:\n{1}".format(self.name, "\n".join(problems)))
+
+        if module.check_mode:
+            self.finish_check(changes, texts, properties, running, proof, manifest, conflicts)
+        self.yield_port(conflicts)
+        if changes:
+            self.state.create()
+            self.write_units(texts)
+            self.state.switch(changes, new_manifest, bool(texts))
+        elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
+            self.state.amend_manifest(new_manifest)
+        self.state.discard_stage()
+        if texts or properties["NeedDaemonReload"] == "yes":
+            self.reload_systemd()
+        enabled = properties["UnitFileState"] == "enabled"
+        if not enabled or self.unit_path in texts:
+            status, output = run(["systemctl", "enable", self.unit_name])
+            if status:
+                raise HostError("systemctl enable {0} failed: {1}".format(self.unit_name, output.strip()))
+
+        properties = self.show()
+        running = self.running(properties)
+        decision = self.decision(running, proof, properties)
+        since = time.time()
+        try:
+            properties, decision = self.carry_out(decision, properties)
+        except NotProven as error:
+            self.give_up(error, decision, since, bool(changes), was_active, proof)
+        self.record_if_new(proof, properties)
+        module.exit_json(
+            changed=bool(changes or conflicts or recovered or not enabled or decision.action != "none"),
+            action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[decision.action],
+            reason=decision.reason,
+            version=self.said,
+            pid=int(properties["MainPID"]),
+            unproven=self.unproven,
+            notes=self.notes,
+            diff=self.diff(changes, texts),
+        )
+
+    def decision(self, running, proof, properties):
+        """Compare what runs with what is on disk."""
+        argv = self.module.params["argv"]
+        binary = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
+        fingerprint = unit_fingerprint(read_text(self.unit_path))
+        manifest = self.state.manifest()
+        loaded = running is not None and (
+            (proof.get("generation"), proof.get("pid"), proof.get("started"))
+            == (manifest["generation"], running.pid, running.started)
+            or self.started_after_switch(running)
+        )
+        return decide(running, binary, fingerprint, loaded, self.probe["kind"] in RELOADING)
+
+    def started_after_switch(self, running):
+        """Whether a process began after the current generation was complete, so that it can have loaded nothing else."""
+        try:
+            switched = os.stat(os.path.join(self.state.directory, "manifest.json")).st_ctime
+            boot = float(re.search(r"(?m)^btime (\d+)$", read_text("/proc/stat")).group(1))
+        except (OSError, AttributeError):
+            return False
+        # `btime` is rounded to seconds; a reload too many does no harm.
+        return boot + int(running.started) / os.sysconf("SC_CLK_TCK") > switched + 2
+
+    def carry_out(self, decision, properties):
+        """Start, restart or reload as decided, and prove the outcome.
+
+        :returns: properties after it, and the decision (a reload may turn out to be needed after all).
+        """
+        version = self.module.params["version"]
+        settle = self.module.params["settle"]
+        if decision.action == "none":
+            trouble = crashed(None, properties)
+            if trouble:
+                raise NotProven(trouble)
+            metrics, ready = self.ask()
+            verdict = judge(self.probe["kind"], metrics, ready, version)
+            if verdict.state in ("ok", "unproven"):
+                self.conclude(metrics, verdict)
+                return properties, decision
+            if verdict.state == "wait":
+                # Just started by somebody, or still reading its write-ahead log.
+                return self.watch(version, 0, properties), decision
+            failed_reload = words(self.probe["kind"], metrics.text).reload_successful is False
+            if not failed_reload or self.probe["kind"] not in RELOADING:
+                raise NotProven(verdict.reason)
+            decision = Decision("reload", verdict.reason)
+        failed_before = False
+        if decision.action == "reload":
+            failed_before = words(self.probe["kind"], self.ask()[0].text).reload_successful is False
+        before = self.act(decision.action)
+        if decision.action == "reload":
+            return self.watch(version, 0, properties, before, failed_before), decision
+        return self.watch(version, settle), decision
+
+    def give_up(self, error, decision, since, switched, was_active, proof):
+        """Fail with the service's own words; after a switch, put back what was there."""
+        message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
+            self.unit_name, error, self.last_words(since)
+        )
+        if switched and os.path.exists(self.state.rollback):
+            message += "\n" + self.roll_back(was_active, proof)
+        self.module.fail_json(
+            msg=message, action="failed", reason=decision.reason, unproven=self.unproven, notes=self.notes
+        )
+
+    def yield_port(self, conflicts):
+        """Stop and mask the packages' own units that would fight for the port."""
+        for unit in conflicts:
+            run(["systemctl", "disable", "--now", unit])
+            status, output = run(["systemctl", "mask", unit])
+            if status:
+                raise HostError("systemctl mask {0} failed: {1}".format(unit, output.strip()))
+            self.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
+
+    def record_if_new(self, proof, properties):
+        """Write the proof down, unless the same one stands there already."""
+        running = self.running(properties)
+        same = running and (proof.get("generation"), proof.get("pid"), proof.get("started")) == (
+            self.state.manifest()["generation"],
+            running.pid,
+            running.started,
+        )
+        if not same:
+            self.record(properties, proof.get("data_version"))
+
+    def finish_check(self, changes, texts, properties, running, proof, manifest, conflicts):
+        """End a check run: what would change and what would have to happen to the process."""
+        would = Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
+        if running and not texts and not any(change.kind == "link" for change in changes):
+            would = self.decision(running, proof, properties)
+            if would.action == "none" and changes:
+                would = Decision("reload", "its configuration would change")
+        self.module.exit_json(
+            changed=bool(changes or conflicts or would.action != "none" or properties["UnitFileState"] != "enabled"),
+            action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[would.action],
+            reason=would.reason,
+            unproven=[],
+            notes=self.notes,
+            diff=self.diff(changes, texts),
+        )
+
+    def diff(self, changes, texts):
+        """Ansible's diff of units and links; the configuration was shown by config_tree."""
+        if not self.module._diff:
+            return []
+        entries = [diff_entry(path, before, after, False) for path, (before, after) in texts.items()]
+        for change in changes:
+            if change.kind == "link":
+                entries.append(
+                    {
+                        "before_header": change.path,
+                        "after_header": change.path,
+                        "before": "",
+                        "after": "-> {0}\n".format(change.source),
+                    }
+                )
+        return entries
+
+    def remove(self):
+        """Stop the service and take away what the collection wrote."""
+        module = self.module
+        manifest = self.state.manifest()
+        properties = self.show()
+        paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
+        paths += list(manifest["units"]) + list(manifest["links"])
+        there = [path for path in paths if os.path.lexists(path)]
+        purged = [path for path in module.params["purge"] if os.path.lexists(path)]
+        ours = bool(manifest["units"]) or os.path.isdir(self.state.directory)
+        changed = bool(there or purged or os.path.isdir(self.state.directory))
+        if module.check_mode or not changed:
+            module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=[])
+        if ours and properties["LoadState"] != "not-found" and self.unit_path in manifest["units"]:
+            status, output = run(["systemctl", "disable", "--now", self.unit_name], timeout=900)
+            if status:
+                raise HostError("systemctl disable --now {0} failed: {1}".format(self.unit_name, output.strip()))
+        for path in there:
+            os.unlink(path)
+        shutil.rmtree(self.state.directory, ignore_errors=True)
+        for path in sorted(manifest["directories"], key=len, reverse=True) + [os.path.dirname(self.dropin_path)]:
+            # Only what is empty: a directory with somebody's file in it, or with data, stays.
+            if os.path.isdir(path) and path not in purged and not os.listdir(path):
+                os.rmdir(path)
+        for path in purged:
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        self.reload_systemd()
+        run(["systemctl", "reset-failed", self.unit_name])
+        module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+
+
+def main():
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "config_dir": {"type": "path", "required": True},
+            "unit": {"type": "str"},
+            "dropin": {"type": "str", "default": ""},
+            "links": {"type": "dict", "default": {}},
+            "argv": {"type": "list", "elements": "str", "default": []},
+            "version": {"type": "str"},
+            "probe": {
+                "type": "dict",
+                "options": {
+                    "kind": {"type": "str", "choices": sorted(READY_PATHS), "required": True},
+                    "url": {"type": "str", "required": True},
+                    "metrics_path": {"type": "str", "default": "/metrics"},
+                    "username": {"type": "str"},
+                    "password": {"type": "str", "no_log": True},
+                    "ca_path": {"type": "path"},
+                },
+            },
+            "ready_timeout": {"type": "int", "default": 120},
+            "settle": {"type": "float", "default": 2},
+            "data_dir": {"type": "path"},
+            "allow_downgrade": {"type": "bool", "default": False},
+            "take_over": {"type": "bool", "default": False},
+            "conflicts": {"type": "list", "elements": "str", "default": []},
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "purge": {"type": "list", "elements": "path", "default": []},
+            "secrets": {"type": "list", "elements": "str", "no_log": True},
+        },
+        required_if=[("state", "present", ("unit", "probe"))],
+        supports_check_mode=True,
+    )
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
+    if not os.path.isdir("/run/systemd/system"):
+        module.fail_json(msg="this host is not run by systemd; choose another runtime for the service")
+    daemon = Daemon(module)
+    try:
+        daemon.remove() if module.params["state"] == "absent" else daemon.ensure()
+    except HostError as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
