@@ -1,0 +1,159 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's part of ``vigil.monitoring.release``.
+
+The module looks first. Only where it answers that something is ``wanted`` is there anything to do here: obtain the
+archive and copy it to the host, or have packages installed. Then the module is asked again.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
+    ARCHITECTURES,
+    ReleaseError,
+    is_remote,
+    local_path,
+    shown,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+
+APT_LISTS_MAX_AGE = 86400  # seconds
+DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False  # no temporary directory on a host that needs nothing
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        options = dict(self._task.args)
+        try:
+            answer = self._answer(options, task_vars)
+        except ReleaseError as error:
+            answer = dict(failed=True, msg=str(error))
+        answer["invocation"] = dict(module_args=_without_secrets(options))
+        return answer
+
+    def _answer(self, options, task_vars):
+        # A host that downloads nothing itself is not told the secrets of the mirror.
+        hidden = () if options.get("fetch") == "host" else ("headers",)
+        told = {name: value for name, value in options.items() if name not in hidden}
+        answer = self._ask(told, task_vars)
+        wanted = answer.pop("wanted", None)
+        if not wanted:
+            return answer
+        if options.get("method") == "package":
+            return self._with_packages(told, answer, wanted, task_vars)
+        return self._with_archive(options, told, wanted, task_vars)
+
+    def _ask(self, options, task_vars):
+        return self._execute_module(
+            module_name="vigil.monitoring.release", module_args=dict(options), task_vars=task_vars
+        )
+
+    def _with_archive(self, options, told, wanted, task_vars):
+        # The architecture is all that is taken from the host's answer: it must not choose where secrets are sent.
+        if wanted.get("arch") not in ARCHITECTURES.values():
+            raise ReleaseError(f"the host names an architecture that is unknown here: {wanted.get('arch')!r}")
+        source = Source.from_options(options, wanted["arch"])
+        if not is_remote(source.url):
+            source = source.below(self._loader.path_dwim)
+        digest = source.expected_digest()
+        if is_remote(source.url):
+            path = Cache(options.get("cache_dir")).obtain(digest, lambda stream: source.download(stream, digest))
+        else:
+            path = source.verify_local(digest)
+        display.vv(f"{shown(source.url)} is in {path} on the controller")
+        return self._ask(dict(told, archive=self._copy(path), checksum=digest), task_vars)
+
+    def _copy(self, path):
+        """Path by which the host reads a file of the controller. Copies are removed with the task's temporary directory."""
+        if self._connection.transport == "local":
+            return path
+        shell = self._connection._shell
+        if shell.tmpdir is None:
+            self._make_tmp_path()
+        target = shell.join_path(shell.tmpdir, "archive.tar.gz")
+        try:
+            self._transfer_file(path, target)
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:
+            size = os.path.getsize(path) >> 20
+            raise ReleaseError(
+                f"cannot copy {path} ({size} MiB) to {target}; is there room for it? {error} Otherwise let the host download "
+                f"by itself: monitoring_release_fetch=host"
+            ) from error
+        self._fixup_perms2((shell.tmpdir, target))
+        return target
+
+    def _with_packages(self, told, first, wanted, task_vars):
+        packages = told["packages"]
+        masked = first["masked"]
+        if wanted["manager"] == "apt":
+            done = self._execute_module(
+                module_name="ansible.builtin.apt",
+                module_args=dict(
+                    name=packages,
+                    state="present",
+                    update_cache=True,
+                    cache_valid_time=APT_LISTS_MAX_AGE,
+                    policy_rc_d=DO_NOT_START,
+                ),
+                task_vars=task_vars,
+            )
+        else:
+            done = self._run_package_action(packages, task_vars)
+        if done.get("failed"):
+            role = told.get("role") or told["program"]
+            reason = done.get("msg", "no reason given")
+            raise ReleaseError(f"{', '.join(packages)} cannot be installed ({role}_install_method is package): {reason}")
+        answer = self._ask(told, task_vars)
+        if "wanted" in answer:
+            raise ReleaseError(
+                f"{', '.join(packages)} is installed, but does not bring {', '.join(told['package_binaries'].values())}"
+            )
+        if not answer.get("failed"):
+            answer.update(changed=True, fetched=True, installed_now=True, masked=masked)
+            answer["msg"] = f"installed {', '.join(packages)}, version {answer['version']}" + (
+                f"; masked {', '.join(masked)} first, so that nothing of it could start" if masked else ""
+            )
+        return answer
+
+    def _run_package_action(self, packages, task_vars):
+        """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
+        task = self._task.copy()
+        task.args = dict(name=packages, state="present")
+        action = self._shared_loader_obj.action_loader.get(
+            "ansible.builtin.package",
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return action.run(task_vars=task_vars)
+
+
+def _without_secrets(options):
+    """The options as ``-vvv`` may show them."""
+    visible = dict(options)
+    if visible.get("headers"):
+        visible["headers"] = {name: "********" for name in visible["headers"]}
+    for name in ("url", "checksums_url"):
+        if visible.get(name):
+            visible[name] = shown(visible[name])
+    return visible

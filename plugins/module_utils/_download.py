@@ -1,0 +1,241 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fetches a release's archive and its checksums, on the controller or on the host."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import http.client
+import io
+import ssl
+import time
+from dataclasses import dataclass, field, replace
+from urllib.error import HTTPError
+
+from ansible.module_utils.urls import open_url
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
+    ReleaseError,
+    base_name,
+    check_digest,
+    digest_in_sums,
+    given_digest,
+    is_remote,
+    local_path,
+    origin,
+    shown,
+)
+
+TIMEOUT = 10  # seconds to connect, and between two pieces of an answer
+PAUSES = (1, 2)  # seconds before each further attempt after a transient error
+PIECE = 1 << 20  # bytes
+REDIRECTS = (301, 302, 303, 307, 308)
+TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a release comes from, and how it is verified.
+
+    :param role: prefix of the variables that messages name.
+    :param url: of the archive; a path for a mirror on the controller.
+    :param checksums_url: of the sums file.
+    :param digest: SHA-256 that the user gave, else None.
+    :param headers: sent to the archive's origin and to no other.
+    """
+
+    role: str
+    url: str
+    checksums_url: str | None = None
+    digest: str | None = None
+    headers: dict = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_options(cls, options, arch):
+        """The source that the options of ``vigil.monitoring.release`` describe, for an architecture.
+
+        :raises ReleaseError: for a checksum that is none.
+        """
+        role = options.get("role") or options["program"]
+        return cls(
+            role=role,
+            url=options["url"].replace("{arch}", arch),
+            checksums_url=(options.get("checksums_url") or "").replace("{arch}", arch),
+            digest=given_digest(options.get("checksum"), arch, role),
+            headers=options.get("headers") or {},
+        )
+
+    def below(self, absolute):
+        """The same for a mirror on the controller, with absolute paths.
+
+        :param absolute: called with a path, makes it absolute.
+        """
+        paths = {"url": absolute(local_path(self.url))}
+        if self.checksums_url and not is_remote(self.checksums_url):
+            paths["checksums_url"] = absolute(local_path(self.checksums_url))
+        return replace(self, **paths)
+
+    def expected_digest(self):
+        """The SHA-256 that the archive must have: the one given, else the sums file's.
+
+        :raises ReleaseError: when nothing vouches for the archive.
+        """
+        if self.digest:
+            return self.digest
+        if not self.checksums_url:
+            raise ReleaseError(
+                f"{shown(self.url)} cannot be verified: set {self.role}_checksum or {self.role}_checksums_url"
+            )
+        text = self._read(self.checksums_url).decode("utf-8", "replace")
+        return digest_in_sums(text, base_name(self.url), self.checksums_url, self.role)
+
+    def download(self, stream, expected):
+        """Write the archive to an empty binary stream, and verify it.
+
+        :raises ReleaseError: when it cannot be had, or is another than expected.
+        """
+        check_digest(self.url, _Fetch(self, self.url).into(stream), expected, self.role)
+
+    def verify_local(self, expected):
+        """Path of an archive in a mirror on the controller, verified.
+
+        :raises ReleaseError: when it is not there, or is another than expected.
+        """
+        path = local_path(self.url)
+        try:
+            check_digest(self.url, file_digest(path), expected, self.role)
+        except OSError as error:
+            raise self._unreadable(path, error) from error
+        return path
+
+    def _read(self, url):
+        if is_remote(url):
+            stream = io.BytesIO()
+            _Fetch(self, url).into(stream)
+            return stream.getvalue()
+        try:
+            with open(local_path(url), "rb") as stream:
+                return stream.read()
+        except OSError as error:
+            raise self._unreadable(local_path(url), error) from error
+
+    def _unreadable(self, path, error):
+        return ReleaseError(
+            f"cannot read {path} on the controller: {error.strerror}. Does monitoring_release_mirror (or {self.role}_binary_url) "
+            f"name the right directory, and does it hold this {self.role}_version?"
+        )
+
+
+def file_digest(path):
+    """SHA-256 of a file, in hexadecimal."""
+    summed = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(PIECE), b""):
+            summed.update(piece)
+    return summed.hexdigest()
+
+
+class _Interrupted(OSError):
+    """The connection ended before the answer did."""
+
+
+class _Fetch:
+    """One file over HTTP, with a few further attempts after errors that pass by themselves."""
+
+    def __init__(self, source, url):
+        self.source = source
+        self.url = url
+
+    def into(self, stream):
+        """Write the file to a stream.
+
+        :returns: its SHA-256.
+        """
+        for pause in PAUSES + (None,):
+            stream.seek(0)
+            stream.truncate()
+            try:
+                return self._attempt(stream)
+            except HTTPError as error:
+                problem = self._status(error)
+                transient = error.code in TRANSIENT_STATUS
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                problem = self._failure(error)
+                transient = not isinstance(getattr(error, "reason", error), (ssl.SSLCertVerificationError, ValueError))
+            if pause is None or not transient:
+                break
+            time.sleep(pause)
+        raise ReleaseError(problem)
+
+    def _attempt(self, stream):
+        summed = hashlib.sha256()
+        with self._open() as answer:
+            promised, received = answer.headers.get("Content-Length"), 0
+            for piece in iter(lambda: answer.read(PIECE), b""):
+                summed.update(piece)
+                received += len(piece)
+                self._write(stream, piece)
+        if promised and received != int(promised):
+            raise _Interrupted(f"the connection ended after {received} of {promised} bytes")
+        stream.flush()
+        return summed.hexdigest()
+
+    def _open(self):
+        """Follow redirects by hand: the headers are secret and must not leave the origin that they are meant for."""
+        url = self.url
+        for dummy in range(10):
+            headers = self.source.headers if origin(url) == origin(self.source.url) else {}
+            try:
+                return open_url(
+                    url,
+                    headers=dict(headers, **{"Accept-Encoding": "identity"}),
+                    timeout=TIMEOUT,
+                    follow_redirects="no",
+                    decompress=False,
+                    use_netrc=not headers,
+                    http_agent="vigil.monitoring",
+                )
+            except HTTPError as error:
+                if error.code not in REDIRECTS:
+                    raise
+                if origin(url)[0] == "https" and origin(error.url)[0] != "https":
+                    raise ReleaseError(
+                        f"{shown(self.url)} redirects from https to {shown(error.url)}, which nobody vouches for; "
+                        f"set {self.source.role}_binary_url to an address that does not"
+                    ) from error
+                url = error.url
+        raise ReleaseError(f"{shown(self.url)} redirects in a circle; correct {self.source.role}_binary_url")
+
+    def _write(self, stream, piece):
+        try:
+            stream.write(piece)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            way_out = ": make room and run again" if full else ""
+            where = getattr(stream, "name", "memory")
+            raise ReleaseError(f"cannot store {shown(self.url)} in {where}: {error.strerror}{way_out}") from error
+
+    def _status(self, error):
+        role = self.source.role
+        if error.code in (401, 403, 407):
+            advice = "Access needs credentials: see monitoring_release_headers."
+        elif error.code in (404, 410):
+            advice = (
+                f"Is there such a release for this architecture? Check {role}_version, and monitoring_release_mirror "
+                f"or {role}_binary_url and {role}_checksums_url."
+            )
+        else:
+            advice = "The server's own log may say more."
+        return f"{shown(self.url)} answers {error.code} {http.client.responses.get(error.code, '')}".rstrip() + f". {advice}"
+
+    def _failure(self, error):
+        reason = getattr(error, "reason", error)
+        words = str(getattr(reason, "strerror", None) or reason) or type(reason).__name__
+        if isinstance(error, _Interrupted) or isinstance(error, http.client.IncompleteRead):
+            return f"{shown(self.url)} could not be read to its end: {words}. It was thrown away; run again."
+        return (
+            f"cannot reach {shown(self.url)}: {words}. Check the network from here, or monitoring_release_mirror "
+            f"and {self.source.role}_binary_url; monitoring_release_fetch chooses who downloads, controller or host."
+        )

@@ -1,0 +1,268 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known about releases: their addresses, checksums, versions and archives. Pure functions, no input or output."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+# What the kernel calls a machine -> what upstream calls its builds.
+ARCHITECTURES = {
+    "x86_64": "amd64",
+    "amd64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "armv7l": "armv7",
+    "armv8l": "armv7",
+}
+
+_VERSION = re.compile(r"\d+(\.\d+)+([-~+][0-9A-Za-z.+~-]+)?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_GNU_LINE = re.compile(r"\\?([0-9a-fA-F]{64})\s+\*?(?:\./)?(\S.*)")
+_BSD_LINE = re.compile(r"SHA256 ?\((?:\./)?(.+)\) ?= ?([0-9a-fA-F]{64})")
+_REPORTED_VERSION = re.compile(r"\bversion:? +v?(\d[0-9A-Za-z.+~-]*)", re.IGNORECASE)
+
+
+class ReleaseError(Exception):
+    """A release that cannot be had; the message names what was found, what was expected and the way out."""
+
+
+def architecture(machine):
+    """Upstream's name for the builds that run on a machine.
+
+    :param machine: what ``uname -m`` says.
+    :raises ReleaseError: for a machine that has no builds.
+    """
+    try:
+        return ARCHITECTURES[machine]
+    except KeyError:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise ReleaseError(f"there are no releases for the architecture {machine} (known: {known})") from None
+
+
+# Addresses
+
+def release_url(program, version, mirror=None, upstream=None):
+    """Address of a release's archive; ``{arch}`` is left in it for the host to fill in.
+
+    :param mirror: URL or directory in the layout ``NAME/vVERSION/FILE``; None or empty means upstream.
+    :param upstream: URL in the layout ``vVERSION/FILE``.
+    """
+    plain = plain_version(version)
+    return f"{_folder(program, plain, mirror, upstream)}/{program}-{plain}.linux-{{arch}}.tar.gz"
+
+
+def release_sums_url(program, version, mirror=None, upstream=None):
+    """Address of the file with the checksums of a release; parameters as in :func:`release_url`."""
+    return f"{_folder(program, plain_version(version), mirror, upstream)}/sha256sums.txt"
+
+
+def _folder(program, version, mirror, upstream):
+    if mirror:
+        return f"{mirror.rstrip('/')}/{program}/v{version}"
+    if upstream:
+        return f"{upstream.rstrip('/')}/v{version}"
+    raise ReleaseError(f"neither a mirror nor an upstream address is known for {program}")
+
+
+def is_remote(url):
+    """Whether an address is fetched over the network; otherwise it is a path on the controller."""
+    return urlsplit(url).scheme in ("http", "https")
+
+
+def local_path(url):
+    """Path of an address that is not remote: ``file:///srv/mirror/x`` or ``/srv/mirror/x``."""
+    return unquote(urlsplit(url).path) if url.startswith("file:") else url
+
+
+def base_name(url):
+    """Name of the file at an address."""
+    path = urlsplit(url).path if is_remote(url) else local_path(url)
+    return unquote(path.rsplit("/", 1)[-1])
+
+
+def shown(url):
+    """An address without the credentials that may stand in it, fit for messages and records."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1], query=""))
+
+
+def origin(url):
+    """Scheme, host and port of an address: what a secret header is meant for."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port
+
+
+# Checksums
+
+def parse_sums(text):
+    """Checksums by file name, from the output of ``sha256sum``, of ``sha256sum --tag`` or of a like tool.
+
+    Lines that are neither are skipped.
+    """
+    sums = {}
+    for line in text.splitlines():
+        gnu, bsd = _GNU_LINE.fullmatch(line.strip()), _BSD_LINE.fullmatch(line.strip())
+        if gnu:
+            sums[gnu.group(2)] = gnu.group(1).lower()
+        elif bsd:
+            sums[bsd.group(1)] = bsd.group(2).lower()
+    return sums
+
+
+def digest_in_sums(text, name, sums_url, role):
+    """Digest of an archive according to the text of a sums file.
+
+    :raises ReleaseError: when the file does not vouch for the archive.
+    """
+    sums = parse_sums(text)
+    if name in sums:
+        return sums[name]
+    if not text.strip():
+        found = "is empty"
+    elif not sums:
+        found = "holds no SHA-256 checksums"
+    else:
+        others = sorted(sums)
+        found = f"has no line for it, only for {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
+    raise ReleaseError(
+        f"{name} cannot be verified: {shown(sums_url)} {found}. Set {role}_checksums_url to the file that belongs to the "
+        f"archive, or {role}_checksum to its SHA-256."
+    )
+
+
+def given_digest(checksum, arch, role):
+    """The digest that the user gave, as plain hexadecimal; None when none was given.
+
+    :param checksum: hexadecimal, with or without ``sha256:``, or a dictionary of such by architecture.
+    :raises ReleaseError: when it is none of these, or has nothing for the architecture.
+    """
+    if isinstance(checksum, dict) and checksum:
+        if arch not in checksum:
+            names = ", ".join(sorted(map(str, checksum)))
+            raise ReleaseError(f"{role}_checksum has no entry for this host's architecture {arch} (it has: {names})")
+        checksum = checksum[arch]
+    if not checksum:
+        return None
+    digest = str(checksum).strip().lower()
+    digest = digest[len("sha256:"):] if digest.startswith("sha256:") else digest
+    if not _SHA256.fullmatch(digest):
+        raise ReleaseError(f"{role}_checksum is {checksum!r}, which is no SHA-256: expected are 64 hexadecimal digits")
+    return digest
+
+
+def check_digest(url, found, expected, role):
+    """Hold what was received against what was promised.
+
+    :raises ReleaseError: when they differ.
+    """
+    if found != expected:
+        raise ReleaseError(
+            f"wrong checksum: {shown(url)} has the SHA-256 {found}, expected is {expected}. It was not used. "
+            f"Replace the damaged archive, or correct {role}_checksum or the sums file if they are for another build."
+        )
+
+
+# Versions
+
+def plain_version(version):
+    """A version without build metadata and decoration: ``v3.5.3+ds1`` is ``3.5.3``, ``3.0.0~rc.1`` is ``3.0.0-rc.1``."""
+    return str(version).strip().lstrip("v").split("+", 1)[0].replace("~", "-")
+
+
+def same_version(one, other):
+    """Whether two versions differ in nothing but build metadata."""
+    return plain_version(one) == plain_version(other)
+
+
+def version_key(version):
+    """A sort key in the order of semantic versioning: a pre-release comes before its release."""
+    numbers, dummy, pre = plain_version(version).partition("-")
+    release = tuple(int(part) if part.isdigit() else 0 for part in numbers.split("."))
+    # Numbers sort before words, and having no pre-release after having any.
+    steps = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".") if part)
+    return release, not pre, steps
+
+
+def reported_version(output):
+    """The version in what a program prints for ``--version``; None when there is none."""
+    found = _REPORTED_VERSION.search(output)
+    return found.group(1).rstrip(".") if found else None
+
+
+def check_names(program, version, role):
+    """Refuse names that cannot become a directory, and versions that move.
+
+    :raises ReleaseError: naming the variable.
+    """
+    if not _NAME.fullmatch(program):
+        raise ReleaseError(f"{program!r} is no name of a program")
+    if not _VERSION.fullmatch(plain_version(version)):
+        raise ReleaseError(f"{role}_version is {version!r}; expected is a pinned version such as 3.5.3")
+
+
+# Archives
+
+def split_member(name):
+    """The top directory of an archive's member, and the path below it; both empty for the root itself.
+
+    :raises ReleaseError: for a name that would leave the directory in which the archive is unpacked.
+    """
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if name.startswith("/") or ".." in parts:
+        raise ReleaseError(f"the archive is unsafe: its member {name!r} lies outside of the archive")
+    return (parts[0], "/".join(parts[1:])) if parts else ("", "")
+
+
+# Records
+
+def record(program, version, arch, digest, url, binaries):
+    """What ``.release.json`` remembers about an unpacked release.
+
+    :param binaries: ``os.stat_result`` by name.
+    """
+    return {
+        "program": program,
+        "version": version,
+        "arch": arch,
+        "sha256": digest,
+        "url": shown(url),
+        "binaries": {name: _fingerprint(status) for name, status in binaries.items()},
+    }
+
+
+def matches(known, version, arch, digest, binaries):
+    """Whether a record and the binaries beside it are the release that is asked for, untouched since it was unpacked.
+
+    :param known: the record.
+    :param digest: the archive's SHA-256 if the user gave one, else None.
+    :param binaries: ``os.stat_result`` by name, None for a binary that is not there.
+    """
+    return (
+        known.get("version") == version
+        and known.get("arch") == arch
+        and digest in (None, known.get("sha256"))
+        and all(status and known.get("binaries", {}).get(name) == _fingerprint(status) for name, status in binaries.items())
+    )
+
+
+def _fingerprint(status):
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "mode": f"{status.st_mode & 0o7777:04o}"}
+
+
+def releases_to_remove(versions, linked, in_use, keep):
+    """Which earlier releases of a program are superfluous.
+
+    The release that the links point to is what a failed upgrade falls back to: it counts as the first of those kept.
+
+    :param versions: earlier versions that are unpacked, in any order.
+    :param linked: the version the links point to, or None.
+    :param in_use: versions that running processes execute.
+    :param keep: how many earlier ones to keep.
+    """
+    newest_first = sorted(versions, key=lambda version: (version == linked, version_key(version)), reverse=True)
+    return [version for version in newest_first[keep:] if version != linked and version not in in_use]

@@ -1,0 +1,644 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release
+author: Contributors to vigil.monitoring (@vigil-monitoring)
+version_added: 0.1.0
+short_description: Have a release of a program on a host
+description:
+  - Makes sure that a version of a program lies on a host, verified by its checksum and unpacked in a directory of its own,
+    O(releases_dir)/PROGRAM-VERSION.
+  - Nothing is activated. The links of RV(links) are made by M(vigil.monitoring.daemon), together with the unit and the
+    configuration that belong to the release; so an earlier version stays in use, and stays there for a rollback.
+  - A host that has the release costs one round trip; neither its disk nor the network is touched.
+  - Alternatively takes the program from the packages of the distribution, or from a place where somebody else put it.
+options:
+  program:
+    description: Name of the program, as in the names of its archives.
+    type: str
+    required: true
+  role:
+    description: Prefix of the variables that messages name. Defaults to O(program).
+    type: str
+  state:
+    description:
+      - Whether the program is wanted.
+      - With V(absent), all of the program's releases in O(releases_dir) that this module unpacked are removed. Packages and
+        preinstalled programs are left alone.
+    type: str
+    choices: [present, absent]
+    default: present
+  method:
+    description:
+      - V(archive) unpacks an archive from upstream or from a mirror.
+      - V(package) installs O(packages).
+      - V(preinstalled) uses what is at O(path).
+    type: str
+    choices: [archive, package, preinstalled]
+    default: archive
+  version:
+    description:
+      - The version, pinned. Versions are compared without build metadata, so C(3.5.3+ds1) is V(3.5.3).
+      - Required with O(method=archive). Otherwise any version will do when it is left out, and another is an error when not.
+    type: str
+  binaries:
+    description:
+      - Executables that the archive must hold, as paths below its top directory. The first is the service itself, whose
+        C(--version) is asked.
+    type: list
+    elements: str
+    required: true
+  url:
+    description:
+      - Address of the archive, over HTTP or HTTPS, or its path on the controller. Required with O(method=archive).
+      - C({arch}) is replaced by C(amd64), C(arm64) or C(armv7), whatever the host is.
+    type: str
+  checksums_url:
+    description: Address or path of a file with the SHA-256 of the archive, in the format of C(sha256sum).
+    type: str
+  checksum:
+    description:
+      - SHA-256 of the archive in hexadecimal, with or without C(sha256:), or a dictionary of such by architecture.
+      - Takes the place of O(checksums_url). One of the two is needed.
+    type: raw
+  fetch:
+    description:
+      - Who downloads. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads by itself.
+      - A mirror that is a directory is always read by the controller.
+    type: str
+    choices: [controller, host]
+    default: controller
+  headers:
+    description: HTTP headers that the mirror asks for. Sent to the host of O(url) only, never to where it redirects.
+    type: dict
+    default: {}
+  cache_dir:
+    description:
+      - The controller's cache. Defaults to C(vigil.monitoring) in C($XDG_CACHE_HOME), or in C(~/.cache).
+    type: str
+  releases_dir:
+    description: Directory on the host that holds the releases.
+    type: path
+    default: /opt/vigil/bin
+  link_dir:
+    description: Directory of the links by which services and people call the program.
+    type: path
+    default: /usr/local/bin
+  keep:
+    description:
+      - How many earlier releases to keep when a new one is unpacked. The one that the links point to is the first of them, and
+        never removed; neither is one that still runs.
+    type: int
+    default: 1
+  packages:
+    description: Packages that hold the program, for O(method=package).
+    type: list
+    elements: str
+    default: []
+  package_binaries:
+    description: Absolute paths by the name of the executable, for O(method=package).
+    type: dict
+    default: {}
+  package_units:
+    description: Units of the packages, masked before these are installed, so that they neither start nor hold the port.
+    type: list
+    elements: str
+    default: []
+  path:
+    description:
+      - Absolute path of the first of O(binaries), or of the directory that holds them all, for O(method=preinstalled).
+    type: path
+  archive:
+    description: Path on the host of an archive that the controller copied there. Set by the action plugin, not by users.
+    type: path
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be fetched from where; fetches and writes nothing.
+  diff_mode:
+    support: full
+    description: Shows the releases that are there before and after.
+  idempotent:
+    support: full
+    description: Changes nothing when the release is there, untouched.
+  platform:
+    support: full
+    platforms: linux
+    description: Linux on amd64, arm64 and armv7, with Python 3.9 or newer.
+"""
+
+EXAMPLES = r"""
+- name: Have a release of node_exporter, downloaded by the controller
+  vigil.monitoring.release:
+    program: node_exporter
+    version: 1.11.1
+    url: https://mirror.example/node_exporter/v1.11.1/node_exporter-1.11.1.linux-{arch}.tar.gz
+    checksums_url: https://mirror.example/node_exporter/v1.11.1/sha256sums.txt
+    binaries: [node_exporter]
+
+- name: Take Alertmanager from the distribution
+  vigil.monitoring.release:
+    program: alertmanager
+    method: package
+    packages: [prometheus-alertmanager]
+    package_binaries:
+      alertmanager: /usr/bin/prometheus-alertmanager
+      amtool: /usr/bin/amtool
+    package_units: [prometheus-alertmanager.service]
+    binaries: [alertmanager, amtool]
+
+- name: Use the Prometheus that the image brought along
+  vigil.monitoring.release:
+    program: prometheus
+    method: preinstalled
+    path: /srv/prometheus
+    binaries: [prometheus, promtool]
+"""
+
+RETURN = r"""
+version:
+  description: The version that is there, without build metadata. In check mode, the version that would be.
+  type: str
+  returned: when O(state=present)
+  sample: 3.5.3
+arch:
+  description: The host's architecture in upstream's terms.
+  type: str
+  returned: when O(state=present) and O(method=archive)
+  sample: amd64
+path:
+  description: Directory of the release.
+  type: str
+  returned: when O(state=present)
+  sample: /opt/vigil/bin/prometheus-3.5.3
+binaries:
+  description: Absolute path of each of O(binaries), by name.
+  type: dict
+  returned: when O(state=present)
+  sample:
+    prometheus: /opt/vigil/bin/prometheus-3.5.3/prometheus
+links:
+  description: The links that activate the release, and what they are to point to. Empty unless O(method=archive).
+  type: dict
+  returned: when O(state=present)
+  sample:
+    /usr/local/bin/prometheus: /opt/vigil/bin/prometheus-3.5.3/prometheus
+commands:
+  description: The paths to call the program by, by name. These are links where there are any, else the binaries.
+  type: dict
+  returned: when O(state=present)
+  sample:
+    prometheus: /usr/local/bin/prometheus
+fetched:
+  description: Whether an archive was downloaded or copied for this host.
+  type: bool
+  returned: when O(state=present)
+installed_now:
+  description: Whether this task put the program on the host.
+  type: bool
+  returned: when O(state=present)
+removed:
+  description: Directories of releases that were removed. In check mode, those that would be.
+  type: list
+  elements: str
+  returned: always
+masked:
+  description: Units that were masked before their package was installed.
+  type: list
+  elements: str
+  returned: when O(method=package)
+wanted:
+  description: What the module asks of the action plugin, which answers it. Never seen by users.
+  type: dict
+  returned: never
+msg:
+  description: What was done, or would be, in a sentence.
+  type: str
+  returned: always
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import stat
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    ensure_directory,
+    fsync_dir,
+    read_json,
+    restore_context,
+    run,
+    write_atomically,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
+    ReleaseError,
+    architecture,
+    check_digest,
+    check_names,
+    given_digest,
+    is_remote,
+    matches,
+    plain_version,
+    record,
+    releases_to_remove,
+    reported_version,
+    same_version,
+    shown,
+)
+
+RECORD = ".release.json"
+UNITS = "/etc/systemd/system"
+
+
+class Archive:
+    """A release that is unpacked from an archive."""
+
+    def __init__(self, params, check_mode):
+        self.params = params
+        self.check_mode = check_mode
+        self.program = params["program"]
+        self.role = params["role"] or self.program
+        self.releases = params["releases_dir"]
+        self.link_dir = params["link_dir"]
+
+    def present(self):
+        self._require("version", "url", "binaries")
+        check_names(self.program, self.params["version"], self.role)
+        self.version = plain_version(self.params["version"])
+        self.arch = architecture(os.uname().machine)
+        self.digest = given_digest(self.params["checksum"], self.arch, self.role)
+        self.url = self.params["url"].replace("{arch}", self.arch)
+        self.path = os.path.join(self.releases, f"{self.program}-{self.version}")
+        if self._is_there():
+            return self._answer(f"{self.program} {self.version} is in {self.path}")
+        before = self._versions()
+        superfluous = self._superfluous(before)
+        plan = dict(removed=sorted(superfluous.values()), diff=self._diff(before, superfluous))
+        by_host = self.params["fetch"] == "host" and is_remote(self.url)
+        if self.check_mode:
+            return self._answer(f"would fetch {shown(self.url)} and unpack it in {self.path}", changed=True, **plan)
+        if not (self.params["archive"] or by_host):
+            return dict(changed=False, wanted=dict(arch=self.arch))
+        with self._lock():
+            if not self._is_there():
+                self._install(superfluous.values())
+        how = ", read by the controller because it is a directory there" if self.params["fetch"] == "host" and not by_host else ""
+        return self._answer(
+            f"unpacked {self.program} {self.version} from {shown(self.url)} in {self.path}{how}",
+            changed=True, fetched=True, installed_now=True, **plan
+        )
+
+    def absent(self):
+        found = sorted(self._versions().values()) + self._leftovers()
+        if found and not self.check_mode:
+            with self._lock(), self._workplace() as work:
+                self._discard(self._versions().values(), work)
+            with contextlib.suppress(OSError):
+                os.rmdir(self.releases)  # unless another program has releases there
+        return dict(
+            changed=bool(found),
+            removed=found,
+            diff=dict(before="".join(f"{path}\n" for path in found), after=""),
+            msg=f"{'would remove' if self.check_mode else 'removed'} {', '.join(found)}" if found else "nothing to remove",
+        )
+
+    def _require(self, *names):
+        for name in names:
+            if not self.params[name]:
+                variable = {"url": f"{self.role}_binary_url", "version": f"{self.role}_version"}.get(name, name)
+                raise ReleaseError(f"{variable} is needed to install {self.program} from an archive, and is empty")
+
+    def _answer(self, message, changed=False, fetched=False, installed_now=False, removed=(), diff=None):
+        binaries, links = {}, {}
+        for name in self.params["binaries"]:
+            binary = os.path.join(self.path, name)
+            binaries[os.path.basename(name)] = binary
+            links[os.path.join(self.link_dir, os.path.basename(name))] = binary
+        answer = dict(
+            changed=changed,
+            fetched=fetched,
+            installed_now=installed_now,
+            version=self.version,
+            arch=self.arch,
+            path=self.path,
+            binaries=binaries,
+            links=links,
+            commands={os.path.basename(link): link for link in links},
+            removed=list(removed),
+            msg=message,
+        )
+        return dict(answer, diff=diff) if diff else answer
+
+    def _is_there(self):
+        """The whole of a converged run."""
+        known = _read_record(self.path)
+        if not known:
+            return False
+        statuses = {name: _regular(os.path.join(self.path, name)) for name in self.params["binaries"]}
+        return matches(known, self.version, self.arch, self.digest, statuses)
+
+    def _versions(self):
+        """Directories of this program's releases that were unpacked by this module, by version."""
+        found = {}
+        for name in _names(self.releases):
+            path = os.path.join(self.releases, name)
+            known = {} if name.startswith(".") else _read_record(path)
+            if known.get("program") == self.program and name == f"{self.program}-{known.get('version')}":
+                found[known["version"]] = path
+        return found
+
+    def _superfluous(self, versions):
+        """Directories of the releases that give way to the new one, by version."""
+        earlier = {version: path for version, path in versions.items() if version != self.version}
+        if not earlier:
+            return {}
+        links = _targets(os.path.join(self.link_dir, name) for name in _names(self.link_dir))
+        running = _targets(os.path.join("/proc", name, "exe") for name in _names("/proc") if name.isdigit())
+        linked = [version for version, path in earlier.items() if _any_below(path, links)]
+        in_use = [version for version, path in earlier.items() if _any_below(path, running + links)]
+        chosen = releases_to_remove(earlier, linked[0] if linked else None, in_use, self.params["keep"])
+        return {version: earlier[version] for version in chosen}
+
+    def _diff(self, before, superfluous):
+        after = (set(before) - set(superfluous)) | {self.version}
+        lines = ["".join(f"{self.program}-{version}\n" for version in sorted(versions)) for versions in (before, after)]
+        return dict(before_header=self.releases, after_header=self.releases, before=lines[0], after=lines[1])
+
+    @contextlib.contextmanager
+    def _lock(self):
+        """One run at a time changes the releases of a host. The lock ends with its process."""
+        ensure_directory(self.releases, uid=os.geteuid(), gid=os.getegid())
+        descriptor = os.open(self.releases, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _workplace(self):
+        """A scratch directory on the same file system; what runs that were killed left there goes first."""
+        for path in self._leftovers():
+            shutil.rmtree(path)
+        work = tempfile.mkdtemp(prefix=f".{self.program}-", dir=self.releases)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _leftovers(self):
+        return [os.path.join(self.releases, name) for name in _names(self.releases) if name.startswith(f".{self.program}-")]
+
+    def _install(self, superfluous):
+        from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpack
+
+        if os.path.lexists(self.path) and not os.path.lexists(os.path.join(self.path, RECORD)):
+            raise ReleaseError(f"{self.path} is in the way: it was not made by this collection. Move it, and run again.")
+        with self._workplace() as work:
+            archive, digest = self._archive(work)
+            fresh = os.path.join(work, "release")
+            try:
+                unpack(archive, fresh, self.params["binaries"], self.role)
+            except ReleaseError as error:
+                raise ReleaseError(f"{shown(self.url)}: {error}") from error
+            restore_context([fresh])
+            self._prove(fresh)
+            binaries = {name: os.lstat(os.path.join(fresh, name)) for name in self.params["binaries"]}
+            known = record(self.program, self.version, self.arch, digest, self.url, binaries)
+            text = json.dumps(known, indent=1, sort_keys=True) + "\n"
+            write_atomically(os.path.join(fresh, RECORD), text.encode("utf-8"), 0o644)
+            # The new release appears last: where it is, everything else was done too.
+            self._discard(superfluous, work)
+            if os.path.lexists(self.path):
+                self._discard([self.path], work)
+            os.rename(fresh, self.path)
+            fsync_dir(self.releases)
+
+    def _archive(self, work):
+        """Path of the verified archive, and its digest."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source, file_digest
+
+        if self.params["archive"]:
+            digest = file_digest(self.params["archive"])
+            check_digest(self.url, digest, self.digest or digest, self.role)
+            return self.params["archive"], digest
+        source = Source.from_options(self.params, self.arch)
+        digest = source.expected_digest()
+        path = os.path.join(work, "archive")
+        with open(path, "xb") as stream:
+            source.download(stream, digest)
+        return path, digest
+
+    def _prove(self, fresh):
+        """Run what was unpacked before it is given its place: an archive may be for another version or machine."""
+        found = _version_of(os.path.join(fresh, self.params["binaries"][0]))
+        if not same_version(found, self.version):
+            raise ReleaseError(
+                f"{shown(self.url)} holds {self.program} {found}, not {self.version}: correct {self.role}_binary_url or "
+                f"{self.role}_version"
+            )
+
+    def _discard(self, paths, work):
+        """Remove directories so that none is ever half there under its own name."""
+        for path in paths:
+            os.rename(path, os.path.join(work, os.path.basename(path)))
+
+
+class Package:
+    """A program that the distribution packages."""
+
+    def __init__(self, params, check_mode):
+        self.params = params
+        self.check_mode = check_mode
+        self.role = params["role"] or params["program"]
+        self.names = {os.path.basename(name): name for name in params["binaries"]}
+
+    def present(self):
+        packages = self.params["packages"]
+        if not packages:
+            raise ReleaseError(f"no package is known for {self.params['program']}; set {self.role}_install_method to archive")
+        unknown = [name for name in self.names if name not in self.params["package_binaries"]]
+        if unknown:
+            raise ReleaseError(f"package_binaries does not say where {', '.join(unknown)} is")
+        binaries = {name: self.params["package_binaries"][name] for name in self.names}
+        missing = [path for path in binaries.values() if not os.access(path, os.X_OK)]
+        if not missing:
+            return _found(self.params, self.role, binaries, f"{', '.join(packages)} is installed")
+        if self.check_mode:
+            answer = dict(
+                changed=True, fetched=False, installed_now=False, version=plain_version(self.params["version"] or ""),
+                path=os.path.dirname(missing[0]), binaries=binaries, links={}, commands=binaries, removed=[], masked=[],
+            )
+            return dict(answer, msg=f"would install {', '.join(packages)}, which brings {', '.join(missing)}")
+        masked = self._mask()
+        manager = "apt" if os.path.exists("/usr/bin/apt-get") else "package"
+        return dict(changed=bool(masked), masked=masked, wanted=dict(manager=manager))
+
+    def absent(self):
+        return dict(changed=False, removed=[], masked=[], msg="packages are left alone")
+
+    def _mask(self):
+        """Mask the packages' own units while nothing can have started them yet.
+
+        A unit or a mask of that name is left alone: what is in /etc takes precedence over the package's unit anyway.
+        """
+        masked = []
+        for unit in self.params["package_units"]:
+            path = os.path.join(UNITS, unit)
+            if not os.path.lexists(path):
+                ensure_directory(UNITS)
+                os.symlink("/dev/null", path)
+                masked.append(unit)
+        if masked:
+            fsync_dir(UNITS)
+            if os.path.isdir("/run/systemd/system"):
+                run(["systemctl", "daemon-reload"])
+        return masked
+
+
+class Preinstalled:
+    """A program that somebody else put on the host."""
+
+    def __init__(self, params, check_mode):
+        self.params = params
+        self.role = params["role"] or params["program"]
+
+    def present(self):
+        path, variable = self.params["path"], f"{self.role}_preinstalled_path"
+        if not path or not os.path.isabs(path):
+            raise ReleaseError(f"{variable} is {path!r}; expected is the absolute path of {self.params['program']} on the host")
+        first, others = self.params["binaries"][0], self.params["binaries"][1:]
+        directory = path if os.path.isdir(path) else os.path.dirname(path)
+        binaries = {os.path.basename(first): os.path.join(directory, first) if directory == path else path}
+        binaries.update({os.path.basename(name): os.path.join(directory, name) for name in others})
+        missing = [binary for binary in binaries.values() if not os.path.isfile(binary) or not os.access(binary, os.X_OK)]
+        if missing:
+            raise ReleaseError(
+                f"{', '.join(missing)}: no such executable on this host. {variable} is {path}; it must name "
+                f"{first}, or the directory that holds {', '.join(self.params['binaries'])}"
+            )
+        return _found(self.params, self.role, binaries, f"{self.params['program']} is in {directory}")
+
+    def absent(self):
+        return dict(changed=False, removed=[], msg="a preinstalled program is left alone")
+
+
+def _found(params, role, binaries, where):
+    """The answer for a program that is on the host already."""
+    first = binaries[os.path.basename(params["binaries"][0])]
+    reported = _version_of(first)
+    if params["version"] and not same_version(reported, params["version"]):
+        raise ReleaseError(
+            f"{first} is version {reported}, {role}_version asks for {params['version']}: leave it empty to use what is "
+            f"there, or set {role}_install_method to archive"
+        )
+    return dict(
+        changed=False, fetched=False, installed_now=False, version=plain_version(reported), path=os.path.dirname(first),
+        binaries=binaries, links={}, commands=binaries, removed=[], masked=[], msg=f"{where}, version {reported}",
+    )
+
+
+def _version_of(binary):
+    """The version that a binary reports of itself.
+
+    :raises ReleaseError: when it does not run, or says nothing that looks like a version.
+    """
+    try:
+        status, output = run([binary, "--version"], timeout=30)
+    except OSError as error:
+        raise ReleaseError(
+            f"{binary} cannot be executed: {error.strerror}. Is it for this architecture ({os.uname().machine}), and is its "
+            f"file system mounted without noexec?"
+        ) from error
+    found = reported_version(output)
+    if status or not found:
+        raise ReleaseError(f"{binary} --version ended with status {status} and names no version: {output.strip()[:500]!r}")
+    return found
+
+
+def _read_record(directory):
+    """What is recorded about an unpacked release; empty where there is no record, or none that can be read."""
+    known = read_json(os.path.join(directory, RECORD), {})
+    return known if isinstance(known, dict) else {}
+
+
+def _regular(path):
+    """Status of a regular file; None for anything else, a link included."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _names(directory):
+    return os.listdir(directory) if os.path.isdir(directory) else []
+
+
+def _targets(links):
+    """What links point to; those that cannot be read, or are none, are left out."""
+    found = []
+    for link in links:
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(link))
+    return found
+
+
+def _any_below(directory, paths):
+    return any(path.startswith(directory + os.sep) for path in paths)
+
+
+METHODS = {"archive": Archive, "package": Package, "preinstalled": Preinstalled}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec=dict(
+            program=dict(type="str", required=True),
+            role=dict(type="str"),
+            state=dict(type="str", choices=["present", "absent"], default="present"),
+            method=dict(type="str", choices=["archive", "package", "preinstalled"], default="archive"),
+            version=dict(type="str"),
+            binaries=dict(type="list", elements="str", required=True),
+            url=dict(type="str"),
+            checksums_url=dict(type="str"),
+            checksum=dict(type="raw"),
+            fetch=dict(type="str", choices=["controller", "host"], default="controller"),
+            headers=dict(type="dict", default={}, no_log=True),
+            cache_dir=dict(type="str"),
+            releases_dir=dict(type="path", default="/opt/vigil/bin"),
+            link_dir=dict(type="path", default="/usr/local/bin"),
+            keep=dict(type="int", default=1),
+            packages=dict(type="list", elements="str", default=[]),
+            package_binaries=dict(type="dict", default={}),
+            package_units=dict(type="list", elements="str", default=[]),
+            path=dict(type="path"),
+            archive=dict(type="path"),
+        ),
+        supports_check_mode=True,
+    )
+    release = METHODS[module.params["method"]](module.params, module.check_mode)
+    try:
+        answer = release.present() if module.params["state"] == "present" else release.absent()
+    except (ReleaseError, HostError) as error:
+        module.fail_json(msg=str(error))
+    except PermissionError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}. Run the play with become, or as root.")
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename or release.params['releases_dir']}: {error.strerror}")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's cache of archives: one for each user, each file named after its own SHA-256."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+
+
+def default_directory():
+    """Where the cache of the current user lies unless ``monitoring_release_cache`` says otherwise."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return os.path.join(base, "vigil.monitoring")
+
+
+class Cache:
+    """Archives by digest. Safe for any number of processes at once; may be deleted at any time."""
+
+    def __init__(self, directory=None):
+        self.directory = os.path.expanduser(directory or default_directory())
+
+    def obtain(self, digest, download):
+        """Path of the archive with a digest, downloaded if need be.
+
+        A file enters the cache by a rename after it was verified, and is verified again before each use: what is
+        damaged, here or on the way, is thrown away.
+
+        :param digest: SHA-256 in hexadecimal.
+        :param download: called with an empty binary stream; writes the archive to it and verifies it, or raises.
+        :raises ReleaseError: when the cache cannot be used; what ``download`` raises is passed on.
+        """
+        path = os.path.join(self.directory, digest)
+        try:
+            self._create()
+            if self._holds(path, digest):
+                return path
+            with self._lock(digest):
+                # Another process may have brought it while this one waited.
+                if not self._holds(path, digest):
+                    self._bring(path, download)
+            return path
+        except OSError as error:
+            raise ReleaseError(
+                f"the cache {self.directory} cannot be used: {error.strerror}. Repair it, or set monitoring_release_cache"
+            ) from error
+
+    def _create(self):
+        os.makedirs(self.directory, mode=0o700, exist_ok=True)
+        status = os.stat(self.directory)
+        if status.st_uid != os.geteuid():
+            raise ReleaseError(f"the cache {self.directory} belongs to another user; set monitoring_release_cache")
+        if stat.S_IMODE(status.st_mode) != 0o700:
+            os.chmod(self.directory, 0o700)
+
+    @staticmethod
+    def _holds(path, digest):
+        try:
+            return file_digest(path) == digest
+        except FileNotFoundError:
+            return False
+
+    @contextlib.contextmanager
+    def _lock(self, digest):
+        # Locks are never deleted: whoever waits for one must wait for the same file. They end with their process.
+        with open(os.path.join(self.directory, f"{digest}.lock"), "wb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def _bring(self, path, download):
+        for name in os.listdir(self.directory):
+            # The lock is ours, so a part of this archive was left by a run that was killed.
+            if name.startswith(f"{os.path.basename(path)}.part-"):
+                os.unlink(os.path.join(self.directory, name))
+        descriptor, part = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.part-", dir=self.directory)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                download(stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.rename(part, path)
+        except BaseException:
+            os.unlink(part)
+            raise
