@@ -9,6 +9,9 @@ import re
 from typing import NamedTuple, Optional
 
 
+_ERROR = re.compile(r"(?i)\b(error|fatal|panic|level=(error|crit)|cannot|can't|unable|denied|no space|refused)\b")
+
+
 class Running(NamedTuple):
     """The main process of a service.
 
@@ -100,3 +103,21 @@ def listeners(tcp_tables, ports):
                 if port in ports:
                     found[fields[9]] = port
     return found
+
+
+def telling_lines(lines, limit):
+    """The log lines that explain a failure: those that speak of errors, and the last ones, in their order.
+
+    A program that is given a bad value prints its error first and pages of help after it.
+
+    :param lines: log lines, oldest first.
+    :param limit: how many to return at the most.
+    """
+    lines = [line for line in lines if line.strip()]
+    errors = [number for number, line in enumerate(lines) if _ERROR.search(line)]
+    chosen = set(errors[: limit // 2])
+    for number in reversed(range(len(lines))):
+        if len(chosen) >= limit:
+            break
+        chosen.add(number)
+    return [lines[number] for number in sorted(chosen)]

@@ -32,6 +32,9 @@ options:
     description: Configuration directory of the service, absolute.
     type: path
     required: true
+  role:
+    description: Prefix of the variables that messages name as the way out. The default is the last part of O(path).
+    type: str
   user:
     description: The service's system user; created without a home or a shell where it is missing.
     type: str
@@ -184,6 +187,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     restore_context,
     run,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,
@@ -265,7 +269,9 @@ class Tree:
             else:
                 problems.append(
                     "{0} was written by somebody else and is not what the inventory asks for; move it away, or let it"
-                    " be replaced (it is kept for the rollback) with <role>_take_over: true".format(full)
+                    " be replaced (it is kept for the rollback) with {1}_take_over: true".format(
+                        full, self.module.params["role"] or os.path.basename(self.path)
+                    )
                 )
         return problems
 
@@ -289,7 +295,7 @@ class Tree:
                     self.fail(
                         [
                             "the configuration is not valid, nothing was changed; {0} says:".format(shown),
-                            output.replace(whole, self.path).strip(),
+                            redact_text(output.replace(whole, self.path)).strip(),
                         ]
                     )
         return identity, True
@@ -492,6 +498,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "required": True},
+            "role": {"type": "str"},
             "user": {"type": "str", "required": True},
             "group": {"type": "str", "required": True},
             "files": {

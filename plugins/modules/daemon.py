@@ -32,6 +32,9 @@ options:
     description: Name of the systemd service, without its suffix.
     type: str
     required: true
+  role:
+    description: Prefix of the variables that messages name as the way out. The default is O(name).
+    type: str
   state:
     description: >-
       Whether the service is to run, or to be gone: stopped, with its unit, links and configuration removed, its data
@@ -209,9 +212,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     decide,
     listeners,
     start_ticks,
+    telling_lines,
     unknown_features,
     unknown_flag,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     FINGERPRINT_VARIABLE,
@@ -226,6 +231,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff
 
 UNIT_DIRECTORY = "/etc/systemd/system"
 LOG_LINES = 15
+LOG_COLUMNS = 500
 POLL_SECONDS = 0.2
 
 
@@ -239,6 +245,7 @@ class Daemon:
     def __init__(self, module):
         self.module = module
         self.name = module.params["name"]
+        self.role = module.params["role"] or self.name
         self.unit_name = self.name + ".service"
         self.unit_path = os.path.join(UNIT_DIRECTORY, self.unit_name)
         self.dropin_path = os.path.join(UNIT_DIRECTORY, self.unit_name + ".d", "50-vigil.conf")
@@ -337,7 +344,9 @@ class Daemon:
         problems = []
         if self.module.params["take_over"]:
             return problems
-        hint = "; let it be replaced (it is kept for the rollback) with <role>_take_over: true, or move it away"
+        hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
+            self.role
+        )
         if os.path.lexists(self.unit_path) and self.unit_path not in manifest["units"]:
             what = "masks the service" if os.path.realpath(self.unit_path) == "/dev/null" else "is another tool's unit"
             problems.append("{0} {1}{2}".format(self.unit_path, what, hint))
@@ -498,8 +507,8 @@ class Daemon:
         """Keep what the service said, or that it said nothing."""
         if verdict.state == "unproven":
             self.unproven.append(
-                "version and configuration: {0}; give <role>_probe_username and <role>_probe_password".format(
-                    verdict.reason
+                "version and configuration: {0}; give {1}_probe_username and {1}_probe_password".format(
+                    verdict.reason, self.role
                 )
             )
         else:
@@ -510,8 +519,8 @@ class Daemon:
         dummy, output = run(
             ["journalctl", "--no-pager", "--output=cat", "--unit", self.unit_name, "--since", "@{0:.0f}".format(since - 1)]
         )
-        lines = [line for line in output.splitlines() if line.strip()]
-        return "\n".join("  " + line[:500] for line in lines[-LOG_LINES:]) or "  (no log lines)"
+        lines = telling_lines(redact_text(output).splitlines(), LOG_LINES)
+        return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
 
     def record(self, properties, previous_data_version):
         """Remember which generation was proven, with which process."""
@@ -585,7 +594,7 @@ class Daemon:
                 if problem:
                     problems.append(
                         "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
-                        " <role>_allow_downgrade: true".format(problem, module.params["data_dir"])
+                        " {2}_allow_downgrade: true".format(problem, module.params["data_dir"], self.role)
                     )
         if running is None or changes:
             problems.append(self.port_problem(running))
@@ -785,6 +794,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
+            "role": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "config_dir": {"type": "path", "required": True},
             "unit": {"type": "str"},
