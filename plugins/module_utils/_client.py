@@ -1,0 +1,216 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""GET requests to a monitoring API anywhere on the network, with every failure told apart.
+
+Unlike ``open_url`` it follows no redirect (credentials stay with the server that they are meant for), reads no
+``.netrc``, has a deadline for the whole answer, and tells a host that cannot be reached from one that answers badly.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import re
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+CHUNK = 1 << 18
+
+_USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@\"']*@")
+_SECRET_PARAMETER = re.compile(
+    r"(?i)([?&][^=&\s]*(?:passw|secret|token|apikey|api_key|api-key|credential|auth|signature)[^=&\s]*=)[^&\s\"']*"
+)
+
+
+class Reply(NamedTuple):
+    """An HTTP answer of any status."""
+
+    status: int
+    headers: object
+    body: bytes
+
+
+class AskError(Exception):
+    """No complete answer came.
+
+    :ivar kind: ``unreachable`` (no connection), ``tls`` (no trusted one), ``slow`` (connected, but silent),
+        ``broken`` (the answer ended in the middle), ``input`` (the request cannot be made as asked).
+    :ivar transient: whether asking again may help.
+    """
+
+    def __init__(self, kind, text):
+        super().__init__(text)
+        self.kind = kind
+        self.transient = kind in ("unreachable", "slow", "broken")
+
+
+class Access(NamedTuple):
+    """How a server wants to be spoken to.
+
+    :ivar verify: check the server's certificate.
+    :ivar check_name: check also that it is for the name in the URL.
+    """
+
+    username: str | None = None
+    password: str | None = None
+    ca_path: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    verify: bool = True
+    check_name: bool = True
+    use_proxy: bool = False
+
+
+def split_userinfo(url):
+    """``http://me:secret@host/p`` as the URL without it, the name and the password (None where there is none)."""
+    parts = urlsplit(url)
+    userinfo, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, None, None
+    name, colon, password = userinfo.partition(":")
+    return urlunsplit(parts._replace(netloc=host)), unquote(name), unquote(password) if colon else None
+
+
+def without_secrets(text):
+    """A text whose URLs show neither passwords nor parameters that look like secrets."""
+    return _SECRET_PARAMETER.sub(r"\1********", _USERINFO.sub(r"\1********@", text))
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args, **kwargs):
+        return None
+
+
+def _connecting_within(base, connect_timeout):
+    """A connection class with a time-out of its own for the connection, TLS included."""
+
+    class Connection(base):
+        def connect(self):
+            whole, self.timeout = self.timeout, min(self.timeout, connect_timeout)
+            super().connect()
+            self.timeout = whole
+            self.sock.settimeout(whole)
+
+    return Connection
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, connect_timeout):
+        super().__init__()
+        self._connection = _connecting_within(http.client.HTTPConnection, connect_timeout)
+
+    def http_open(self, req):
+        return self.do_open(self._connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, connect_timeout, context):
+        super().__init__(context=context)
+        self._tls = context
+        self._connection = _connecting_within(http.client.HTTPSConnection, connect_timeout)
+
+    def https_open(self, req):
+        return self.do_open(self._connection, req, context=self._tls)
+
+
+def tls_context(access):
+    """The TLS settings that an :class:`Access` asks for.
+
+    :raises AskError: when a file that it names cannot be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=access.ca_path or None)
+    except (OSError, ssl.SSLError) as error:
+        raise AskError("input", "ca_path {0} cannot be used: {1}".format(access.ca_path, error)) from error
+    if not (access.verify and access.check_name):
+        context.check_hostname = False
+    if not access.verify:
+        context.verify_mode = ssl.CERT_NONE
+    if access.client_cert:
+        try:
+            context.load_cert_chain(access.client_cert, access.client_key or None, password=lambda: "")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            names = " and ".join(name for name in (access.client_cert, access.client_key) if name)
+            raise AskError("input", "client_cert {0} cannot be used: {1}".format(names, error)) from error
+    return context
+
+
+def get(url, access=None, timeout=10.0, connect_timeout=None):
+    """Ask once.
+
+    :param url: http or https URL without user info.
+    :param access: an :class:`Access`; None asks without credentials.
+    :param timeout: seconds for the whole.
+    :param connect_timeout: seconds for the connection; None: the same.
+    :raises AskError: when no complete answer came.
+    """
+    access = access or Access()
+    deadline = time.monotonic() + timeout
+    scheme = urlsplit(url).scheme
+    if scheme not in ("http", "https"):
+        raise AskError("input", "{0} is no http:// or https:// URL".format(without_secrets(url)))
+    connect_timeout = timeout if connect_timeout is None else min(timeout, connect_timeout)
+    handlers = [_NoRedirect(), _Http(connect_timeout)]
+    if scheme == "https":
+        handlers.append(_Https(connect_timeout, tls_context(access)))
+    handlers.append(urllib.request.ProxyHandler(None if access.use_proxy else {}))
+    opener = urllib.request.build_opener(*handlers)
+    headers = {"Accept": "application/json, text/plain;q=0.5, */*;q=0.1", "User-Agent": "vigil.monitoring"}
+    if access.username is not None:
+        pair = "{0}:{1}".format(access.username, access.password or "").encode("utf-8")
+        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+    try:
+        try:
+            response = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+        except urllib.error.HTTPError as error:
+            response = error
+        with response:
+            chunks = []
+            while True:
+                chunk = response.read(CHUNK)
+                if not chunk:
+                    break
+                chunks.append(chunk)
+                if time.monotonic() > deadline:
+                    raise AskError("slow", "the answer was not complete after {0:.0f} s".format(timeout))
+            return Reply(response.status if hasattr(response, "status") else response.code, response.headers,
+                         b"".join(chunks))
+    except urllib.error.URLError as error:
+        raise _not_connected(error.reason, connect_timeout) from error
+    except ssl.SSLError as error:
+        raise _not_connected(error, connect_timeout) from error
+    except socket.timeout as error:
+        raise AskError("slow", "it accepts connections, but did not answer within {0:.0f} s".format(timeout)) from error
+    except (http.client.HTTPException, OSError) as error:
+        raise AskError(
+            "broken", "the connection ended before the answer was complete ({0})".format(_words(error))
+        ) from error
+    except ValueError as error:
+        raise AskError("input", without_secrets("{0}: {1}".format(url, error))) from error
+
+
+def _not_connected(reason, seconds):
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return AskError("tls", "its certificate is not trusted: {0}".format(reason.verify_message or reason))
+    if isinstance(reason, ssl.SSLError):
+        return AskError("tls", "no TLS connection could be made: {0}".format(reason.reason or reason))
+    if isinstance(reason, socket.timeout):
+        return AskError("unreachable", "no connection within {0:.0f} s".format(seconds))
+    if isinstance(reason, socket.gaierror):
+        return AskError("unreachable", "its name cannot be resolved: {0}".format(reason.strerror or reason))
+    if isinstance(reason, ConnectionRefusedError):
+        return AskError("unreachable", "connection refused")
+    if isinstance(reason, (ConnectionResetError, BrokenPipeError)):
+        return AskError("broken", "the connection was reset")
+    return AskError("unreachable", _words(reason))
+
+
+def _words(error):
+    text = getattr(error, "strerror", None) or str(error)
+    return without_secrets(text) if text else type(error).__name__

@@ -1,0 +1,320 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Prometheus says about its targets against what is expected of them. Payload in, verdict and words out."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._client import without_secrets
+
+# What Prometheus writes where it has never scraped.
+_NEVER = "0001-01-01T00:00:00Z"
+_SCRAPE_PREFIX = re.compile(r'^Get "[^"]*": ')
+
+ROWS = 20
+WIDTH = 110
+
+
+class Target(NamedTuple):
+    """One active target.
+
+    :ivar health: ``up``, ``down`` or ``unknown`` (not scraped yet).
+    :ivar last_scrape: RFC 3339 time of the last scrape, or None when there was none.
+    :ivar pool: name of the scrape configuration that it belongs to; differs from job after relabelling.
+    :ivar interval: its scrape interval as Prometheus writes it, such as ``1m30s``.
+    """
+
+    job: str
+    instance: str
+    health: str
+    scrape_url: str
+    last_error: str
+    last_scrape: str | None
+    pool: str
+    interval: str
+
+
+class Verdict(NamedTuple):
+    """What came out of one look at the targets. Lists are sorted by job and instance, without duplicates.
+
+    :ivar expected: how many targets were expected.
+    :ivar up: how many of the expected are up.
+    :ivar down: expected targets that are not up, with why.
+    :ivar missing: expected pairs that Prometheus does not know.
+    :ivar unexpected: known targets that nobody expects, up or not.
+    :ivar ignored: like ``down``, but forgiven.
+    """
+
+    healthy: bool
+    expected: int
+    up: int
+    down: list
+    missing: list
+    unexpected: list
+    ignored: list
+
+
+def _compact(found):
+    """Keep of each target only what is judged, while the payload is still being parsed.
+
+    Most of an answer are discovered labels; dropping them here halves the memory of a large one.
+    """
+    if "labels" in found and "health" in found and "scrapeUrl" in found:
+        labels = found["labels"] or {}
+        pool = found.get("scrapePool") or ""
+        last_scrape = found.get("lastScrape") or _NEVER
+        return Target(
+            labels.get("job", pool),
+            labels.get("instance", ""),
+            found["health"],
+            found["scrapeUrl"],
+            found.get("lastError") or "",
+            None if last_scrape == _NEVER else last_scrape,
+            pool,
+            found.get("scrapeInterval") or "",
+        )
+    if "__address__" in found:
+        return None
+    return found
+
+
+def parse(payload):
+    """The active targets in an answer of ``/api/v1/targets``.
+
+    :param payload: bytes or str of JSON.
+    :raises ValueError: when it is not such an answer; the message says what it is instead.
+    """
+    try:
+        answer = json.loads(payload, object_hook=_compact)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is not JSON: {0}".format(_start_of(payload))) from error
+    if not isinstance(answer, dict) or "status" not in answer:
+        raise ValueError("it is JSON, but not of Prometheus: {0}".format(_start_of(payload)))
+    if answer["status"] != "success":
+        raise ValueError("it is an error: {0}".format(answer.get("error") or answer.get("errorType") or "unknown"))
+    data = answer.get("data")
+    active = data.get("activeTargets") if isinstance(data, dict) else None
+    if active is None and isinstance(data, dict) and "activeTargets" in data:
+        return []
+    if not isinstance(active, list) or not all(isinstance(target, Target) for target in active):
+        raise ValueError("it holds no list of active targets: {0}".format(_start_of(payload)))
+    return active
+
+
+def _start_of(payload):
+    text = payload[:200].decode("utf-8", "replace") if isinstance(payload, bytes) else payload[:200]
+    text = " ".join(text.split())
+    return "it starts with {0!r}".format(text[:80]) if text else "it is empty"
+
+
+def compile_ignore(patterns):
+    """Turn ``{job, instance}`` pairs of regular expressions into one predicate of job and instance.
+
+    A pattern matches the whole value, as in Prometheus; a missing one matches everything.
+
+    :raises ValueError: when a pattern is no regular expression, or an entry holds neither; the message names it.
+    """
+    pairs = []
+    for entry in patterns or ():
+        if not entry.get("job") and not entry.get("instance"):
+            raise ValueError("an entry of ignore names neither job nor instance; it would forgive every target")
+        pair = []
+        for key in ("job", "instance"):
+            pattern = entry.get(key)
+            try:
+                pair.append(re.compile(pattern) if pattern else None)
+            except re.error as error:
+                raise ValueError(
+                    "ignore: {0}: {1!r} is no valid regular expression: {2}".format(key, pattern, error)
+                ) from error
+        pairs.append(tuple(pair))
+
+    def ignored(job, instance):
+        return any(
+            (by_job is None or by_job.fullmatch(job)) and (by_instance is None or by_instance.fullmatch(instance))
+            for by_job, by_instance in pairs
+        )
+
+    return ignored
+
+
+def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()):
+    """Hold the targets that Prometheus has against those that it should have. Linear in both.
+
+    A pair that several targets bear is up only when all of them are.
+
+    :param targets: list of :class:`Target`.
+    :param expect: iterable of (job, instance), or None when every target that Prometheus knows has to be up.
+    :param ignored: predicate of job and instance that says whether a target may be down, as of :func:`compile_ignore`.
+    :param fail_on_unexpected: whether a target that nobody expects makes the whole unhealthy.
+    :param pools: names of scrape configurations all of whose targets, whichever they are, have to be up too.
+    """
+    wanted = None if expect is None else dict.fromkeys(expect)
+    pools = frozenset(pools)
+    known = {}
+    down, unexpected, forgiven = [], [], []
+    for target in targets:
+        pair = (target.job, target.instance)
+        if wanted is not None and pair not in wanted and target.pool not in pools:
+            unexpected.append(target)
+            continue
+        good = target.health == "up"
+        known[pair] = known.get(pair, True) and good
+        if not good:
+            if ignored is not None and ignored(*pair):
+                forgiven.append(target)
+            else:
+                down.append(target)
+    missing = sorted(pair for pair in wanted or () if pair not in known)
+    return Verdict(
+        healthy=not down
+        and not missing
+        and not (fail_on_unexpected and unexpected)
+        and not (wanted is None and not known),
+        expected=len(known) + len(missing),
+        up=sum(known.values()),
+        down=sorted(set(down), key=_order),
+        missing=missing,
+        unexpected=sorted(set(unexpected), key=_order),
+        ignored=sorted(set(forgiven), key=_order),
+    )
+
+
+def _order(target):
+    return target.job, target.instance, target.scrape_url
+
+
+def as_dict(target):
+    """A target as module results show it."""
+    return {
+        "job": target.job,
+        "instance": target.instance,
+        "health": target.health,
+        "scrape_url": without_secrets(target.scrape_url),
+        "last_error": without_secrets(target.last_error),
+        "last_scrape": target.last_scrape,
+    }
+
+
+def counts(verdict, unexpected=False):
+    """``3 of 5 expected targets are up: 1 down, 1 missing``."""
+    waiting = sum(target.health == "unknown" for target in verdict.down)
+    parts = [
+        (len(verdict.down) - waiting, "down"),
+        (waiting, "not scraped yet"),
+        (len(verdict.missing), "missing"),
+        (len(verdict.unexpected) if unexpected else 0, "unexpected"),
+    ]
+    text = "{0} of {1} expected target{2} up".format(
+        verdict.up, verdict.expected, " is" if verdict.expected == 1 else "s are"
+    )
+    found = ", ".join("{0} {1}".format(number, what) for number, what in parts if number)
+    return text + (": " + found if found else "")
+
+
+def problems(verdict, targets=(), unexpected=False, limit=ROWS):
+    """The rows of a failure: (problem, job, instance, why), the most telling first, and how many were left off.
+
+    :param targets: all targets; with them a missing one is told apart from one that bears another label.
+    :param unexpected: whether unexpected targets are problems.
+    """
+    waiting = [target for target in verdict.down if target.health == "unknown"]
+    rows = [
+        ("down", target.job, target.instance, _why(target))
+        for target in verdict.down[: limit + len(waiting)]
+        if target.health != "unknown"
+    ][:limit]
+    if len(rows) < limit and verdict.missing:
+        hints = _neighbours(verdict.missing[: limit - len(rows)], targets)
+        rows += [("missing", pair[0], pair[1], hint) for pair, hint in hints]
+    if len(rows) < limit:
+        rows += [
+            ("not scraped", target.job, target.instance, "no scrape yet (every {0})".format(target.interval or "?"))
+            for target in waiting[: limit - len(rows)]
+        ]
+    if unexpected and len(rows) < limit:
+        rows += [
+            ("unexpected", target.job, target.instance, "it is {0}, but not in `expect`".format(target.health))
+            for target in verdict.unexpected[: limit - len(rows)]
+        ]
+    total = len(verdict.down) + len(verdict.missing) + (len(verdict.unexpected) if unexpected else 0)
+    return rows, total - len(rows)
+
+
+def _why(target):
+    text = " ".join(_SCRAPE_PREFIX.sub("", without_secrets(target.last_error)).split())
+    return text or "health is {0!r}".format(target.health)
+
+
+def _neighbours(missing, targets):
+    """Each missing pair with what Prometheus has instead: the instance in another job, the job with other instances."""
+    by_instance = {instance: set() for dummy, instance in missing}
+    sizes = dict.fromkeys((job for job, dummy in missing), 0)
+    by_host = {_host(instance): set() for dummy, instance in missing}
+    for target in targets:
+        if target.instance in by_instance:
+            by_instance[target.instance].add(target.job)
+        if target.job in sizes:
+            sizes[target.job] += 1
+            host = _host(target.instance)
+            if host in by_host:
+                by_host[host].add((target.job, target.instance))
+    for pair in missing:
+        job, instance = pair
+        others = sorted(other for found, other in by_host[_host(instance)] if found == job)
+        if by_instance[instance]:
+            yield pair, "Prometheus has it as job {0}".format(", ".join(sorted(by_instance[instance])))
+        elif others:
+            yield pair, "Prometheus has {0} in this job".format(", ".join(others[:3]))
+        elif sizes[job]:
+            yield pair, "not among the {0} target{1} of this job".format(sizes[job], "" if sizes[job] == 1 else "s")
+        else:
+            yield pair, "Prometheus has no target in a job of this name"
+
+
+def _host(instance):
+    return instance.rpartition(":")[0] or instance
+
+
+def table(header, rows, left=0, indent="  "):
+    """Rows as aligned columns; the last column is cut at a readable width, no other one is.
+
+    :param header: titles of the columns.
+    :param left: number of rows that are not shown.
+    """
+    lines = [header] + [tuple(row) for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
+    text = []
+    for line in lines:
+        cells = [cell.ljust(width) for cell, width in zip(line, widths)]
+        last = line[-1] if len(line[-1]) <= WIDTH else line[-1][: WIDTH - 1] + "…"
+        text.append(indent + "  ".join(cells + [last]).rstrip())
+    if left:
+        text.append("{0}and {1} more".format(indent, left))
+    return "\n".join(text)
+
+
+def explain(verdict, targets=(), fail_on_unexpected=False):
+    """The whole failure as text: the counts, and below them a table of what is wrong."""
+    if not verdict.expected and not verdict.unexpected:
+        return "Prometheus has no targets at all"
+    rows, left = problems(verdict, targets, fail_on_unexpected)
+    text = counts(verdict, fail_on_unexpected)
+    if verdict.ignored:
+        text += " ({0} that may be down {1})".format(
+            len(verdict.ignored), "is" if len(verdict.ignored) == 1 else "are"
+        )
+    if rows:
+        text += "\n" + table(("PROBLEM", "JOB", "INSTANCE", "WHY"), rows, left)
+    return text
+
+
+def seconds(duration):
+    """A duration as Prometheus writes it (``1h5m``, ``15s``, ``500ms``) in seconds; 0 for anything else."""
+    units = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+    parts = re.findall(r"(\d+)(ms|[ywdhms])", duration or "")
+    return sum(int(number) * units[unit] for number, unit in parts)

@@ -1,0 +1,397 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: target_health
+short_description: Wait until Prometheus knows every expected target and has found each of them up
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+description:
+  - Asks a Prometheus server for its active targets until every expected one is known and up, or the time is over.
+  - Runs on any host from which the server can be reached, with the Python standard library and without facts.
+  - Each poll is one request. Errors that time may heal (connection refused, no answer yet, HTTP 5xx) are
+    polled again; those that it does not heal (HTTP 401, 404, a redirect, an untrusted certificate, an answer that
+    is not Prometheus') fail at once.
+options:
+  prometheus_url:
+    description:
+      - Where Prometheus is served, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
+      - A user name and password in it are used as O(url_username) and O(url_password), and shown nowhere.
+    type: str
+    required: true
+  expect:
+    description:
+      - The targets that must be known to Prometheus and up.
+      - Without this option, all targets that Prometheus has must be up, and there must be at least one.
+      - When several targets bear one pair of job and instance, all of them must be up.
+    type: list
+    elements: dict
+    suboptions:
+      job:
+        description: Value of the target's C(job) label.
+        type: str
+        required: true
+      instance:
+        description: Value of the target's C(instance) label, usually its address and port.
+        type: str
+        required: true
+  ignore:
+    description:
+      - Expected targets that may be down or not scraped yet. They must be known to Prometheus nevertheless.
+      - An entry forgives the targets that match all patterns which it has.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      job:
+        description: Regular expression that the whole C(job) label must match.
+        type: str
+      instance:
+        description: Regular expression that the whole C(instance) label must match.
+        type: str
+  fail_on_unexpected:
+    description:
+      - Fail also when Prometheus has targets that are not in O(expect).
+      - When V(false), such targets are returned and decide nothing, whether they are up or not.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - Seconds after which targets that are not up are a failure.
+      - A new target is scraped for the first time within one scrape interval, so make it longer than that. With V(0),
+        Prometheus is asked once.
+    type: float
+    default: 60
+  interval:
+    description: Seconds between two requests.
+    type: float
+    default: 1
+  url_username:
+    description: User name for HTTP basic authentication. It is sent with the first request.
+    type: str
+  url_password:
+    description: Password for HTTP basic authentication.
+    type: str
+  client_cert:
+    description: File with the certificate, and maybe the key, to show to the server.
+    type: path
+  client_key:
+    description: File with the key that belongs to O(client_cert), where it is not in the same file.
+    type: path
+  ca_path:
+    description: File with the certificates of the authorities to trust instead of the system's.
+    type: path
+  validate_certs:
+    description: Check the server's certificate and its name.
+    type: bool
+    default: true
+  use_proxy:
+    description: Go through the proxy that the environment variables of the host name.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Runs in check mode as it does otherwise; it only reads.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is nothing to show.
+    support: none
+  idempotent:
+    description: Never changes anything.
+    support: full
+seealso:
+  - plugin: vigil.monitoring.scrape_targets
+    plugin_type: lookup
+    description: Makes the list of expected targets from the inventory.
+"""
+
+EXAMPLES = r"""
+- name: Everything that Prometheus knows is up
+  vigil.monitoring.target_health:
+    prometheus_url: http://localhost:9091
+
+- name: These two are up, within two minutes
+  vigil.monitoring.target_health:
+    prometheus_url: https://prometheus.example.com/prometheus
+    url_username: monitoring
+    url_password: "{{ vault_prometheus_password }}"
+    ca_path: /etc/ssl/certs/internal.pem
+    expect:
+      - job: node
+        instance: 192.0.2.10:9100
+      - job: node
+        instance: 192.0.2.11:9100
+    timeout: 120
+
+- name: What the inventory says is up and nothing else is scraped; the laboratory may be off
+  vigil.monitoring.target_health:
+    prometheus_url: http://localhost:9091
+    expect: "{{ lookup('vigil.monitoring.scrape_targets', prometheus_scrape_groups).expected }}"
+    ignore:
+      - instance: lab-.*:9100
+    fail_on_unexpected: true
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether every expected target is known and up, but for the ignored ones.
+  type: bool
+  returned: always
+up:
+  description: How many of the expected targets are up.
+  type: int
+  returned: always
+  sample: 3
+expected:
+  description: How many targets are expected.
+  type: int
+  returned: always
+  sample: 5
+down:
+  description: Expected targets that are known and not up, without the ignored ones, sorted by job and instance.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    job:
+      description: The C(job) label.
+      type: str
+      sample: node
+    instance:
+      description: The C(instance) label.
+      type: str
+      sample: 192.0.2.10:9100
+    health:
+      description: V(down), or V(unknown) when it has not been scraped yet.
+      type: str
+      sample: down
+    scrape_url:
+      description: The URL that Prometheus scrapes, without secrets.
+      type: str
+      sample: http://192.0.2.10:9100/metrics
+    last_error:
+      description: Why the last scrape failed, in the words of Prometheus.
+      type: str
+      sample: 'Get "http://192.0.2.10:9100/metrics": dial tcp 192.0.2.10:9100: connect: connection refused'
+    last_scrape:
+      description: When it was scraped last; null when it never was.
+      type: str
+      sample: "2025-06-01T12:00:00.123456789Z"
+missing:
+  description: Expected targets that Prometheus does not know, as job and instance.
+  type: list
+  elements: dict
+  returned: always
+  sample:
+    - job: node
+      instance: 192.0.2.11:9100
+unexpected:
+  description: Targets that Prometheus has and nobody expects, with the same keys as RV(down).
+  type: list
+  elements: dict
+  returned: always
+ignored:
+  description: Expected targets that are not up and may be so, with the same keys as RV(down).
+  type: list
+  elements: dict
+  returned: always
+elapsed:
+  description: Seconds from the first request to the verdict.
+  type: float
+  returned: always
+  sample: 1.27
+"""
+
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
+
+
+class Hopeless(Exception):
+    """An answer that will be the same next time; the message says what to do."""
+
+
+class Later(Exception):
+    """No usable answer yet; the message says what came instead."""
+
+
+def targets_of(url, access, timeout):
+    """Ask once for the active targets.
+
+    :param url: base URL of Prometheus without user info.
+    :param timeout: seconds for the request.
+    :raises Hopeless: when asking again is no use.
+    :raises Later: when it may be.
+    """
+    try:
+        reply = _client.get(url.rstrip("/") + "/api/v1/targets?state=active", access, timeout)
+    except _client.AskError as error:
+        if error.transient:
+            raise Later("Prometheus at {0} cannot be asked: {1}".format(url, error)) from error
+        hint = {"tls": "; see ca_path, validate_certs and whether the URL should begin with http://"}
+        raise Hopeless(
+            "Prometheus at {0} cannot be asked: {1}{2}".format(url, error, hint.get(error.kind, ""))
+        ) from error
+    status = reply.status
+    if status == 200:
+        try:
+            return _targets.parse(reply.body)
+        except ValueError as error:
+            kind = reply.headers.get("Content-Type", "no content type")
+            raise Hopeless(
+                "what answers at {0} is no Prometheus ({1}): {2}; check host, port and path of prometheus_url".format(
+                    url, kind.partition(";")[0], error
+                )
+            ) from error
+    if status >= 500 or status in (408, 429):
+        words = " ".join(reply.body[:200].decode("utf-8", "replace").split())
+        raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "without a word"))
+    raise Hopeless(_advice(url, access, reply))
+
+
+def _advice(url, access, reply):
+    if reply.status in (401, 403) and access.username is None:
+        return "Prometheus at {0} wants to know who asks (HTTP {1}): set url_username and url_password{2}".format(
+            url, reply.status, "" if access.client_cert else ", or client_cert"
+        )
+    if reply.status == 401:
+        return "Prometheus at {0} does not accept the user name {1!r} with this password (HTTP 401)".format(
+            url, access.username
+        )
+    if reply.status == 403:
+        return "Prometheus at {0} does not allow {1!r} to read its targets (HTTP 403)".format(url, access.username)
+    if reply.status == 404:
+        return (
+            "there is no Prometheus API below {0} (HTTP 404): if it is served under a path (--web.external-url,"
+            " --web.route-prefix), prometheus_url has to end with that path".format(url)
+        )
+    if 300 <= reply.status < 400:
+        where = _client.without_secrets(reply.headers.get("Location") or "nowhere")
+        return (
+            "Prometheus at {0} redirects to {1} (HTTP {2}), which is not followed: set prometheus_url to where"
+            " Prometheus itself answers".format(url, where, reply.status)
+        )
+    return "Prometheus at {0} answers HTTP {1}, which is no answer to a request for its targets".format(
+        url, reply.status
+    )
+
+
+def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep):
+    """Ask and judge until the verdict is good or the time is over.
+
+    :param ask: takes the seconds that a request may last, gives targets.
+    :param judge: takes targets, gives a verdict.
+    :returns: the last verdict and its targets (None and () when there never were any), the last trouble or None,
+        and the seconds that it took.
+    """
+    start = clock()
+    verdict, targets = None, ()
+    while True:
+        left = timeout - (clock() - start)
+        trouble = None
+        try:
+            # The last request, and that of a timeout of 0, still gets the time that a busy server needs.
+            targets = ask(max(left, 5.0))
+            verdict = judge(targets)
+        except Later as error:
+            trouble = str(error)
+        left = timeout - (clock() - start)
+        if (verdict is not None and verdict.healthy and trouble is None) or left <= 0:
+            return verdict, targets, trouble, clock() - start
+        sleep(max(0.01, min(interval, left)))
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "prometheus_url": {"type": "str", "required": True},
+            "expect": {
+                "type": "list",
+                "elements": "dict",
+                "options": {
+                    "job": {"type": "str", "required": True},
+                    "instance": {"type": "str", "required": True},
+                },
+            },
+            "ignore": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"job": {"type": "str"}, "instance": {"type": "str"}},
+            },
+            "fail_on_unexpected": {"type": "bool", "default": False},
+            "timeout": {"type": "float", "default": 60},
+            "interval": {"type": "float", "default": 1},
+            "url_username": {"type": "str"},
+            "url_password": {"type": "str", "no_log": True},
+            "client_cert": {"type": "path"},
+            "client_key": {"type": "path", "no_log": False},
+            "ca_path": {"type": "path"},
+            "validate_certs": {"type": "bool", "default": True},
+            "use_proxy": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+        required_by={"client_key": "client_cert", "url_password": "url_username"},
+    )
+    given = module.params
+    url, name, password = _client.split_userinfo(given["prometheus_url"])
+    if password:
+        # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
+        module.no_log_values.add(password)
+        module.no_log_values.add(given["prometheus_url"].rpartition("@")[0].partition("://")[2].partition(":")[2])
+    access = _client.Access(
+        username=given["url_username"] or name,
+        password=given["url_password"] or password,
+        ca_path=given["ca_path"],
+        client_cert=given["client_cert"],
+        client_key=given["client_key"],
+        verify=given["validate_certs"],
+        use_proxy=given["use_proxy"],
+    )
+    expect = given["expect"]
+    if expect is not None:
+        expect = [(entry["job"], entry["instance"]) for entry in expect]
+    nothing = {"healthy": False, "up": 0, "down": [], "missing": [], "unexpected": [], "ignored": [], "elapsed": 0.0}
+    nothing["expected"] = len(set(expect or ()))
+    try:
+        ignored = _targets.compile_ignore(given["ignore"])
+        verdict, targets, trouble, elapsed = watch(
+            lambda seconds: targets_of(url, access, seconds),
+            lambda found: _targets.judge(found, expect, ignored, given["fail_on_unexpected"]),
+            given["timeout"],
+            given["interval"],
+        )
+    except (Hopeless, ValueError) as error:
+        module.fail_json(msg=str(error), **nothing)
+
+    if verdict is None:
+        nothing["elapsed"] = round(elapsed, 3)
+        module.fail_json(msg="{0} (asked for {1:.0f} s)".format(trouble, elapsed), **nothing)
+    result = {
+        "healthy": verdict.healthy and trouble is None,
+        "up": verdict.up,
+        "expected": verdict.expected,
+        "down": [_targets.as_dict(target) for target in verdict.down],
+        "missing": [{"job": job, "instance": instance} for job, instance in verdict.missing],
+        "unexpected": [_targets.as_dict(target) for target in verdict.unexpected],
+        "ignored": [_targets.as_dict(target) for target in verdict.ignored],
+        "elapsed": round(elapsed, 3),
+    }
+    if result["healthy"]:
+        module.exit_json(changed=False, **result)
+    explained = _targets.explain(verdict, targets, given["fail_on_unexpected"])
+    message = "Prometheus at {0}, after {1:.0f} s: {2}".format(url, elapsed, explained)
+    if trouble:
+        message += "\nSince then it has stopped answering: {0}".format(trouble)
+    module.fail_json(msg=message, **result)
+
+
+if __name__ == "__main__":
+    main()
