@@ -113,8 +113,9 @@ options:
     type: bool
     default: false
   conflicts:
-    description: Units of distribution packages that run the same program. They are stopped and masked if they hold the
-      service's port or are to be started at boot.
+    description: >-
+      Units of distribution packages that run the same program. They are stopped and masked where they run or are to be
+      started at boot. One that bears the service's own name and is masked is replaced.
     type: list
     elements: str
     default: []
@@ -347,8 +348,12 @@ class Daemon:
         hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
             self.role
         )
-        if os.path.lexists(self.unit_path) and self.unit_path not in manifest["units"]:
-            what = "masks the service" if os.path.realpath(self.unit_path) == "/dev/null" else "is another tool's unit"
+        masked = os.path.realpath(self.unit_path) == "/dev/null"
+        if masked and self.unit_name in self.module.params["conflicts"]:
+            # The release module masks a package's unit before it installs the package.
+            pass
+        elif os.path.lexists(self.unit_path) and self.unit_path not in manifest["units"]:
+            what = "masks the service" if masked else "is another tool's unit"
             problems.append("{0} {1}{2}".format(self.unit_path, what, hint))
         elif (
             properties["LoadState"] == "loaded"
@@ -423,6 +428,8 @@ class Daemon:
         """The packages' own units that would fight for the port: active ones and those started at boot."""
         found = []
         for unit in self.module.params["conflicts"]:
+            if unit == self.unit_name:
+                continue
             properties = parse_show(
                 run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1]
             )
