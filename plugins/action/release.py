@@ -14,13 +14,11 @@ import os
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ARCHITECTURES,
     ReleaseError,
     is_remote,
-    local_path,
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
@@ -42,8 +40,8 @@ class ActionModule(ActionBase):
         try:
             answer = self._answer(options, task_vars)
         except ReleaseError as error:
-            answer = dict(failed=True, msg=str(error))
-        answer["invocation"] = dict(module_args=_without_secrets(options))
+            answer = {"failed": True, "msg": str(error)}
+        answer["invocation"] = {"module_args": _without_secrets(options)}
         return answer
 
     def _answer(self, options, task_vars):
@@ -79,7 +77,7 @@ class ActionModule(ActionBase):
         return self._ask(dict(told, archive=self._copy(path), checksum=digest), task_vars)
 
     def _copy(self, path):
-        """Path by which the host reads a file of the controller. Copies are removed with the task's temporary directory."""
+        """Path by which the host reads a file of the controller. A copy goes with the task's temporary directory."""
         if self._connection.transport == "local":
             return path
         shell = self._connection._shell
@@ -93,8 +91,8 @@ class ActionModule(ActionBase):
         except AnsibleError as error:
             size = os.path.getsize(path) >> 20
             raise ReleaseError(
-                f"cannot copy {path} ({size} MiB) to {target}; is there room for it? {error} Otherwise let the host download "
-                f"by itself: monitoring_release_fetch=host"
+                f"cannot copy {path} ({size} MiB) to {target}; is there room for it? {error} "
+                f"Otherwise let the host download by itself: monitoring_release_fetch=host"
             ) from error
         self._fixup_perms2((shell.tmpdir, target))
         return target
@@ -105,13 +103,13 @@ class ActionModule(ActionBase):
         if wanted["manager"] == "apt":
             done = self._execute_module(
                 module_name="ansible.builtin.apt",
-                module_args=dict(
-                    name=packages,
-                    state="present",
-                    update_cache=True,
-                    cache_valid_time=APT_LISTS_MAX_AGE,
-                    policy_rc_d=DO_NOT_START,
-                ),
+                module_args={
+                    "name": packages,
+                    "state": "present",
+                    "update_cache": True,
+                    "cache_valid_time": APT_LISTS_MAX_AGE,
+                    "policy_rc_d": DO_NOT_START,
+                },
                 task_vars=task_vars,
             )
         else:
@@ -119,7 +117,9 @@ class ActionModule(ActionBase):
         if done.get("failed"):
             role = told.get("role") or told["program"]
             reason = done.get("msg", "no reason given")
-            raise ReleaseError(f"{', '.join(packages)} cannot be installed ({role}_install_method is package): {reason}")
+            raise ReleaseError(
+                f"{', '.join(packages)} cannot be installed ({role}_install_method is package): {reason}"
+            )
         answer = self._ask(told, task_vars)
         if "wanted" in answer:
             raise ReleaseError(
@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
     def _run_package_action(self, packages, task_vars):
         """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
         task = self._task.copy()
-        task.args = dict(name=packages, state="present")
+        task.args = {"name": packages, "state": "present"}
         action = self._shared_loader_obj.action_loader.get(
             "ansible.builtin.package",
             task=task,
@@ -152,7 +152,7 @@ def _without_secrets(options):
     """The options as ``-vvv`` may show them."""
     visible = dict(options)
     if visible.get("headers"):
-        visible["headers"] = {name: "********" for name in visible["headers"]}
+        visible["headers"] = dict.fromkeys(visible["headers"], "********")
     for name in ("url", "checksums_url"):
         if visible.get(name):
             visible[name] = shown(visible[name])

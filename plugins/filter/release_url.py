@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.vigil.monitoring.plugins.module_utils import _release
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from urllib.error import HTTPError
 
 from ansible.module_utils.urls import open_url
-
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     base_name,
@@ -123,8 +122,8 @@ class Source:
 
     def _unreadable(self, path, error):
         return ReleaseError(
-            f"cannot read {path} on the controller: {error.strerror}. Does monitoring_release_mirror (or {self.role}_binary_url) "
-            f"name the right directory, and does it hold this {self.role}_version?"
+            f"cannot read {path} on the controller: {error.strerror}. Does monitoring_release_mirror (or "
+            f"{self.role}_binary_url) name the right directory, and does it hold this {self.role}_version?"
         )
 
 
@@ -153,7 +152,7 @@ class _Fetch:
 
         :returns: its SHA-256.
         """
-        for pause in PAUSES + (None,):
+        for pause in (*PAUSES, None):
             stream.seek(0)
             stream.truncate()
             try:
@@ -185,7 +184,7 @@ class _Fetch:
     def _open(self):
         """Follow redirects by hand: the headers are secret and must not leave the origin that they are meant for."""
         url = self.url
-        for dummy in range(10):
+        for _dummy in range(10):
             headers = self.source.headers if origin(url) == origin(self.source.url) else {}
             try:
                 return open_url(
@@ -228,12 +227,15 @@ class _Fetch:
             )
         else:
             advice = "The server's own log may say more."
-        return f"{shown(self.url)} answers {error.code} {http.client.responses.get(error.code, '')}".rstrip() + f". {advice}"
+        return (
+            f"{shown(self.url)} answers {error.code} {http.client.responses.get(error.code, '')}".rstrip()
+            + f". {advice}"
+        )
 
     def _failure(self, error):
         reason = getattr(error, "reason", error)
         words = str(getattr(reason, "strerror", None) or reason) or type(reason).__name__
-        if isinstance(error, _Interrupted) or isinstance(error, http.client.IncompleteRead):
+        if isinstance(error, (_Interrupted, http.client.IncompleteRead)):
             return f"{shown(self.url)} could not be read to its end: {words}. It was thrown away; run again."
         return (
             f"cannot reach {shown(self.url)}: {words}. Check the network from here, or monitoring_release_mirror "

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is known about releases: their addresses, checksums, versions and archives. Pure functions, no input or output."""
+"""What is known about releases: addresses, checksums, versions, archives. Pure functions, no input or output."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ def architecture(machine):
 
 
 # Addresses
+
 
 def release_url(program, version, mirror=None, upstream=None):
     """Address of a release's archive; ``{arch}`` is left in it for the host to fill in.
@@ -99,6 +100,7 @@ def origin(url):
 
 # Checksums
 
+
 def parse_sums(text):
     """Checksums by file name, from the output of ``sha256sum``, of ``sha256sum --tag`` or of a like tool.
 
@@ -130,8 +132,8 @@ def digest_in_sums(text, name, sums_url, role):
         others = sorted(sums)
         found = f"has no line for it, only for {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
     raise ReleaseError(
-        f"{name} cannot be verified: {shown(sums_url)} {found}. Set {role}_checksums_url to the file that belongs to the "
-        f"archive, or {role}_checksum to its SHA-256."
+        f"{name} cannot be verified: {shown(sums_url)} {found}. Set {role}_checksums_url to the file that belongs "
+        f"to the archive, or {role}_checksum to its SHA-256."
     )
 
 
@@ -149,7 +151,7 @@ def given_digest(checksum, arch, role):
     if not checksum:
         return None
     digest = str(checksum).strip().lower()
-    digest = digest[len("sha256:"):] if digest.startswith("sha256:") else digest
+    digest = digest[len("sha256:") :] if digest.startswith("sha256:") else digest
     if not _SHA256.fullmatch(digest):
         raise ReleaseError(f"{role}_checksum is {checksum!r}, which is no SHA-256: expected are 64 hexadecimal digits")
     return digest
@@ -169,8 +171,9 @@ def check_digest(url, found, expected, role):
 
 # Versions
 
+
 def plain_version(version):
-    """A version without build metadata and decoration: ``v3.5.3+ds1`` is ``3.5.3``, ``3.0.0~rc.1`` is ``3.0.0-rc.1``."""
+    """A version without build metadata: ``v3.5.3+ds1`` is ``3.5.3``, and ``3.0.0~rc.1`` is ``3.0.0-rc.1``."""
     return str(version).strip().lstrip("v").split("+", 1)[0].replace("~", "-")
 
 
@@ -181,7 +184,7 @@ def same_version(one, other):
 
 def version_key(version):
     """A sort key in the order of semantic versioning: a pre-release comes before its release."""
-    numbers, dummy, pre = plain_version(version).partition("-")
+    numbers, _dummy, pre = plain_version(version).partition("-")
     release = tuple(int(part) if part.isdigit() else 0 for part in numbers.split("."))
     # Numbers sort before words, and having no pre-release after having any.
     steps = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".") if part)
@@ -207,6 +210,7 @@ def check_names(program, version, role):
 
 # Archives
 
+
 def split_member(name):
     """The top directory of an archive's member, and the path below it; both empty for the root itself.
 
@@ -219,6 +223,7 @@ def split_member(name):
 
 
 # Records
+
 
 def record(program, version, arch, digest, url, binaries):
     """What ``.release.json`` remembers about an unpacked release.
@@ -246,7 +251,9 @@ def matches(known, version, arch, digest, binaries):
         known.get("version") == version
         and known.get("arch") == arch
         and digest in (None, known.get("sha256"))
-        and all(status and known.get("binaries", {}).get(name) == _fingerprint(status) for name, status in binaries.items())
+        and all(
+            status and known.get("binaries", {}).get(name) == _fingerprint(status) for name, status in binaries.items()
+        )
     )
 
 

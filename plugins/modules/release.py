@@ -11,8 +11,8 @@ author: Contributors to vigil.monitoring (@vigil-monitoring)
 version_added: 0.1.0
 short_description: Have a release of a program on a host
 description:
-  - Makes sure that a version of a program lies on a host, verified by its checksum and unpacked in a directory of its own,
-    O(releases_dir)/PROGRAM-VERSION.
+  - Makes sure that a version of a program lies on a host, verified by its checksum and unpacked in a directory of its
+    own, O(releases_dir)/PROGRAM-VERSION.
   - Nothing is activated. The links of RV(links) are made by M(vigil.monitoring.daemon), together with the unit and the
     configuration that belong to the release; so an earlier version stays in use, and stays there for a rollback.
   - A host that has the release costs one round trip; neither its disk nor the network is touched.
@@ -28,8 +28,8 @@ options:
   state:
     description:
       - Whether the program is wanted.
-      - With V(absent), all of the program's releases in O(releases_dir) that this module unpacked are removed. Packages and
-        preinstalled programs are left alone.
+      - With V(absent), all of the program's releases in O(releases_dir) that this module unpacked are removed. Packages
+        and preinstalled programs are left alone.
     type: str
     choices: [present, absent]
     default: present
@@ -44,7 +44,7 @@ options:
   version:
     description:
       - The version, pinned. Versions are compared without build metadata, so C(3.5.3+ds1) is V(3.5.3).
-      - Required with O(method=archive). Otherwise any version will do when it is left out, and another is an error when not.
+      - Required with O(method=archive). Otherwise it may be left out, and any version will do.
     type: str
   binaries:
     description:
@@ -68,7 +68,8 @@ options:
     type: raw
   fetch:
     description:
-      - Who downloads. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads by itself.
+      - Who downloads. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads
+        by itself.
       - A mirror that is a directory is always read by the controller.
     type: str
     choices: [controller, host]
@@ -91,8 +92,8 @@ options:
     default: /usr/local/bin
   keep:
     description:
-      - How many earlier releases to keep when a new one is unpacked. The one that the links point to is the first of them, and
-        never removed; neither is one that still runs.
+      - How many earlier releases to keep when a new one is unpacked. The one that the links point to is the first of
+        them, and never removed; neither is one that still runs.
     type: int
     default: 1
   packages:
@@ -114,7 +115,7 @@ options:
       - Absolute path of the first of O(binaries), or of the directory that holds them all, for O(method=preinstalled).
     type: path
   archive:
-    description: Path on the host of an archive that the controller copied there. Set by the action plugin, not by users.
+    description: Path on the host of an archive that the controller copied there. Set by the action plugin alone.
     type: path
 attributes:
   check_mode:
@@ -231,7 +232,6 @@ import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
@@ -281,23 +281,23 @@ class Archive:
         self.url = self.params["url"].replace("{arch}", self.arch)
         self.path = os.path.join(self.releases, f"{self.program}-{self.version}")
         if self._is_there():
+            self._tidy()
             return self._answer(f"{self.program} {self.version} is in {self.path}")
         before = self._versions()
         superfluous = self._superfluous(before)
-        plan = dict(removed=sorted(superfluous.values()), diff=self._diff(before, superfluous))
+        plan = {"removed": sorted(superfluous.values()), "diff": self._diff(before, superfluous)}
         by_host = self.params["fetch"] == "host" and is_remote(self.url)
         if self.check_mode:
             return self._answer(f"would fetch {shown(self.url)} and unpack it in {self.path}", changed=True, **plan)
         if not (self.params["archive"] or by_host):
-            return dict(changed=False, wanted=dict(arch=self.arch))
+            return {"changed": False, "wanted": {"arch": self.arch}}
         with self._lock():
             if not self._is_there():
-                self._install(superfluous.values())
-        how = ", read by the controller because it is a directory there" if self.params["fetch"] == "host" and not by_host else ""
-        return self._answer(
-            f"unpacked {self.program} {self.version} from {shown(self.url)} in {self.path}{how}",
-            changed=True, fetched=True, installed_now=True, **plan
-        )
+                self._install(self._superfluous(self._versions()).values())
+        message = f"unpacked {self.program} {self.version} from {shown(self.url)} in {self.path}"
+        if self.params["fetch"] == "host" and not by_host:
+            message += ", read by the controller because it is a directory there"
+        return self._answer(message, changed=True, fetched=True, installed_now=True, **plan)
 
     def absent(self):
         found = sorted(self._versions().values()) + self._leftovers()
@@ -306,12 +306,13 @@ class Archive:
                 self._discard(self._versions().values(), work)
             with contextlib.suppress(OSError):
                 os.rmdir(self.releases)  # unless another program has releases there
-        return dict(
-            changed=bool(found),
-            removed=found,
-            diff=dict(before="".join(f"{path}\n" for path in found), after=""),
-            msg=f"{'would remove' if self.check_mode else 'removed'} {', '.join(found)}" if found else "nothing to remove",
-        )
+        done = "would remove" if self.check_mode else "removed"
+        return {
+            "changed": bool(found),
+            "removed": found,
+            "diff": {"before": "".join(f"{path}\n" for path in found), "after": ""},
+            "msg": f"{done} {', '.join(found) or 'nothing'}",
+        }
 
     def _require(self, *names):
         for name in names:
@@ -319,29 +320,16 @@ class Archive:
                 variable = {"url": f"{self.role}_binary_url", "version": f"{self.role}_version"}.get(name, name)
                 raise ReleaseError(f"{variable} is needed to install {self.program} from an archive, and is empty")
 
-    def _answer(self, message, changed=False, fetched=False, installed_now=False, removed=(), diff=None):
+    def _answer(self, message, **further):
         binaries, links = {}, {}
-        for name in self.params["binaries"]:
-            binary = os.path.join(self.path, name)
-            binaries[os.path.basename(name)] = binary
-            links[os.path.join(self.link_dir, os.path.basename(name))] = binary
-        answer = dict(
-            changed=changed,
-            fetched=fetched,
-            installed_now=installed_now,
-            version=self.version,
-            arch=self.arch,
-            path=self.path,
-            binaries=binaries,
-            links=links,
-            commands={os.path.basename(link): link for link in links},
-            removed=list(removed),
-            msg=message,
-        )
-        return dict(answer, diff=diff) if diff else answer
+        for member in self.params["binaries"]:
+            name = os.path.basename(member)
+            binaries[name] = os.path.join(self.path, member)
+            links[os.path.join(self.link_dir, name)] = binaries[name]
+        return _answer(self.version, self.path, binaries, links, message, arch=self.arch, **further)
 
     def _is_there(self):
-        """The whole of a converged run."""
+        """All that a converged run has to find out."""
         known = _read_record(self.path)
         if not known:
             return False
@@ -373,7 +361,7 @@ class Archive:
     def _diff(self, before, superfluous):
         after = (set(before) - set(superfluous)) | {self.version}
         lines = ["".join(f"{self.program}-{version}\n" for version in sorted(versions)) for versions in (before, after)]
-        return dict(before_header=self.releases, after_header=self.releases, before=lines[0], after=lines[1])
+        return {"before_header": self.releases, "after_header": self.releases, "before": lines[0], "after": lines[1]}
 
     @contextlib.contextmanager
     def _lock(self):
@@ -388,7 +376,7 @@ class Archive:
 
     @contextlib.contextmanager
     def _workplace(self):
-        """A scratch directory on the same file system; what runs that were killed left there goes first."""
+        """A scratch directory on the same file system; what killed runs left there goes first."""
         for path in self._leftovers():
             shutil.rmtree(path)
         work = tempfile.mkdtemp(prefix=f".{self.program}-", dir=self.releases)
@@ -398,13 +386,23 @@ class Archive:
             shutil.rmtree(work, ignore_errors=True)
 
     def _leftovers(self):
-        return [os.path.join(self.releases, name) for name in _names(self.releases) if name.startswith(f".{self.program}-")]
+        names = [name for name in _names(self.releases) if name.startswith(f".{self.program}-")]
+        return [os.path.join(self.releases, name) for name in names]
+
+    def _tidy(self):
+        """Remove what a run left that was killed after its release was in place, before it had cleaned up."""
+        if self._leftovers() and not self.check_mode:
+            with self._lock(), self._workplace():
+                pass
 
     def _install(self, superfluous):
-        from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpack
+        # Imported here: a converged run does without.
+        from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpack  # noqa: PLC0415
 
         if os.path.lexists(self.path) and not os.path.lexists(os.path.join(self.path, RECORD)):
-            raise ReleaseError(f"{self.path} is in the way: it was not made by this collection. Move it, and run again.")
+            raise ReleaseError(
+                f"{self.path} is in the way: it was not made by this collection. Move it, and run again."
+            )
         with self._workplace() as work:
             archive, digest = self._archive(work)
             fresh = os.path.join(work, "release")
@@ -427,7 +425,7 @@ class Archive:
 
     def _archive(self, work):
         """Path of the verified archive, and its digest."""
-        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source, file_digest
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source, file_digest  # noqa: PLC0415
 
         if self.params["archive"]:
             digest = file_digest(self.params["archive"])
@@ -445,8 +443,8 @@ class Archive:
         found = _version_of(os.path.join(fresh, self.params["binaries"][0]))
         if not same_version(found, self.version):
             raise ReleaseError(
-                f"{shown(self.url)} holds {self.program} {found}, not {self.version}: correct {self.role}_binary_url or "
-                f"{self.role}_version"
+                f"{shown(self.url)} holds {self.program} {found}, not {self.version}: correct "
+                f"{self.role}_binary_url or {self.role}_version"
             )
 
     def _discard(self, paths, work):
@@ -467,7 +465,9 @@ class Package:
     def present(self):
         packages = self.params["packages"]
         if not packages:
-            raise ReleaseError(f"no package is known for {self.params['program']}; set {self.role}_install_method to archive")
+            raise ReleaseError(
+                f"no package is known for {self.params['program']}; set {self.role}_install_method to archive"
+            )
         unknown = [name for name in self.names if name not in self.params["package_binaries"]]
         if unknown:
             raise ReleaseError(f"package_binaries does not say where {', '.join(unknown)} is")
@@ -476,17 +476,15 @@ class Package:
         if not missing:
             return _found(self.params, self.role, binaries, f"{', '.join(packages)} is installed")
         if self.check_mode:
-            answer = dict(
-                changed=True, fetched=False, installed_now=False, version=plain_version(self.params["version"] or ""),
-                path=os.path.dirname(missing[0]), binaries=binaries, links={}, commands=binaries, removed=[], masked=[],
-            )
-            return dict(answer, msg=f"would install {', '.join(packages)}, which brings {', '.join(missing)}")
+            version = plain_version(self.params["version"] or "")
+            message = f"would install {', '.join(packages)}, which brings {', '.join(missing)}"
+            return _answer(version, os.path.dirname(missing[0]), binaries, {}, message, changed=True)
         masked = self._mask()
         manager = "apt" if os.path.exists("/usr/bin/apt-get") else "package"
-        return dict(changed=bool(masked), masked=masked, wanted=dict(manager=manager))
+        return {"changed": bool(masked), "masked": masked, "wanted": {"manager": manager}}
 
     def absent(self):
-        return dict(changed=False, removed=[], masked=[], msg="packages are left alone")
+        return {"changed": False, "removed": [], "masked": [], "msg": "packages are left alone"}
 
     def _mask(self):
         """Mask the packages' own units while nothing can have started them yet.
@@ -517,12 +515,16 @@ class Preinstalled:
     def present(self):
         path, variable = self.params["path"], f"{self.role}_preinstalled_path"
         if not path or not os.path.isabs(path):
-            raise ReleaseError(f"{variable} is {path!r}; expected is the absolute path of {self.params['program']} on the host")
+            raise ReleaseError(
+                f"{variable} is {path!r}; expected is the absolute path of {self.params['program']} on the host"
+            )
         first, others = self.params["binaries"][0], self.params["binaries"][1:]
         directory = path if os.path.isdir(path) else os.path.dirname(path)
         binaries = {os.path.basename(first): os.path.join(directory, first) if directory == path else path}
         binaries.update({os.path.basename(name): os.path.join(directory, name) for name in others})
-        missing = [binary for binary in binaries.values() if not os.path.isfile(binary) or not os.access(binary, os.X_OK)]
+        missing = [
+            binary for binary in binaries.values() if not os.path.isfile(binary) or not os.access(binary, os.X_OK)
+        ]
         if missing:
             raise ReleaseError(
                 f"{', '.join(missing)}: no such executable on this host. {variable} is {path}; it must name "
@@ -531,7 +533,7 @@ class Preinstalled:
         return _found(self.params, self.role, binaries, f"{self.params['program']} is in {directory}")
 
     def absent(self):
-        return dict(changed=False, removed=[], msg="a preinstalled program is left alone")
+        return {"changed": False, "removed": [], "msg": "a preinstalled program is left alone"}
 
 
 def _found(params, role, binaries, where):
@@ -540,13 +542,18 @@ def _found(params, role, binaries, where):
     reported = _version_of(first)
     if params["version"] and not same_version(reported, params["version"]):
         raise ReleaseError(
-            f"{first} is version {reported}, {role}_version asks for {params['version']}: leave it empty to use what is "
-            f"there, or set {role}_install_method to archive"
+            f"{first} is version {reported}, {role}_version asks for {params['version']}: leave it empty "
+            f"to use what is there, or set {role}_install_method to archive"
         )
-    return dict(
-        changed=False, fetched=False, installed_now=False, version=plain_version(reported), path=os.path.dirname(first),
-        binaries=binaries, links={}, commands=binaries, removed=[], masked=[], msg=f"{where}, version {reported}",
-    )
+    return _answer(plain_version(reported), os.path.dirname(first), binaries, {}, f"{where}, version {reported}")
+
+
+def _answer(version, path, binaries, links, message, **further):
+    """What is returned for a program that is there, or would be; ``further`` says what else is to be told."""
+    commands = {os.path.basename(link): link for link in links} or binaries
+    answer = {"changed": False, "fetched": False, "installed_now": False, "removed": []}
+    answer.update(version=version, path=path, binaries=binaries, links=links, commands=commands, msg=message)
+    return dict(answer, **further)
 
 
 def _version_of(binary):
@@ -558,12 +565,14 @@ def _version_of(binary):
         status, output = run([binary, "--version"], timeout=30)
     except OSError as error:
         raise ReleaseError(
-            f"{binary} cannot be executed: {error.strerror}. Is it for this architecture ({os.uname().machine}), and is its "
-            f"file system mounted without noexec?"
+            f"{binary} cannot be executed: {error.strerror}. Is it for this architecture ({os.uname().machine}), and "
+            f"is its file system mounted without noexec?"
         ) from error
     found = reported_version(output)
     if status or not found:
-        raise ReleaseError(f"{binary} --version ended with status {status} and names no version: {output.strip()[:500]!r}")
+        raise ReleaseError(
+            f"{binary} --version ended with status {status} and names no version: {output.strip()[:500]!r}"
+        )
     return found
 
 
@@ -604,28 +613,28 @@ METHODS = {"archive": Archive, "package": Package, "preinstalled": Preinstalled}
 
 def main():
     module = AnsibleModule(
-        argument_spec=dict(
-            program=dict(type="str", required=True),
-            role=dict(type="str"),
-            state=dict(type="str", choices=["present", "absent"], default="present"),
-            method=dict(type="str", choices=["archive", "package", "preinstalled"], default="archive"),
-            version=dict(type="str"),
-            binaries=dict(type="list", elements="str", required=True),
-            url=dict(type="str"),
-            checksums_url=dict(type="str"),
-            checksum=dict(type="raw"),
-            fetch=dict(type="str", choices=["controller", "host"], default="controller"),
-            headers=dict(type="dict", default={}, no_log=True),
-            cache_dir=dict(type="str"),
-            releases_dir=dict(type="path", default="/opt/vigil/bin"),
-            link_dir=dict(type="path", default="/usr/local/bin"),
-            keep=dict(type="int", default=1),
-            packages=dict(type="list", elements="str", default=[]),
-            package_binaries=dict(type="dict", default={}),
-            package_units=dict(type="list", elements="str", default=[]),
-            path=dict(type="path"),
-            archive=dict(type="path"),
-        ),
+        argument_spec={
+            "program": {"type": "str", "required": True},
+            "role": {"type": "str"},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "method": {"type": "str", "choices": ["archive", "package", "preinstalled"], "default": "archive"},
+            "version": {"type": "str"},
+            "binaries": {"type": "list", "elements": "str", "required": True},
+            "url": {"type": "str"},
+            "checksums_url": {"type": "str"},
+            "checksum": {"type": "raw"},
+            "fetch": {"type": "str", "choices": ["controller", "host"], "default": "controller"},
+            "headers": {"type": "dict", "default": {}, "no_log": True},
+            "cache_dir": {"type": "str"},
+            "releases_dir": {"type": "path", "default": "/opt/vigil/bin"},
+            "link_dir": {"type": "path", "default": "/usr/local/bin"},
+            "keep": {"type": "int", "default": 1},
+            "packages": {"type": "list", "elements": "str", "default": []},
+            "package_binaries": {"type": "dict", "default": {}},
+            "package_units": {"type": "list", "elements": "str", "default": []},
+            "path": {"type": "path"},
+            "archive": {"type": "path"},
+        },
         supports_check_mode=True,
     )
     release = METHODS[module.params["method"]](module.params, module.check_mode)

@@ -49,7 +49,8 @@ class Cache:
             return path
         except OSError as error:
             raise ReleaseError(
-                f"the cache {self.directory} cannot be used: {error.strerror}. Repair it, or set monitoring_release_cache"
+                f"the cache {self.directory} cannot be used: {error.strerror}. "
+                f"Repair it, or set monitoring_release_cache"
             ) from error
 
     def _create(self):

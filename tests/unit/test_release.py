@@ -1,0 +1,244 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is known about releases without looking: addresses, checksums, versions, archives."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.filter.release_url import FilterModule
+from ansible_collections.vigil.monitoring.plugins.module_utils import _release
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+
+A, B = "a" * 64, "b" * 64
+UPSTREAM = "https://upstream.example/prometheus/releases/download"
+
+
+@pytest.mark.parametrize(
+    "machine, arch",
+    [
+        ("x86_64", "amd64"),
+        ("amd64", "amd64"),
+        ("aarch64", "arm64"),
+        ("arm64", "arm64"),
+        ("armv7l", "armv7"),
+        ("armv8l", "armv7"),
+    ],
+)
+def test_architecture(machine, arch):
+    assert _release.architecture(machine) == arch
+
+
+def test_unknown_architecture_is_named():
+    with pytest.raises(ReleaseError, match="sparc64"):
+        _release.architecture("sparc64")
+
+
+@pytest.mark.parametrize(
+    "version, mirror, folder",
+    [
+        ("3.5.3", None, f"{UPSTREAM}/v3.5.3"),
+        ("v3.5.3+ds1", "", f"{UPSTREAM}/v3.5.3"),
+        ("3.5.3", "https://mirror.example/", "https://mirror.example/prometheus/v3.5.3"),
+        ("3.5.3", "/srv/mirror", "/srv/mirror/prometheus/v3.5.3"),
+    ],
+)
+def test_addresses(version, mirror, folder):
+    filters = FilterModule().filters()
+    url = filters["release_url"]("prometheus", version, mirror=mirror, upstream=UPSTREAM)
+    sums = filters["release_sums_url"]("prometheus", version, mirror=mirror, upstream=UPSTREAM)
+    assert url == folder + "/prometheus-3.5.3.linux-{arch}.tar.gz"
+    assert sums == folder + "/sha256sums.txt"
+
+
+@pytest.mark.parametrize(
+    "url, remote, name",
+    [
+        ("https://mirror.example/x/a%2Bb.tar.gz?token=1", True, "a+b.tar.gz"),
+        ("/srv/mirror/a.tar.gz", False, "a.tar.gz"),
+        ("file:///srv/mirror/a%20b.tar.gz", False, "a b.tar.gz"),
+        ("mirror/a.tar.gz", False, "a.tar.gz"),
+    ],
+)
+def test_kinds_of_addresses(url, remote, name):
+    assert _release.is_remote(url) is remote
+    assert _release.base_name(url) == name
+
+
+def test_shown_address_has_no_credentials():
+    assert _release.shown("https://me:SENTINEL@mirror.example:8443/x?token=SENTINEL") == "https://mirror.example:8443/x"
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ("https://mirror.example/a", "https://mirror.example:443/b", True),
+        ("https://me:pw@mirror.example/a", "https://MIRROR.example/b", True),
+        ("https://mirror.example/a", "http://mirror.example/a", False),
+        ("https://mirror.example/a", "https://mirror.example:444/a", False),
+        ("https://mirror.example/a", "https://mirror.example.org/a", False),
+    ],
+)
+def test_origin(one, other, same):
+    assert (_release.origin(one) == _release.origin(other)) is same
+
+
+@pytest.mark.parametrize(
+    "text, sums",
+    [
+        (f"{A}  x.tar.gz\n{B}  y.tar.gz\n", {"x.tar.gz": A, "y.tar.gz": B}),
+        (f"{A} *x.tar.gz\r\n", {"x.tar.gz": A}),
+        (f"{A.upper()}  ./x.tar.gz", {"x.tar.gz": A}),
+        (f"SHA256 (x.tar.gz) = {A}\n", {"x.tar.gz": A}),
+        (f"# comment\n\n{A[:-1]}  short.tar.gz\n<html>", {}),
+        ("", {}),
+    ],
+)
+def test_parse_sums(text, sums):
+    assert _release.parse_sums(text) == sums
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "is empty"),
+        ("<html>login</html>", "holds no SHA-256 checksums"),
+        (f"{A}  y.tar.gz\n", "only for y.tar.gz"),
+    ],
+)
+def test_a_sums_file_that_does_not_vouch_names_both(text, words):
+    with pytest.raises(ReleaseError) as refused:
+        _release.digest_in_sums(text, "x.tar.gz", "https://me:SENTINEL@mirror.example/sha256sums.txt", "prometheus")
+    message = str(refused.value)
+    assert words in message and "x.tar.gz" in message and "https://mirror.example/sha256sums.txt" in message
+    assert "prometheus_checksum " in message and "prometheus_checksums_url" in message and "SENTINEL" not in message
+
+
+@pytest.mark.parametrize(
+    "checksum, digest",
+    [(None, None), ("", None), ({}, None), (A, A), (f" sha256:{A.upper()}\n", A), ({"amd64": A, "arm64": B}, A)],
+)
+def test_given_digest(checksum, digest):
+    assert _release.given_digest(checksum, "amd64", "prometheus") == digest
+
+
+@pytest.mark.parametrize(
+    "checksum, words", [("md5:1", "no SHA-256"), ({"arm64": A}, r"amd64 \(it has: arm64\)"), (7, "no SHA-256")]
+)
+def test_given_digest_refused(checksum, words):
+    with pytest.raises(ReleaseError, match=f"prometheus_checksum.*{words}"):
+        _release.given_digest(checksum, "amd64", "prometheus")
+
+
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ("3.5.3", "3.5.3+ds1", True),
+        ("v3.5.3", "3.5.3", True),
+        ("3.0.0-rc.1", "3.0.0~rc.1+ds", True),
+        ("3.5.3", "3.5.30", False),
+        ("3.0.0", "3.0.0-rc.1", False),
+    ],
+)
+def test_same_version(one, other, same):
+    assert _release.same_version(one, other) is same
+
+
+def test_versions_in_order():
+    ordered = ["2.9.0", "2.53.3", "3.0.0-beta.2", "3.0.0-beta.11", "3.0.0-rc.1", "3.0.0", "3.0.1", "3.10.0"]
+    assert sorted(random.Random(1).sample(ordered, len(ordered)), key=_release.version_key) == ordered
+
+
+@pytest.mark.parametrize(
+    "output, version",
+    [
+        ("prometheus, version 3.5.3+ds1 (branch: debian/sid, revision: 3.5.3+ds1-1)\n  build user: x", "3.5.3+ds1"),
+        ("node_exporter, version 1.11.1 (branch: , revision: )", "1.11.1"),
+        ("grafana version 11.0.0", "11.0.0"),
+        ("Version v2.0.0-rc.1, commit abc", "2.0.0-rc.1"),
+        ("version:3.1.2.", None),
+        ("version: 3.1.2.", "3.1.2"),
+        ("conversion 3.1", None),
+        ("no such flag --version", None),
+    ],
+)
+def test_reported_version(output, version):
+    assert _release.reported_version(output) == version
+
+
+@pytest.mark.parametrize("version", ["latest", "", "3", "../3.5.3", "3.5.3/..", "3.5 .3"])
+def test_a_version_is_pinned_and_fit_for_a_directory(version):
+    with pytest.raises(ReleaseError, match="prometheus_version"):
+        _release.check_names("prometheus", version, "prometheus")
+
+
+@pytest.mark.parametrize("version", ["3.5.3", "v3.5.3", "0.28.1+ds2", "3.0.0-rc.1", "11.0"])
+def test_pinned_versions(version):
+    _release.check_names("prometheus", version, "prometheus")
+
+
+@pytest.mark.parametrize(
+    "name, split",
+    [
+        ("top", ("top", "")),
+        ("top/", ("top", "")),
+        ("./top/a/b", ("top", "a/b")),
+        ("top//a", ("top", "a")),
+        ("./", ("", "")),
+        ("top/..a", ("top", "..a")),
+    ],
+)
+def test_members_of_an_archive(name, split):
+    assert _release.split_member(name) == split
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../x", "top/../../x", "top/.."])
+def test_members_outside_of_an_archive(name):
+    with pytest.raises(ReleaseError, match="unsafe"):
+        _release.split_member(name)
+
+
+def _status(size=10, mtime_ns=5, mode=0o100755):
+    return os.stat_result((mode, 1, 1, 1, 0, 0, size, 0, 0, 0, 0.0, mtime_ns / 1e9, 0.0, 0, mtime_ns, 0))
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ({}, True),
+        ({"digest": A}, True),
+        ({"digest": B}, False),
+        ({"version": "3.5.4"}, False),
+        ({"arch": "arm64"}, False),
+        ({"binaries": {"prometheus": _status(size=11)}}, False),
+        ({"binaries": {"prometheus": _status(mtime_ns=6)}}, False),
+        ({"binaries": {"prometheus": _status(mode=0o100777)}}, False),
+        ({"binaries": {"prometheus": None}}, False),
+        ({"binaries": {"prometheus": _status(), "promtool": _status()}}, False),
+    ],
+)
+def test_a_record_matches_only_what_was_unpacked(changes, expected):
+    known = _release.record("prometheus", "3.5.3", "amd64", A, "https://mirror.example/x", {"prometheus": _status()})
+    asked = {"version": "3.5.3", "arch": "amd64", "digest": None, "binaries": {"prometheus": _status()}}
+    assert _release.matches(known, **dict(asked, **changes)) is expected
+
+
+@pytest.mark.parametrize(
+    "versions, linked, in_use, keep, removed",
+    [
+        ([], None, [], 1, []),
+        (["2.53.3"], "2.53.3", [], 1, []),
+        (["2.53.3", "3.4.0"], "3.4.0", [], 1, ["2.53.3"]),
+        # After an upgrade to 3.4.0 that was rolled back: what runs is kept, not what is newest.
+        (["2.53.3", "3.4.0"], "2.53.3", ["2.53.3"], 1, ["3.4.0"]),
+        (["2.53.3", "2.52.0", "3.4.0"], "3.4.0", ["2.52.0"], 1, ["2.53.3"]),
+        (["2.53.3"], "2.53.3", [], 0, []),
+        (["2.53.3"], None, [], 0, ["2.53.3"]),
+        (["2.9.0", "2.10.0"], None, [], 1, ["2.9.0"]),
+    ],
+)
+def test_superfluous_releases(versions, linked, in_use, keep, removed):
+    assert _release.releases_to_remove(versions, linked, in_use, keep) == removed

@@ -1,0 +1,218 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Downloads that go wrong, and the controller's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import multiprocessing
+import os
+import socket
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _download
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+from release_world import make_mirror, send, server
+
+BODY = b"an archive" * 1000
+DIGEST = hashlib.sha256(BODY).hexdigest()
+NAME = "fake-1.0.0.linux-amd64.tar.gz"
+SECRET = {"Authorization": "Bearer SENTINEL"}
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(_download, "PAUSES", (0, 0))
+
+
+def source(url, **kwargs):
+    return Source(role="fake", url=f"{url}/{NAME}", checksums_url=f"{url}/sha256sums.txt", **kwargs)
+
+
+def download(wanted, expected=DIGEST):
+    stream = io.BytesIO()
+    wanted.download(stream, expected)
+    return stream.getvalue()
+
+
+def test_archive_and_checksum():
+    def answer(handler):
+        send(handler, 200, BODY if handler.path.endswith("gz") else f"{DIGEST}  {NAME}\n".encode())
+
+    with server(answer) as (url, _dummy):
+        wanted = source(url)
+        assert wanted.expected_digest() == DIGEST
+        assert download(wanted) == BODY
+
+
+def test_a_given_checksum_needs_no_sums_file():
+    assert Source(role="fake", url="https://nowhere.invalid/x", digest=DIGEST).expected_digest() == DIGEST
+
+
+def test_no_checksum_at_all_is_refused():
+    with pytest.raises(ReleaseError, match="fake_checksum or fake_checksums_url"):
+        Source(role="fake", url="https://nowhere.invalid/x").expected_digest()
+
+
+@pytest.mark.parametrize(
+    "status, attempts, words",
+    [
+        (404, 1, "answers 404 Not Found.*fake_version.*monitoring_release_mirror"),
+        (403, 1, "answers 403 Forbidden.*monitoring_release_headers"),
+        (503, 3, "answers 503 Service Unavailable"),
+        (500, 3, "answers 500"),
+    ],
+)
+def test_refusals(status, attempts, words):
+    with server(lambda handler: send(handler, status)) as (url, seen):
+        with pytest.raises(ReleaseError, match=words) as refused:
+            download(source(url, headers=SECRET))
+        assert url in str(refused.value) and "SENTINEL" not in str(refused.value)
+        assert len(seen) == attempts
+
+
+def test_an_error_that_passes_is_forgotten():
+    answers = iter([(502, b""), (200, BODY)])
+    with server(lambda handler: send(handler, *next(answers))) as (url, _dummy):
+        assert download(source(url)) == BODY
+
+
+def test_truncated_download():
+    with server(lambda handler: send(handler, 200, BODY[:500], promised=len(BODY))) as (url, seen):
+        with pytest.raises(ReleaseError, match=f"ended after 500 of {len(BODY)} bytes"):
+            download(source(url))
+        assert len(seen) == 3
+
+
+def test_wrong_checksum_is_not_tried_again():
+    with server(lambda handler: send(handler, 200, BODY[:-1])) as (url, seen):
+        with pytest.raises(ReleaseError, match=f"wrong checksum: .*expected is {DIGEST}.*fake_checksum"):
+            download(source(url))
+        assert len(seen) == 1
+
+
+def test_nobody_listens():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        with pytest.raises(ReleaseError, match=r"cannot reach .*refused.*monitoring_release_mirror"):
+            download(source(f"http://127.0.0.1:{taken.getsockname()[1]}"))
+
+
+def test_a_mirror_that_hangs(monkeypatch):
+    monkeypatch.setattr(_download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(_download, "PAUSES", ())
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(ReleaseError, match="timed out"):
+            download(source(f"http://127.0.0.1:{silent.getsockname()[1]}"))
+
+
+def test_secret_headers_follow_a_redirect_to_the_same_server_only():
+    with server(lambda handler: send(handler, 200, BODY)) as (storage, seen_there):
+
+        def answer(handler):
+            send(handler, 302, Location="/moved" if handler.path != "/moved" else f"{storage}/archive")
+
+        with server(answer) as (mirror, seen_here):
+            assert download(source(mirror, headers=SECRET)) == BODY
+    assert [headers.get("Authorization") for dummy, headers in seen_here] == ["Bearer SENTINEL"] * 2
+    assert [headers.get("Authorization") for dummy, headers in seen_there] == [None]
+
+
+def test_secret_headers_are_not_for_another_server_with_the_sums():
+    with server(lambda handler: send(handler, 200, f"{DIGEST}  {NAME}".encode())) as (url, seen):
+        wanted = Source(
+            role="fake", url=f"https://elsewhere.invalid/{NAME}", checksums_url=f"{url}/sums", headers=SECRET
+        )
+        assert wanted.expected_digest() == DIGEST
+        assert "Authorization" not in seen[0][1]
+
+
+def test_redirects_in_a_circle():
+    with (
+        server(lambda handler: send(handler, 301, Location="/again")) as (url, _dummy),
+        pytest.raises(ReleaseError, match="circle"),
+    ):
+        download(source(url))
+
+
+def test_secrets_are_not_in_the_representation():
+    assert "SENTINEL" not in repr(source("http://x", headers=SECRET))
+
+
+def test_mirror_on_the_controller(tmp_path):
+    archive, digest = make_mirror(tmp_path, "1.0.0")
+    wanted = Source(role="fake", url=f"file://{archive}", checksums_url=str(archive.parent / "sha256sums.txt"))
+    assert wanted.expected_digest() == digest
+    assert wanted.verify_local(digest) == str(archive)
+    archive.write_bytes(b"damaged")
+    with pytest.raises(ReleaseError, match="wrong checksum"):
+        wanted.verify_local(digest)
+    archive.unlink()
+    with pytest.raises(ReleaseError, match=r"No such file.*monitoring_release_mirror"):
+        wanted.verify_local(digest)
+
+
+def test_cache_downloads_once_and_is_private(tmp_path):
+    cache, calls = Cache(tmp_path / "cache"), []
+
+    def bring(stream):
+        calls.append(1)
+        stream.write(BODY)
+
+    path = cache.obtain(DIGEST, bring)
+    assert cache.obtain(DIGEST, bring) == path and len(calls) == 1
+    assert os.stat(tmp_path / "cache").st_mode & 0o777 == 0o700
+    with open(path, "rb") as stream:
+        assert stream.read() == BODY
+
+
+def test_cache_replaces_what_is_damaged(tmp_path):
+    cache = Cache(tmp_path)
+    path = cache.obtain(DIGEST, lambda stream: stream.write(BODY))
+    with open(path, "ab") as stream:
+        stream.write(b"!")
+    cache.obtain(DIGEST, lambda stream: stream.write(BODY))
+    assert _download.file_digest(path) == DIGEST
+
+
+def test_a_bad_download_leaves_nothing(tmp_path):
+    def fail(stream):
+        stream.write(b"half")
+        raise ReleaseError("no")
+
+    (tmp_path / f"{DIGEST}.part-of-a-killed-run").write_bytes(b"half")
+    with pytest.raises(ReleaseError):
+        Cache(tmp_path).obtain(DIGEST, fail)
+    assert os.listdir(tmp_path) == [f"{DIGEST}.lock"]
+    assert Cache(tmp_path).obtain(DIGEST, lambda stream: stream.write(BODY))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ReleaseError, match="monitoring_release_cache"):
+        Cache(tmp_path / "file" / "cache").obtain(DIGEST, None)
+
+
+def _obtain(directory, url, results):
+    wanted = source(url)
+    results.put(Cache(directory).obtain(DIGEST, lambda stream: wanted.download(stream, DIGEST)))
+
+
+def test_twenty_processes_download_once(tmp_path):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    with server(lambda handler: send(handler, 200, BODY)) as (url, seen):
+        processes = [context.Process(target=_obtain, args=(tmp_path, url, results)) for dummy in range(20)]
+        for process in processes:
+            process.start()
+        paths = {results.get(timeout=30) for dummy in processes}
+        for process in processes:
+            process.join()
+    assert paths == {str(tmp_path / DIGEST)}
+    assert len(seen) == 1

@@ -1,0 +1,384 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's side of ``release``, on directories of this machine and with a program that only knows its version."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _unpack
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+from ansible_collections.vigil.monitoring.plugins.modules import release
+from release_world import make_archive, make_mirror, send, server
+
+
+@pytest.fixture(autouse=True)
+def amd64(monkeypatch):
+    machine = SimpleNamespace(machine="x86_64")
+    monkeypatch.setattr(release.os, "uname", lambda: machine)
+
+
+@pytest.fixture
+def world(tmp_path):
+    """``run(version, **options)`` installs from a mirror directory, as the action plugin would have it."""
+    (tmp_path / "links").mkdir()
+
+    def run(version="1.0.0", check_mode=False, state="present", method="archive", **options):
+        archive = tmp_path / "mirror" / "fake" / f"v{version}" / f"fake-{version}.linux-amd64.tar.gz"
+        if not archive.exists():
+            make_mirror(tmp_path / "mirror", version)
+        params = dict.fromkeys(("role", "checksum", "checksums_url", "path", "cache_dir"))
+        params.update(
+            program="fake",
+            version=version,
+            url=str(archive).replace("amd64", "{arch}"),
+            fetch="controller",
+            headers={},
+            binaries=["fake"],
+            releases_dir=str(tmp_path / "bin"),
+            link_dir=str(tmp_path / "links"),
+            keep=1,
+            archive=str(archive),
+            packages=[],
+            package_binaries={},
+            package_units=[],
+        )
+        params.update(options)
+        return getattr(release.METHODS[method](params, check_mode), state)()
+
+    return run
+
+
+def snapshot(root, times=False):
+    """Everything below a directory: mode, owner, content; with the times at which files were written if asked."""
+    found = {}
+    for folder, _dummy, files in os.walk(root):
+        found[folder] = os.stat(folder).st_mode
+        for name in files:
+            path = os.path.join(folder, name)
+            status = os.stat(path)
+            with open(path, "rb") as stream:
+                found[path] = (status.st_mode, status.st_uid, stream.read(), times and status.st_ctime_ns)
+    return found
+
+
+def test_install_and_converge(world, tmp_path):
+    previous = os.umask(0o077)
+    try:
+        answer = world()
+    finally:
+        os.umask(previous)
+    path = tmp_path / "bin" / "fake-1.0.0"
+    assert answer["changed"] and answer["installed_now"] and answer["fetched"]
+    assert answer["binaries"] == {"fake": f"{path}/fake"}
+    assert answer["links"] == {f"{tmp_path}/links/fake": f"{path}/fake"}
+    assert answer["commands"] == {"fake": f"{tmp_path}/links/fake"}
+    assert os.listdir(tmp_path / "links") == []
+    modes = {
+        name: os.stat(path / name).st_mode & 0o7777 for name in ("", "fake", "docs", "docs/README", ".release.json")
+    }
+    assert modes == {"": 0o755, "fake": 0o755, "docs": 0o755, "docs/README": 0o644, ".release.json": 0o644}
+    assert os.stat(path / "fake").st_uid == os.geteuid()
+    assert os.stat(tmp_path / "bin").st_mode & 0o7777 == 0o755
+    assert os.listdir(tmp_path / "bin") == ["fake-1.0.0"]
+
+    before = snapshot(tmp_path / "bin", times=True)
+    again = world(archive=None, url="http://nowhere.invalid/{arch}")
+    assert not again["changed"] and not again["fetched"] and again["links"] == answer["links"]
+    assert snapshot(tmp_path / "bin", times=True) == before
+
+
+def test_check_mode_says_and_does_nothing(world, tmp_path):
+    answer = world(check_mode=True, archive=None)
+    assert answer["changed"] and "would fetch" in answer["msg"] and "fake-1.0.0.linux-amd64.tar.gz" in answer["msg"]
+    assert answer["diff"]["after"] == "fake-1.0.0\n"
+    assert not (tmp_path / "bin").exists()
+
+
+def test_the_controller_is_asked_for_the_archive(world, tmp_path):
+    assert world(archive=None) == {"changed": False, "wanted": {"arch": "amd64"}}
+    assert not (tmp_path / "bin").exists()
+
+
+def _cut_short(path):
+    (path / "fake").write_text("#!/bin/sh\n")
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        _cut_short,
+        lambda path: (path / "fake").unlink(),
+        lambda path: (path / "fake").chmod(0o644),
+        lambda path: (path / ".release.json").write_text("{"),
+        lambda path: (path / ".release.json").write_text("[]"),
+    ],
+)
+def test_a_release_that_was_tampered_with_is_replaced(world, tmp_path, tamper):
+    world()
+    before = snapshot(tmp_path / "bin")
+    tamper(tmp_path / "bin" / "fake-1.0.0")
+    assert world()["changed"]
+    assert snapshot(tmp_path / "bin") == before
+
+
+def test_another_checksum_means_another_release(world, tmp_path):
+    world()
+    digest = make_archive(
+        tmp_path / "mirror/fake/v1.0.0/fake-1.0.0.linux-amd64.tar.gz",
+        "1.0.0",
+        members=[("fake-1.0.0.linux-amd64/new", b"")],
+    )
+    assert world(checksum=digest)["changed"]
+    assert (tmp_path / "bin" / "fake-1.0.0" / "new").exists()
+    assert not world(checksum={"amd64": f"sha256:{digest}"})["changed"]
+
+
+def test_what_is_not_ours_stays(world, tmp_path):
+    foreign = tmp_path / "bin" / "fake-1.0.0"
+    foreign.mkdir(parents=True)
+    (foreign / "fake").write_text("mine")
+    with pytest.raises(ReleaseError, match="in the way"):
+        world()
+    assert (foreign / "fake").read_text() == "mine"
+    world("1.1.0")
+    assert world(state="absent")["removed"] == [f"{tmp_path}/bin/fake-1.1.0"]
+    assert os.listdir(tmp_path / "bin") == ["fake-1.0.0"]
+
+
+def test_a_killed_run_leaves_nothing_behind_after_the_next(world, tmp_path):
+    world()
+    before = snapshot(tmp_path / "bin")
+    world(state="absent")
+    assert not (tmp_path / "bin").exists()
+    litter = tmp_path / "bin" / ".fake-killed" / "release"
+    litter.mkdir(parents=True)
+    (tmp_path / "bin").chmod(0o755)
+    (litter / "fake").write_text("half")
+    world()
+    assert snapshot(tmp_path / "bin") == before
+
+
+@pytest.mark.parametrize("moment", ["unpack", "restore_context", "write_atomically", "fsync_dir"])
+def test_killed_at_any_moment(world, tmp_path, monkeypatch, moment):
+    """A child process dies at that moment; the next run ends as if it had been the first."""
+    world("1.0.0")
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(_unpack if moment == "unpack" else release, moment, lambda *args, **kwargs: os._exit(9))
+        world("1.1.0")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    world("1.1.0")
+    found = sorted(os.listdir(tmp_path / "bin"))
+    assert found == ["fake-1.0.0", "fake-1.1.0"]
+    assert sorted(os.listdir(tmp_path / "bin" / "fake-1.1.0")) == [".release.json", "docs", "fake"]
+
+
+def test_one_earlier_release_is_kept(world, tmp_path):
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        answer = world(version)
+    assert answer["removed"] == [f"{tmp_path}/bin/fake-1.0.0"]
+    assert sorted(os.listdir(tmp_path / "bin")) == ["fake-1.1.0", "fake-1.2.0"]
+    assert (
+        answer["diff"]["before"] == "fake-1.0.0\nfake-1.1.0\n" and answer["diff"]["after"] == "fake-1.1.0\nfake-1.2.0\n"
+    )
+
+
+def test_the_linked_release_is_the_one_to_fall_back_to(world, tmp_path):
+    world("1.0.0")
+    os.symlink(tmp_path / "bin" / "fake-1.0.0" / "fake", tmp_path / "links" / "fake")
+    world("1.1.0")  # did not come up: the link still points to 1.0.0
+    assert world("1.2.0")["removed"] == [f"{tmp_path}/bin/fake-1.1.0"]
+    assert sorted(os.listdir(tmp_path / "bin")) == ["fake-1.0.0", "fake-1.2.0"]
+
+
+def test_a_release_that_runs_stays(world, tmp_path):
+    world("1.0.0")
+    sleeper = tmp_path / "bin" / "fake-1.0.0" / "sleeper"
+    shutil.copy("/bin/sleep", sleeper)
+    process = subprocess.Popen([sleeper, "60"])
+    try:
+        world("1.1.0")
+        assert world("1.2.0")["removed"] == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _link(name, target="fake", kind=tarfile.SYMTYPE):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    "members, words",
+    [
+        ([("../evil", b"")], "unsafe.*evil"),
+        ([("/etc/evil", b"")], "unsafe.*/etc/evil"),
+        ([_link("fake-1.0.0.linux-amd64/link")], "link or a device"),
+        ([_link("fake-1.0.0.linux-amd64/hard", kind=tarfile.LNKTYPE)], "link or a device"),
+        ([_link("fake-1.0.0.linux-amd64/null", kind=tarfile.CHRTYPE)], "link or a device"),
+        ([("other/file", b"")], "more than one top directory"),
+        ([("loose", b"")], "more than one top directory"),
+        ([("fake-1.0.0.linux-amd64/fake", b"twice")], "File exists"),
+    ],
+)
+def test_unsafe_archives(world, tmp_path, members, words):
+    make_mirror(tmp_path / "mirror", "1.0.0", members=members)
+    with pytest.raises((ReleaseError, OSError), match=words):
+        world()
+    assert os.listdir(tmp_path / "bin") == []
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("left", [0, 5, 100, 200])
+def test_damaged_archive(world, tmp_path, left):
+    archive, _dummy = make_mirror(tmp_path / "mirror", "1.0.0")
+    archive.write_bytes(archive.read_bytes()[:left])
+    with pytest.raises(ReleaseError, match=r"linux-amd64.tar.gz: the archive is damaged or is no tar.gz"):
+        world()
+    assert os.listdir(tmp_path / "bin") == []
+
+
+def test_an_archive_without_the_program(world):
+    with pytest.raises(ReleaseError, match="has no faketool; it has docs/README, fake"):
+        world(binaries=["fake", "faketool"])
+
+
+def test_an_archive_that_lies_about_its_version(world, tmp_path):
+    make_mirror(tmp_path / "mirror", "1.0.0", reports="0.9.0")
+    with pytest.raises(
+        ReleaseError, match=r"holds fake 0.9.0\+ds1, not 1.0.0: correct fake_binary_url or fake_version"
+    ):
+        world()
+    assert os.listdir(tmp_path / "bin") == []
+
+
+def test_wrong_checksum_of_what_was_copied(world, tmp_path):
+    with pytest.raises(ReleaseError, match="wrong checksum"):
+        world(checksum="0" * 64)
+    assert os.listdir(tmp_path / "bin") == []
+
+
+def test_a_full_disk_is_noticed_before_writing(world, tmp_path, monkeypatch):
+    world("1.0.0")
+    status = collections.namedtuple("status", "f_bavail f_frsize")
+    monkeypatch.setattr(_unpack.os, "statvfs", lambda path: status(1, 16))
+    with pytest.raises(ReleaseError, match=f"no space in {tmp_path}/bin: .*monitoring_release_dir"):
+        world("1.1.0")
+    assert os.listdir(tmp_path / "bin") == ["fake-1.0.0"]
+
+
+def test_the_host_downloads_by_itself(world, tmp_path):
+    archive, digest = make_mirror(tmp_path / "mirror", "1.0.0")
+
+    def answer(handler):
+        send(handler, 200, (archive.parent / os.path.basename(handler.path)).read_bytes())
+
+    with server(answer) as (url, seen):
+        result = world(
+            archive=None,
+            fetch="host",
+            url=url + "/fake-1.0.0.linux-{arch}.tar.gz",
+            checksums_url=f"{url}/sha256sums.txt",
+            headers={"Authorization": "Bearer SENTINEL"},
+        )
+    assert result["changed"] and [path for path, dummy in seen] == ["/sha256sums.txt", "/fake-1.0.0.linux-amd64.tar.gz"]
+    text = (tmp_path / "bin" / "fake-1.0.0" / ".release.json").read_text()
+    assert json.loads(text)["sha256"] == digest and "SENTINEL" not in text
+
+
+def test_a_directory_is_read_by_the_controller_even_if_the_host_is_to_fetch(world):
+    assert "wanted" in world(archive=None, fetch="host")
+    assert "read by the controller" in world(fetch="host")["msg"]
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [({"url": None}, "fake_binary_url"), ({"version": None}, "fake_version"), ({"version": "latest"}, "pinned")],
+)
+def test_what_is_needed_is_named(world, options, words):
+    with pytest.raises(ReleaseError, match=words):
+        world(**options)
+
+
+def test_absent(world, tmp_path):
+    world("1.0.0")
+    world("1.1.0")
+    assert len(world(state="absent", check_mode=True)["removed"]) == 2
+    assert len(os.listdir(tmp_path / "bin")) == 2
+    assert world(state="absent")["changed"]
+    assert not (tmp_path / "bin").exists()
+    assert not world(state="absent")["changed"]
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "usr" / "fake"
+    path.parent.mkdir()
+    path.write_text("#!/bin/sh\necho fake, version 1.0.0+ds1\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize("directory", [True, False])
+def test_preinstalled(world, program, directory):
+    answer = world(version=None, method="preinstalled", path=str(program.parent if directory else program))
+    assert not answer["changed"] and answer["version"] == "1.0.0"
+    assert answer["commands"] == answer["binaries"] == {"fake": str(program)} and answer["links"] == {}
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"path": None}, "fake_preinstalled_path"),
+        ({"path": "relative"}, "fake_preinstalled_path is 'relative'"),
+        ({"path": "/nowhere/fake"}, "/nowhere/fake: no such executable.*fake_preinstalled_path"),
+        ({"binaries": ["fake", "faketool"]}, "faketool: no such executable"),
+        ({"version": "2.0.0"}, r"is version 1.0.0\+ds1, fake_version asks for 2.0.0"),
+    ],
+)
+def test_preinstalled_refused(world, program, options, words):
+    with pytest.raises(ReleaseError, match=words):
+        world(**{"version": "1.0.0", "method": "preinstalled", "path": str(program), **options})
+
+
+def test_package(world, program, tmp_path, monkeypatch):
+    monkeypatch.setattr(release, "UNITS", str(tmp_path / "units"))
+    monkeypatch.setattr(release, "run", lambda *args, **kwargs: (0, "fake, version 1.0.0"))
+    monkeypatch.setattr(release, "fsync_dir", lambda path: None)
+    monkeypatch.setattr(release, "ensure_directory", lambda path: os.makedirs(path, exist_ok=True))
+    options = {
+        "method": "package",
+        "version": None,
+        "packages": ["pkg-fake"],
+        "package_binaries": {"fake": str(program)},
+        "package_units": ["fake.service", "theirs.service"],
+    }
+    assert world(**options)["commands"] == {"fake": str(program)}
+    assert not (tmp_path / "units").exists()
+
+    program.unlink()
+    assert "would install pkg-fake" in world(check_mode=True, **options)["msg"]
+    assert not (tmp_path / "units").exists()
+    (tmp_path / "units").mkdir()
+    (tmp_path / "units" / "theirs.service").write_text("[Unit]\n")
+    answer = world(**options)
+    assert answer["masked"] == ["fake.service"] and answer["wanted"]["manager"] in ("apt", "package")
+    assert os.readlink(tmp_path / "units" / "fake.service") == "/dev/null"
+    assert (tmp_path / "units" / "theirs.service").read_text() == "[Unit]\n"
+
+
+def test_package_of_nothing(world):
+    with pytest.raises(ReleaseError, match="fake_install_method"):
+        world(method="package")
