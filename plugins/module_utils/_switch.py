@@ -14,7 +14,10 @@ import posixpath
 import shlex
 from typing import NamedTuple
 
-EMPTY_MANIFEST = {"generation": None, "files": {}, "secret": [], "directories": [], "units": {}, "links": {}}
+EMPTY_MANIFEST = {"generation": None, "files": {}, "secret": [], "directories": [], "units": [], "links": {}}
+
+# What stands beside a path for the moment before it is renamed into its place.
+SCRATCH = ".vigil-new"
 
 
 class Change(NamedTuple):
@@ -71,28 +74,31 @@ def plan_files(wanted, live, manifest_files):
 def undo_script(changes, backups, state_dir, self_path, reload_systemd):
     """The journal: a script that puts back what stood before ``changes``, however many of them were made.
 
-    It may run again after it was interrupted itself, and removes itself as its last act.
+    It may run again after it was interrupted itself, and removes itself as its last act. Each path gets its old state
+    by a rename on its own file system, so that no reader ever sees a part of a file.
 
     :param changes: list of :class:`Change`.
     :param backups: path -> copy of what stood there; paths without a copy did not exist.
-    :param state_dir: directory for temporary copies; on the file system of the configuration.
+    :param state_dir: directory of the journal and of the rollback.
     :param self_path: where the script will stand while the switch is under way.
     :param reload_systemd: whether a unit is among the changes, so that systemd has to read it again.
     """
-    scratch = posixpath.join(state_dir, "undo.tmp")
     lines = [
         "#!/bin/sh",
         "# Puts back what stood here before a switch that was not proven. Written by vigil.monitoring; safe to repeat.",
         "set -eu",
-        "scratch={0}".format(shlex.quote(scratch)),
-        'put() { rm -rf "$scratch"; cp -a "$1" "$scratch"; mv -fT "$scratch" "$2"; }',
+        'put() { rm -rf "$2%s"; cp -a "$1" "$2%s"; mv -fT "$2%s" "$2"; }' % (SCRATCH, SCRATCH, SCRATCH),
     ]
     for change in changes:
+        path = shlex.quote(change.path)
         if change.path in backups:
-            lines.append("put {0} {1}".format(shlex.quote(backups[change.path]), shlex.quote(change.path)))
+            lines.append("put {0} {1}".format(shlex.quote(backups[change.path]), path))
         else:
-            lines.append("rm -f {0}".format(shlex.quote(change.path)))
+            lines.append("rm -f {0} {1}".format(path, shlex.quote(change.path + SCRATCH)))
     if reload_systemd:
         lines.append("if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi")
+    # The journal must not vanish from the disk before what it put back has arrived there.
+    folders = " ".join(shlex.quote(path) for path in sorted({posixpath.dirname(change.path) for change in changes}))
+    lines.append("sync -f {0} 2>/dev/null || sync".format(folders))
     lines.append("rm -f {0} {1}".format(shlex.quote(self_path), shlex.quote(posixpath.join(state_dir, "rollback"))))
     return "\n".join(lines) + "\n"

@@ -57,6 +57,11 @@ options:
     description: Symbolic links to make, from path to target.
     type: dict
     default: {}
+  files:
+    description: Further files of the same generation that lie elsewhere, such as the defaults of a command line tool,
+      from absolute path to text. Everybody may read them.
+    type: dict
+    default: {}
   argv:
     description: The service's command line. The new binary is asked whether it knows every flag before anything changes.
     type: list
@@ -310,8 +315,8 @@ class Daemon:
         """
         changes, texts = [], {}
         unit = self.wanted_unit()
-        wanted = {self.unit_path: unit, self.dropin_path: self.dropin_text()}
-        for path, text in wanted.items():
+        wanted = dict(self.module.params["files"], **{self.unit_path: unit, self.dropin_path: self.dropin_text()})
+        for path, text in dict(dict.fromkeys(manifest["units"], ""), **wanted).items():
             live = read_text(path) if os.path.isfile(path) else None
             if text and (live != text or os.path.islink(path)):
                 changes.append(Change(path, "file", self.next_unit(path)))
@@ -336,7 +341,7 @@ class Daemon:
                 Change(os.path.join(base, path), "file", self.state.staged_file(path)) for path in staged["replace"]
             ]
             changes += [Change(os.path.join(base, path), "remove") for path in staged["remove"]]
-        units = {path: unit_fingerprint(unit) or "" for path, text in wanted.items() if text}
+        units = sorted(path for path, text in wanted.items() if text)
         new = dict(files, units=units, links=dict(links))
         return changes, new, texts
 
@@ -365,6 +370,9 @@ class Daemon:
                     self.unit_name, properties["FragmentPath"], hint
                 )
             )
+        for path, text in sorted(self.module.params["files"].items()):
+            if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
+                problems.append("{0} was put there by somebody else{1}".format(path, hint))
         for path in sorted(self.module.params["links"]):
             ours = path in manifest["links"] and os.path.islink(path)
             if os.path.lexists(path) and not ours:
@@ -807,6 +815,7 @@ def main():
             "unit": {"type": "str"},
             "dropin": {"type": "str", "default": ""},
             "links": {"type": "dict", "default": {}},
+            "files": {"type": "dict", "default": {}},
             "argv": {"type": "list", "elements": "str", "default": []},
             "version": {"type": "str"},
             "probe": {
