@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 
-from . import engine, hosts, images, mirror
+from . import demo, engine, hosts, images, mirror, stages, venv
 from .common import LabError, say
 
 
@@ -15,9 +15,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="lab", description="Real systemd hosts and a release mirror for the tests and the demo.")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("venv", help="make sure that .venv holds the tools that pyproject.toml pins")
     commands.add_parser("engine", help="make sure that a Docker engine answers")
     commands.add_parser("images", help="make sure that the hosts' images are there")
     commands.add_parser("mirror", help="make sure that the release mirror is there, and print where")
+    commands.add_parser("prepare", help="all of engine, mirror and images")
+    test = commands.add_parser("test", help="run the tests, all or some stages")
+    test.add_argument("stages", nargs="*", metavar="STAGE")
+    commands.add_parser("bench", help="run the benchmark")
+    commands.add_parser("demo", help="deploy to two lab hosts and show the URLs")
+    commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
     commands.add_parser("ls", help="list the hosts")
     up = commands.add_parser("up", help="boot hosts (or keep those that run)")
     up.add_argument("names", nargs="+", metavar="NAME[:SUITE]")
@@ -31,12 +38,16 @@ def main(argv: list[str] | None = None) -> int:
     serve.add_argument("--port", type=int, default=0)
     options = parser.parse_args(argv)
     try:
-        return globals()[f"_{options.command}"](options) or 0
+        return globals()[f"_{options.command.replace('-', '_')}"](options) or 0
     except LabError as error:
         say(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _venv(_options) -> None:
+    venv.ensure()
 
 
 def _engine(_options) -> None:
@@ -50,6 +61,26 @@ def _images(_options) -> None:
 
 def _mirror(_options) -> None:
     print(mirror.ensure())
+
+
+def _prepare(_options) -> None:
+    stages.prepare()
+
+
+def _test(options) -> int:
+    return stages.test(options.stages)
+
+
+def _bench(_options) -> int:
+    return stages.bench()
+
+
+def _demo(_options) -> int:
+    return demo.up()
+
+
+def _demo_down(_options) -> None:
+    demo.down()
 
 
 def _ls(_options) -> None:

@@ -1,0 +1,39 @@
+# `make help` lists what there is to do. Needs git, make and Python 3.11 or newer; everything else is installed.
+
+PYTHON ?= $(shell for candidate in python3 python3.13 python3.12 python3.11; do \
+	"$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$candidate" && break; done)
+ifeq ($(PYTHON),)
+$(error Python 3.11 or newer is not on this machine: install it, or name it with `make PYTHON=/path/to/python3`)
+endif
+# The lab (tests/lab) makes everything: it needs the standard library alone.
+LAB := PYTHONPATH=tests $(PYTHON) -m lab
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lab demo demo-down test unit lint sanity packaging molecule faults bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: ## Make .venv with the tools that pyproject.toml pins
+	@$(LAB) venv
+
+lab: ## Make the lab: Docker engine, images of the hosts, release mirror
+	@$(LAB) prepare
+
+demo: ## Deploy to two lab hosts on this machine and show the URLs; again: nothing changes
+	@$(LAB) demo
+
+demo-down: ## Remove what the demo made, and nothing else
+	@$(LAB) demo-down
+
+test: ## Run every test: unit, lint, sanity, packaging, molecule, faults
+	@$(LAB) test
+
+unit lint sanity packaging molecule faults: ## Run one stage of the tests
+	@$(LAB) test $@
+
+bench: ## Measure the speed promises
+	@$(LAB) bench
+
+clean: ## Remove what the tests built in this folder
+	@rm -rf build .pytest_cache .ruff_cache .ansible

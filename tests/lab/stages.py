@@ -1,0 +1,161 @@
+"""What `make test` runs: stages, each announced, each with its log, and the log shown where a stage fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import engine, hosts, images, mirror, sanity, venv
+from .common import ROOT, LabError, say
+
+LOGS = ROOT / "build" / "logs"
+SUMMARY = re.compile(r"^=+ (.*\b(passed|failed|error|skipped|no tests ran).*) =+$")
+PROGRESS = re.compile(r"^(\.|tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |\[gw\d+\]|Running sanity test|INFO |WARNING +\S+ ➜)")
+# How much of a failed stage's log is shown; the rest is in its file.
+TAIL = 120
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the tests: what it is, what it needs made before, and its command."""
+
+    name: str
+    about: str
+    needs: tuple[Callable[[], object], ...]
+    command: Callable[[], list[str]]
+    present: Callable[[], bool] = lambda: True
+
+
+def prepare() -> None:
+    """Make everything that hosts need: engine, mirror, images, network."""
+    engine.ensure()
+    mirror.ensure()
+    images.ensure()
+    hosts.gateway()
+
+
+def environment() -> dict[str, str]:
+    """The environment of all tools: .venv first, the mirror, the collection as the clone resolves it."""
+    added = {
+        "PATH": f"{venv.FOLDER / 'bin'}:{os.environ['PATH']}",
+        "VIRTUAL_ENV": str(venv.FOLDER),
+        "PYTHONPATH": str(ROOT / "tests"),
+        "PYTHONUNBUFFERED": "1",
+        "VIGIL_LAB_MIRROR": str(mirror.path()),
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+    }
+    return {**os.environ, **added}
+
+
+def _pytest(*paths: str, workers: int = 0) -> list[str]:
+    argv = [venv.tool("python"), "-m", "pytest", "-q", "--color=no", "--durations=10"]
+    return [*argv, *(["-n", str(workers), "--dist", "loadgroup"] if workers else []), *paths]
+
+
+def _lint() -> list[str]:
+    ruff, ansible_lint = venv.tool("ruff"), venv.tool("ansible-lint")
+    return ["sh", "-ec", f"{ruff} check . && {ansible_lint} --offline --strict --nocolor"]
+
+
+def _has(*names: str) -> Callable[[], bool]:
+    return lambda: any((ROOT / name).exists() for name in names)
+
+
+STAGES = (
+    Stage("unit", "the pure functions and modules", (), lambda: _pytest("tests/unit", workers=2), _has("tests/unit")),
+    Stage("lint", "ruff, ansible-lint with the profile production", (), _lint),
+    Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command),
+    Stage("packaging", "a plain clone resolves, the built collection installs", (), lambda: _pytest("tests/packaging"),
+          _has("tests/packaging")),
+    Stage("molecule", "two real hosts, Debian 12 and 13", (prepare,),
+          lambda: [venv.tool("molecule"), "test", "--all"], _has("molecule")),
+    Stage("faults", "what may go wrong, on real hosts", (prepare,), lambda: _pytest("tests/faults", workers=2),
+          _has("tests/faults")),
+)
+
+
+def test(names: list[str]) -> int:
+    """Run the stages of these names, or all; returns 0 when none failed, else 1."""
+    unknown = set(names) - {stage.name for stage in STAGES}
+    if unknown:
+        raise LabError(f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in STAGES)}")
+    venv.ensure()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    results = []
+    for stage in STAGES:
+        if names and stage.name not in names:
+            continue
+        if not stage.present():
+            say(f"{stage.name}: nothing of it is here, left out")
+            continue
+        results.append((stage.name, *_run(stage)))
+    say("")
+    for name, code, seconds, lines in results:
+        say(f"{'green' if code == 0 else 'RED  '} {name:10} {seconds:5.0f} s  {lines[-1] if lines else ''}")
+    # pytest's closing lines, on the standard output, for whoever counts tests.
+    for _name, _code, _seconds, lines in results:
+        for line in lines:
+            print(f"===== {line} =====", flush=True)
+    return 1 if any(code for _name, code, _seconds, _lines in results) else 0
+
+
+def bench() -> int:
+    """Run the benchmark in the foreground; returns its exit status."""
+    script = ROOT / "tests" / "bench" / "run.py"
+    if not script.exists():
+        raise LabError(f"there is no benchmark here: {script.relative_to(ROOT)} is missing")
+    venv.ensure()
+    prepare()
+    return subprocess.call([venv.tool("python"), str(script)], cwd=ROOT, env=environment())
+
+
+def _run(stage: Stage) -> tuple[int, float, list[str]]:
+    """Run one stage: its exit status, its seconds, and the closing lines of pytest in its output."""
+    log = LOGS / f"{stage.name}.log"
+    say(f"---- {stage.name}: {stage.about} (log: {log.relative_to(ROOT)})")
+    began = time.monotonic()
+    lines: list[str] = []
+    try:
+        for need in stage.needs:
+            need()
+        code = _stream(stage.command(), log, lines)
+    except LabError as error:
+        say(str(error))
+        code = 1
+    else:
+        if code:
+            say(f"the end of {log.relative_to(ROOT)}:")
+            tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
+            print("\n".join(f"    {line}" for line in tail), file=sys.stderr, flush=True)
+    seconds = time.monotonic() - began
+    say(f"---- {stage.name}: {'green' if code == 0 else f'RED (exit status {code})'} after {seconds:.0f} s")
+    return code, seconds, lines
+
+
+def _stream(argv: list[str], log: Path, closing: list[str]) -> int:
+    """Run a command into its log, showing the lines that tell its progress; collects pytest's closing lines."""
+    with open(log, "w", encoding="utf-8") as sink:
+        # A group of its own, so that an interrupted run takes its children with it.
+        with subprocess.Popen(argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True) as child:
+            try:
+                for line in child.stdout:
+                    sink.write(line)
+                    sink.flush()
+                    text = line.rstrip()
+                    if match := SUMMARY.match(text):
+                        closing.append(match[1])
+                    elif PROGRESS.match(text):
+                        print(f"     {text[:160]}", file=sys.stderr, flush=True)
+            except BaseException:
+                os.killpg(child.pid, signal.SIGTERM)
+                raise
+        return child.returncode
