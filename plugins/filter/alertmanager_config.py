@@ -1,0 +1,20 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shape the inputs of the role alertmanager."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import alertmanager_config, alertmanager_files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+
+
+class FilterModule:
+    """Shape the inputs of the role alertmanager."""
+
+    def filters(self):
+        """The filters by name."""
+        return {
+            "alertmanager_config": filtered(alertmanager_config),
+            "alertmanager_files": filtered(alertmanager_files),
+        }

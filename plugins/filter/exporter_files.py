@@ -1,0 +1,22 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Shape the inputs of the exporters' roles."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import exporter_files, textfile_directories
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+
+
+class FilterModule:
+    """Shape the inputs of the exporters' roles."""
+
+    def filters(self):
+        """The filters by name."""
+        return {
+            "exporter_files": filtered(exporter_files),
+            "textfile_directories": filtered(textfile_directories),
+            "readable_yaml": filtered(to_yaml),
+        }

@@ -1,0 +1,25 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the command lines of the services."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
+    alertmanager_flags,
+    node_exporter_flags,
+    prometheus_flags,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+
+
+class FilterModule:
+    """Write the command lines of the services."""
+
+    def filters(self):
+        """The filters by name."""
+        return {
+            "prometheus_flags": filtered(prometheus_flags),
+            "alertmanager_flags": filtered(alertmanager_flags),
+            "node_exporter_flags": filtered(node_exporter_flags),
+        }

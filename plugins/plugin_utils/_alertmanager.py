@@ -1,0 +1,73 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alertmanager's configuration from the role's inputs."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+
+# Input, without the role's prefix -> key of the section global.
+GLOBAL_KEYS = {
+    "slack_api_url": "slack_api_url",
+    "pagerduty_url": "pagerduty_url",
+    "opsgenie_api_key": "opsgenie_api_key",
+    "opsgenie_api_url": "opsgenie_api_url",
+    "victorops_api_key": "victorops_api_key",
+    "victorops_api_url": "victorops_api_url",
+    "wechat_url": "wechat_api_url",
+    "wechat_secret": "wechat_api_secret",
+    "wechat_corp_id": "wechat_api_corp_id",
+}
+_YES = ("true", "yes", "on", "1")
+_NO = ("false", "no", "off", "0")
+
+
+def _smtp_value(key, value):
+    """``require_tls`` is a truth value, which inventories written for templates give as a word."""
+    if key == "require_tls" and isinstance(value, str):
+        if value.lower() in _YES + _NO:
+            return value.lower() in _YES
+    return value
+
+
+def alertmanager_config(settings):
+    """``alertmanager.yml`` as a structure.
+
+    Relative paths of files are made absolute: Alertmanager resolves some of them against its working directory.
+
+    :param settings: dict with the role's inputs without their prefix: ``config_dir``, ``resolve_timeout``, ``smtp``,
+        ``http_config``, the keys of :data:`GLOBAL_KEYS`, ``route``, ``receivers``, ``inhibit_rules`` and
+        ``time_intervals``.
+    """
+    common = {"resolve_timeout": settings["resolve_timeout"]}
+    for key, value in (settings["smtp"] or {}).items():
+        common["smtp_" + key] = _smtp_value(key, value)
+    if settings["http_config"]:
+        common["http_config"] = settings["http_config"]
+    for name, key in GLOBAL_KEYS.items():
+        if settings.get(name):
+            common[key] = settings[name]
+    config = {"global": common, "templates": ["templates/*.tmpl"], "route": settings["route"]}
+    config["receivers"] = settings["receivers"]
+    for name in ("inhibit_rules", "time_intervals"):
+        if settings[name]:
+            config[name] = settings[name]
+    return anchor(config, settings["config_dir"])
+
+
+def alertmanager_files(settings, config):
+    """The files of Alertmanager's configuration directory.
+
+    :param settings: dict with ``config_dir``, ``template_files`` as the lookup user_files finds them, ``web_config``.
+    :param config: text of ``alertmanager.yml``.
+    """
+    files = Files()
+    files.add("alertmanager.yml", "alertmanager_config_file", content=config.rstrip() + "\n")
+    files.add_user_files("templates", settings["template_files"], "alertmanager_template_files")
+    web = web_config(settings["web_config"], settings["config_dir"])
+    if web:
+        files.add("web_config.yml", "alertmanager_web_config", data=web)
+    return files.entries()

@@ -1,0 +1,151 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prometheus' configuration from the role's inputs and the inventory.
+
+Every path in it is relative where Prometheus resolves it against the configuration's own directory, so that a staged
+copy of the tree can be checked as a whole.
+"""
+
+from __future__ import annotations
+
+import yaml
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+
+RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
+SCRAPE_CONFIG_FILES_SINCE = "2.43.0"
+# Name of the rule group that the inventory's rules stand in; as with prometheus.prometheus.
+RULE_GROUP = "ansible managed alert rules"
+
+
+def _relative(path, config_dir):
+    """A path below the configuration directory as one relative to it; every other one as it is."""
+    inside = config_dir.rstrip("/") + "/"
+    return path[len(inside) :] if str(path).startswith(inside) else path
+
+
+def _portable_job(job, config_dir):
+    """A scrape job whose target files are relative and whose secrets' files are absolute."""
+    job = anchor(job, config_dir)
+    if job.get("file_sd_configs"):
+        job["file_sd_configs"] = [
+            dict(entry, files=[_relative(path, config_dir) for path in entry.get("files") or []])
+            for entry in job["file_sd_configs"]
+        ]
+    return job
+
+
+def _user_jobs(files):
+    """The jobs in the user's own files with scrape configurations."""
+    jobs = []
+    for entry in files or []:
+        try:
+            content = yaml.safe_load(entry["content"])
+        except yaml.YAMLError:
+            # promtool has the better words for it.
+            continue
+        jobs += [job for job in (content or {}).get("scrape_configs") or [] if isinstance(job, dict)]
+    return jobs
+
+
+def _inventory_jobs(settings, inventory):
+    """The inventory's jobs, but those whose name the user's own files with scrape configurations take."""
+    taken = {job.get("job_name") for job in _user_jobs(settings.get("scrape_config_files"))}
+    return [job for job in inventory.get("jobs") or [] if job["job_name"] not in taken]
+
+
+def scrape_configs(settings, inventory):
+    """All jobs of the configuration: those of the inventory, then the user's own.
+
+    :param settings: see :func:`prometheus_config`.
+    :param inventory: see :func:`prometheus_config`.
+    """
+    config_dir = settings["config_dir"]
+    jobs = [
+        dict(_portable_job(job["config"], config_dir), file_sd_configs=[{"files": [job["file"]]}])
+        for job in _inventory_jobs(settings, inventory)
+    ]
+    return jobs + [_portable_job(job, config_dir) for job in settings["scrape_configs"] or []]
+
+
+def _alertmanagers(settings, inventory):
+    """The section ``alerting``, or None where nobody is to be alerted."""
+    managers = settings["alertmanager_config"] or inventory.get("alertmanagers") or []
+    if not managers:
+        return None
+    section = {"alertmanagers": anchor(managers, settings["config_dir"])}
+    if settings["alert_relabel_configs"]:
+        section["alert_relabel_configs"] = settings["alert_relabel_configs"]
+    return section
+
+
+def prometheus_config(settings, inventory):
+    """``prometheus.yml`` as a structure.
+
+    :param settings: dict with the role's inputs without their prefix: ``version``, ``config_dir``, ``agent_mode``,
+        ``global``, ``external_labels``, ``scrape_configs``, ``targets``, ``alertmanager_config``,
+        ``alert_relabel_configs``, ``remote_write``, ``remote_read``; ``scrape_config_patterns`` as given, and
+        ``scrape_config_files`` as the lookup user_files finds them.
+    :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``alertmanagers``.
+    """
+    config_dir = settings["config_dir"]
+    config = {"global": dict(settings["global"] or {})}
+    if settings["external_labels"]:
+        config["global"]["external_labels"] = settings["external_labels"]
+    alerting = None if settings["agent_mode"] else _alertmanagers(settings, inventory)
+    if not settings["agent_mode"]:
+        config["rule_files"] = list(RULE_FILES)
+    if alerting:
+        config["alerting"] = alerting
+    config["scrape_configs"] = scrape_configs(settings, inventory)
+    if settings["scrape_config_patterns"] and version_key(settings["version"]) >= version_key(SCRAPE_CONFIG_FILES_SINCE):
+        config["scrape_config_files"] = ["scrape_configs/*"]
+    if settings["remote_write"]:
+        config["remote_write"] = anchor(settings["remote_write"], config_dir)
+    if settings["remote_read"] and not settings["agent_mode"]:
+        config["remote_read"] = anchor(settings["remote_read"], config_dir)
+    return config
+
+
+def prometheus_files(settings, inventory, config):
+    """The files of Prometheus' configuration directory.
+
+    :param settings: as for :func:`prometheus_config`, with ``alert_rules``, ``rule_files``, ``target_files`` and
+        ``web_config`` besides.
+    :param inventory: what the lookup scrape_targets returns.
+    :param config: text of ``prometheus.yml``.
+    :raises FileProblem: when two files want the same name.
+    """
+    files = Files()
+    files.add("prometheus.yml", "prometheus_config_file", content=config.rstrip() + "\n")
+    if not settings["agent_mode"]:
+        if settings["alert_rules"]:
+            rules = {"groups": [{"name": RULE_GROUP, "rules": settings["alert_rules"]}]}
+            files.add("rules/ansible_managed.yml", "prometheus_alert_rules", data=rules)
+        files.add_user_files("rules", settings.get("rule_files"), "prometheus_alert_rules_files")
+    for name, groups in (settings["targets"] or {}).items():
+        files.add("file_sd/{0}.yml".format(name), "prometheus_targets[{0!r}]".format(name), data=groups)
+    files.add_user_files("file_sd", settings.get("target_files"), "prometheus_static_targets_files")
+    for job in _inventory_jobs(settings, inventory):
+        if job["targets"] is not None:
+            files.add(job["file"], "the inventory's job {0!r}".format(job["job_name"]), data=job["targets"])
+    files.add_user_files("scrape_configs", settings.get("scrape_config_files"), "prometheus_scrape_config_files")
+    web = web_config(settings["web_config"], settings["config_dir"])
+    if web:
+        files.add("web_config.yml", "prometheus_web_config", data=web)
+    return files.entries()
+
+
+def promtool_checks(files, promtool):
+    """The commands that check a staged tree, with ``%s`` for its directory.
+
+    :param files: result of :func:`prometheus_files`.
+    :param promtool: path of the release's own promtool.
+    """
+    checks = [[promtool, "check", "config", "%s/prometheus.yml"]]
+    if any(entry["path"] == "web_config.yml" for entry in files):
+        checks.append([promtool, "check", "web-config", "%s/web_config.yml"])
+    return checks

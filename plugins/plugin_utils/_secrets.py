@@ -1,0 +1,96 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The secrets in the inputs, so that they can be scrubbed from whatever is printed."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import yaml
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
+
+# Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
+_FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|auth_key|app_key|application_key|secrets|cookie)$")
+# Alertmanager treats every URL in these sections as a secret.
+_URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
+_USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
+# Masking these would make every output unreadable, and none of them keeps a secret.
+_TRIVIAL = ("true", "false", "none", "null", "bearer", "basic", "changeme", "default")
+_SHORTEST = 4
+
+
+def _secret_key(key):
+    key = str(key).replace("-", "_")
+    return is_secret_key(key) or bool(_FURTHER_KEY.search(key))
+
+
+def _strings(data):
+    """Every string directly in a value: itself, or the elements of a list."""
+    return [str(item) for item in (data if isinstance(data, list) else [data]) if isinstance(item, (str, int, float))]
+
+
+def _walk(data, section):
+    """Every secret below a structure; ``section`` is the nearest key that names a list of dicts."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            key = str(key)
+            if key == "basic_auth_users" and isinstance(value, dict):
+                yield from (str(hashed) for hashed in value.values())
+            elif isinstance(value, bool) or value is None:
+                continue
+            elif isinstance(value, dict):
+                yield from _walk(value, section)
+            elif _secret_key(key) or (key == "url" and section in _URL_SECTIONS):
+                yield from _strings(value)
+            elif isinstance(value, list):
+                yield from _walk(value, key)
+            else:
+                yield from _in_text(value)
+    elif isinstance(data, list):
+        for value in data:
+            yield from _walk(value, section)
+    else:
+        yield from _in_text(data)
+
+
+def _in_text(value):
+    """Secrets that a string gives away by itself: a password in a URL, a private key."""
+    if isinstance(value, str):
+        for password in _USERINFO.findall(value):
+            yield password
+            yield unquote(password)
+        if "PRIVATE KEY-----" in value:
+            yield value
+            yield from (line for line in value.splitlines() if len(line) > 30 and "PRIVATE KEY" not in line)
+
+
+def _parsed(part):
+    """Text in YAML as a structure; other text as it is."""
+    if isinstance(part, dict) and set(part) >= {"content", "source"}:
+        part = part["content"]
+    if isinstance(part, str) and ("\n" in part or ": " in part):
+        try:
+            return yaml.load(part, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        except yaml.YAMLError:
+            return part
+    return part
+
+
+def secret_values(data):
+    """The secrets in inputs or rendered files, sorted, each once.
+
+    :param data: a structure, the text of a YAML file, a dict with ``content`` and ``source``, or a list of these.
+    """
+    parts = data if isinstance(data, list) else [data]
+    found = set()
+    for part in parts:
+        parsed = _parsed(part)
+        if isinstance(parsed, list):
+            parsed = [_parsed(item) if isinstance(item, dict) and "source" in item else item for item in parsed]
+        for value in _walk(parsed, None):
+            # "Authorization: Bearer TOKEN" is found by its token alone as well.
+            found.add(value.strip())
+            found.add(value.strip().rpartition(" ")[2])
+    return sorted(value for value in found if len(value) >= _SHORTEST and value.lower() not in _TRIVIAL)

@@ -1,0 +1,88 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the services' web interfaces have in common: listen addresses, the web configuration, the URL of the proof."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from urllib.parse import urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
+
+_LISTEN = re.compile(r"(?P<host>|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
+# Addresses that mean "all of them", and one of them that the host itself can reach.
+_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+
+
+def split_listen_address(address):
+    """A listen address as ``(host, port)``; the host keeps its brackets and may be empty.
+
+    :raises ValueError: when it is not ``HOST:PORT`` with a port between 1 and 65535.
+    """
+    match = _LISTEN.fullmatch(str(address))
+    if not match or not 1 <= int(match.group("port")) <= 65535:
+        raise ValueError("{0!r} is not HOST:PORT with a port between 1 and 65535".format(str(address)))
+    return match.group("host"), int(match.group("port"))
+
+
+def listen_addresses(listen):
+    """One listen address, or a list of them, as a list of ``(host, port)``."""
+    addresses = list(listen) if isinstance(listen, (list, tuple)) else [listen]
+    return [split_listen_address(address) for address in addresses]
+
+
+def web_config(sections, config_dir=None):
+    """The web configuration without its empty sections; an empty dict means that there is none.
+
+    :param sections: dict with ``tls_server_config``, ``http_server_config``, ``basic_auth_users``, or None.
+    :param config_dir: directory that relative paths of files are meant from.
+    """
+    config = {name: section for name, section in (sections or {}).items() if section}
+    return anchor(config, config_dir) if config_dir else config
+
+
+def route_prefix(external_url, extra=None):
+    """The path that all of a service's paths begin with, without a slash at its end.
+
+    :param external_url: value of ``--web.external-url``; without a scheme it is taken as HOST/PATH.
+    :param extra: further flags; ``web.route-prefix`` wins over the URL's path.
+    """
+    prefix = (extra or {}).get("web.route-prefix")
+    if not prefix:
+        url = str(external_url or "")
+        prefix = urlsplit(url).path if "://" in url else url.partition("/")[2]
+    prefix = prefix.strip("/")
+    return "/" + prefix if prefix else ""
+
+
+def probe(settings):
+    """How the host itself asks a service.
+
+    :param settings: dict with ``kind``, ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
+        ``extra``, ``username``, ``password`` and ``ca``; all but the first two may be missing.
+    :returns: the option ``probe`` of the module daemon.
+    """
+    host, port = listen_addresses(settings["listen_address"])[0]
+    tls = (settings.get("web_config") or {}).get("tls_server_config")
+    answer = {
+        "kind": settings["kind"],
+        "url": "{0}://{1}:{2}{3}".format(
+            "https" if tls else "http",
+            _ANY.get(host, host),
+            port,
+            route_prefix(settings.get("external_url"), settings.get("extra")),
+        ),
+    }
+    if settings.get("metrics_path"):
+        answer["metrics_path"] = posixpath.join("/", settings["metrics_path"])
+    for name, option in (("username", "username"), ("password", "password"), ("ca", "ca_path")):
+        if settings.get(name):
+            answer[option] = settings[name]
+    return answer
+
+
+def ports(listen):
+    """The TCP ports of one listen address or a list of them, each once."""
+    return sorted({port for dummy, port in listen_addresses(listen)})
