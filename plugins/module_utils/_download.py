@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import http.client
 import io
+import os
 import ssl
 import time
+import zlib
 from dataclasses import dataclass, field, replace
 from urllib.error import HTTPError
 
@@ -91,11 +94,11 @@ class Source:
         return digest_in_sums(text, base_name(self.url), self.checksums_url, self.role)
 
     def download(self, stream, expected):
-        """Write the archive to an empty binary stream, and verify it.
+        """Write the archive to an empty binary stream, open for reading too, and verify it.
 
         :raises ReleaseError: when it cannot be had, or is another than expected.
         """
-        check_digest(self.url, _Fetch(self, self.url).into(stream), expected, self.role)
+        self._verify(stream, _Fetch(self, self.url).into(stream), expected)
 
     def verify_local(self, expected):
         """Path of an archive in a mirror on the controller, verified.
@@ -104,10 +107,19 @@ class Source:
         """
         path = local_path(self.url)
         try:
-            check_digest(self.url, file_digest(path), expected, self.role)
+            with open(path, "rb") as stream:
+                self._verify(stream, file_digest(path), expected)
         except OSError as error:
             raise self._unreadable(path, error) from error
         return path
+
+    def _verify(self, stream, found, expected):
+        if found != expected and _is_cut_short(stream):
+            raise ReleaseError(
+                f"truncated archive: {shown(self.url)} ends after {stream.seek(0, os.SEEK_END)} bytes, in the middle. It "
+                f"was not used. Put the whole archive there, and run again."
+            )
+        check_digest(self.url, found, expected, self.role)
 
     def _read(self, url):
         if is_remote(url):
@@ -134,6 +146,20 @@ def file_digest(path):
         for piece in iter(lambda: stream.read(PIECE), b""):
             summed.update(piece)
     return summed.hexdigest()
+
+
+def _is_cut_short(stream):
+    """Whether the end of a gzip file is missing."""
+    stream.seek(0)
+    try:
+        with gzip.GzipFile(fileobj=stream) as unpacked:
+            while unpacked.read(PIECE):
+                pass
+    except EOFError:
+        return True
+    except (OSError, zlib.error):
+        return False
+    return False
 
 
 class _Interrupted(OSError):
@@ -238,6 +264,7 @@ class _Fetch:
         if isinstance(error, (_Interrupted, http.client.IncompleteRead)):
             return f"{shown(self.url)} could not be read to its end: {words}. It was thrown away; run again."
         return (
-            f"cannot reach {shown(self.url)}: {words}. Check the network from here, or monitoring_release_mirror "
-            f"and {self.source.role}_binary_url; monitoring_release_fetch chooses who downloads, controller or host."
+            f"cannot reach {shown(self.url)} from {os.uname().nodename}: {words}. Check the network, or "
+            f"monitoring_release_mirror and {self.source.role}_binary_url; monitoring_release_fetch chooses who "
+            f"downloads, the controller or the host."
         )

@@ -434,7 +434,7 @@ class Archive:
         source = Source.from_options(self.params, self.arch)
         digest = source.expected_digest()
         path = os.path.join(work, "archive")
-        with open(path, "xb") as stream:
+        with open(path, "x+b") as stream:
             source.download(stream, digest)
         return path, digest
 
@@ -578,7 +578,10 @@ def _version_of(binary):
 
 def _read_record(directory):
     """What is recorded about an unpacked release; empty where there is no record, or none that can be read."""
-    known = read_json(os.path.join(directory, RECORD), {})
+    try:
+        known = read_json(os.path.join(directory, RECORD), {})
+    except OSError:
+        return {}  # a file, or a directory of somebody else
     return known if isinstance(known, dict) else {}
 
 

@@ -34,7 +34,7 @@ class Cache:
         damaged, here or on the way, is thrown away.
 
         :param digest: SHA-256 in hexadecimal.
-        :param download: called with an empty binary stream; writes the archive to it and verifies it, or raises.
+        :param download: called with an empty binary stream, open for both; writes the archive to it and verifies it, or raises.
         :raises ReleaseError: when the cache cannot be used; what ``download`` raises is passed on.
         """
         path = os.path.join(self.directory, digest)
@@ -82,7 +82,7 @@ class Cache:
                 os.unlink(os.path.join(self.directory, name))
         descriptor, part = tempfile.mkstemp(prefix=f"{os.path.basename(path)}.part-", dir=self.directory)
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            with os.fdopen(descriptor, "w+b") as stream:
                 download(stream)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import multiprocessing
@@ -93,6 +94,17 @@ def test_wrong_checksum_is_not_tried_again():
         with pytest.raises(ReleaseError, match=f"wrong checksum: .*expected is {DIGEST}.*fake_checksum"):
             download(source(url))
         assert len(seen) == 1
+
+
+def test_truncated_archive_on_the_mirror(tmp_path):
+    whole = gzip.compress(os.urandom(5000))
+    with server(lambda handler: send(handler, 200, whole[:3000])) as (url, seen):
+        with pytest.raises(ReleaseError, match=f"truncated archive: {url}/{NAME} ends after 3000 bytes"):
+            download(source(url))
+        assert len(seen) == 1
+    (tmp_path / NAME).write_bytes(whole[:3000])
+    with pytest.raises(ReleaseError, match=f"truncated archive: {tmp_path}/{NAME} ends after 3000 bytes"):
+        source(tmp_path).verify_local(DIGEST)
 
 
 def test_nobody_listens():

@@ -149,9 +149,10 @@ def test_what_is_not_ours_stays(world, tmp_path):
     with pytest.raises(ReleaseError, match="in the way"):
         world()
     assert (foreign / "fake").read_text() == "mine"
+    (tmp_path / "bin" / "file").write_text("mine too")
     world("1.1.0")
     assert world(state="absent")["removed"] == [f"{tmp_path}/bin/fake-1.1.0"]
-    assert os.listdir(tmp_path / "bin") == ["fake-1.0.0"]
+    assert sorted(os.listdir(tmp_path / "bin")) == ["fake-1.0.0", "file"]
 
 
 def test_a_killed_run_leaves_nothing_behind_after_the_next(world, tmp_path):
