@@ -23,7 +23,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
 
-APT_LISTS_MAX_AGE = 86400  # seconds
 DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
 
 display = Display()
@@ -31,8 +30,6 @@ display = Display()
 
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False  # no temporary directory on a host that needs nothing
-    _supports_check_mode = True
-    _supports_async = False
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -57,9 +54,10 @@ class ActionModule(ActionBase):
         return self._with_archive(options, told, wanted, task_vars)
 
     def _ask(self, options, task_vars):
-        return self._execute_module(
-            module_name="vigil.monitoring.release", module_args=dict(options), task_vars=task_vars
-        )
+        return self._run_module("vigil.monitoring.release", options, task_vars)
+
+    def _run_module(self, name, options, task_vars):
+        return self._execute_module(module_name=name, module_args=dict(options), task_vars=task_vars)
 
     def _with_archive(self, options, told, wanted, task_vars):
         # The architecture is all that is taken from the host's answer: it must not choose where secrets are sent.
@@ -89,32 +87,21 @@ class ActionModule(ActionBase):
         except AnsibleConnectionFailure:
             raise
         except AnsibleError as error:
-            size = os.path.getsize(path) >> 20
+            size, words = os.path.getsize(path) >> 20, " ".join(str(error).split())
             raise ReleaseError(
-                f"cannot copy {path} ({size} MiB) to {target}; is there room for it? {error} "
-                f"Otherwise let the host download by itself: monitoring_release_fetch=host"
+                f"cannot copy {path} ({size} MiB) to the host; is there room for it? {words}. With "
+                f"monitoring_release_fetch=host, the host downloads to the place where it is unpacked."
             ) from error
         self._fixup_perms2((shell.tmpdir, target))
         return target
 
     def _with_packages(self, told, first, wanted, task_vars):
-        packages = told["packages"]
-        masked = first["masked"]
-        if wanted["manager"] == "apt":
-            done = self._execute_module(
-                module_name="ansible.builtin.apt",
-                module_args={
-                    "name": packages,
-                    "state": "present",
-                    "update_cache": True,
-                    "cache_valid_time": APT_LISTS_MAX_AGE,
-                    "policy_rc_d": DO_NOT_START,
-                },
-                task_vars=task_vars,
-            )
-        else:
-            done = self._run_package_action(packages, task_vars)
+        packages, masked = told["packages"], first["masked"]
+        install = self._install_with_apt if wanted["manager"] == "apt" else self._install_with_package
+        done = install(packages, task_vars)
         if done.get("failed"):
+            for unit in masked:
+                self._run_module("ansible.builtin.systemd_service", {"name": unit, "masked": False}, task_vars)
             role = told.get("role") or told["program"]
             reason = done.get("msg", "no reason given")
             raise ReleaseError(
@@ -132,7 +119,20 @@ class ActionModule(ActionBase):
             )
         return answer
 
-    def _run_package_action(self, packages, task_vars):
+    def _install_with_apt(self, packages, task_vars):
+        options = {
+            "name": packages,
+            "state": "present",
+            "policy_rc_d": DO_NOT_START,
+            "install_recommends": False,  # Debian's Prometheus recommends a node_exporter that nobody asked for here
+        }
+        done = self._run_module("ansible.builtin.apt", options, task_vars)
+        if done.get("failed"):
+            # The host's lists of packages may be missing or out of date.
+            done = self._run_module("ansible.builtin.apt", dict(options, update_cache=True), task_vars)
+        return done
+
+    def _install_with_package(self, packages, task_vars):
         """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
         task = self._task.copy()
         task.args = {"name": packages, "state": "present"}

@@ -116,8 +116,8 @@ class Source:
     def _verify(self, stream, found, expected):
         if found != expected and _is_cut_short(stream):
             raise ReleaseError(
-                f"truncated archive: {shown(self.url)} ends after {stream.seek(0, os.SEEK_END)} bytes, in the middle. It "
-                f"was not used. Put the whole archive there, and run again."
+                f"truncated archive: {shown(self.url)} ends after {stream.seek(0, os.SEEK_END)} bytes, in the middle. "
+                f"It was not used. Put the whole archive there, and run again."
             )
         check_digest(self.url, found, expected, self.role)
 

@@ -34,7 +34,8 @@ class Cache:
         damaged, here or on the way, is thrown away.
 
         :param digest: SHA-256 in hexadecimal.
-        :param download: called with an empty binary stream, open for both; writes the archive to it and verifies it, or raises.
+        :param download: called with an empty binary stream, open for reading too; writes the archive to it and
+            verifies it, or raises.
         :raises ReleaseError: when the cache cannot be used; what ``download`` raises is passed on.
         """
         path = os.path.join(self.directory, digest)
