@@ -5,20 +5,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import stat
 import subprocess
+import time
 import uuid
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
+    SCRATCH,
     Change,
     undo_script,
 )
+
+
+# How long to wait for the start hook of a unit to end, in seconds; what it does takes a fraction of one.
+HOOK_SECONDS = 30
 
 
 class HostError(Exception):
@@ -97,7 +105,8 @@ def read_json(path, default):
 def run(argv, timeout=120, **kwargs):
     """Run a command in the C locale; never through a shell.
 
-    :returns: ``(exit status, standard output and error together)``; 127 when there is no such command.
+    :returns: ``(exit status, standard output and error together)``; 127 when there is no such command,
+        126 when it cannot be executed, 124 when it did not end in time.
     """
     environment = dict(os.environ, LC_ALL="C")
     try:
@@ -112,6 +121,8 @@ def run(argv, timeout=120, **kwargs):
         )
     except FileNotFoundError as error:
         return 127, str(error)
+    except OSError as error:
+        return 126, str(error)
     except subprocess.TimeoutExpired:
         return 124, "{0} did not end within {1} s".format(argv[0], timeout)
     return done.returncode, done.stdout.decode("utf-8", "replace")
@@ -133,6 +144,58 @@ def ensure_directory(path, mode=0o755, uid=0, gid=0):
     os.mkdir(path, 0o700)
     os.chown(path, uid, gid)
     os.chmod(path, mode)
+
+
+@contextlib.contextmanager
+def exclusively(path, patience):
+    """Keep other processes that ask for the same directory out (flock(2); it ends with the process, however that ends).
+
+    :param path: an existing directory.
+    :param patience: seconds to wait for whoever is in.
+    :raises HostError: when those have passed.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise HostError(
+                        "another run has been at work on {0} for more than {1} s; wait until it has ended".format(
+                            path, patience
+                        )
+                    ) from None
+            time.sleep(0.1)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def one_run_at_a_time(config_dir, patience=900):
+    """Keep a second run on the same service waiting: also one whose controller was killed goes on on the host.
+
+    Where the configuration directory is not there yet its nearest parent stands for it.
+
+    :param patience: seconds to wait for the other run.
+    :raises HostError: when those have passed.
+    """
+    while True:
+        path = _nearest_directory(config_dir)
+        with exclusively(path, patience) as descriptor:
+            # While we waited the other run may have made the directory, or taken it away.
+            if path == _nearest_directory(config_dir) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                yield
+                return
+
+
+def _nearest_directory(path):
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return path
 
 
 class State:
@@ -214,11 +277,26 @@ class State:
         """
         if not self.needs_recovery():
             return False
+        # The unit's start hook may be undoing the same switch at this very moment.
+        with exclusively(self.directory, HOOK_SECONDS):
+            if self.needs_recovery():
+                self._undo()
+        return True
+
+    def _undo(self):
         script = self.undo if os.path.exists(self.undo) else self.rollback
+        # A part of what was staged may have been moved to its place already.
+        self.discard_stage()
+        self._forget_process()
         status, output = run(["/bin/sh", script])
         if status:
             raise HostError("{0}, the journal of an interrupted switch, failed: {1}".format(script, output.strip()))
-        return True
+
+    def _forget_process(self):
+        """Let no process count as the one that has loaded the old generation: it may have loaded the new one since."""
+        proof = self.proven()
+        if proof:
+            self.record_proof(dict(proof, pid=None, started=None))
 
     def switch(self, changes, manifest, reload_systemd):
         """Make all changes, with a journal on disk first.
@@ -229,11 +307,21 @@ class State:
         :returns: the new generation's name.
         """
         generation = uuid.uuid4().hex[:12]
+        # A service that restarts by itself just now must not find the journal and undo what is being done.
+        with exclusively(self.directory, HOOK_SECONDS):
+            self._switch(changes, manifest, generation, reload_systemd)
+        self.discard_stage()
+        return generation
+
+    def _switch(self, changes, manifest, generation, reload_systemd):
         manifest_path = self._path("manifest.json")
         new_manifest = self._path("manifest.next.json")
         self._write_json("manifest.next.json", dict(manifest, generation=generation))
         changes = list(changes) + [Change(manifest_path, "file", new_manifest)]
 
+        # The last rollback's copies go, so it goes first: half of them must never be put back.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.rollback)
         shutil.rmtree(self.previous, ignore_errors=True)
         ensure_directory(self.previous, mode=0o700)
         backups = {}
@@ -254,11 +342,9 @@ class State:
             restore_context([change.path for change in changes if os.path.lexists(change.path)])
             os.rename(self.undo, self.rollback)
         except BaseException:
-            self.recover()
+            self._undo()
             raise
         fsync_dir(self.directory)
-        self.discard_stage()
-        return generation
 
     def amend_manifest(self, manifest):
         """Rewrite what is remembered about a generation whose files stay as they are."""
@@ -269,6 +355,7 @@ class State:
 
         :raises HostError: when that failed; the message says what is left to do by hand.
         """
+        self._forget_process()
         status, output = run(["/bin/sh", self.rollback])
         if status:
             raise HostError("rolling back with {0} failed: {1}".format(self.rollback, output.strip()))
@@ -277,27 +364,36 @@ class State:
         write_atomically(self._path(name), json.dumps(value, indent=1, sort_keys=True).encode("utf-8") + b"\n", 0o600)
 
 
-
 def _copy(source, target):
-    """Copy a file or a link with owner, group, mode and times."""
+    """Copy a file or a link with owner, group, mode and times.
+
+    :raises HostError: when the source is something else, such as a directory.
+    """
     status = os.lstat(source)
     if stat.S_ISLNK(status.st_mode):
         os.symlink(os.readlink(source), target)
-    else:
-        shutil.copy2(source, target)
-        with open(target, "rb") as stream:
-            os.fsync(stream.fileno())
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+        os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise HostError("{0} is neither a file nor a link; move it away".format(source))
+    # Nobody else may read the copy before it has its mode: the file may hold a secret.
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(source, "rb") as reader, os.fdopen(descriptor, "wb") as writer:
+        shutil.copyfileobj(reader, writer)
+        writer.flush()
+        os.fchown(writer.fileno(), status.st_uid, status.st_gid)
+        shutil.copystat(source, target)
+        os.fsync(writer.fileno())
 
 
 def _make(change):
     """Carry out one change by a rename."""
+    scratch = change.path + SCRATCH
     if change.kind == "remove":
         if os.path.lexists(change.path):
             os.unlink(change.path)
         return
     if change.kind == "link":
-        scratch = change.path + ".vigil-new"
         if os.path.lexists(scratch):
             os.unlink(scratch)
         os.symlink(change.source, scratch)
@@ -309,6 +405,7 @@ def _make(change):
         if error.errno != errno.EXDEV:
             raise
         # Another file system: copy beside the target first, so that the last step is a rename all the same.
-        scratch = change.path + ".vigil-new"
+        if os.path.lexists(scratch):
+            os.unlink(scratch)
         _copy(change.source, scratch)
         os.rename(scratch, change.path)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 import shlex
 
@@ -47,11 +48,16 @@ def start_hook(undo_path):
 
     A power cut in the middle of a switch leaves the journal behind, and the next boot starts the service before the
     next run could repair it. The hook fails after an undo, because systemd has read the unit that was just put back
-    away; ``Restart=on-failure`` then starts the service with the one that belongs to the binary.
+    away; ``Restart=on-failure`` then starts the service with the one that belongs to the binary. The lock is the one
+    that a switch holds: a service that restarts by itself in the middle of one waits for its end.
     """
-    quoted = shlex.quote(undo_path)
-    command = "test ! -e {0} || {{ /bin/sh {0}; exit 1; }}".format(quoted)
-    return 'ExecStartPre=+/bin/sh -c "{0}"'.format(command.replace("%", "%%").replace("$", "$$"))
+    command = "test ! -e {0} || {{ flock -w 30 {1} /bin/sh {0}; exit 1; }}".format(
+        shlex.quote(undo_path), shlex.quote(posixpath.dirname(undo_path))
+    )
+    # See "Command lines" and "Specifiers" in systemd.service(5) and systemd.unit(5).
+    for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
+        command = command.replace(special, escaped)
+    return 'ExecStartPre=+/bin/sh -c "{0}"'.format(command)
 
 
 def complete_unit(unit, dropin, undo_path, nofile_ceiling=None):
@@ -63,22 +69,25 @@ def complete_unit(unit, dropin, undo_path, nofile_ceiling=None):
     :param nofile_ceiling: the highest ``LimitNOFILE`` that this host's systemd can set, or None for no ceiling.
     :raises ValueError: when the unit has no ``[Service]`` section.
     """
-    head, marker, tail = unit.partition("[Service]\n")
-    if not marker:
+    section = re.search(r"(?m)^\[Service\][ \t]*\n", unit)
+    if not section:
         raise ValueError("the unit has no [Service] section")
+    head, tail = unit[: section.end()], unit[section.end() :]
 
     def clamp(match):
-        asked = match.group(2)
-        if asked == "infinity" or int(asked) > nofile_ceiling:
-            return match.group(1) + str(nofile_ceiling)
-        return match.group(0)
+        # One limit, or a soft and a hard one with a colon between them.
+        limits = [
+            str(nofile_ceiling) if asked == "infinity" or int(asked) > nofile_ceiling else asked
+            for asked in match.group(2).split(":")
+        ]
+        return match.group(1) + ":".join(limits)
 
     if nofile_ceiling is not None:
-        tail = re.sub(r"(?m)^(LimitNOFILE=)(\d+|infinity)$", clamp, tail)
+        tail = re.sub(r"(?m)^(LimitNOFILE\s*=\s*)((?:\d+|infinity)(?::(?:\d+|infinity))?)[ \t]*$", clamp, tail)
     added = "Environment={0}={1}\n{2}\n".format(
         FINGERPRINT_VARIABLE, fingerprint(head + tail, dropin), start_hook(undo_path)
     )
-    return head + marker + added + tail
+    return head + added + tail
 
 
 def unit_fingerprint(unit):
