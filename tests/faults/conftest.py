@@ -1,0 +1,198 @@
+"""What the fault tests share: a host on which everything is deployed, and a way to run the play on it.
+
+Every test gets a host of its own. It boots within seconds from a snapshot, which the first test makes with the very
+playbook that is tested, so that a test pays only for what it breaks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from lab import hosts, images, mirror
+from lab.common import LABEL, ROOT, locked, run
+
+SERVICES = ("node_exporter", "alertmanager", "prometheus")
+# What the play is made of: a change here makes a new snapshot.
+SOURCES = ("plugins", "roles", "playbooks")
+URLS = {
+    "node_exporter": "http://127.0.0.1:9100/metrics",
+    "alertmanager": "http://127.0.0.1:9093/-/ready",
+    "prometheus": "http://127.0.0.1:9090/-/ready",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run of ansible-playbook ended.
+
+    :ivar status: its exit status.
+    :ivar output: standard output and error together.
+    """
+
+    status: int
+    output: str
+
+    def count(self, word: str) -> int:
+        """The sum of ``changed``, ``failed`` or ``unreachable`` over the hosts of the recap."""
+        return sum(int(number) for number in re.findall(rf"\b{word}=(\d+)", self.output))
+
+    @property
+    def green(self) -> bool:
+        return self.status == 0
+
+    def must_be_green(self, changed: bool | None = None) -> Outcome:
+        """Fail the test, with the output, unless the run was green (and changed something, or nothing)."""
+        assert self.status == 0, self.output
+        if changed is not None:
+            assert (self.count("changed") > 0) == changed, self.output
+        return self
+
+    def must_be_red(self, *words: str) -> Outcome:
+        """Fail the test, with the output, unless the run was red and said all of these words."""
+        assert self.status != 0, self.output
+        folded = re.sub(r"\s+", " ", self.output)
+        for word in words:
+            assert word in folded, f"{word!r} is not said in:\n{self.output}"
+        return self
+
+
+@dataclass
+class Site:
+    """One host named ``subject`` with all three services, its inventory, and the playbook.
+
+    :ivar variables: inventory variables; a test adds its own.
+    """
+
+    host: hosts.Host
+    folder: Path
+    variables: dict = field(default_factory=dict)
+
+    def inventory(self, groups: tuple[str, ...]) -> Path:
+        """Write the inventory: the services' addresses are loopback ones, so that a snapshot fits every host."""
+        connection = {"ansible_connection": "community.docker.docker", "ansible_host": self.host.name}
+        data = {
+            "all": {
+                "hosts": {"subject": dict(connection, monitoring_address="127.0.0.1")},
+                "vars": self.variables,
+                "children": {group: {"hosts": {"subject": {}}} for group in groups},
+            }
+        }
+        path = self.folder / "inventory.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+    def command(self, *arguments: str, playbook: str = "site.yml", groups: tuple[str, ...] = SERVICES) -> list[str]:
+        """The command line of a run."""
+        return ["ansible-playbook", str(ROOT / playbook), "-i", str(self.inventory(groups)), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a run: this clone's collection and settings, a cache of its own."""
+        paths = [str(ROOT / "collections"), *filter(None, [os.environ.get("ANSIBLE_COLLECTIONS_PATH")])]
+        return {
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": ":".join(paths),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+        }
+
+    def run(self, *arguments: str, timeout: float = 300, **options) -> Outcome:
+        """Run the play to its end."""
+        done = subprocess.run(
+            self.command(*arguments, **options),
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout)
+
+    def start(self, *arguments: str, **options) -> subprocess.Popen:
+        """Begin a run that the test means to interrupt; in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*arguments, **options),
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def serves(self, service: str) -> bool:
+        """Whether a service answers on its port."""
+        return self.host.run(f"curl -fsS -o /dev/null {URLS[service]}", check=False).returncode == 0
+
+    def version(self, service: str) -> str:
+        """The version that a service reports of itself, without build metadata."""
+        port = {"node_exporter": 9100, "alertmanager": 9093, "prometheus": 9090}[service]
+        metrics = self.host.run(f"curl -fsS http://127.0.0.1:{port}/metrics").stdout
+        return re.search(rf'{service}_build_info{{[^}}]*version="([^"+]*)', metrics)[1]
+
+    def pid(self, service: str) -> str:
+        """The service's main process: unchanged means that nothing restarted it."""
+        return self.host.run(f"systemctl show -P MainPID {service}").stdout.strip()
+
+    def fingerprint(self, *paths: str) -> dict[str, str]:
+        """Everything below these paths: path -> kind, mode, owner and content, as the host has it."""
+        listed = self.host.run(
+            "find "
+            + " ".join(paths)
+            + r" \( -type f -printf '%p f %m %u %g ' -exec sha256sum {} \; \) -o -printf '%p %y %m %u %g %l\n'",
+            check=False,
+        ).stdout
+        return dict(line.split(" ", 1) for line in listed.splitlines())
+
+
+def base_variables() -> dict:
+    """What every test deploys: the newer releases of the lab's mirror."""
+    versions = mirror.versions()
+    return {
+        "monitoring_release_mirror": str(mirror.path()),
+        **{f"{service}_version": versions[service]["new"] for service in SERVICES},
+        # A crash loop is seen at once; what never gets ready shall not hold the tests up for two minutes.
+        **{f"{service}_ready_timeout": 20 for service in SERVICES},
+    }
+
+
+def snapshot(suite: str, folder: Path) -> str:
+    """The image with everything deployed, made by whoever asks first."""
+    digest = hashlib.sha256(json.dumps([mirror.versions(), images.name(suite)]).encode())
+    for source in SOURCES:
+        for path in sorted((ROOT / source).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    image = f"vigil-lab-deployed:{suite}-{digest.hexdigest()[:12]}"
+    with locked("snapshot"):
+        if run(["docker", "image", "inspect", image], check=False).returncode:
+            with hosts.host(suite, group="snapshot") as host:
+                Site(host, folder, base_variables()).run().must_be_green(changed=True)
+                host.snapshot(image, {LABEL: "snapshot"})
+    return image
+
+
+@pytest.fixture
+def bare(request, tmp_path):
+    """A host on which nothing was deployed yet. Indirect parameter: the suite."""
+    with hosts.host(getattr(request, "param", "trixie"), group="fault") as host:
+        yield Site(host, tmp_path, base_variables())
+
+
+@pytest.fixture
+def site(request, tmp_path):
+    """A host on which everything is deployed and runs. Indirect parameter: the suite."""
+    suite = getattr(request, "param", "trixie")
+    with hosts.host(suite, group="fault", image=snapshot(suite, tmp_path)) as host:
+        yield Site(host, tmp_path, base_variables())
