@@ -17,7 +17,7 @@ from .common import ROOT, LabError, say
 
 LOGS = ROOT / "build" / "logs"
 SUMMARY = re.compile(r"^=+ (.*\b(passed|failed|error|skipped|no tests ran).*) =+$")
-PROGRESS = re.compile(r"^(\.|tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |\[gw\d+\]|Running sanity test|INFO |WARNING +\S+ ➜)")
+PROGRESS = re.compile(r"^([.FEsxX]+ |tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |\[gw\d+\]|Running sanity test|(INFO|ERROR|CRITICAL) +\[)")
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
 
