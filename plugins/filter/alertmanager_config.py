@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import alertmanager_config, alertmanager_files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
+    alertmanager_config,
+    alertmanager_files,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 

@@ -24,6 +24,4 @@ def textfile_directories(settings):
     """
     if not settings["textfile_dir"]:
         return []
-    return [
-        {"path": settings["textfile_dir"], "owner": settings["user"], "group": settings["group"], "mode": "0775"}
-    ]
+    return [{"path": settings["textfile_dir"], "owner": settings["user"], "group": settings["group"], "mode": "0775"}]

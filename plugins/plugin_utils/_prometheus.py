@@ -101,7 +101,9 @@ def prometheus_config(settings, inventory):
     if alerting:
         config["alerting"] = alerting
     config["scrape_configs"] = scrape_configs(settings, inventory)
-    if settings["scrape_config_patterns"] and version_key(settings["version"]) >= version_key(SCRAPE_CONFIG_FILES_SINCE):
+    if settings["scrape_config_patterns"] and version_key(settings["version"]) >= version_key(
+        SCRAPE_CONFIG_FILES_SINCE
+    ):
         config["scrape_config_files"] = ["scrape_configs/*"]
     if settings["remote_write"]:
         config["remote_write"] = anchor(settings["remote_write"], config_dir)

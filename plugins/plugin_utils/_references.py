@@ -61,9 +61,11 @@ def anchor(data, config_dir):
     """A configuration whose references to files are absolute, so that it means the same wherever its file lies."""
     if isinstance(data, dict):
         return {
-            key: posixpath.join(config_dir, value)
-            if isinstance(value, str) and value and is_file_key(key)
-            else anchor(value, config_dir)
+            key: (
+                posixpath.join(config_dir, value)
+                if isinstance(value, str) and value and is_file_key(key)
+                else anchor(value, config_dir)
+            )
             for key, value in data.items()
         }
     if isinstance(data, list):

@@ -1,0 +1,61 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inputs
+short_description: Refuse inputs of a role that cannot work
+description:
+  - Looks at the variables of a role before anything is done, and names everything that is wrong with them at once.
+  - A variable that begins with the name of the role and means nothing to it is refused, with the nearest one that does.
+    Variables of your own that begin so are listed in C(monitoring_own_variables), as names or shell patterns.
+  - Beyond the types, which the role's argument specs check, it checks durations, sizes, addresses, checksums, hashes,
+    flags that contradict inputs, and what the version that is asked for does not know.
+  - Runs on the controller alone. Values of secrets are never repeated.
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Changes nothing in any mode.
+  diff_mode:
+    support: none
+    description: There is nothing to show.
+  idempotent:
+    support: full
+    description: Changes nothing.
+options:
+  role:
+    description: Role of this collection whose inputs are looked at.
+    type: str
+    choices: [alertmanager, node_exporter, prometheus]
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Refuse inputs that cannot work
+  vigil.monitoring.inputs:
+    role: prometheus
+"""
+
+RETURN = r""" # """
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    """There is nothing to do on the host: the action plugin of the same name does it all."""
+    module = AnsibleModule(
+        argument_spec={
+            "role": {"type": "str", "required": True, "choices": ["alertmanager", "node_exporter", "prometheus"]}
+        },
+        supports_check_mode=True,
+    )
+    module.fail_json(msg="this module runs on the controller and needs its action plugin")
+
+
+if __name__ == "__main__":
+    main()

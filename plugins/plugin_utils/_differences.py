@@ -1,0 +1,77 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the roles differ from those of prometheus.prometheus 0.30: variables that are not honoured, and why.
+
+The table in the documentation is generated from this, and the module inputs says the same to whoever sets one of them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+
+class Difference(NamedTuple):
+    """A variable of prometheus.prometheus that has no meaning here.
+
+    :ivar harmless: whether an inventory that sets it deploys the same service all the same. Setting one that is not
+        harmless is an error, unless its value is empty.
+    :ivar reason: why it is not honoured.
+    :ivar instead: name of the variable to use, or None.
+    """
+
+    harmless: bool
+    reason: str
+    instead: Optional[str] = None
+
+
+_CACHE = "archives are cached by their checksums, for each user on the controller; nothing is unpacked there"
+_SKIP = "a host that has the release is left alone anyway"
+_RENAMED = "renamed long ago"
+
+DIFFERENCES = {
+    "node_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "prometheus_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "alertmanager_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "alertmanager_hipchat_api_url": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
+    "alertmanager_hipchat_auth_token": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
+    # Names that prometheus.prometheus itself only knows to refuse them or to warn.
+    "node_exporter_skip_install": Difference(False, _SKIP, "node_exporter_install_method"),
+    "prometheus_skip_install": Difference(False, _SKIP, "prometheus_install_method"),
+    "alertmanager_skip_install": Difference(False, _SKIP, "alertmanager_install_method"),
+    "node_exporter_binary_local_dir": Difference(False, _RENAMED, "node_exporter_preinstalled_path"),
+    "prometheus_binary_local_dir": Difference(False, _RENAMED, "prometheus_preinstalled_path"),
+    "alertmanager_binary_local_dir": Difference(False, _RENAMED, "alertmanager_preinstalled_path"),
+    "node_exporter_archive_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "prometheus_archive_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "alertmanager_archive_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "alertmanager_cli_flags": Difference(False, _RENAMED, "alertmanager_config_flags_extra"),
+    "alertmanager_listen_address": Difference(False, _RENAMED, "alertmanager_web_listen_address"),
+    "alertmanager_external_url": Difference(False, _RENAMED, "alertmanager_web_external_url"),
+    "alertmanager_mesh": Difference(False, _RENAMED, "alertmanager_cluster"),
+    "alertmanager_child_routes": Difference(False, "renamed long ago: the key routes of it", "alertmanager_route"),
+}
+
+# What a variable does differently although it is honoured.
+CHANGES = {
+    "*_version": "`latest` is refused: a version is pinned, so that a run tomorrow deploys what it deployed today.",
+    "*_basic_auth_users": "Takes bcrypt hashes as the services do; a plain password is refused instead of hashed anew.",
+    "*_binary_url": "`{arch}` in it stands for the architecture of the host; no facts are needed.",
+    "*_config_flags_extra": (
+        "`false` gives `--no-FLAG` and a number its value, where prometheus.prometheus gives the bare flag or nothing."
+    ),
+    "prometheus_scrape_configs": (
+        "Stands beside the jobs that come from the inventory (`prometheus_scrape_groups`) and wins over one of the same"
+        " name; its default is empty, because Prometheus itself and the nodes are such jobs."
+    ),
+    "prometheus_targets": "Targets that no job reads get a job of their own instead of an error.",
+    "prometheus_alertmanager_config": "Empty means the Alertmanagers of the inventory's group, not none.",
+    "prometheus_alert_rules": "The default is a small set, and counts even when `prometheus_alert_rules_files` is empty.",
+    "prometheus_external_labels": "The default needs no facts: `environment` is the host's name in the inventory.",
+    "prometheus_remote_read": "Left out in agent mode, which does not know it.",
+    "*_files": (
+        "Relative patterns are looked up below the playbook's and the role's `files` first, and below the working"
+        " directory as well; two files of one name are an error, and one that leaves the inventory leaves the host."
+    ),
+    "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
+}

@@ -1,0 +1,385 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a role's inputs, beyond their types: values in, sentences out. No value of a secret is repeated.
+
+Each check is a generator of ``Problem``; all of them are run, so that one run names everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import posixpath
+import re
+from typing import NamedTuple
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, web_config
+
+# https://prometheus.io/docs/prometheus/latest/configuration/configuration/: <duration>
+_DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
+_SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
+_VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
+_CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
+_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
+# Directories of the system that no service may have as its own, lest a removal takes them along.
+_SYSTEM = (
+    "/",
+    "/etc",
+    "/usr",
+    "/usr/local",
+    "/usr/local/bin",
+    "/usr/bin",
+    "/var",
+    "/var/lib",
+    "/opt",
+    "/home",
+    "/root",
+)
+_SYSTEM += ("/bin", "/sbin", "/lib", "/boot", "/dev", "/proc", "/sys", "/run", "/tmp", "/srv", "/etc/systemd/system")
+
+# Flags that inputs of their own set; a second time in <role>_config_flags_extra they would contradict them.
+MANAGED_FLAGS = {
+    "prometheus": {
+        "config.file": "prometheus_config_dir",
+        "storage.tsdb.path": "prometheus_db_dir",
+        "storage.agent.path": "prometheus_db_dir",
+        "storage.local.path": "prometheus_db_dir",
+        "storage.tsdb.retention": "prometheus_storage_retention",
+        "storage.tsdb.retention.time": "prometheus_storage_retention",
+        "storage.tsdb.retention.size": "prometheus_storage_retention_size",
+        "storage.local.retention": "prometheus_storage_retention",
+        "agent": "prometheus_agent_mode",
+        "web.listen-address": "prometheus_web_listen_address",
+        "web.external-url": "prometheus_web_external_url",
+        "web.config.file": "prometheus_web_config",
+    },
+    "alertmanager": {
+        "config.file": "alertmanager_config_dir",
+        "storage.path": "alertmanager_db_dir",
+        "web.listen-address": "alertmanager_web_listen_address",
+        "web.external-url": "alertmanager_web_external_url",
+        "web.config.file": "alertmanager_web_config",
+        "cluster.peer": "alertmanager_cluster",
+    },
+}
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong.
+
+    :ivar variable: the input, with the path inside it.
+    :ivar found: what is wrong with it.
+    :ivar remedy: what to do.
+    """
+
+    variable: str
+    found: str
+    remedy: str
+
+    def __str__(self):
+        return "{0}: {1}; {2}".format(*self)
+
+
+def shown(value):
+    """A value that is no secret, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def is_duration(value):
+    """Whether Prometheus would take this as a duration: ``15s``, ``1h30m``, ``0``; the largest unit comes first."""
+    return isinstance(value, (str, int)) and bool(_DURATION.fullmatch(str(value)))
+
+
+def unknown_variables(role, known, in_scope, own=()):
+    """Variables that begin with the role's name and mean nothing to it.
+
+    :param known: names of the role's inputs.
+    :param in_scope: names of all variables of the host.
+    :param own: names, or shell patterns of names, that the user keeps for other purposes.
+    """
+    prefix = role + "_"
+    for name in sorted(in_scope):
+        if not name.startswith(prefix) or name in known or name in DIFFERENCES:
+            continue
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
+            continue
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+        meant = "did you mean {0}? ".format(near[0]) if near else ""
+        yield Problem(
+            name,
+            "unknown variable",
+            "{0}A variable of your own goes into the list monitoring_own_variables".format(meant),
+        )
+
+
+def different_variables(role, values):
+    """Variables of prometheus.prometheus that are set here and are not honoured.
+
+    :param values: variables in scope with their names; values may be templates, only their emptiness counts.
+    :returns: problems, and warnings as sentences.
+    """
+    problems, warnings = [], []
+    for name, difference in DIFFERENCES.items():
+        if not name.startswith(role + "_") or not values.get(name):
+            continue
+        instead = "use {0}".format(difference.instead) if difference.instead else "remove it"
+        if difference.harmless:
+            warnings.append("{0} has no effect: {1}; {2}".format(name, difference.reason, instead))
+        else:
+            problems.append(Problem(name, "is not supported ({0})".format(difference.reason), instead))
+    return problems, warnings
+
+
+def check_release(role, values):
+    """Version, checksum and path of the program."""
+    method = values[role + "_install_method"]
+    version = str(values[role + "_version"])
+    if method == "archive" and not _VERSION.fullmatch(version):
+        found = "is {0}".format(shown(version))
+        if version.lower() == "latest":
+            yield Problem(role + "_version", found, "pin a version, so that every run deploys the same")
+        else:
+            yield Problem(role + "_version", found, "write MAJOR.MINOR.PATCH, such as 3.5.0")
+    checksum = values[role + "_checksum"]
+    for name, given in checksum.items() if isinstance(checksum, dict) else {"": checksum}.items():
+        if given and not _CHECKSUM.fullmatch(str(given)):
+            where = "{0}_checksum{1}".format(role, "[{0!r}]".format(name) if name else "")
+            yield Problem(where, "is {0}".format(shown(given)), "give the SHA-256 as 64 hexadecimal digits")
+    if method == "preinstalled" and not str(values[role + "_preinstalled_path"]).startswith("/"):
+        yield Problem(
+            role + "_preinstalled_path",
+            "is {0}".format(shown(values[role + "_preinstalled_path"])),
+            "give the absolute path of the program, as {0}_install_method is preinstalled".format(role),
+        )
+
+
+def check_paths(role, values):
+    """Directories are absolute and the service's own."""
+    names = ("config_dir", "db_dir", "textfile_dir", "binary_install_dir", "release_dir")
+    for name in ("{0}_{1}".format(role, name) for name in names):
+        path = values.get(name)
+        if path is None or (path == "" and name.endswith("textfile_dir")):
+            continue
+        if not str(path).startswith("/") or ".." in str(path).split("/"):
+            yield Problem(name, "is {0}".format(shown(path)), "give an absolute path")
+        elif not name.endswith("binary_install_dir") and posixpath.normpath(path) in _SYSTEM:
+            yield Problem(name, "is {0}, which belongs to the system".format(shown(path)), "give the role its own")
+    for kind in ("user", "group"):
+        name = "{0}_system_{1}".format(role, kind)
+        if not _ACCOUNT.fullmatch(str(values[name])):
+            yield Problem(name, "is {0}".format(shown(values[name])), "give the name of a system {0}".format(kind))
+
+
+def check_web(role, values):
+    """Listen addresses, web configuration, and the credentials of the proof."""
+    name = role + "_web_listen_address"
+    listen = values[name]
+    several = isinstance(listen, (list, tuple))
+    try:
+        if not listen_addresses(listen):
+            yield Problem(name, "is an empty list", "give at least one HOST:PORT")
+    except ValueError as error:
+        yield Problem(name, str(error), "write it like 0.0.0.0:9090 or [::1]:9090")
+    if several and len(listen) > 1 and _pinned(role, values) and "several listen addresses" in SINCE[role]:
+        if not knows(role, values[role + "_version"], "several listen addresses"):
+            yield Problem(
+                name,
+                "is a list, which needs version {0}".format(SINCE[role]["several listen addresses"]),
+                "give one address, or deploy a newer version",
+            )
+    if role == "node_exporter":
+        names = ("tls_server_config", "http_server_config", "basic_auth_users")
+        config = {key: values["node_exporter_" + key] for key in names}
+        variables = {key: "node_exporter_" + key for key in names}
+    else:
+        config = values[role + "_web_config"] or {}
+        variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
+    yield from check_web_config(config, variables)
+    flag = "web.config.file" if role != "node_exporter" else "web.config"
+    if web_config(config) and _pinned(role, values) and not knows(role, values[role + "_version"], flag):
+        yield Problem(
+            role + "_version",
+            "is {0}, which knows no web configuration".format(values[role + "_version"]),
+            "deploy {0} or newer, or leave the web configuration empty".format(SINCE[role][flag]),
+        )
+    if bool(values[role + "_probe_username"]) != bool(values[role + "_probe_password"]):
+        yield Problem(
+            "{0}_probe_username and {0}_probe_password".format(role), "only one of them is set", "set both, or none"
+        )
+
+
+def _pinned(role, values):
+    """Whether the version that will run is the one in the inputs."""
+    version = str(values[role + "_version"])
+    return values[role + "_install_method"] == "archive" and bool(_VERSION.fullmatch(version))
+
+
+def check_web_config(config, variables):
+    """A web configuration.
+
+    :param config: dict of sections.
+    :param variables: section -> name of the variable for the message.
+    """
+    sections = ("tls_server_config", "http_server_config", "basic_auth_users")
+    for section, value in config.items():
+        name = variables[section]
+        if section not in sections and section != "rate_limit":
+            near = difflib.get_close_matches(section, sections, n=1)
+            meant = "did you mean {0}?".format(near[0]) if near else "it has {0}".format(", ".join(sections))
+            yield Problem(name, "unknown section", meant)
+        elif value and not isinstance(value, dict):
+            yield Problem(
+                name, "is not a dictionary", "see https://prometheus.io/docs/prometheus/latest/configuration/https/"
+            )
+        elif section == "tls_server_config" and value:
+            for part in ("cert", "key"):
+                if not value.get(part + "_file") and not value.get(part):
+                    yield Problem(name, "has no {0}_file".format(part), "TLS needs a certificate and its key")
+        elif section == "basic_auth_users":
+            for user, hashed in (value or {}).items():
+                if not _BCRYPT.fullmatch(str(hashed)):
+                    yield Problem(
+                        "{0}[{1!r}]".format(name, str(user)),
+                        "is not a bcrypt hash",
+                        "make one with `htpasswd -nBC 10 {0}` and give what follows the colon".format(user),
+                    )
+
+
+def check_flags(role, values):
+    """Further flags do not contradict inputs, and have no dashes of their own."""
+    name = role + "_config_flags_extra"
+    for flag in values.get(name) or {}:
+        where = "{0}[{1!r}]".format(name, str(flag))
+        bare = str(flag).lstrip("-")
+        if bare != str(flag):
+            yield Problem(where, "begins with a dash", "write {0!r}".format(bare))
+        variable = MANAGED_FLAGS[role].get(bare[3:] if bare.startswith("no-") else bare)
+        if bare.startswith("cluster.") and bare[len("cluster.") :] in (values.get("alertmanager_cluster") or {}):
+            variable = "alertmanager_cluster"
+        if variable:
+            yield Problem(where, "the flag is set already", "use {0}".format(variable))
+
+
+def check_service(role, values):
+    """The unit's own inputs, and the time that the proof has."""
+    dropin = str(values[role + "_systemd_dropin"] or "").strip()
+    first = next((line.strip() for line in dropin.splitlines() if line.strip() and line.strip()[0] not in "#;"), "[")
+    if not first.startswith("["):
+        yield Problem(
+            role + "_systemd_dropin", "does not begin with a section", "put [Service] or another header first"
+        )
+    for name, least in (("ready_timeout", 1), ("limit_nofile", 64)):
+        value = values["{0}_{1}".format(role, name)]
+        if str(value).isdigit() and int(value) < least:
+            yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
+
+
+def check_prometheus(values):
+    """What only Prometheus has."""
+    for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
+        value = (values["prometheus_global"] or {}).get(key)
+        if value is not None and not is_duration(value):
+            yield _not_a_duration("prometheus_global." + key, value)
+    if "external_labels" in (values["prometheus_global"] or {}):
+        yield Problem(
+            "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
+        )
+    if not is_duration(values["prometheus_storage_retention"]):
+        yield _not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
+    size = values["prometheus_storage_retention_size"]
+    if not _SIZE.fullmatch(str(size)):
+        yield Problem(
+            "prometheus_storage_retention_size", "is {0}".format(shown(size)), "write a size such as 512MB or 50GB"
+        )
+    if values["prometheus_agent_mode"] is True and _pinned("prometheus", values):
+        if version_key(values["prometheus_version"]) < version_key(SINCE["prometheus"]["enable-feature=agent"]):
+            yield Problem(
+                "prometheus_agent_mode",
+                "is not known to version {0}".format(values["prometheus_version"]),
+                "deploy {0} or newer".format(SINCE["prometheus"]["enable-feature=agent"]),
+            )
+    for name, groups in (values["prometheus_targets"] or {}).items():
+        good = isinstance(groups, list) and all(
+            isinstance(group, dict) and isinstance(group.get("targets"), list) for group in groups
+        )
+        where = "prometheus_targets[{0!r}]".format(str(name))
+        if not good:
+            yield Problem(where, "is not a list of groups", "write - targets: [HOST:PORT] below it")
+        if "/" in str(name):
+            yield Problem(where, "has a slash in its name", "the name becomes that of a file; choose another")
+
+
+def _not_a_duration(name, value):
+    return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
+
+
+def check_alertmanager(values):
+    """What only Alertmanager has."""
+    if not is_duration(values["alertmanager_resolve_timeout"]):
+        yield _not_a_duration("alertmanager_resolve_timeout", values["alertmanager_resolve_timeout"])
+    if values["alertmanager_config_file"] == "alertmanager.yml.j2":
+        if not values["alertmanager_receivers"]:
+            yield Problem("alertmanager_receivers", "is empty", "name at least one receiver")
+        if not (values["alertmanager_route"] or {}).get("receiver"):
+            yield Problem("alertmanager_route", "has no receiver", "name the one that gets what no other route takes")
+    cluster = values["alertmanager_cluster"] or {}
+    peers = cluster.get("peers")
+    if peers is not None and not isinstance(peers, list):
+        yield Problem("alertmanager_cluster.peers", "is not a list", "write - HOST:PORT below it")
+    if cluster.get("listen-address"):
+        try:
+            listen_addresses(cluster["listen-address"])
+        except ValueError as error:
+            yield Problem("alertmanager_cluster.listen-address", str(error), "write it like 0.0.0.0:9094")
+
+
+def check_node_exporter(values):
+    """What only node_exporter has."""
+    enabled = [
+        str(name)
+        for entry in values["node_exporter_enabled_collectors"] or []
+        for name in (entry if isinstance(entry, dict) else [entry])
+    ]
+    for name in values["node_exporter_disabled_collectors"] or []:
+        if name in enabled:
+            yield Problem(
+                "node_exporter_disabled_collectors",
+                "{0} is enabled as well".format(name),
+                "take it out here or out of node_exporter_enabled_collectors",
+            )
+    if not str(values["node_exporter_web_telemetry_path"]).startswith("/"):
+        found = "is {0}".format(shown(values["node_exporter_web_telemetry_path"]))
+        yield Problem("node_exporter_web_telemetry_path", found, "begin it with a slash")
+
+
+OWN_CHECKS = {
+    "prometheus": check_prometheus,
+    "alertmanager": check_alertmanager,
+    "node_exporter": check_node_exporter,
+}
+# Suffixes of the inputs that are looked at; a role has not all of them.
+CHECKED = (
+    "agent_mode binary_install_dir checksum cluster config_dir config_file config_flags_extra db_dir"
+    " disabled_collectors enabled_collectors global install_method limit_nofile preinstalled_path probe_password"
+    " probe_username ready_timeout receivers release_dir resolve_timeout route storage_retention storage_retention_size"
+    " system_group system_user systemd_dropin targets textfile_dir version web_config web_listen_address"
+    " web_telemetry_path tls_server_config http_server_config basic_auth_users"
+).split()
+
+
+def problems(role, values):
+    """Everything that is wrong with the values of a role's inputs.
+
+    :param role: ``prometheus``, ``alertmanager`` or ``node_exporter``.
+    :param values: the inputs named by :data:`CHECKED`, by their whole names, of the types that their specs say.
+    """
+    found = []
+    for check in (check_release, check_paths, check_web, check_flags, check_service):
+        found += check(role, values)
+    return found + list(OWN_CHECKS[role](values))
