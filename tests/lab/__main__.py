@@ -13,7 +13,9 @@ from .common import LabError, say
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="lab", description="Real systemd hosts and a release mirror for the tests and the demo.")
+    parser = argparse.ArgumentParser(
+        prog="lab", description="Real systemd hosts and a release mirror for the tests and the demo."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("venv", help="make sure that .venv holds the tools that pyproject.toml pins")
     commands.add_parser("engine", help="make sure that a Docker engine answers")
@@ -29,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     up = commands.add_parser("up", help="boot hosts (or keep those that run)")
     up.add_argument("names", nargs="+", metavar="NAME[:SUITE]")
     up.add_argument("--group", default="lab")
-    down = commands.add_parser("down", help="remove hosts: those named, those of a group, or with --all every one of the lab's")
+    down = commands.add_parser(
+        "down", help="remove hosts: those named, those of a group, or with --all every one of the lab's"
+    )
     down.add_argument("names", nargs="*", metavar="NAME")
     down.add_argument("--group")
     down.add_argument("--all", action="store_true")

@@ -89,7 +89,9 @@ def apt_install(packages: list[str], why: str) -> None:
     if not missing:
         return
     if not shutil.which("apt-get"):
-        raise LabError(f"{why}, and this machine has no apt-get to install {', '.join(missing)} with: install them by hand")
+        raise LabError(
+            f"{why}, and this machine has no apt-get to install {', '.join(missing)} with: install them by hand"
+        )
     with step(f"installing {' '.join(missing)}"):
         environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
         install = [*environment, "apt-get", "install", "-y", "-q", "--no-install-recommends", *missing]

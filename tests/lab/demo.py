@@ -25,7 +25,8 @@ def up() -> int:
     STATE.mkdir(exist_ok=True)
     # The addresses are the lab's own, so they stand beside the inventory and not in it.
     ADDRESSES.write_text(
-        json.dumps({"all": {"hosts": {host.name: {"monitoring_address": host.ip} for host in booted}}}), encoding="utf-8"
+        json.dumps({"all": {"hosts": {host.name: {"monitoring_address": host.ip} for host in booted}}}),
+        encoding="utf-8",
     )
     argv = [venv.tool("ansible-playbook"), "site.yml", "-i", "inventories/demo", "-i", str(ADDRESSES.relative_to(ROOT))]
     say("$ " + " ".join(argv).replace(f"{ROOT}/", ""))
@@ -59,7 +60,9 @@ def _placed(booted: list[hosts.Host]) -> list[tuple[str, hosts.Host]]:
     argv = [venv.tool("ansible-inventory"), "-i", "inventories/demo", "--list"]
     done = subprocess.run(argv, cwd=ROOT, env=stages.environment(), capture_output=True, text=True, check=True)
     inventory = json.loads(done.stdout)
-    return [(name, host) for name in SERVICES for host in booted if host.name in inventory.get(name, {}).get("hosts", [])]
+    return [
+        (name, host) for name in SERVICES for host in booted if host.name in inventory.get(name, {}).get("hosts", [])
+    ]
 
 
 def _answer(url: str) -> str:

@@ -59,7 +59,9 @@ def stop() -> None:
 
 def _start() -> None:
     if os.environ.get("DOCKER_HOST"):
-        raise LabError(f"the Docker engine at DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: start it, or unset DOCKER_HOST")
+        raise LabError(
+            f"the Docker engine of DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: start it or unset DOCKER_HOST"
+        )
     if SOCKET.exists() and os.geteuid() != 0 and not os.access(SOCKET, os.W_OK) and not _record():
         raise LabError(
             f"{SOCKET} may not be used by this user: run `sudo usermod -aG docker $USER`, log in again, and start over"
@@ -85,8 +87,9 @@ def _spawn() -> int:
     argv = as_root(["dockerd", "--group", str(os.getegid())])
     environment = dict(os.environ, PATH="/usr/sbin:/sbin:" + os.environ["PATH"])
     with open(LOG, "w", encoding="utf-8") as log:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                                 cwd="/", start_new_session=True)
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd="/", start_new_session=True
+        )
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         # Under sudo the child is sudo itself: the pid file names the engine.
@@ -109,13 +112,13 @@ def _wait() -> None:
 
 
 def _let_user_in() -> None:
-    """Open the socket of an engine that we have just installed to this user; one that was there before is not touched."""
+    """Open the socket of an engine that we have just installed to this user; nobody else's is touched."""
     if os.geteuid() != 0 and not os.access(SOCKET, os.W_OK):
         run(as_root(["chgrp", str(os.getegid()), str(SOCKET)]))
 
 
 def _drop_stale(path: Path) -> None:
-    """Remove a pid file whose process is gone or is another program: after a reboot the number may have been given away."""
+    """Remove a pid file whose process is gone or, as numbers are given out anew, is another program."""
     pid = _number(path)
     if pid is not None and _command(pid) not in ("dockerd", "containerd"):
         run(as_root(["rm", "-f", str(path)]))

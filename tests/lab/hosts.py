@@ -21,8 +21,8 @@ BOOT_TIMEOUT = 90
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
 OPTIONS = (
     *(part for name in CAPABILITIES for part in ("--cap-add", name)),
-    "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-    "--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock",
+    *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
+    *("--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock"),
 )
 
 
@@ -34,10 +34,14 @@ class Host:
     suite: str
     ip: str
 
-    def run(self, command: str, check: bool = True, timeout: float = 60, stdin: str | None = None) -> subprocess.CompletedProcess:
+    def run(
+        self, command: str, check: bool = True, timeout: float = 60, stdin: str | None = None
+    ) -> subprocess.CompletedProcess:
         """Run a shell command on the host as root; LabError when it fails and `check` is true, or takes `timeout` s."""
         interactive = ["-i"] if stdin is not None else []
-        return run(["docker", "exec", *interactive, self.name, "sh", "-c", command], check=check, timeout=timeout, input=stdin)
+        return run(
+            ["docker", "exec", *interactive, self.name, "sh", "-c", command], check=check, timeout=timeout, input=stdin
+        )
 
     def wait(self, timeout: float = BOOT_TIMEOUT) -> None:
         """Return when systemd has started everything it means to; LabError when it has not within `timeout` s."""
@@ -85,7 +89,7 @@ class Host:
 
 
 def inventory(groups: dict[str, list[Host]], **variables) -> dict:
-    """An inventory as data (write it with json.dumps to a *.json or *.yml file): group -> hosts, and group vars of all."""
+    """An inventory as data (json.dumps it into a *.json or *.yml file) of group -> hosts, and the variables of all."""
     every = {host.name: host.vars() for members in groups.values() for host in members}
     children = {name: {"hosts": {host.name: {} for host in members}} for name, members in groups.items()}
     return {"all": {"hosts": every, "vars": variables, "children": children}}
@@ -100,7 +104,9 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
         raise LabError(f"a lab host's name begins with {PREFIX}, {name!r} does not")
     engine.ensure()
     images.ensure((suite,))
-    present = run(["docker", "container", "ls", "-a", "--filter", f"name=^{name}$", "--format", "{{.Names}}"]).stdout.split()
+    present = run(
+        ["docker", "container", "ls", "-a", "--filter", f"name=^{name}$", "--format", "{{.Names}}"]
+    ).stdout.split()
     if present and name not in engine.ours("container"):
         raise LabError(f"a container {name} is there that is not of this lab: rename or remove it")
     if present:
@@ -109,8 +115,8 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
     with locked("network"):
         address = _free_address()
         labels = ["--label", f"{LABEL}=host", "--label", f"{LABEL}.group={group}", "--label", f"{LABEL}.suite={suite}"]
-        run(["docker", "run", "-d", "--name", name, "--hostname", name, "--network", NETWORK, "--ip", address,
-             *labels, *OPTIONS, image or images.name(suite)])
+        place = ["--name", name, "--hostname", name, "--network", NETWORK, "--ip", address]
+        run(["docker", "run", "-d", *place, *labels, *OPTIONS, image or images.name(suite)])
     made = Host(name, suite, address)
     made.wait()
     return made
@@ -135,7 +141,10 @@ def listing(group: str | None = None) -> list[Host]:
 
 
 def down(group: str | None = None, names: list[str] | None = None) -> list[str]:
-    """Remove the lab's hosts: those named, those of a group, or all; and the network when nothing is on it. Returns names."""
+    """Remove the lab's hosts: those named, those of a group, or all; and the network when it is empty.
+
+    Returns the names of the hosts that are gone.
+    """
     gone = [host for host in listing(group) if names is None or host.name in names]
     for host in gone:
         host.remove()
@@ -171,8 +180,8 @@ def _network() -> ipaddress.IPv4Network:
         network = _subnet()
         run(["docker", "network", "rm", NETWORK])
         upper = list(network.subnets(prefixlen_diff=1))[1]
-        run(["docker", "network", "create", *label, "--subnet", str(network), "--ip-range", str(upper),
-             "--gateway", str(next(network.hosts())), NETWORK])
+        ranges = ["--subnet", str(network), "--ip-range", str(upper), "--gateway", str(next(network.hosts()))]
+        run(["docker", "network", "create", *label, *ranges, NETWORK])
     return _subnet()
 
 
@@ -185,7 +194,7 @@ def _free_address() -> str:
     network = _network()
     # Stopped hosts keep theirs, so the containers are asked, not the network.
     taken = {host.ip for host in listing()}
-    for address in list(network.subnets(prefixlen_diff=1))[0].hosts():
+    for address in next(network.subnets(prefixlen_diff=1)).hosts():
         if address != next(network.hosts()) and str(address) not in taken:
             return str(address)
     raise LabError(f"no address is left on the network {NETWORK}")

@@ -12,11 +12,26 @@ from .common import LABEL, LabError, apt_install, as_root, locked, run, step
 SUITES = ("bookworm", "trixie")
 REPOSITORY = "vigil-lab"
 PACKAGES = (
-    "ca-certificates", "curl", "dbus", "iproute2", "procps", "python3", "python3-apt", "sudo", "systemd", "systemd-sysv",
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "iproute2",
+    "procps",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
 )
 MASKED = (
-    "console-getty.service", "dev-hugepages.mount", "getty.target", "sys-fs-fuse-connections.mount",
-    "systemd-udevd.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-networkd-wait-online.service",
+    "console-getty.service",
+    "dev-hugepages.mount",
+    "getty.target",
+    "sys-fs-fuse-connections.mount",
+    "systemd-udevd.service",
+    "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket",
+    "systemd-networkd-wait-online.service",
 )
 FILES = Path(__file__).parent / "files"
 
@@ -71,8 +86,12 @@ def _build(suite: str, digest: str) -> None:
         run(as_root([*argv, suite, archive]))
         # A build and not `docker import`, which knows no STOPSIGNAL: systemd shuts down in order on this one only.
         recipe_lines = [
-            "FROM scratch", f"ADD {suite}.tar /", 'ENTRYPOINT ["/usr/local/sbin/lab-init"]', "STOPSIGNAL SIGRTMIN+3",
-            "ENV container=docker LANG=C.UTF-8", f"LABEL {LABEL}=image {LABEL}.recipe={digest}",
+            "FROM scratch",
+            f"ADD {suite}.tar /",
+            'ENTRYPOINT ["/usr/local/sbin/lab-init"]',
+            "STOPSIGNAL SIGRTMIN+3",
+            "ENV container=docker LANG=C.UTF-8",
+            f"LABEL {LABEL}=image {LABEL}.recipe={digest}",
         ]
         Path(folder, "Dockerfile").write_text("\n".join(recipe_lines) + "\n", encoding="ascii")
         run(["docker", "build", "--quiet", "--tag", name(suite), folder])

@@ -34,7 +34,10 @@ SUITES = {"new": "sid", "old": "trixie"}
 # What each release holds: archive name -> (Debian package, {file in the archive: file in the package}).
 PROGRAMS = {
     "prometheus": ("prometheus", {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"}),
-    "alertmanager": ("prometheus-alertmanager", {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"}),
+    "alertmanager": (
+        "prometheus-alertmanager",
+        {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"},
+    ),
     "node_exporter": ("prometheus-node-exporter", {"node_exporter": "usr/bin/prometheus-node-exporter"}),
 }
 TEMPLATES = "usr/share/prometheus/alertmanager"
@@ -96,7 +99,10 @@ def _make() -> None:
         # By rename and last, so that a mirror is there as a whole or not at all.
         shutil.rmtree(path(), ignore_errors=True)
         made.rename(path())
-    say(f"release mirror {path()}: " + ", ".join(f"{name} {ages['new']} and {ages['old']}" for name, ages in found.items()))
+    say(
+        f"release mirror {path()}: "
+        + ", ".join(f"{name} {ages['new']} and {ages['old']}" for name, ages in found.items())
+    )
 
 
 def _extract(suite: str, folder: Path) -> Path:
@@ -134,7 +140,7 @@ def _pack(program: str, tree: Path, mirror: Path) -> str:
     folder.mkdir(parents=True)
     archive = folder / f"{top}.tar.gz"
     # Fixed times and owners: the same binaries make the same digest on every machine.
-    with open(archive, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:
+    with open(archive, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:  # noqa: SIM117
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.addfile(_info(f"{top}/", 0o755, kind=tarfile.DIRTYPE))
             for member, source in members.items():

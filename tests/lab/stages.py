@@ -17,7 +17,9 @@ from .common import ROOT, LabError, say
 
 LOGS = ROOT / "build" / "logs"
 SUMMARY = re.compile(r"^=+ (.*\b(passed|failed|error|skipped|no tests ran).*) =+$")
-PROGRESS = re.compile(r"^([.FEsxX]+ |tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |\[gw\d+\]|Running sanity test|(INFO|ERROR|CRITICAL) +\[)")
+PROGRESS = re.compile(
+    r"^([.FEsxX]+ |tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |Running sanity test|(INFO|ERROR|CRITICAL) +\[)"
+)
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
 
@@ -73,12 +75,27 @@ STAGES = (
     Stage("unit", "the pure functions and modules", (), lambda: _pytest("tests/unit", workers=2), _has("tests/unit")),
     Stage("lint", "ruff, ansible-lint with the profile production", (), _lint),
     Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command),
-    Stage("packaging", "a plain clone resolves, the built collection installs", (), lambda: _pytest("tests/packaging"),
-          _has("tests/packaging")),
-    Stage("molecule", "two real hosts, Debian 12 and 13", (prepare,),
-          lambda: [venv.tool("molecule"), "test", "--all"], _has("molecule")),
-    Stage("faults", "what may go wrong, on real hosts", (prepare,), lambda: _pytest("tests/faults", workers=2),
-          _has("tests/faults")),
+    Stage(
+        "packaging",
+        "a plain clone resolves, the built collection installs",
+        (),
+        lambda: _pytest("tests/packaging"),
+        _has("tests/packaging"),
+    ),
+    Stage(
+        "molecule",
+        "two real hosts, Debian 12 and 13",
+        (prepare,),
+        lambda: [venv.tool("molecule"), "test", "--all"],
+        _has("molecule"),
+    ),
+    Stage(
+        "faults",
+        "what may go wrong, on real hosts",
+        (prepare,),
+        lambda: _pytest("tests/faults", workers=2),
+        _has("tests/faults"),
+    ),
 )
 
 
@@ -86,7 +103,9 @@ def test(names: list[str]) -> int:
     """Run the stages of these names, or all; returns 0 when none failed, else 1."""
     unknown = set(names) - {stage.name for stage in STAGES}
     if unknown:
-        raise LabError(f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in STAGES)}")
+        raise LabError(
+            f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in STAGES)}"
+        )
     venv.ensure()
     LOGS.mkdir(parents=True, exist_ok=True)
     results = []
@@ -144,8 +163,17 @@ def _stream(argv: list[str], log: Path, closing: list[str]) -> int:
     """Run a command into its log, showing the lines that tell its progress; collects pytest's closing lines."""
     with open(log, "w", encoding="utf-8") as sink:
         # A group of its own, so that an interrupted run takes its children with it.
-        with subprocess.Popen(argv, cwd=ROOT, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True) as child:
+        with subprocess.Popen(
+            argv,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        ) as child:
             try:
                 for line in child.stdout:
                     sink.write(line)

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import sys
+
 import tomllib
 
 from .common import ROOT, LabError, apt_install, run, step
@@ -25,11 +26,24 @@ def ensure() -> None:
     if importlib.util.find_spec("ensurepip") is None:
         # Debian keeps it in a package of its own.
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        apt_install([f"python{version}-venv"], f"Python {version} here has no ensurepip, which makes virtual environments")
+        apt_install(
+            [f"python{version}-venv"], f"Python {version} here has no ensurepip, which makes virtual environments"
+        )
     with step(f"making .venv with Python {sys.version.split()[0]}"):
         shutil.rmtree(FOLDER, ignore_errors=True)
         run([sys.executable, "-m", "venv", str(FOLDER)])
-        run([str(FOLDER / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", *pins])
+        run(
+            [
+                str(FOLDER / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-compile",
+                "--disable-pip-version-check",
+                *pins,
+            ]
+        )
         STAMP.write_text(digest, encoding="ascii")
 
 

@@ -17,10 +17,17 @@ NAME = "vigil.monitoring"
 
 def run(*argv: str, cwd: Path, **environment: str) -> str:
     """Run a tool of the virtual environment with none of the caller's Ansible settings; returns its output."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_", "PYTHONPATH"))}
+    clean = {
+        key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_", "PYTHONPATH"))
+    }
     clean["PATH"] = f"{BIN}:{clean['PATH']}"
     done = subprocess.run(
-        [str(BIN / argv[0]), *argv[1:]], cwd=cwd, env={**clean, **environment}, capture_output=True, text=True, check=False
+        [str(BIN / argv[0]), *argv[1:]],
+        cwd=cwd,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -91,14 +98,28 @@ def test_the_links_hold_the_repository(clone):
 
 
 def test_an_installed_collection_finds_every_module(installed, tmp_path):
-    listed = run("ansible-doc", "--list", NAME, "--json", cwd=tmp_path, HOME=str(tmp_path), ANSIBLE_COLLECTIONS_PATH=str(installed))
+    listed = run(
+        "ansible-doc",
+        "--list",
+        NAME,
+        "--json",
+        cwd=tmp_path,
+        HOME=str(tmp_path),
+        ANSIBLE_COLLECTIONS_PATH=str(installed),
+    )
     assert sorted(yaml.safe_load(listed)) == [f"{NAME}.{name}" for name in modules()]
 
 
 def test_an_installed_collection_runs_its_playbook(installed, clone, tmp_path):
     shown = run(
-        "ansible-playbook", f"{NAME}.site", "-i", str(clone / "inventories" / "prod"), "--list-tasks",
-        cwd=tmp_path, HOME=str(tmp_path), ANSIBLE_COLLECTIONS_PATH=str(installed),
+        "ansible-playbook",
+        f"{NAME}.site",
+        "-i",
+        str(clone / "inventories" / "prod"),
+        "--list-tasks",
+        cwd=tmp_path,
+        HOME=str(tmp_path),
+        ANSIBLE_COLLECTIONS_PATH=str(installed),
     )
     for name in roles():
         assert f"{NAME}.{name}" in shown or f"{name} :" in shown, shown
@@ -107,8 +128,17 @@ def test_an_installed_collection_runs_its_playbook(installed, clone, tmp_path):
 def test_the_archive_holds_no_development_files(installed):
     folder = installed / "ansible_collections" / "vigil" / "monitoring"
     allowed = {
-        "CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "docs", "meta", "playbooks",
-        "plugins", "roles",
+        "CHANGELOG.rst",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "changelogs",
+        "docs",
+        "meta",
+        "playbooks",
+        "plugins",
+        "roles",
     }
     # What a person may want beside the collection, and does no harm.
     tolerated = {"ansible.cfg", "inventories", "site.yml"}

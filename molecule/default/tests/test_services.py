@@ -54,8 +54,8 @@ def test_prometheus_rules_are_healthy(host):
 def test_watchdog_reaches_alertmanager(host):
     # The first evaluation and its delivery take a few seconds after the start.
     command = (
-        "for _try in $(seq 30); do curl -sSf --max-time 10 http://localhost:9093/api/v2/alerts | grep -q Watchdog && exit 0;"
-        " sleep 1; done; exit 1"
+        "for _try in $(seq 30); do curl -sSf --max-time 10 http://localhost:9093/api/v2/alerts"
+        " | grep -q Watchdog && exit 0; sleep 1; done; exit 1"
     )
     assert host.run(command).succeeded
 
