@@ -1,0 +1,198 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: scrape_targets
+short_description: What a Prometheus server scrapes according to the inventory
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+description:
+  - Turns inventory groups into scrape jobs with sorted targets, and says which targets the server is then expected
+    to have. Hosts that O(ignore:--limit) leaves out of the run stay targets.
+  - The address of a target is the host's C(monitoring_address), else its C(ansible_host), else its name in the
+    inventory. A service that listens on the loopback only is reached there by the Prometheus server of its own host.
+  - A host's C(monitoring_labels) are put on all of its targets.
+  - A host's C(monitoring_scrape), a mapping of groups to C(address), C(port), C(path), C(scheme), C(labels) and
+    C(enabled), overrides what is said about a group, for that host. V(false) instead of a mapping takes the host out.
+  - Hosts whose C(<service>_state) is V(absent) are no targets.
+options:
+  _terms:
+    description:
+      - One or more mappings of inventory groups to what is scraped there, as in C(prometheus_scrape_groups). A later
+        mapping replaces single groups of an earlier one; V(null) or V(false) instead of an entry drops the group.
+      - C(job) is the name of the job, that of the group when it is not given. Groups with the same job are merged, and
+        a host that is in several of them is one target.
+      - C(service) names a role whose variables on the host say port, scheme and path -
+        C(<service>_web_listen_address), C(<service>_web_config), C(<service>_web_telemetry_path),
+        C(<service>_web_external_url) and the flag C(web.route-prefix) in C(<service>_config_flags_extra).
+      - C(port_from) names a host variable that holds a port or a listen address; C(port) is used where there is none.
+      - C(path) and C(scheme) are those of the metrics; C(labels) are put on all targets of the group.
+      - C(config) holds further settings of the scrape job in Prometheus' own shape, such as C(basic_auth),
+        C(tls_config), C(scrape_interval) or C(relabel_configs).
+    type: list
+    elements: dict
+    required: true
+  scrape_configs:
+    description: The user's own scrape configurations. A job of the same name replaces one from the inventory.
+    type: list
+    elements: dict
+    default: []
+  targets:
+    description:
+      - The user's own targets, a mapping of names to target groups in Prometheus' own shape. They are written to
+        C(file_sd/NAME.yml) and replace the targets of the job with that name.
+      - Those that no scrape configuration reads get a job of that name.
+    type: dict
+    default: {}
+  target_files:
+    description: Paths on the controller of the user's own target files. They are copied to C(file_sd/) and win likewise.
+    type: list
+    elements: str
+    default: []
+  prometheus_version:
+    description: Version of the server. Before 3.0 it adds the port of the scheme to an address without one.
+    type: str
+    default: ''
+  alertmanager_group:
+    description: Inventory group of the Alertmanagers.
+    type: str
+    default: alertmanager
+  directory:
+    description: Folder of the target files that come from the inventory, relative to Prometheus' configuration.
+    type: str
+    default: file_sd/inventory
+"""
+
+EXAMPLES = r"""
+- name: Jobs for two groups
+  ansible.builtin.debug:
+    msg: "{{ lookup('vigil.monitoring.scrape_targets', groups_to_scrape).jobs }}"
+  vars:
+    groups_to_scrape:
+      node_exporter:
+        job: node
+        service: node_exporter
+        port: 9100
+      redis:
+        port: 9121
+        labels:
+          team: cache
+
+- name: What the user has beside the inventory counts too
+  ansible.builtin.debug:
+    msg: "{{ lookup('vigil.monitoring.scrape_targets', prometheus_scrape_groups,
+             scrape_configs=prometheus_scrape_configs, targets=prometheus_targets).expected }}"
+
+# host_vars of a host whose application is somewhere else
+# monitoring_scrape:
+#   application:
+#     port: 8080
+#     path: /internal/metrics
+#     labels: {tier: front}
+#   node_exporter: false
+"""
+
+RETURN = r"""
+_raw:
+  description: One element with these keys.
+  type: list
+  elements: dict
+  contains:
+    jobs:
+      description:
+        - The jobs to write, sorted by name. C(config) is the scrape configuration without its discovery; C(file) the
+          target file relative to Prometheus' configuration; C(targets) its content, one group for each distinct set of
+          labels, or null when the user's own file of that name is read instead.
+      type: list
+      elements: dict
+      sample:
+        - job_name: node
+          file: file_sd/inventory/node.yml
+          config: {job_name: node, metrics_path: /metrics, scheme: http}
+          targets:
+            - targets: ['192.0.2.10:9100', '192.0.2.11:9100']
+              labels: {}
+    alertmanagers:
+      description: The Alertmanagers of the inventory, as C(alerting.alertmanagers) of Prometheus' configuration.
+      type: list
+      elements: dict
+      sample:
+        - scheme: http
+          static_configs:
+            - targets: ['192.0.2.10:9093']
+    expected:
+      description: Targets that the server must have and that must be up, sorted by job and instance.
+      type: list
+      elements: dict
+      sample:
+        - job: node
+          instance: 192.0.2.10:9100
+    pools:
+      description: Jobs whose targets are relabelled, so that only Prometheus knows which they are.
+      type: list
+      elements: str
+    overridden:
+      description: Jobs from the inventory that a job or a target file of the user's replaces.
+      type: list
+      elements: str
+"""
+
+import os
+
+from ansible.errors import AnsibleError, AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, merge_groups, plan
+
+
+def read_target_files(loader, paths):
+    """Base name -> target groups of target files on the controller.
+
+    :param loader: Ansible's data loader.
+    :raises AnsibleError: when a file cannot be read or holds no list.
+    """
+    result = {}
+    for path in paths:
+        found = loader.load_from_file(str(path)) or []
+        if not isinstance(found, list):
+            raise AnsibleError("{0} holds no list of target groups".format(path))
+        result[os.path.basename(str(path))] = found
+    return result
+
+
+def before_3(version):
+    """Whether this version of Prometheus adds default ports."""
+    major = str(version or "").lstrip("v").partition(".")[0]
+    return major.isdigit() and int(major) < 3
+
+
+class LookupModule(LookupBase):
+    """The inventory as Prometheus sees it."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """See DOCUMENTATION."""
+        self.set_options(var_options=variables, direct=kwargs)
+        if not variables or "hostvars" not in variables:
+            raise AnsibleLookupError("scrape_targets needs an inventory; it cannot be used where there are no hostvars")
+        groups = variables["groups"]
+        try:
+            found = plan(
+                merge_groups(terms),
+                groups,
+                HostValues(variables["hostvars"], self._templar, {"groups": groups}),
+                own_host=variables.get("inventory_hostname"),
+                scrape_configs=self.get_option("scrape_configs"),
+                targets=self.get_option("targets"),
+                target_files=read_target_files(self._loader, self.get_option("target_files")),
+                alertmanager_group=self.get_option("alertmanager_group"),
+                default_ports=before_3(self.get_option("prometheus_version")),
+                directory=self.get_option("directory"),
+            )
+        except ScrapeError as error:
+            raise AnsibleLookupError(str(error)) from error
+        return [found]

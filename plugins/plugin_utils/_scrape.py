@@ -1,0 +1,463 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From inventory groups to what Prometheus scrapes, and to what it is then expected to have. Data in, data out.
+
+Host variables come through one function, ``value(host, name)``, that gives a finished value or None; so nothing here
+knows about Ansible, and a host of ten thousand costs a handful of dictionary look-ups.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
+HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
+# Settings of a scrape job that mean the same to Prometheus when it speaks to an Alertmanager.
+SHARED_HTTP = ("authorization", "basic_auth", "oauth2", "proxy_url", "tls_config")
+DIRECTORY = "file_sd/inventory"
+
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+class ScrapeError(Exception):
+    """Something in the variables makes no sense; the message names group or host, variable and value."""
+
+
+class Endpoint(NamedTuple):
+    """Where a service of one of our roles is served, as its host's variables say.
+
+    :ivar host: host part of its listen address, ``""`` for all interfaces.
+    :ivar port: its port, or None when no variable says it.
+    :ivar scheme: ``http`` or ``https``.
+    :ivar prefix: path that its URLs begin with, without a slash at the end; mostly empty.
+    :ivar metrics_path: path of its metrics, prefix included.
+    """
+
+    host: str
+    port: int | None
+    scheme: str
+    prefix: str
+    metrics_path: str
+
+
+def listen_address(text, what):
+    """Host and port of ``[HOST]:PORT``; of a list, those of its first element.
+
+    :param what: where it comes from, for the error.
+    :raises ScrapeError: when there is no port.
+    """
+    if isinstance(text, Sequence) and not isinstance(text, str):
+        text = text[0] if text else ""
+    host, colon, port = str(text).rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ScrapeError("{0} is {1!r}: a listen address ends with a colon and a port".format(what, str(text)))
+    host = host.strip("[]")
+    return ("" if host in ("0.0.0.0", "::", "*") else host), int(port)
+
+
+def is_loopback(host):
+    """Whether an address can only be reached from its own machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def endpoint(service, host, value):
+    """Read a service's :class:`Endpoint` off the variables of its role.
+
+    :param service: prefix of the variables: ``prometheus``, ``alertmanager``, ``node_exporter``, …
+    :param value: function of a host and the name of a variable.
+    """
+
+    def get(name):
+        return value(host, "{0}_{1}".format(service, name))
+
+    listening = get("web_listen_address")
+    name, port = "", None
+    if listening:
+        name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
+    web_config = get("web_config")
+    tls = get("tls_server_config") or (web_config.get("tls_server_config") if isinstance(web_config, Mapping) else None)
+    flags = get("config_flags_extra")
+    prefix = flags.get("web.route-prefix") if isinstance(flags, Mapping) else None
+    if prefix is None:
+        prefix = urlsplit(str(get("web_external_url") or "")).path
+    prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
+    path = get("metrics_path") or get("web_telemetry_path")
+    return Endpoint(name, port, "https" if tls else "http", prefix, str(path) if path else prefix + "/metrics")
+
+
+def address_of(host, value):
+    """The name or address under which other hosts reach this one: monitoring_address, ansible_host or its name."""
+    return clean_address(value(host, "monitoring_address") or value(host, "ansible_host") or host, host)
+
+
+def clean_address(address, host):
+    """An address without brackets.
+
+    :raises ScrapeError: when it is none.
+    """
+    address = str(address).strip()
+    if address.startswith("[") and address.endswith("]"):
+        address = address[1:-1]
+    if not address or re.search(r"[\s/\[\]@]", address):
+        raise ScrapeError("{0!r} of host {1} is no address: see monitoring_address".format(address, host))
+    return address
+
+
+def join(address, port):
+    """``ADDRESS:PORT``, with brackets around an IPv6 address."""
+    return "[{0}]:{1}".format(address, port) if ":" in address else "{0}:{1}".format(address, port)
+
+
+def _check_keys(found, allowed, where):
+    if not isinstance(found, Mapping):
+        raise ScrapeError("{0} has to be a mapping, not {1!r}".format(where, found))
+    for key in found:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, 1)
+            raise ScrapeError(
+                "{0} has no key {1!r}{2}; there are {3}".format(
+                    where, str(key), "; did you mean {0!r}?".format(near[0]) if near else "", ", ".join(allowed)
+                )
+            )
+
+
+def _labels(found, where):
+    if not isinstance(found, Mapping):
+        raise ScrapeError("{0} has to be a mapping of names to values, not {1!r}".format(where, found))
+    for name in found:
+        if not _LABEL.fullmatch(str(name)):
+            raise ScrapeError("{0}: {1!r} is no name of a label".format(where, str(name)))
+    return {str(name): _text(text) for name, text in found.items() if text is not None}
+
+
+def _text(found):
+    return str(found).lower() if isinstance(found, bool) else str(found)
+
+
+def _path(found, where):
+    path = str(found)
+    if not path.startswith("/"):
+        raise ScrapeError("{0} is {1!r}: a path begins with /".format(where, path))
+    return path
+
+
+def _scheme(found, where):
+    if found not in ("http", "https"):
+        raise ScrapeError("{0} is {1!r}: it has to be http or https".format(where, str(found)))
+    return str(found)
+
+
+def _port(found, where):
+    try:
+        port = int(found)
+    except (TypeError, ValueError):
+        port = 0
+    if isinstance(found, bool) or not 0 < port < 65536:
+        raise ScrapeError("{0} is {1!r}: it has to be a port".format(where, found))
+    return port
+
+
+class Found(NamedTuple):
+    """One target of a group before jobs are put together."""
+
+    target: str
+    path: str
+    scheme: str
+    labels: dict
+
+
+def merge_groups(mappings):
+    """Several ``prometheus_scrape_groups`` as one: a later one replaces a group's entry, null or false drops it."""
+    merged = {}
+    for mapping in mappings:
+        if mapping is None:
+            continue
+        if not isinstance(mapping, Mapping):
+            raise ScrapeError("prometheus_scrape_groups has to be a mapping of groups, not {0!r}".format(mapping))
+        for group, entry in mapping.items():
+            merged[str(group)] = entry
+    result = {}
+    for group, entry in merged.items():
+        if entry is None or entry is False:
+            continue
+        where = "prometheus_scrape_groups.{0}".format(group)
+        _check_keys(entry, GROUP_KEYS, where)
+        if entry.get("enabled", True):
+            result[group] = entry
+    return result
+
+
+def targets_of_group(group, entry, hosts, value, own_host=None):
+    """The targets of one inventory group, in the order of its hosts.
+
+    :param group: name of the inventory group.
+    :param entry: its entry in ``prometheus_scrape_groups``.
+    :param hosts: names of its hosts.
+    :param value: function of a host and the name of a variable.
+    :param own_host: the host whose Prometheus scrapes; a service of its own that listens only there is reached there.
+    """
+    where = "prometheus_scrape_groups.{0}".format(group)
+    group_labels = _labels(entry.get("labels") or {}, where + ".labels")
+    service, port_from = entry.get("service"), entry.get("port_from")
+    group_path = _path(entry["path"], where + ".path") if entry.get("path") else None
+    group_scheme = _scheme(entry["scheme"], where + ".scheme") if entry.get("scheme") else None
+    group_port = _port(entry["port"], where + ".port") if entry.get("port") else None
+    if not (group_port or service or port_from):
+        raise ScrapeError("{0} says no port: set port, port_from or service".format(where))
+    result = []
+    for host in hosts:
+        own = {}
+        overrides = value(host, "monitoring_scrape")
+        if overrides:
+            where_host = "monitoring_scrape of {0}".format(host)
+            if not isinstance(overrides, Mapping):
+                raise ScrapeError("{0} has to be a mapping of groups, not {1!r}".format(where_host, overrides))
+            own = overrides.get(group) or {}
+            if own is not False and own:
+                _check_keys(own, HOST_KEYS, "{0}: {1}".format(where_host, group))
+            if overrides.get(group) is False or own.get("enabled", True) is False:
+                continue
+        if service and value(host, service + "_state") == "absent":
+            continue
+        port, path, scheme, bound = group_port, group_path or "/metrics", group_scheme or "http", ""
+        if service:
+            at = endpoint(service, host, value)
+            bound, port = at.host, at.port or port
+            path, scheme = group_path or at.metrics_path, group_scheme or at.scheme
+        elif port_from:
+            listening = value(host, port_from)
+            if isinstance(listening, int):
+                port = _port(listening, "{0} of {1}".format(port_from, host))
+            elif listening:
+                bound, port = listen_address(listening, "{0} of {1}".format(port_from, host))
+        if own:
+            where_host = "monitoring_scrape of {0}: {1}".format(host, group)
+            port = _port(own["port"], where_host + ".port") if own.get("port") else port
+            path = _path(own["path"], where_host + ".path") if own.get("path") else path
+            scheme = _scheme(own["scheme"], where_host + ".scheme") if own.get("scheme") else scheme
+        if not port:
+            raise ScrapeError(
+                "host {0} says no port for {1}: set {2} there, or port in {3}".format(
+                    host, group, port_from or str(service) + "_web_listen_address", where
+                )
+            )
+        if own.get("address"):
+            address = clean_address(own["address"], host)
+        elif bound and host == own_host and is_loopback(bound):
+            address = bound
+        else:
+            address = address_of(host, value)
+        labels = group_labels
+        shared = value(host, "monitoring_labels")
+        if shared or own.get("labels"):
+            labels = {
+                **group_labels,
+                **_labels(shared or {}, "monitoring_labels of {0}".format(host)),
+                **_labels(own.get("labels") or {}, "monitoring_scrape of {0}: {1}.labels".format(host, group)),
+            }
+        result.append(Found(join(address, port), path, scheme, labels))
+    return result
+
+
+def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY):
+    """Every job that the inventory asks for.
+
+    :param groups: result of :func:`merge_groups`.
+    :param inventory: group -> names of its hosts, all of them.
+    :param value: function of a host and the name of a variable.
+    :param directory: folder of the target files, relative to Prometheus' configuration.
+    :returns: list of jobs, sorted by name: ``job_name``, ``file``, ``config`` (a scrape configuration without its
+        discovery) and ``targets`` (one group for each distinct set of labels).
+    """
+    found = {}
+    for group, entry in groups.items():
+        hosts = inventory.get(group)
+        if hosts:
+            job = str(entry.get("job") or group)
+            targets = targets_of_group(group, entry, hosts, value, own_host)
+            if targets:
+                found.setdefault(job, []).append((group, entry, targets))
+    jobs, files = [], {}
+    for job in sorted(found):
+        file_name = re.sub(r"[^A-Za-z0-9_.-]", "_", job)
+        if files.setdefault(file_name, job) != job:
+            raise ScrapeError("jobs {0!r} and {1!r} would share the file {2}".format(files[file_name], job, file_name))
+        jobs.append(_job(job, found[job], "{0}/{1}.yml".format(directory, file_name)))
+    return jobs
+
+
+def _job(job, parts, file_name):
+    """One job of the groups that map to it."""
+    config, source = {}, None
+    for group, entry, dummy in parts:
+        extra = entry.get("config") or {}
+        if extra and config and extra != config:
+            raise ScrapeError(
+                "prometheus_scrape_groups: {0} and {1} both make the job {2} and give it a different config".format(
+                    source, group, job
+                )
+            )
+        if extra:
+            where = "prometheus_scrape_groups.{0}.config".format(group)
+            if not isinstance(extra, Mapping):
+                raise ScrapeError("{0} has to be a mapping, not {1!r}".format(where, extra))
+            for key in ("job_name", "metrics_path", "scheme"):
+                if key in extra:
+                    raise ScrapeError(
+                        "{0} must not hold {1}; the group has {2}".format(
+                            where, key, {"job_name": "job", "metrics_path": "path"}.get(key, key)
+                        )
+                    )
+            config, source = extra, group
+    # What most targets say is the job's, and the others say it in labels of their own.
+    path = _commonest(target.path for dummy, dummy, targets in parts for target in targets)
+    scheme = _commonest(target.scheme for dummy, dummy, targets in parts for target in targets)
+    merged = {}
+    for dummy, dummy, targets in parts:
+        for target in targets:
+            key = (target.target, target.path, target.scheme)
+            labels = merged.get(key)
+            merged[key] = target.labels if not labels else {**labels, **target.labels}
+    by_labels = {}
+    for (target, own_path, own_scheme), labels in merged.items():
+        if own_path != path:
+            labels = {**labels, "__metrics_path__": own_path}
+        if own_scheme != scheme:
+            labels = {**labels, "__scheme__": own_scheme}
+        by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
+    return {
+        "job_name": job,
+        "file": file_name,
+        "config": {"job_name": job, "metrics_path": path, "scheme": scheme, **config},
+        "targets": [
+            {"targets": sorted(targets), "labels": dict(labels)} for labels, targets in sorted(by_labels.items())
+        ],
+    }
+
+
+def _commonest(texts):
+    counts = {}
+    for text in texts:
+        counts[text] = counts.get(text, 0) + 1
+    return min(counts, key=lambda text: (-counts[text], text))
+
+
+def alertmanagers(group, entry, hosts, value, own_host=None):
+    """The ``alertmanagers`` of Prometheus' ``alerting`` section for an inventory group of Alertmanagers.
+
+    :returns: list of one configuration for each distinct scheme and path prefix, in Prometheus' own shape.
+    """
+    entry = {**(entry or {}), "service": "alertmanager", "port": (entry or {}).get("port") or 9093}
+    by_door = {}
+    for host in hosts or ():
+        # The metrics' own path and labels are no matter here; address, port and scheme are the same.
+        for found in targets_of_group(group, {**entry, "labels": {}, "path": None}, [host], value, own_host):
+            prefix = endpoint("alertmanager", host, value).prefix
+            by_door.setdefault((found.scheme, prefix), set()).add(found.target)
+    shared = {key: entry["config"][key] for key in SHARED_HTTP if key in (entry.get("config") or {})}
+    return [
+        {
+            "scheme": scheme,
+            **({"path_prefix": prefix} if prefix else {}),
+            **shared,
+            "static_configs": [{"targets": sorted(targets)}],
+        }
+        for (scheme, prefix), targets in sorted(by_door.items())
+    ]
+
+
+def plan(
+    groups,
+    inventory,
+    value,
+    own_host=None,
+    scrape_configs=(),
+    targets=None,
+    target_files=None,
+    alertmanager_group="alertmanager",
+    default_ports=False,
+    directory=DIRECTORY,
+):
+    """Everything that Prometheus gets from the inventory, and everything that it is then expected to have.
+
+    :param groups: result of :func:`merge_groups`.
+    :param scrape_configs: the user's own scrape configurations; a job of theirs replaces one of ours.
+    :param targets: the user's ``prometheus_targets``: name -> target groups; they replace the targets of a job of ours
+        with that name, and those that no scrape configuration reads get a job of their own.
+    :param target_files: base name -> target groups of the user's own target files; likewise.
+    :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
+    """
+    targets = {str(name): found or [] for name, found in (targets or {}).items()}
+    files = {"{0}.yml".format(name): found for name, found in targets.items()}
+    files.update(target_files or {})
+    scrape_configs = [config for config in scrape_configs or () if isinstance(config, Mapping)]
+    theirs = {str(config.get("job_name")) for config in scrape_configs}
+    expected, pools, read = set(), set(), set()
+
+    def expect(config, target_groups):
+        if config.get("relabel_configs"):
+            # What relabelling makes of them is for Prometheus to say: whatever it has of this job has to be up.
+            if target_groups:
+                pools.add(str(config["job_name"]))
+            return
+        for found in target_groups or ():
+            labels = found.get("labels") or {}
+            scheme = labels.get("__scheme__") or config.get("scheme") or "http"
+            for target in found.get("targets") or ():
+                instance = str(labels.get("instance") or target)
+                if default_ports and instance == target and not re.search(r":\d+$", instance):
+                    instance += ":443" if scheme == "https" else ":80"
+                expected.add((str(labels.get("job") or config["job_name"]), instance))
+
+    for config in scrape_configs:
+        if not config.get("job_name"):
+            continue
+        expect(config, config.get("static_configs"))
+        for discovery in config.get("file_sd_configs") or ():
+            for pattern in discovery.get("files") or ():
+                folder, dummy, base = str(pattern).rpartition("/")
+                if folder and folder.rpartition("/")[2] != "file_sd":
+                    continue
+                for name in fnmatch.filter(files, base):
+                    read.add(name)
+                    expect(config, files[name])
+
+    jobs, overridden = [], []
+    for job in plan_jobs(groups, inventory, value, own_host, directory):
+        if job["job_name"] in theirs:
+            overridden.append(job["job_name"])
+            continue
+        for suffix in (".yml", ".yaml", ".json"):
+            if job["job_name"] + suffix in files:
+                job.update(file="file_sd/" + job["job_name"] + suffix, targets=None)
+                overridden.append(job["job_name"])
+                read.add(job["job_name"] + suffix)
+                expect(job["config"], files[job["job_name"] + suffix])
+                break
+        else:
+            expect(job["config"], job["targets"])
+        jobs.append(job)
+    for name in sorted(targets):
+        if name + ".yml" not in read and name not in theirs:
+            job = {"job_name": name, "file": "file_sd/{0}.yml".format(name), "config": {"job_name": name}}
+            jobs.append({**job, "targets": None})
+            expect(job["config"], targets[name])
+    return {
+        "jobs": sorted(jobs, key=lambda job: job["job_name"]),
+        "alertmanagers": alertmanagers(
+            alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
+        ),
+        "expected": [{"job": job, "instance": instance} for job, instance in sorted(expected)],
+        "pools": sorted(pools),
+        "overridden": overridden,
+    }

@@ -1,0 +1,253 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From inventory groups to jobs, targets and expectations."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+
+NODE = {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}}
+
+
+def planned(groups, hosts, inventory=None, **more):
+    """The plan for hosts given as name -> variables; every group has all of them unless said otherwise."""
+    inventory = inventory or {group: list(hosts) for group in groups}
+    return _scrape.plan(
+        _scrape.merge_groups([groups]), inventory, lambda host, name: hosts[host].get(name), **more
+    )
+
+
+def targets(groups, hosts, **more):
+    return planned(groups, hosts, **more)["jobs"][0]["targets"]
+
+
+@pytest.mark.parametrize(
+    "variables, instance",
+    [
+        ({}, "web:9100"),
+        ({"ansible_host": "10.0.0.1"}, "10.0.0.1:9100"),
+        ({"ansible_host": "10.0.0.1", "monitoring_address": "web.example.com"}, "web.example.com:9100"),
+        ({"monitoring_address": "2001:db8::1"}, "[2001:db8::1]:9100"),
+        ({"monitoring_address": "[2001:db8::1]"}, "[2001:db8::1]:9100"),
+        ({"node_exporter_web_listen_address": ":9200"}, "web:9200"),
+        ({"node_exporter_web_listen_address": "[::]:9200"}, "web:9200"),
+        ({"node_exporter_web_listen_address": ["0.0.0.0:9300", "[::1]:9400"]}, "web:9300"),
+        ({"node_exporter_web_listen_address": "127.0.0.1:9200"}, "web:9200"),
+        ({"monitoring_scrape": {"node_exporter": {"port": 1, "address": "x"}}}, "x:1"),
+        ({"monitoring_scrape": {"node_exporter": {"port": "1"}}, "node_exporter_web_listen_address": ":2"}, "web:1"),
+    ],
+)
+def test_where_a_target_is(variables, instance):
+    assert targets(NODE, {"web": variables}) == [{"targets": [instance], "labels": {}}]
+    assert planned(NODE, {"web": variables})["expected"] == [{"job": "node", "instance": instance}]
+
+
+def test_prometheus_reaches_its_own_hosts_loopback():
+    hosts = {"a": {"node_exporter_web_listen_address": "127.0.0.1:9100"}}
+    assert targets(NODE, hosts, own_host="a")[0]["targets"] == ["127.0.0.1:9100"]
+    assert targets(NODE, hosts, own_host="b")[0]["targets"] == ["a:9100"]
+
+
+def test_one_group_of_targets_for_each_set_of_labels():
+    groups = {"web": {"port": 80, "labels": {"env": "prod", "tier": "front"}}}
+    hosts = {
+        "c": {},
+        "a": {"monitoring_labels": {"rack": 7, "spare": True}},
+        "b": {"monitoring_scrape": {"web": {"labels": {"tier": "back"}}}},
+        "d": {},
+    }
+    assert targets(groups, hosts) == [
+        {"targets": ["a:80"], "labels": {"env": "prod", "rack": "7", "spare": "true", "tier": "front"}},
+        {"targets": ["b:80"], "labels": {"env": "prod", "tier": "back"}},
+        {"targets": ["c:80", "d:80"], "labels": {"env": "prod", "tier": "front"}},
+    ]
+
+
+def test_path_and_scheme_of_the_many_are_the_jobs_and_of_the_few_their_own():
+    hosts = {"a": {}, "b": {}, "c": {"monitoring_scrape": {"web": {"path": "/m", "scheme": "https"}}}}
+    (job,) = planned({"web": {"port": 80, "path": "/x"}}, hosts)["jobs"]
+    assert job["config"] == {"job_name": "web", "metrics_path": "/x", "scheme": "http"}
+    assert job["targets"] == [
+        {"targets": ["a:80", "b:80"], "labels": {}},
+        {"targets": ["c:80"], "labels": {"__metrics_path__": "/m", "__scheme__": "https"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables, path, scheme",
+    [
+        ({}, "/metrics", "http"),
+        ({"prometheus_web_external_url": "https://example.com/prom/"}, "/prom/metrics", "http"),
+        ({"prometheus_web_external_url": "https://example.com"}, "/metrics", "http"),
+        (
+            {"prometheus_web_external_url": "/prom", "prometheus_config_flags_extra": {"web.route-prefix": "/"}},
+            "/metrics",
+            "http",
+        ),
+        ({"prometheus_config_flags_extra": {"web.route-prefix": "/p"}}, "/p/metrics", "http"),
+        ({"prometheus_metrics_path": "/own"}, "/own", "http"),
+        ({"prometheus_web_config": {"tls_server_config": {"cert_file": "x"}}}, "/metrics", "https"),
+        ({"prometheus_web_config": {"tls_server_config": {}}}, "/metrics", "http"),
+        ({"prometheus_tls_server_config": {"cert_file": "x"}}, "/metrics", "https"),
+        ({"prometheus_web_telemetry_path": "/t"}, "/t", "http"),
+    ],
+)
+def test_a_services_own_variables_say_path_and_scheme(variables, path, scheme):
+    (job,) = planned({"prometheus": {"service": "prometheus", "port": 9090}}, {"a": variables})["jobs"]
+    assert (job["config"]["metrics_path"], job["config"]["scheme"]) == (path, scheme)
+
+
+@pytest.mark.parametrize("listening, port", [(None, 9187), (9200, 9200), (":9201", 9201), ("10.0.0.1:9202", 9202)])
+def test_port_from_a_host_variable(listening, port):
+    groups = {"db": {"port": 9187, "port_from": "exporter_address"}}
+    assert targets(groups, {"a": {"exporter_address": listening}})[0]["targets"] == [f"a:{port}"]
+
+
+def test_groups_of_one_job_are_merged_and_a_host_in_both_is_one_target():
+    groups = {
+        "postgresql": {"job": "postgresql", "port": 9187, "labels": {"role": "db"}},
+        "postgres_exporter": {"job": "postgresql", "port": 9187, "labels": {"kind": "x"}},
+    }
+    inventory = {"postgresql": ["a", "b"], "postgres_exporter": ["b"]}
+    (job,) = planned(groups, {"a": {}, "b": {}}, inventory)["jobs"]
+    assert job["targets"] == [
+        {"targets": ["b:9187"], "labels": {"kind": "x", "role": "db"}},
+        {"targets": ["a:9187"], "labels": {"role": "db"}},
+    ]
+
+
+def test_hosts_that_are_none():
+    hosts = {
+        "a": {"monitoring_scrape": {"node_exporter": False}},
+        "b": {"monitoring_scrape": {"node_exporter": {"enabled": False}}},
+        "c": {"node_exporter_state": "absent"},
+        "d": {"monitoring_scrape": {"other": False}},
+    }
+    assert targets(NODE, hosts) == [{"targets": ["d:9100"], "labels": {}}]
+
+
+def test_groups_without_hosts_make_no_job():
+    assert planned(NODE, {}, {"node_exporter": []})["jobs"] == []
+    assert planned(NODE, {}, {"other": ["a"]})["jobs"] == []
+    assert planned({"x": {"port": 1, "enabled": False}}, {"a": {}})["jobs"] == []
+
+
+def test_a_later_mapping_replaces_and_drops_groups():
+    merged = _scrape.merge_groups([{"a": {"port": 1}, "b": {"port": 2}, "c": {"port": 3}}, None, {"b": {"port": 9}, "c": None}])
+    assert merged == {"a": {"port": 1}, "b": {"port": 9}}
+
+
+@pytest.mark.parametrize(
+    "groups, variables, words",
+    [
+        ({"web": {"prot": 80}}, {}, "prometheus_scrape_groups.web has no key 'prot'; did you mean 'port'?"),
+        ({"web": {}}, {}, "says no port"),
+        ({"web": {"port": "http"}}, {}, "prometheus_scrape_groups.web.port is 'http'"),
+        ({"web": {"port": 70000}}, {}, "has to be a port"),
+        ({"web": {"port": True}}, {}, "has to be a port"),
+        ({"web": {"port": 1, "path": "metrics"}}, {}, "a path begins with /"),
+        ({"web": {"port": 1, "scheme": "ftp"}}, {}, "http or https"),
+        ({"web": {"port": 1, "labels": {"a-b": 1}}}, {}, "'a-b' is no name of a label"),
+        ({"web": {"port": 1, "labels": ["a"]}}, {}, "mapping of names"),
+        ({"web": {"port": 1, "config": {"scheme": "https"}}}, {}, "must not hold scheme"),
+        ({"web": 5}, {}, "has to be a mapping"),
+        ({"web": {"service": "web"}}, {}, "host a says no port"),
+        ({"web": {"service": "web"}}, {"web_web_listen_address": "9100"}, "web_web_listen_address of a is '9100'"),
+        ({"web": {"port": 1}}, {"monitoring_scrape": {"web": {"prt": 1}}}, "monitoring_scrape of a: web has no key"),
+        ({"web": {"port": 1}}, {"monitoring_scrape": {"web": {"port": "x"}}}, "monitoring_scrape of a: web.port"),
+        ({"web": {"port": 1}}, {"monitoring_address": "http://a"}, "no address"),
+        ({"x": {"job": "j", "port": 1, "config": {"a": 1}}, "y": {"job": "j", "port": 1, "config": {"a": 2}}}, {},
+         "x and y both make the job j"),
+        ({"a/b": {"port": 1}, "a_b": {"port": 1}}, {}, "share the file"),
+    ],
+)  # fmt: skip
+def test_nonsense_is_named(groups, variables, words):
+    with pytest.raises(_scrape.ScrapeError) as raised:
+        planned(groups, {"a": variables})
+    assert words in str(raised.value)
+
+
+def test_a_users_job_of_the_same_name_wins():
+    own = [{"job_name": "node", "static_configs": [{"targets": ["x:1"], "labels": {"a": "b"}}]}]
+    plan = planned(NODE, {"a": {}}, scrape_configs=own)
+    assert plan["jobs"] == [] and plan["overridden"] == ["node"]
+    assert plan["expected"] == [{"job": "node", "instance": "x:1"}]
+
+
+def test_a_users_targets_of_the_same_name_win():
+    plan = planned(NODE, {"a": {}}, targets={"node": [{"targets": ["x:1"], "labels": {"instance": "i"}}]})
+    (job,) = plan["jobs"]
+    assert (job["file"], job["targets"], job["config"]["job_name"]) == ("file_sd/node.yml", None, "node")
+    assert plan["expected"] == [{"job": "node", "instance": "i"}]
+    plan = planned(NODE, {"a": {}}, target_files={"node.json": [{"targets": ["y:1"]}]})
+    assert plan["jobs"][0]["file"] == "file_sd/node.json"
+    assert plan["expected"] == [{"job": "node", "instance": "y:1"}]
+
+
+def test_a_users_targets_that_no_job_reads_get_one():
+    plan = planned({}, {}, targets={"app": [{"targets": ["x:1"]}]})
+    assert plan["jobs"] == [
+        {"job_name": "app", "file": "file_sd/app.yml", "config": {"job_name": "app"}, "targets": None}
+    ]
+    assert plan["expected"] == [{"job": "app", "instance": "x:1"}]
+
+
+@pytest.mark.parametrize("pattern", ["/etc/prometheus/file_sd/app.yml", "file_sd/*.yml", "app.yml"])
+def test_a_users_targets_belong_to_the_job_that_reads_them(pattern):
+    own = [{"job_name": "mine", "file_sd_configs": [{"files": [pattern]}]}]
+    plan = planned({}, {}, scrape_configs=own, targets={"app": [{"targets": ["x:1"]}]})
+    assert plan["jobs"] == [] and plan["expected"] == [{"job": "mine", "instance": "x:1"}]
+
+
+def test_relabelled_jobs_are_judged_by_what_prometheus_makes_of_them():
+    own = [{"job_name": "probe", "relabel_configs": [{}], "static_configs": [{"targets": ["https://x"]}]}]
+    plan = planned({}, {}, scrape_configs=own)
+    assert plan["expected"] == [] and plan["pools"] == ["probe"]
+
+
+def test_discovered_targets_are_not_expected():
+    assert planned({}, {}, scrape_configs=[{"job_name": "k", "kubernetes_sd_configs": [{}]}])["expected"] == []
+
+
+@pytest.mark.parametrize(
+    "default_ports, instances", [(True, ["x:443", "y:9"]), (False, ["x", "y:9"])]
+)
+def test_before_version_3_prometheus_adds_ports(default_ports, instances):
+    own = [{"job_name": "j", "scheme": "https", "static_configs": [{"targets": ["x", "y:9"]}]}]
+    plan = planned({}, {}, scrape_configs=own, default_ports=default_ports)
+    assert [entry["instance"] for entry in plan["expected"]] == instances
+
+
+def test_alertmanagers():
+    groups = {"alertmanager": {"service": "alertmanager", "port": 9093, "config": {"tls_config": {"ca_file": "c"}}}}
+    hosts = {
+        "b": {},
+        "a": {"alertmanager_web_listen_address": "0.0.0.0:9094"},
+        "c": {
+            "alertmanager_web_external_url": "https://example.com/am",
+            "alertmanager_web_config": {"tls_server_config": {"cert_file": "x"}},
+        },
+        "d": {"alertmanager_state": "absent"},
+    }
+    assert planned(groups, hosts)["alertmanagers"] == [
+        {"scheme": "http", "tls_config": {"ca_file": "c"}, "static_configs": [{"targets": ["a:9094", "b:9093"]}]},
+        {
+            "scheme": "https",
+            "path_prefix": "/am",
+            "tls_config": {"ca_file": "c"},
+            "static_configs": [{"targets": ["c:9093"]}],
+        },
+    ]
+    assert planned({}, {"b": {}}, {"alertmanager": ["b"]})["alertmanagers"] == [
+        {"scheme": "http", "static_configs": [{"targets": ["b:9093"]}]}
+    ]
+    assert planned(groups, {}, {})["alertmanagers"] == []
+
+
+def test_the_order_of_hosts_does_not_matter():
+    hosts = {f"h{n}": {"monitoring_labels": {"rack": n % 3}} for n in range(20)}
+    backwards = dict(reversed(hosts.items()))
+    assert planned(NODE, hosts) == planned(NODE, backwards)
