@@ -60,7 +60,7 @@ def stop() -> None:
 def _start() -> None:
     if os.environ.get("DOCKER_HOST"):
         raise LabError(
-            f"the Docker engine of DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: start it or unset DOCKER_HOST"
+            f"the Docker engine of DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: start it, or unset that"
         )
     if SOCKET.exists() and os.geteuid() != 0 and not os.access(SOCKET, os.W_OK) and not _record():
         raise LabError(

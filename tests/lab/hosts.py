@@ -98,7 +98,8 @@ def inventory(groups: dict[str, list[Host]], **variables) -> dict:
 def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> Host:
     """Boot a host of this name and suite, replacing one of ours with that name; return it when systemd is up.
 
-    `image` is a snapshot to boot instead of the suite's bare image. `group` labels it, so that `down` can take all of a kind. Raises LabError when the name is somebody else's.
+    `image` is a snapshot to boot instead of the suite's bare image. `group` labels it, so that `down` can take all of
+    a kind. Raises LabError when the name is somebody else's.
     """
     if not name.startswith(PREFIX):
         raise LabError(f"a lab host's name begins with {PREFIX}, {name!r} does not")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import tempfile
 from pathlib import Path
@@ -46,17 +47,18 @@ def ensure(suites: tuple[str, ...] = SUITES) -> None:
     for suite in suites:
         if suite not in SUITES:
             raise LabError(f"the lab has no image of {suite!r}, only of {', '.join(SUITES)}")
-        digest = recipe()
-        if _digest(suite) != digest:
-            with locked(f"image-{suite}"):
-                if _digest(suite) != digest:
-                    _build(suite, digest)
+    missing = [suite for suite in suites if _digest(suite) != recipe(suite)]
+    if missing:
+        apt_install(["mmdebstrap", "debian-archive-keyring"], "the lab's hosts are built from Debian's packages")
+        mirror.ensure()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(_build, missing))
 
 
-def recipe() -> str:
-    """The digest of everything that goes into an image, as its label."""
-    text = hashlib.sha256(repr((PACKAGES, MASKED)).encode())
-    for path in (Path(__file__), *sorted(FILES.iterdir())):
+def recipe(suite: str) -> str:
+    """The digest of everything that goes into an image, kept as its label."""
+    text = hashlib.sha256(repr((_hooks(Path()), _dockerfile(suite), PACKAGES)).encode())
+    for path in sorted(FILES.iterdir()):
         text.update(path.read_bytes())
     return text.hexdigest()[:16]
 
@@ -67,31 +69,42 @@ def _digest(suite: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _build(suite: str, digest: str) -> None:
-    apt_install(["mmdebstrap", "debian-archive-keyring"], "the lab's hosts are built from Debian's packages")
-    # Debian's Alertmanager reads its default templates from here, upstream's has them inside: with them on the
-    # host the mirror's repacked binary behaves like upstream's.
-    templates = mirror.ensure() / "extra" / "alertmanager"
-    with step(f"building the image {name(suite)}"), tempfile.TemporaryDirectory() as folder:
-        archive = f"{folder}/{suite}.tar"
-        hooks = [f"copy-in {FILES}/lab-init /usr/local/sbin"]
-        hooks += ['mkdir -p "$1/etc/systemd/system/systemd-journald.service.d" "$1/usr/share/prometheus/alertmanager"']
-        hooks += [f"copy-in {FILES}/50-lab.conf /etc/systemd/system/systemd-journald.service.d"]
-        hooks += [f"copy-in {path} /usr/share/prometheus/alertmanager" for path in sorted(templates.iterdir())]
-        hooks += ['chmod 0755 "$1/usr/local/sbin/lab-init"']
-        hooks += [f'ln -sf /dev/null "$1/etc/systemd/system/{unit}"' for unit in MASKED]
-        hooks += ['rm -rf "$1"/var/cache/apt/*.bin "$1"/usr/share/doc/* "$1"/usr/share/man/*']
-        argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
-        argv += [f"--customize-hook={hook}" for hook in hooks]
-        run(as_root([*argv, suite, archive]))
-        # A build and not `docker import`, which knows no STOPSIGNAL: systemd shuts down in order on this one only.
-        recipe_lines = [
-            "FROM scratch",
-            f"ADD {suite}.tar /",
-            'ENTRYPOINT ["/usr/local/sbin/lab-init"]',
-            "STOPSIGNAL SIGRTMIN+3",
-            "ENV container=docker LANG=C.UTF-8",
-            f"LABEL {LABEL}=image {LABEL}.recipe={digest}",
-        ]
-        Path(folder, "Dockerfile").write_text("\n".join(recipe_lines) + "\n", encoding="ascii")
-        run(["docker", "build", "--quiet", "--tag", name(suite), folder])
+def _hooks(templates: Path) -> list[str]:
+    """What mmdebstrap does in the new system after the packages are in; `templates` are Alertmanager's own."""
+    return [
+        'mkdir -p "$1/etc/systemd/system/systemd-journald.service.d" "$1/usr/share/prometheus/alertmanager"',
+        "copy-in FILES/lab-init /usr/local/sbin",
+        'chmod 0755 "$1/usr/local/sbin/lab-init"',
+        "copy-in FILES/50-lab.conf /etc/systemd/system/systemd-journald.service.d",
+        # Debian's Alertmanager reads its default templates from here, upstream's has them inside: with them on the
+        # host, the mirror's binary behaves like upstream's.
+        *(f"copy-in {templates}/{name}.tmpl /usr/share/prometheus/alertmanager" for name in ("default", "email")),
+        *(f'ln -sf /dev/null "$1/etc/systemd/system/{unit}"' for unit in MASKED),
+        'rm -rf "$1"/var/cache/apt/*.bin "$1"/usr/share/doc/* "$1"/usr/share/man/*',
+    ]
+
+
+def _dockerfile(suite: str) -> list[str]:
+    """A build and not `docker import`, which knows no STOPSIGNAL: systemd shuts down in order on this one only."""
+    return [
+        "FROM scratch",
+        f"ADD {suite}.tar /",
+        'ENTRYPOINT ["/usr/local/sbin/lab-init"]',
+        "STOPSIGNAL SIGRTMIN+3",
+        "ENV container=docker LANG=C.UTF-8",
+    ]
+
+
+def _build(suite: str) -> None:
+    with locked(f"image-{suite}"):
+        if _digest(suite) == recipe(suite):
+            return
+        with step(f"building the image {name(suite)}"), tempfile.TemporaryDirectory() as folder:
+            hooks = [hook.replace("FILES", str(FILES)) for hook in _hooks(mirror.path() / "extra" / "alertmanager")]
+            argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+            argv += [f"--customize-hook={hook}" for hook in hooks]
+            run(as_root([*argv, suite, f"{folder}/{suite}.tar"]))
+            lines = [*_dockerfile(suite), f"LABEL {LABEL}=image {LABEL}.recipe={recipe(suite)}"]
+            Path(folder, "Dockerfile").write_text("\n".join(lines) + "\n", encoding="ascii")
+            run(["docker", "build", "--quiet", "--tag", name(suite), folder])
+            run(as_root(["rm", "-f", f"{folder}/{suite}.tar"]))
