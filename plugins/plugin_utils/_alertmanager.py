@@ -61,7 +61,8 @@ def alertmanager_config(settings):
 def alertmanager_files(settings, config):
     """The files of Alertmanager's configuration directory.
 
-    :param settings: dict with ``config_dir``, ``template_files`` as the lookup user_files finds them, ``web_config``.
+    :param settings: dict with ``config_dir``, ``template_files`` as the lookup user_files finds them, ``web_config``,
+        and ``mask_diff``, which hides the files' contents from diffs as a whole.
     :param config: text of ``alertmanager.yml``.
     """
     files = Files()
@@ -70,4 +71,6 @@ def alertmanager_files(settings, config):
     web = web_config(settings["web_config"], settings["config_dir"])
     if web:
         files.add("web_config.yml", "alertmanager_web_config", data=web)
+    if settings["mask_diff"]:
+        return [dict(entry, secret=True) for entry in files.entries()]
     return files.entries()
