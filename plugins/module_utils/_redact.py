@@ -13,14 +13,32 @@ MASK = "********"
 # A key whose value is a secret in the configuration of Prometheus, Alertmanager, Grafana or an exporter. A path is
 # no secret: keys that end in `_file` stay readable.
 _SECRET_KEY = re.compile(
-    r"(?i)(pass(word|wd)?|secret|token|credentials?|api_key|apikey|routing_key|service_key|user_key|private_key"
-    r"|access_key|authorization|bearer|dsn|webhook_url|api_url|auth_identity|client_secret|sas_url)$"
+    r"(?i)(pass(word|wd|phrase)?s?|pwd|secrets?|tokens?|token_id|credentials?|authorization|bearer|cookie|dsn"
+    r"|(api|routing|service|user|private|access|secret|account|shared|encryption)[_-]?key"
+    r"|webhook_url|api_url|sas_url|auth_identity|data_source_name|connection_string)$"
 )
-_LINE = re.compile(r"""^(?P<head>\s*(?:-\s+)*["']?(?P<key>[\w.-]+)["']?\s*:)(?P<value>\s+\S.*|)$""")
-# https://user:password@host
-_USERINFO = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s:@]*:[^/\s@]*@")
+_KEY = r"(?P<key>[\w.-]+)"
+# A key and its value on a line of their own, in YAML or in JSON.
+_LINE = re.compile(
+    r"""^(?P<head>(?P<margin>\s*(?:-\s+)*)["']?""" + _KEY + r"""["']?\s*:)(?P<value>\s+\S.*|\s*["'[{].*|\s*)$"""
+)
+# A line of an INI file.
+_INI = re.compile(r"^(?P<head>\s*" + _KEY + r"\s*=\s*)(?!=)\S.*$")
+# A key inside a flow mapping, `{password: x}` or `{"password": "x"}`, also when that stands in a quoted string itself.
+_FLOW = re.compile(r"""(?P<head>[{\[,]\s*\\?["']?""" + _KEY + r"""\\?["']?\s*:(?:\s+|(?=[\\"'[{]|$)))""")
+# `KEY=value` in an environment, the arguments of a command, a query or a log line; quoted as a whole, by value, or not.
+_ASSIGNMENTS = (
+    re.compile(r'(?P<head>"' + _KEY + r'=)(?!=)[^"]*(?=")'),
+    re.compile(r"(?P<head>'" + _KEY + r"=)(?!=)[^']*(?=')"),
+    re.compile(r"(?P<head>(?<![\w.-])" + _KEY + r"""=)(?!=)("(?:[^"\\]|\\.)*"|'[^']*'|\S+)"""),
+)
+# https://user:password@host; a token may be the whole of it.
+_USERINFO = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s\"']*@")
+# An HTTP header quoted in a message.
+_HEADER = re.compile(r"(?i)(?P<head>\bauthorization\W{1,4}(?:(?:basic|bearer|digest|token)\s+)?)[^\s\"']+")
 # A bcrypt hash is what basic_auth_users holds.
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+_PEM = re.compile(r"-----(?P<end>BEGIN|END) [A-Z0-9 ]*PRIVATE KEY-----")
 
 
 def is_secret_key(key):
@@ -34,27 +52,90 @@ def redact_text(text):
     Nested values and block scalars under a secret key are masked as well, line by line.
     """
     result = []
-    masked_deeper_than = None
+    # The column of the secret key whose value may go on in the next line, and whether a private key began.
+    column, in_pem = None, False
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
-        if masked_deeper_than is not None:
-            # A list under a key may stand at the key's own indentation.
-            deeper = indent > masked_deeper_than or (indent == masked_deeper_than and line.lstrip().startswith("- "))
-            if deeper or not line.strip():
-                result.append(" " * indent + MASK if line.strip() else line)
+        pem = _PEM.search(line)
+        if pem or in_pem:
+            in_pem = pem.group("end") == "BEGIN" if pem else True
+            # Both ends on one line: the key stands between them.
+            in_pem = in_pem and "-----END" not in line[pem.end() :] if pem else in_pem
+            result.append(" " * indent + MASK)
+            continue
+        if column is not None:
+            # A list under a key may stand at the key's own column.
+            if not line.strip():
+                result.append(line)
                 continue
-            masked_deeper_than = None
+            if indent > column or (indent == column and line.lstrip().startswith("- ")):
+                result.append(" " * indent + MASK)
+                continue
+            column = None
         match = _LINE.match(line)
         if match and is_secret_key(match.group("key")):
-            value = match.group("value").strip()
-            if not value or value[0] in "|>&!":
-                masked_deeper_than = indent
-                result.append(match.group("head") + (" " + MASK if value else ""))
-                continue
-            # A plain or quoted scalar may go on in deeper lines.
-            masked_deeper_than = indent
-            result.append("{0} {1}".format(match.group("head"), MASK))
+            column = len(match.group("margin"))
+            result.append(match.group("head") + (" " + MASK if match.group("value").strip() else ""))
             continue
-        line = _USERINFO.sub(lambda found: "{0}{1}@".format(found.group("scheme"), MASK), line)
-        result.append(_BCRYPT.sub(MASK, line))
+        line, goes_on = _redact_flow(line)
+        if goes_on:
+            column = indent
+        result.append(_redact_inline(line))
     return "\n".join(result) + ("\n" if text.endswith("\n") else "")
+
+
+def _redact_flow(line):
+    """Mask the values of secret keys in flow mappings; also whether the last one goes on in the next line."""
+    position = 0
+    while True:
+        match = _FLOW.search(line, position)
+        if not match:
+            return line, False
+        if not is_secret_key(match.group("key")):
+            # The character that ends this key's value may begin the next pair.
+            position = match.end()
+            continue
+        end = _value_end(line, match.end())
+        line = line[: match.end()] + MASK + (line[end:] if end is not None else "")
+        if end is None:
+            return line, True
+        position = match.end() + len(MASK)
+
+
+def _value_end(line, start):
+    """Where a value of a flow mapping ends, or None when that is not on this line."""
+    depth, position = 0, start
+    while position < len(line):
+        character = line[position]
+        quoted = re.match(r"""\\".*?\\"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""", line[position:])
+        if quoted:
+            position += quoted.end()
+            continue
+        if character in "\"'" and not line[start:position].strip():
+            return None
+        if character in "[{":
+            depth += 1
+        elif character in "]}":
+            if depth == 0:
+                return position
+            depth -= 1
+        elif character == "," and depth == 0:
+            return position
+        position += 1
+    return None
+
+
+def _redact_inline(line):
+    """Mask what gives itself away wherever it stands in a line."""
+    for pattern in (_INI, *_ASSIGNMENTS):
+        match = pattern.search(line)
+        while match:
+            position = match.end("head")
+            if is_secret_key(match.group("key")):
+                line = line[:position] + MASK + line[match.end() :]
+                position += len(MASK)
+            # Else the value may hold further pairs, as that of `Environment=` does.
+            match = pattern.search(line, position)
+    line = _USERINFO.sub(lambda found: found.group("head") + MASK + "@", line)
+    line = _HEADER.sub(lambda found: found.group("head") + MASK, line)
+    return _BCRYPT.sub(MASK, line)

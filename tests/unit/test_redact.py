@@ -1,0 +1,179 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""No secret is left in a text, and what is no secret stays readable. SENTINEL stands for a secret."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import MASK, is_secret_key, redact_text
+
+BCRYPT = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"
+
+
+@pytest.mark.parametrize(
+    "key",
+    """password passwd pass passphrase PASSWORD smtp_auth_password secret client_secret smtp_auth_secret secrets token
+    bearer_token bot_token token_id tokens credentials api_key apikey api-key X-Api-Key api_secret routing_key
+    service_key user_key private_key access_key secret_key shared_key account_key Authorization webhook_url
+    slack_api_url api_url dsn DATA_SOURCE_NAME sas_url auth_identity X-Auth-Token http.proxy_password""".split(),
+)
+def test_secret_keys(key):
+    assert is_secret_key(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    """password_file api_url_file credentials_file bearer_token_file secrets_file username url channel job token_limit
+    secretive key keyspace route receiver basic_auth tls_config ca_file expr""".split(),
+)
+def test_keys_that_hold_no_secret(key):
+    assert not is_secret_key(key)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("", ""),
+        ("\n", "\n"),
+        ("a: b", "a: b"),
+        ("password: SENTINEL\n", f"password: {MASK}\n"),
+        ("password: SENTINEL", f"password: {MASK}"),
+        ("  - password: SENTINEL", f"  - password: {MASK}"),
+        ("- - password: SENTINEL", f"- - password: {MASK}"),
+        ('"password": "SENTINEL",', f'"password": {MASK}'),
+        ('"password":"SENTINEL"', f'"password": {MASK}'),
+        ("password : SENTINEL", f"password : {MASK}"),
+        ("password:SENTINEL-is-no-pair", "password:SENTINEL-is-no-pair"),
+        ("password: 'SENTINEL: {x}, y'", f"password: {MASK}"),
+        ("password: !vault |\n  SENTINEL\n  SENTINEL\nx: y", f"password: {MASK}\n  {MASK}\n  {MASK}\nx: y"),
+        ("password: &p SENTINEL\nother: *p", f"password: {MASK}\nother: *p"),
+        ("password: |\n  SENTINEL\n\n  SENTINEL\nx: y", f"password: {MASK}\n  {MASK}\n\n  {MASK}\nx: y"),
+        ("a:\n  token: >-\n    SENTINEL\n  x: y", f"a:\n  token: {MASK}\n    {MASK}\n  x: y"),
+        ("password: SENTINEL\n  SENTINEL goes on\nx: y", f"password: {MASK}\n  {MASK}\nx: y"),
+        ("password:\n  SENTINEL\nx: y", f"password:\n  {MASK}\nx: y"),
+        ("password:   \n  SENTINEL\nx: y", f"password:\n  {MASK}\nx: y"),
+        ("secrets:\n  - SENTINEL\n  - SENTINEL\nx: y", f"secrets:\n  {MASK}\n  {MASK}\nx: y"),
+        ("secrets:\n- SENTINEL\n- SENTINEL\nx: y", f"secrets:\n{MASK}\n{MASK}\nx: y"),
+        ("credentials:\n  any: SENTINEL\nx: y", f"credentials:\n  {MASK}\nx: y"),
+        # What follows a secret in the same item of a list is no part of it.
+        ("- password: SENTINEL\n  username: u\n- x: y", f"- password: {MASK}\n  username: u\n- x: y"),
+        ("- secrets:\n  - SENTINEL\n  x: y", f"- secrets:\n  {MASK}\n  x: y"),
+        ("password_file: /etc/x/pw\nx: y", "password_file: /etc/x/pw\nx: y"),
+    ],
+)
+def test_yaml_in_block_style(text, redacted):
+    assert redact_text(text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("{password: SENTINEL}", f"{{password: {MASK}}}"),
+        ("basic_auth: {username: u, password: SENTINEL}", f"basic_auth: {{username: u, password: {MASK}}}"),
+        ("a: {password: SENTINEL, username: u}", f"a: {{password: {MASK}, username: u}}"),
+        ("a: {password: 'SENTINEL, } x', b: c}", f"a: {{password: {MASK}, b: c}}"),
+        ("a: {password: 'SENT''INEL', b: c}", f"a: {{password: {MASK}, b: c}}"),
+        ('a: {"password": "SENT\\"INEL}", "b": 1}', f'a: {{"password": {MASK}, "b": 1}}'),
+        ('{"a":{"password":"SENTINEL","b":"c"}}', f'{{"a":{{"password":{MASK},"b":"c"}}}}'),
+        ("- {token: SENTINEL}", f"- {{token: {MASK}}}"),
+        ("[{token: SENTINEL}, {token: SENTINEL}]", f"[{{token: {MASK}}}, {{token: {MASK}}}]"),
+        ("a: {secrets: [SENTINEL, SENTINEL], b: c}", f"a: {{secrets: {MASK}, b: c}}"),
+        ("a: {credentials: {x: {y: SENTINEL}, z: SENTINEL}, b: c}", f"a: {{credentials: {MASK}, b: c}}"),
+        ("a: {token: S}, b: {token: S}", f"a: {{token: {MASK}}}, b: {{token: {MASK}}}"),
+        ("a: {password: SENTINEL,\n    username: u}", f"a: {{password: {MASK},\n    username: u}}"),
+        ("a: {username: u,\n    password: SENTINEL}\nb: c", f"a: {{username: u,\n    password: {MASK}\nb: c"),
+        ("a: {password:\n    SENTINEL}\nb: c", f"a: {{password:{MASK}\n    {MASK}\nb: c"),
+        ("a: {password: 'SENTINEL\n    SENTINEL'}\nb: c", f"a: {{password: {MASK}\n    {MASK}\nb: c"),
+        ("a: {secrets: [SENTINEL,\n   SENTINEL]}\nb: c", f"a: {{secrets: {MASK}\n   {MASK}\nb: c"),
+        ('msg="got {\\"password\\": \\"SENTINEL, x\\"}"', f'msg="got {{\\"password\\": {MASK}}}"'),
+        ("a: {password_file: /x, token_limit: 5}", "a: {password_file: /x, token_limit: 5}"),
+        ('expr: sum by (job) (up{job="a", instance="b"})', 'expr: sum by (job) (up{job="a", instance="b"})'),
+    ],
+)
+def test_flow_style_and_json(text, redacted):
+    assert redact_text(text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("url: https://u:SENTINEL@host:9/x", f"url: https://{MASK}@host:9/x"),
+        ("url: https://SENTINEL@host/1", f"url: https://{MASK}@host/1"),
+        ("dial amqp://u:SEN@TINEL@host failed", f"dial amqp://{MASK}@host failed"),
+        ("proxy_url: http://host/a@b", "proxy_url: http://host/a@b"),
+        ("url: https://host/x?token=SENTINEL", f"url: https://host/x?token={MASK}"),
+        ("url: https://host/x?a=b&api_key=SENTINEL", f"url: https://host/x?a=b&api_key={MASK}"),
+        (f"  admin: {BCRYPT}", f"  admin: {MASK}"),
+        (f"{{admin: {BCRYPT}}}", f"{{admin: {MASK}}}"),
+        ('err="Authorization: Bearer SENTINEL1234 was refused"', f'err="Authorization: Bearer {MASK} was refused"'),
+        ("Authorization: SENTINEL", f"Authorization: {MASK}"),
+        ("basic authentication is on, bearer transportation too", None),
+        (
+            "key: |\n  -----BEGIN RSA PRIVATE KEY-----\n  SENTINEL\n  -----END RSA PRIVATE KEY-----\nx: y",
+            f"key: |\n  {MASK}\n  {MASK}\n  {MASK}\nx: y",
+        ),
+        ('key: "-----BEGIN PRIVATE KEY-----\\nSENTINEL\\n-----END PRIVATE KEY-----"\nx: y', f"{MASK}\nx: y"),
+        ("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----", None),
+    ],
+)
+def test_what_gives_itself_away(text, redacted):
+    assert redact_text(text) == (text if redacted is None else redacted)
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("Environment=DB_PASSWORD=SENTINEL A=b", f"Environment=DB_PASSWORD={MASK} A=b"),
+        ('Environment="DB_PASSWORD=SENTINEL with blanks" "A=b"', f'Environment="DB_PASSWORD={MASK}" "A=b"'),
+        ("Environment='DB_PASSWORD=SENTINEL x' A=b", f"Environment='DB_PASSWORD={MASK}' A=b"),
+        ("ExecStart=/x --token=SENTINEL --web=:9", f"ExecStart=/x --token={MASK} --web=:9"),
+        ("admin_password = SENTINEL with blanks", f"admin_password = {MASK}"),
+        ('level=error password="SENTINEL x" err=y', f"level=error password={MASK} err=y"),
+        ("expr: password == 1", "expr: password == 1"),
+        ("ExecStart=/x --web.config.file=/etc/x", "ExecStart=/x --web.config.file=/etc/x"),
+        ("SetCredential=pw:SENTINEL", f"SetCredential={MASK}"),
+        ("A=b B_TOKEN=SENTINEL C=d", f"A=b B_TOKEN={MASK} C=d"),
+    ],
+)
+def test_units_ini_files_and_log_lines(text, redacted):
+    assert redact_text(text) == redacted
+
+
+def test_redaction_of_a_whole_alertmanager_configuration_leaves_its_shape():
+    text = """global:
+  smtp_auth_username: me
+  smtp_auth_password: SENTINEL
+  slack_api_url: https://hooks.example/SENTINEL
+route: {receiver: a, group_by: [alertname]}
+receivers:
+  - name: a
+    pagerduty_configs:
+      - routing_key: SENTINEL
+        severity: critical
+    sns_configs:
+      - sigv4: {access_key: SENTINEL, secret_key: SENTINEL, region: eu}
+    webhook_configs:
+      - url: https://u:SENTINEL@host/hook
+        http_config:
+          authorization:
+            credentials: SENTINEL
+          tls_config:
+            ca_file: /etc/ca.pem
+"""
+    redacted = redact_text(text)
+    assert "SENTINEL" not in redacted
+    assert len(redacted.splitlines()) == len(text.splitlines())
+    for kept in ("smtp_auth_username: me", "severity: critical", "region: eu", "authorization:"):
+        assert kept in redacted
+
+
+def test_redaction_is_stable():
+    text = "a: {password: SENTINEL, b: c}\ntoken: SENTINEL\nurl: http://u:p@h/?token=x\n"
+    assert redact_text(redact_text(text)) == redact_text(text)
+
+
+def test_long_text_is_redacted_in_linear_time():
+    line = "{" + ", ".join(f"k{number}: v" for number in range(20000)) + ", password: SENTINEL}"
+    assert "SENTINEL" not in redact_text(line)
+    assert "SENTINEL" not in redact_text("'" * 20000 + " token=SENTINEL")
