@@ -1,0 +1,166 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services' command lines."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
+    alertmanager_flags,
+    flag,
+    node_exporter_flags,
+    prometheus_flags,
+)
+
+EMPTY_WEB = {"tls_server_config": {}, "http_server_config": {}, "basic_auth_users": {}}
+WEB = {"basic_auth_users": {"admin": "hash"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "arguments"),
+    [
+        (None, ["--x"]),
+        ("", ["--x"]),
+        (True, ["--x"]),
+        (False, ["--no-x"]),
+        ("a b", ["--x=a b"]),
+        (0, ["--x=0"]),
+        (1024, ["--x=1024"]),
+        (["a", "b"], ["--x=a", "--x=b"]),
+        ([], []),
+    ],
+)
+def test_one_flag(value, arguments):
+    assert flag("x", value) == arguments
+
+
+def prometheus(**settings):
+    given = {
+        "version": "3.5.3",
+        "config_dir": "/etc/prometheus",
+        "db_dir": "/data",
+        "listen_address": "0.0.0.0:9090",
+        "external_url": "",
+        "retention": "30d",
+        "retention_size": "0",
+        "agent_mode": False,
+        "web_config": EMPTY_WEB,
+        "extra": {},
+    }
+    return prometheus_flags(dict(given, **settings), "/bin/prometheus")
+
+
+COMMON = ["/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml"]
+STORAGE = ["--storage.tsdb.path=/data", "--storage.tsdb.retention.time=30d"]
+LISTEN = ["--web.listen-address=0.0.0.0:9090"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rest"),
+    [
+        ({}, STORAGE + LISTEN),
+        ({"retention_size": "50GB"}, [*STORAGE, "--storage.tsdb.retention.size=50GB", *LISTEN]),
+        ({"retention_size": 0}, STORAGE + LISTEN),
+        ({"version": "2.6.0"}, ["--storage.tsdb.path=/data", "--storage.tsdb.retention=30d", *LISTEN]),
+        ({"agent_mode": True}, ["--agent", "--storage.agent.path=/data", *LISTEN]),
+        (
+            {"agent_mode": True, "version": "2.53.3"},
+            ["--enable-feature=agent", "--storage.agent.path=/data", *LISTEN],
+        ),
+        # Before its release a version knows what the release knows.
+        ({"agent_mode": True, "version": "3.0.1+ds1"}, ["--agent", "--storage.agent.path=/data", *LISTEN]),
+        ({"web_config": WEB}, [*STORAGE, "--web.config.file=/etc/prometheus/web_config.yml", *LISTEN]),
+        ({"external_url": "https://m.example/p"}, [*STORAGE, *LISTEN, "--web.external-url=https://m.example/p"]),
+        (
+            {"extra": {"web.enable-admin-api": None, "enable-feature": ["a", "b"], "alertmanager.timeout": "10s"}},
+            [
+                *STORAGE,
+                *LISTEN,
+                "--web.enable-admin-api",
+                "--enable-feature=a",
+                "--enable-feature=b",
+                "--alertmanager.timeout=10s",
+            ],
+        ),
+    ],
+)
+def test_prometheus(settings, rest):
+    assert prometheus(**settings) == COMMON + rest
+
+
+@pytest.mark.parametrize(
+    ("settings", "rest"),
+    [
+        ({}, ["--cluster.listen-address="]),
+        ({"cluster": {"listen-address": "0.0.0.0:9094", "peers": ["a:1", "b:1"], "peer-timeout": "20s"}}, None),
+        ({"cluster": {}, "extra": {"data.retention": "24h"}}, ["--data.retention=24h"]),
+    ],
+)
+def test_alertmanager(settings, rest):
+    given = {
+        "config_dir": "/etc/am",
+        "db_dir": "/data",
+        "listen_address": "0.0.0.0:9093",
+        "external_url": "",
+        "cluster": {"listen-address": ""},
+        "web_config": None,
+        "extra": {},
+    }
+    if rest is None:
+        rest = [
+            "--cluster.listen-address=0.0.0.0:9094",
+            "--cluster.peer-timeout=20s",
+            "--cluster.peer=a:1",
+            "--cluster.peer=b:1",
+        ]
+    assert alertmanager_flags(dict(given, **settings), "/bin/alertmanager") == [
+        "/bin/alertmanager",
+        "--config.file=/etc/am/alertmanager.yml",
+        "--storage.path=/data",
+        "--web.listen-address=0.0.0.0:9093",
+        *rest,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, []),
+        ({"enabled_collectors": ["systemd", {"textfile": {"directory": "/t"}}]},
+         ["--collector.systemd", "--collector.textfile", "--collector.textfile.directory=/t"]),
+        ({"enabled_collectors": [{"textfile": {"directory": ""}}]},
+         ["--collector.textfile", "--collector.textfile.directory="]),
+        ({"enabled_collectors": [{"cpu": None}, {"ntp": {"server-is-local": True}}]},
+         ["--collector.cpu", "--collector.ntp", "--collector.ntp.server-is-local"]),
+        ({"enabled_collectors": [{"filesystem": {"mount-points-exclude": "^/(dev|proc)($|/)", "b": 1}}]},
+         ["--collector.filesystem", "--collector.filesystem.b=1",
+          "--collector.filesystem.mount-points-exclude=^/(dev|proc)($|/)"]),
+        ({"disabled_collectors": ["zfs"]}, ["--no-collector.zfs"]),
+        ({"web_config": WEB}, ["--web.config.file=/etc/ne/web_config.yml"]),
+        ({"web_config": WEB, "version": "1.4.0"}, ["--web.config=/etc/ne/web_config.yml"]),
+        ({"disable_exporter_metrics": True}, ["--web.disable-exporter-metrics"]),
+    ],
+)  # fmt: skip
+def test_node_exporter(settings, expected):
+    given = {
+        "version": "1.11.1",
+        "config_dir": "/etc/ne",
+        "listen_address": ["127.0.0.1:9100", "[::1]:9100"],
+        "telemetry_path": "/metrics",
+        "disable_exporter_metrics": False,
+        "enabled_collectors": [],
+        "disabled_collectors": [],
+        "log_level": "info",
+        "log_format": "json",
+        "web_config": EMPTY_WEB,
+    }
+    assert node_exporter_flags(dict(given, **settings), "/bin/node_exporter") == [
+        "/bin/node_exporter",
+        *expected,
+        "--log.level=info",
+        "--log.format=json",
+        "--web.listen-address=127.0.0.1:9100",
+        "--web.listen-address=[::1]:9100",
+        "--web.telemetry-path=/metrics",
+    ]

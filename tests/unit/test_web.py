@@ -1,0 +1,79 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Listen addresses, route prefixes, web configurations, and the URL of the proof."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _web
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        ("0.0.0.0:9090", ("0.0.0.0", 9090)),
+        (":9090", ("", 9090)),
+        ("[::]:9090", ("[::]", 9090)),
+        ("[fe80::1%eth0]:9090", ("[fe80::1%eth0]", 9090)),
+        ("monitor.example:1", ("monitor.example", 1)),
+    ],
+)
+def test_good_addresses(address, parts):
+    assert _web.split_listen_address(address) == parts
+
+
+@pytest.mark.parametrize("address", ["", "9090", "0.0.0.0", "::1:9090", "a:0", "a:65536", "http://a:80", "a:80/x", "a :1"])
+def test_bad_addresses(address):
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        _web.split_listen_address(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "extra", "prefix"),
+    [
+        ("", {}, ""),
+        (None, None, ""),
+        ("http://localhost:9093/", {}, ""),
+        ("https://m.example/prometheus/", {}, "/prometheus"),
+        ("m.example/alertmanager", {}, "/alertmanager"),
+        ("https://m.example/a", {"web.route-prefix": "/"}, ""),
+        ("https://m.example/a", {"web.route-prefix": "/b/"}, "/b"),
+    ],
+)
+def test_route_prefix(url, extra, prefix):
+    assert _web.route_prefix(url, extra) == prefix
+
+
+@pytest.mark.parametrize(
+    ("settings", "answer"),
+    [
+        ({}, {"url": "http://127.0.0.1:9090"}),
+        ({"listen_address": ":9091"}, {"url": "http://127.0.0.1:9091"}),
+        ({"listen_address": "[::]:9091"}, {"url": "http://[::1]:9091"}),
+        ({"listen_address": ["10.0.0.1:1", "10.0.0.2:2"]}, {"url": "http://10.0.0.1:1"}),
+        ({"web_config": {"tls_server_config": {"cert_file": "x"}}}, {"url": "https://127.0.0.1:9090"}),
+        ({"external_url": "https://x.example/p/"}, {"url": "http://127.0.0.1:9090/p"}),
+        ({"metrics_path": "m"}, {"url": "http://127.0.0.1:9090", "metrics_path": "/m"}),
+        (
+            {"username": "u", "password": "p", "ca": "/ca"},
+            {"url": "http://127.0.0.1:9090", "username": "u", "password": "p", "ca_path": "/ca"},
+        ),
+    ],
+)
+def test_probe(settings, answer):
+    given = {"kind": "prometheus", "listen_address": "0.0.0.0:9090"}
+    assert _web.probe(dict(given, **settings)) == dict(answer, kind="prometheus")
+
+
+def test_ports():
+    assert _web.ports(["0.0.0.0:2", "[::]:1", "127.0.0.1:2"]) == [1, 2]
+
+
+def test_web_config_leaves_out_what_is_empty_and_anchors_files():
+    sections = {"tls_server_config": {"cert_file": "tls/a.crt", "key_file": "/k"}, "http_server_config": {}}
+    assert _web.web_config(sections, "/etc/x") == {
+        "tls_server_config": {"cert_file": "/etc/x/tls/a.crt", "key_file": "/k"}
+    }
+    assert _web.web_config({"basic_auth_users": {}}) == {}
+    assert _web.web_config(None) == {}
