@@ -1,0 +1,161 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prometheus' configuration and files from inputs and inventory."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
+    RULE_FILES,
+    prometheus_config,
+    prometheus_files,
+    promtool_checks,
+)
+
+INVENTORY = {
+    "jobs": [
+        {
+            "job_name": "node",
+            "file": "file_sd/inventory/node.yml",
+            "config": {"job_name": "node", "tls_config": {"ca_file": "ca.crt"}},
+            "targets": [{"targets": ["a:9100"], "labels": {}}],
+        },
+        # The user's own file of that name has the targets.
+        {"job_name": "db", "file": "file_sd/db.yml", "config": {"job_name": "db"}, "targets": None},
+    ],
+    "alertmanagers": [{"scheme": "http", "static_configs": [{"targets": ["a:9093"]}]}],
+}
+NODE = {
+    "job_name": "node",
+    "tls_config": {"ca_file": "/etc/prometheus/ca.crt"},
+    "file_sd_configs": [{"files": ["file_sd/inventory/node.yml"]}],
+}
+DB = {"job_name": "db", "file_sd_configs": [{"files": ["file_sd/db.yml"]}]}
+
+
+def settings(**given):
+    return dict(
+        {
+            "version": "3.5.3",
+            "config_dir": "/etc/prometheus",
+            "agent_mode": False,
+            "global": {"scrape_interval": "15s"},
+            "external_labels": {},
+            "scrape_configs": [],
+            "targets": {},
+            "alertmanager_config": [],
+            "alert_relabel_configs": [],
+            "remote_write": [],
+            "remote_read": [],
+            "scrape_config_patterns": ["*.yml"],
+            "scrape_config_files": [],
+            "target_files": [],
+            "alert_rules": [],
+            "rule_files": [],
+            "web_config": {},
+        },
+        **given,
+    )
+
+
+def test_everything_of_a_bare_deployment():
+    assert prometheus_config(settings(), INVENTORY) == {
+        "global": {"scrape_interval": "15s"},
+        "rule_files": list(RULE_FILES),
+        "alerting": {"alertmanagers": INVENTORY["alertmanagers"]},
+        "scrape_configs": [NODE, DB],
+        "scrape_config_files": ["scrape_configs/*"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "section", "value"),
+    [
+        ({"external_labels": {"a": "b"}}, "global", {"scrape_interval": "15s", "external_labels": {"a": "b"}}),
+        ({"version": "2.42.0"}, "scrape_config_files", None),
+        ({"scrape_config_patterns": []}, "scrape_config_files", None),
+        ({"agent_mode": True}, "rule_files", None),
+        ({"agent_mode": True}, "alerting", None),
+        ({"agent_mode": True, "remote_read": [{"url": "u"}]}, "remote_read", None),
+        ({"remote_read": [{"url": "u"}]}, "remote_read", [{"url": "u"}]),
+        (
+            {"remote_write": [{"basic_auth": {"password_file": "pw"}}]},
+            "remote_write",
+            [{"basic_auth": {"password_file": "/etc/prometheus/pw"}}],
+        ),
+        (
+            {"alertmanager_config": [{"static_configs": []}], "alert_relabel_configs": [{"action": "drop"}]},
+            "alerting",
+            {"alertmanagers": [{"static_configs": []}], "alert_relabel_configs": [{"action": "drop"}]},
+        ),
+        # The user's paths below the configuration directory become relative, others stay.
+        (
+            {"scrape_configs": [{"job_name": "x", "file_sd_configs": [{"files": ["/etc/prometheus/file_sd/x.yml", "/y"]}]}]},
+            "scrape_configs",
+            [NODE, DB, {"job_name": "x", "file_sd_configs": [{"files": ["file_sd/x.yml", "/y"]}]}],
+        ),
+        # A job in a file of the user's own wins over the inventory's.
+        (
+            {"scrape_config_files": [{"source": "/s.yml", "content": "scrape_configs:\n- job_name: node\n"}]},
+            "scrape_configs",
+            [DB],
+        ),
+        ({"scrape_config_files": [{"source": "/s.yml", "content": "not: [yaml"}]}, "scrape_configs", [NODE, DB]),
+    ],
+)
+def test_sections(given, section, value):
+    assert prometheus_config(settings(**given), INVENTORY).get(section) == value
+
+
+def test_inputs_are_not_changed():
+    given = settings(external_labels={"a": "b"})
+    prometheus_config(given, INVENTORY)
+    assert given["global"] == {"scrape_interval": "15s"}
+
+
+def paths(**given):
+    return [entry["path"] for entry in prometheus_files(settings(**given), INVENTORY, "text")]
+
+
+RULES = {
+    "alert_rules": [{"alert": "X"}],
+    "rule_files": [{"source": "/home/me/r.yml", "content": "groups: []"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, ["file_sd/inventory/node.yml"]),
+        (RULES, ["rules/ansible_managed.yml", "rules/r.yml", "file_sd/inventory/node.yml"]),
+        (dict(RULES, agent_mode=True), ["file_sd/inventory/node.yml"]),
+        (
+            {"targets": {"db": []}, "target_files": [{"source": "/t/x.json", "content": "[]"}]},
+            ["file_sd/db.yml", "file_sd/x.json", "file_sd/inventory/node.yml"],
+        ),
+        (
+            {"scrape_config_files": [{"source": "/s.yml", "content": "scrape_configs: [{job_name: node}]"}]},
+            ["scrape_configs/s.yml"],
+        ),
+        ({"web_config": {"basic_auth_users": {"a": "b"}}}, ["file_sd/inventory/node.yml", "web_config.yml"]),
+        ({"web_config": {"basic_auth_users": {}, "tls_server_config": {}}}, ["file_sd/inventory/node.yml"]),
+    ],
+)
+def test_files(given, expected):
+    assert paths(**given) == ["prometheus.yml", *expected]
+
+
+def test_targets_twice():
+    with pytest.raises(FileProblem, match=r"prometheus_targets\['db'\] and /t/db\.yml \(prometheus_static_targets_files"):
+        paths(targets={"db": []}, target_files=[{"source": "/t/db.yml", "content": ""}])
+
+
+def test_checks():
+    config = [["/promtool", "check", "config", "%s/prometheus.yml"]]
+    assert promtool_checks([{"path": "prometheus.yml"}], "/promtool") == config
+    assert promtool_checks([{"path": "web_config.yml"}], "/promtool") == [
+        *config,
+        ["/promtool", "check", "web-config", "%s/web_config.yml"],
+    ]
