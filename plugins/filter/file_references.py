@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
 class FilterModule:

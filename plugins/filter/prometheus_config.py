@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
     prometheus_config,
     prometheus_files,
     promtool_checks,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
 class FilterModule:

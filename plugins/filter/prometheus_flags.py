@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
     alertmanager_flags,
     node_exporter_flags,
     prometheus_flags,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
 class FilterModule:

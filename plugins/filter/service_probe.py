@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports, probe
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports, probe
 
 
 class FilterModule:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 
 
 class FilterModule:

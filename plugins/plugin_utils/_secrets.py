@@ -16,6 +16,7 @@ _FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|auth_key|app_key|applica
 # Alertmanager treats every URL in these sections as a secret.
 _URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
+_SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)\s*$")
 # Masking these would make every output unreadable, and none of them keeps a secret.
 _TRIVIAL = ("true", "false", "none", "null", "bearer", "basic", "changeme", "default")
 _SHORTEST = 4
@@ -90,7 +91,7 @@ def secret_values(data):
         if isinstance(parsed, list):
             parsed = [_parsed(item) if isinstance(item, dict) and "source" in item else item for item in parsed]
         for value in _walk(parsed, None):
-            # "Authorization: Bearer TOKEN" is found by its token alone as well.
             found.add(value.strip())
-            found.add(value.strip().rpartition(" ")[2])
+            # "Authorization: Bearer TOKEN" is found by its token alone as well.
+            found.update(_SCHEME.findall(value))
     return sorted(value for value in found if len(value) >= _SHORTEST and value.lower() not in _TRIVIAL)

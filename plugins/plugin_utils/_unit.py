@@ -99,7 +99,7 @@ def quote_word(word, variables=False):
     :raises ValueError: when the word holds a line break or another control character but a tab.
     """
     word = str(word)
-    if any(ord(character) < 32 and character != "\t" or ord(character) == 127 for character in word):
+    if any((ord(character) < 32 and character != "\t") or ord(character) == 127 for character in word):
         raise ValueError("{0!r} holds a control character, which a unit file cannot carry".format(word))
     quoted = word
     if not _SAFE_WORD.fullmatch(word):

@@ -92,7 +92,11 @@ def test_everything_of_a_bare_deployment():
         ),
         # The user's paths below the configuration directory become relative, others stay.
         (
-            {"scrape_configs": [{"job_name": "x", "file_sd_configs": [{"files": ["/etc/prometheus/file_sd/x.yml", "/y"]}]}]},
+            {
+                "scrape_configs": [
+                    {"job_name": "x", "file_sd_configs": [{"files": ["/etc/prometheus/file_sd/x.yml", "/y"]}]}
+                ]
+            },
             "scrape_configs",
             [NODE, DB, {"job_name": "x", "file_sd_configs": [{"files": ["file_sd/x.yml", "/y"]}]}],
         ),
@@ -148,7 +152,7 @@ def test_files(given, expected):
 
 
 def test_targets_twice():
-    with pytest.raises(FileProblem, match=r"prometheus_targets\['db'\] and /t/db\.yml \(prometheus_static_targets_files"):
+    with pytest.raises(FileProblem, match=r"prometheus_targets\['db'\] and /t/db\.yml \(prometheus_static"):
         paths(targets={"db": []}, target_files=[{"source": "/t/db.yml", "content": ""}])
 
 

@@ -23,7 +23,9 @@ def test_good_addresses(address, parts):
     assert _web.split_listen_address(address) == parts
 
 
-@pytest.mark.parametrize("address", ["", "9090", "0.0.0.0", "::1:9090", "a:0", "a:65536", "http://a:80", "a:80/x", "a :1"])
+@pytest.mark.parametrize(
+    "address", ["", "9090", "0.0.0.0", "::1:9090", "a:0", "a:65536", "http://a:80", "a:80/x", "a :1"]
+)
 def test_bad_addresses(address):
     with pytest.raises(ValueError, match="HOST:PORT"):
         _web.split_listen_address(address)

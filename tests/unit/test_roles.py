@@ -1,0 +1,109 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles' defaults, specs and variables hold each other to account, and all of them the peer's variables."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import CHECKED, MANAGED_FLAGS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
+PEER = yaml.safe_load((ROOT / "tests/data/prometheus.prometheus-0.30.yml").read_text(encoding="utf-8"))
+PEER_VARIABLES = [(role, name, kind) for role, found in PEER["roles"].items() for name, kind in found.items()]
+
+
+PARTS = ("tasks", "vars", "templates", "defaults")
+# Metrics in rules, which look like variables of a role.
+METRICS = {"prometheus_config_last_reload_successful"}
+
+
+def read(role, path):
+    return yaml.safe_load((ROOT / "roles" / role / path).read_text(encoding="utf-8")) or {}
+
+
+def options(role):
+    return read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_defaults_and_specs_say_the_same(role):
+    assert {name: option["default"] for name, option in options(role).items()} == read(role, "defaults/main.yml")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_input_is_described_and_typed(role):
+    for name, option in options(role).items():
+        assert name.startswith(role + "_")
+        assert option["type"] in ("str", "int", "bool", "path", "list", "dict", "raw"), name
+        assert (option["type"] == "list") == ("elements" in option), name
+        assert option["description"], name
+        for text in option["description"]:
+            assert text[0].isupper() and text[-1] in ".…)", (name, text)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_internals_bear_two_underscores(role):
+    assert all(name.startswith("__{0}_".format(role)) for name in read(role, "vars/main.yml"))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_variable_of_the_role_is_defined(role):
+    """A misspelled name in tasks, variables or templates would show only when a host gets there."""
+    files = [path for part in PARTS for path in (ROOT / "roles" / role / part).glob("*")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    defined = set(options(role)) | set(read(role, "vars/main.yml")) | set(re.findall(r"register: (\w+)", text))
+    # Filters, and options of modules, may begin with a role's name too; variables do not follow a dot or a quote.
+    used = set(re.findall(r"(?<![\w.'/])(?:__)?{0}_[a-z_]+\b(?!:)".format(role), text))
+    assert used - defined - METRICS == set()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_input_is_used(role):
+    files = [path for part in PARTS for path in (ROOT / "roles" / role / part).glob("*")]
+    text = "\n".join(re.sub(r"(?m)^\w+:", "", path.read_text(encoding="utf-8")) for path in files)
+    # For users' own scrape configurations, as with prometheus.prometheus.
+    unused = {name for name in options(role) if not re.search(r"\b{0}\b".format(name), text)}
+    assert unused <= {"prometheus_metrics_path"}
+
+
+def test_what_is_checked_is_an_input():
+    every = {name for role in ROLES for name in options(role)}
+    assert [suffix for suffix in CHECKED if not any(name.endswith("_" + suffix) for name in every)] == []
+    for role, flags in MANAGED_FLAGS.items():
+        assert set(flags.values()) <= set(options(role))
+
+
+@pytest.mark.parametrize(("role", "name", "kind"), PEER_VARIABLES)
+def test_a_variable_of_the_peer_is_honoured_or_explained(role, name, kind):
+    found = options(role).get(name)
+    if found is None:
+        assert DIFFERENCES[name].reason
+        return
+    assert name not in DIFFERENCES
+    # A path is a string, and what may be a string or a list cannot say so.
+    assert found["type"] == kind or (kind == "str" and found["type"] in ("path", "raw"))
+
+
+def test_differences_name_variables_that_exist():
+    every = {name for role in ROLES for name in options(role)}
+    for name, difference in DIFFERENCES.items():
+        assert name not in every
+        assert difference.instead is None or difference.instead in every or difference.instead.startswith("monitoring_")
+    for name in CHANGES:
+        assert name in every or (name.startswith("*") and any(one.endswith(name[1:]) for one in every)), name
+
+
+def test_generated_documentation_is_up_to_date():
+    answer = subprocess.run(
+        [sys.executable, str(ROOT / "tools/docs.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr

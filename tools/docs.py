@@ -1,0 +1,193 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write the documentation that is generated: the roles' variables, and what differs from prometheus.prometheus.
+
+usage: tools/docs.py [--check]
+
+Whole files below docs/, and in README.md what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+With --check nothing is written; the status is 1 when something is out of date.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pathlib
+import re
+import sys
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "collections"))
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
+
+ROLES = ("node_exporter", "prometheus", "alertmanager")
+NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
+# Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
+# role are found in the roles themselves.
+SHARED = {
+    "monitoring_address": (
+        "a host",
+        "Address under which the others reach the host; the default is `ansible_host`, else its name in the inventory.",
+    ),
+    "monitoring_labels": ("a host", "Labels of all of its targets."),
+    "monitoring_scrape": (
+        "a host",
+        "What differs on this host from `prometheus_scrape_groups`: group to `address`, `port`, `path`, `scheme`,"
+        " `labels`, or `false`.",
+    ),
+    "monitoring_verify_ignore": (
+        "everywhere",
+        "Targets that may be down when they are verified: a list of `job` and `instance`, as regular expressions.",
+    ),
+    "monitoring_verify_timeout": ("everywhere", "Seconds that targets, rules and connections have to come up."),
+    "monitoring_own_variables": (
+        "everywhere",
+        "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other variable"
+        " that begins so and means nothing to the role is refused as a misspelling.",
+    ),
+}
+
+
+def markdown(text):
+    """Ansible's markup as Markdown."""
+    text = re.sub(r"\b[CVOMBI]\(([^()]*(?:\([^()]*\)[^()]*)*)\)", r"`\1`", text)
+    text = re.sub(r"\bP\(([^()#]*)#\w+\)", r"`\1`", text)
+    text = re.sub(r"\bL\(([^,()]*),\s*([^()]*)\)", r"[\1](\2)", text)
+    return re.sub(r"\bU\(([^()]*)\)", r"<\1>", text)
+
+
+def cell(text):
+    """Text for a cell of a table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def default_of(option, role):
+    """A default for a cell: the value where it is short, else where to find it."""
+    value = option.get("default")
+    if value in ("", None):
+        return ""
+    text = value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
+    text = text.replace("\n...", "")
+    if len(text) > 70:
+        return "see [defaults](../../roles/{0}/defaults/main.yml)".format(role)
+    return "`{0}`".format(cell(text))
+
+
+def specs_of(role):
+    """The argument specs of a role's entry point."""
+    with open(ROOT / "roles" / role / "meta" / "argument_specs.yml", encoding="utf-8") as stream:
+        return yaml.safe_load(stream)["argument_specs"]["main"]
+
+
+def groups_of(role):
+    """The inputs in the order of defaults/main.yml, under its comments: list of ``(title, names)``."""
+    groups = []
+    for line in (ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8").splitlines()[3:]:
+        if line.startswith("# "):
+            groups.append((line[2:], []))
+        elif re.match(r"[a-z_]+:", line):
+            groups[-1][1].append(line.partition(":")[0])
+    return groups
+
+
+def role_page(role):
+    """The page of a role."""
+    specs = specs_of(role)
+    lines = [NOTE.format("roles/{0}/meta/argument_specs.yml".format(role)), "# Role `{0}`\n".format(role)]
+    lines += [markdown(text) + "\n" for text in specs["description"]]
+    for title, names in groups_of(role):
+        lines.append("## {0}\n".format(re.sub(r"(https?://\S+)", r"<\1>", title)))
+        lines.append("| Variable | Type | Default | Meaning |\n|---|---|---|---|")
+        for name in names:
+            option = specs["options"][name]
+            kind = option["type"] + (" of {0}".format(option["elements"]) if option.get("elements") else "")
+            if option.get("choices"):
+                kind = ", ".join("`{0}`".format(choice) for choice in option["choices"])
+            meaning = cell(markdown(" ".join(option["description"])))
+            lines.append("| `{0}` | {1} | {2} | {3} |".format(name, kind, default_of(option, role), meaning))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def shared_table():
+    """The variables that are set once for all roles."""
+    found = {}
+    for role in ROLES:
+        for name, option in specs_of(role)["options"].items():
+            match = re.search(r"\{\{ (monitoring_\w+) \| default\((.*)\) \}\}", str(option.get("default")))
+            if match:
+                entry = found.setdefault(match.group(1), [match.group(2), []])
+                entry[1].append(name)
+    lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
+    for name, (default, names) in sorted(found.items()):
+        meaning = "Default of {0}; itself `{1}`.".format(", ".join("`{0}`".format(one) for one in names), default)
+        lines.append("| `{0}` | everywhere | {1} |".format(name, cell(meaning)))
+    for name, (where, meaning) in SHARED.items():
+        lines.append("| `{0}` | {1} | {2} |".format(name, where, cell(meaning)))
+    return "\n".join(lines) + "\n"
+
+
+def differences_tables():
+    """What prometheus.prometheus has and we do not, and what means something else."""
+    lines = ["| Not honoured | Why | Instead | When it is set |", "|---|---|---|---|"]
+    for name, difference in DIFFERENCES.items():
+        instead = "`{0}`".format(difference.instead) if difference.instead else ""
+        effect = "a warning" if difference.harmless else "refused"
+        lines.append("| `{0}` | {1} | {2} | {3} |".format(name, cell(difference.reason), instead, effect))
+    lines += ["", "| Honoured, but | Difference |", "|---|---|"]
+    lines += ["| `{0}` | {1} |".format(name, cell(text)) for name, text in CHANGES.items()]
+    return "\n".join(lines) + "\n"
+
+
+def pages():
+    """Path to content of everything that is generated."""
+    source = "plugins/plugin_utils/_differences.py"
+    content = {ROOT / "docs" / "roles" / (role + ".md"): role_page(role) for role in ROLES}
+    content[ROOT / "docs" / "roles" / "README.md"] = (
+        NOTE.format("the roles' argument specs")
+        + "\n# Variables\n\n"
+        + "\n".join("- [{0}]({0}.md): {1}".format(role, specs_of(role)["short_description"]) for role in ROLES)
+        + "\n\n## Set once for all roles\n\n"
+        + shared_table()
+    )
+    content[ROOT / "docs" / "differences.md"] = (
+        NOTE.format(source) + "\n# Coming from prometheus.prometheus 0.30: what differs\n\n" + differences_tables()
+    )
+    readme = ROOT / "README.md"
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        for name, table in (("differences", differences_tables()), ("shared", shared_table())):
+            section = re.compile("(<!-- generated: {0} -->\n).*?(<!-- end: {0} -->)".format(name), re.S)
+            text = section.sub(lambda match, table=table: match.group(1) + table + match.group(2), text)
+        content[readme] = text
+    return content
+
+
+def main():
+    """Write the pages, or say which are out of date."""
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
+        sys.exit(__doc__)
+    stale = 0
+    for path, content in pages().items():
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if before == content:
+            continue
+        stale += 1
+        name = str(path.relative_to(ROOT))
+        if check:
+            print("{0} is out of date; run tools/docs.py".format(name))
+            diff = difflib.unified_diff(before.splitlines(), content.splitlines(), name, "generated", lineterm="", n=0)
+            print("\n".join(list(diff)[:20]))
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
+            print("wrote {0}".format(name))
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
