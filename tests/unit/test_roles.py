@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 import subprocess
@@ -26,6 +27,7 @@ PARTS = ("tasks", "vars", "templates", "defaults")
 METRICS = {"prometheus_config_last_reload_successful"}
 
 
+@functools.cache
 def read(role, path):
     return yaml.safe_load((ROOT / "roles" / role / path).read_text(encoding="utf-8")) or {}
 
