@@ -1,61 +1,83 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The whole of summary: it needs nothing but what the hosts have said already."""
+"""Shows what service_health found on all hosts, once, and fails when a line is red."""
 
 from __future__ import annotations
 
+from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.module_utils._stack import summary
 
-display = Display()
+from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+SERVICES = ("node_exporter", "alertmanager", "prometheus")
+# Their output is for programs: text beside it would spoil it. They have the text in the result.
+MACHINE_CALLBACKS = ("json", "jsonl", "ansible.posix.json", "ansible.posix.jsonl")
 
 
 class ActionModule(ActionBase):
     """Action plugin of the summary module."""
 
-    _requires_connection = False
+    BYPASS_HOST_LOOP = True
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(("services",))
+    _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
-        """Print the table, and fail where a line of it is red."""
+        """Collect, show, judge."""
         result = super().run(tmp, task_vars)
-        hosts = task_vars["ansible_play_hosts_all"]
-        rows = []
-        for service in self._task.args["services"]:
-            members = task_vars["groups"].get(service, [])
-            for host in hosts:
-                # A service that is not wanted on the host has skipped its task.
-                said = task_vars["hostvars"][host].get("__{0}_health".format(service)) if host in members else None
-                if host in members and not (said and said.get("skipped")):
-                    rows.append(self._row(service, host, said, task_vars))
-        text = summary(rows)
-        display.display("\n" + text + "\n")
-        red = sum(bool(row["problems"]) for row in rows)
-        result.update(changed=False, rows=rows)
+        dummy, given = self.validate_argument_spec(
+            argument_spec={
+                "results": {"type": "str", "required": True},
+                "groups": {"type": "dict", "default": {service: service for service in SERVICES}},
+            }
+        )
+        lines = self._lines(given, task_vars)
+        for host, text in agreement([line for line in lines if line["service"] == "alertmanager"]).items():
+            for line in lines:
+                if line["host"] == host and line["service"] == "alertmanager":
+                    line["state"] = worst([line["state"], RED])
+                    line["reasons"] = [*line["reasons"], text]
+        text = summary(lines, self._task.check_mode)
+        shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
+        if shown:
+            Display().display("\n" + text + "\n")
+        red = [line for line in lines if line["state"] == RED]
+        result["changed"] = False
         if red:
-            result.update(failed=True, msg="{0} of {1} services are red:\n{2}".format(red, len(rows), text))
+            result["failed"] = True
+            result["msg"] = failure(red) if shown else text
+            return result
+        result.update(summary=text, services=lines, unproven=sum(line["state"] == UNPROVEN for line in lines))
         return result
 
-    def _row(self, service, host, said, task_vars):
-        """What is known about one service on one host."""
-        row = {"service": service, "host": host, "version": "", "url": "", "targets": "", "problems": [], "unproven": []}
-        if not said:
-            row["problems"].append("nothing was proven: an earlier task failed on this host, its message is above")
-            return row
-        if "problems" not in said:
-            row["problems"].append(said.get("msg", "it could not be asked"))
-            return row
-        row.update(version=said["version"] or "", problems=list(said["problems"]), unproven=list(said["unproven"]))
-        row["url"] = said.get("url", "")
-        targets = task_vars["hostvars"][host].get("__{0}_targets".format(service))
-        if service == "prometheus" and targets and "up" in targets:
-            wrong = len(targets["down"]) + len(targets["missing"])
-            row["targets"] = "{0}/{1}".format(targets["up"], targets["up"] + wrong)
-        if service == "prometheus" and targets and not targets.get("skipped") and not targets.get("healthy"):
-            row["problems"].append(targets.get("msg", "its targets could not be judged"))
-        if self._task.check_mode and row["problems"]:
-            row.update(unproven=["check mode: {0}".format(text) for text in row["problems"]], problems=[])
-        return row
+    def _lines(self, given, task_vars):
+        """One line for each service that a host of this play should run, whether there is a result or not."""
+        hostvars, groups = task_vars["hostvars"], task_vars["groups"]
+        values = HostValues(hostvars, self._templar, {"groups": groups})
+        running = set(task_vars["ansible_play_hosts"])
+        members = {service: set(groups.get(group) or ()) for service, group in given["groups"].items()}
+        lines = []
+        for host in task_vars["ansible_play_hosts_all"]:
+            found = plain((values.raw(host).get(given["results"]) or {}).get("services"))
+            if found is not None:
+                lines += [{**line, "host": host} for line in found]
+                continue
+            for service in SERVICES:
+                if host in members.get(service, ()) and values(host, service + "_state") != "absent":
+                    why = "an earlier task of this run failed on this host, or it could not be reached"
+                    if host in running:
+                        why = "it has not been asked"
+                    lines.append(
+                        {"service": service, "host": host, "state": RED, "reasons": ["no proof: " + why], "url": None}
+                    )
+        return lines
+
+
+def failure(red):
+    """One sentence that names the red lines."""
+    names = ["{0} on {1}".format(line["service"], line["host"]) for line in red]
+    more = " and {0} more".format(len(names) - 5) if len(names) > 5 else ""
+    return "not proven to work: {0}{1}; the summary says why".format(", ".join(names[:5]), more)

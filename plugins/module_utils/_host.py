@@ -24,7 +24,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     undo_script,
 )
 
-
 # How long to wait for the start hook of a unit to end, in seconds; what it does takes a fraction of one.
 HOOK_SECONDS = 30
 
@@ -117,6 +116,7 @@ def run(argv, timeout=120, **kwargs):
             stderr=subprocess.STDOUT,
             env=environment,
             timeout=timeout,
+            check=False,
             **kwargs,
         )
     except FileNotFoundError as error:

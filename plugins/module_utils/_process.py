@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
-
 _ERROR = re.compile(r"(?i)\b(error|fatal|panic|level=(error|crit)|cannot|can't|unable|denied|no space|refused)\b")
 
 

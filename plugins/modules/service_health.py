@@ -2,177 +2,250 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_health
-short_description: Ask a service whether it serves what was asked for
-description:
-  - Asks a service on the host itself for its version and its configuration, and a Prometheus server for its rules and
-    its Alertmanagers too.
-  - What is wrong is returned and does not fail the task, so that a whole run can be judged at its end.
+short_description: Prove that the monitoring services of a host do what the inventory asks of them
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
-attributes:
-  check_mode:
-    support: full
-    description: It only asks.
+description:
+  - Asks each service that the host should run for its version, the outcome of its last reload, and what else it
+    has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster.
+  - Which services those are is said by the inventory groups of the host, and what is asked of them by the variables of
+    their roles, defaults included.
+  - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
+  - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
+  - C(<service>_probe_username), C(<service>_probe_password) and C(<service>_probe_ca) open services that are behind
+    a password or TLS. What cannot be proven without them is said in the result.
 options:
-  probe:
-    description: How to ask, as for M(vigil.monitoring.daemon).
+  groups:
+    description: Services with the inventory groups whose hosts run them.
     type: dict
-    required: true
+    default:
+      alertmanager: alertmanager
+      node_exporter: node_exporter
+      prometheus: prometheus
+  timeout:
+    description:
+      - Seconds until everything has to be good. Targets and rules that are looked at less often than this by Prometheus
+        itself are then not proven, all others are red.
+      - In check mode each service is asked once.
+    type: float
+    default: 60
+  ignore:
+    description: Targets that may be down, as regular expressions that match the whole of C(job) and C(instance).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      job:
+        description: Regular expression for the C(job) label.
+        type: str
+      instance:
+        description: Regular expression for the C(instance) label.
+        type: str
+  services:
+    description: The services to ask, complete. This is how the action plugin asks on the host; do not set it.
+    type: list
+    elements: dict
     suboptions:
       kind:
-        description: What kind of service answers.
+        description: Which service it is.
         type: str
         choices: [alertmanager, node_exporter, prometheus]
         required: true
       url:
-        description: Base URL as seen from the host itself.
+        description: Where it is served, with its path prefix.
         type: str
         required: true
       metrics_path:
-        description: Path of its metrics below O(probe.url).
+        description: Path of its metrics below O(services[].url).
         type: str
         default: /metrics
+      version:
+        description: Version that was asked for. Without it, any.
+        type: str
       username:
-        description: Name for basic authentication.
+        description: User name for HTTP basic authentication.
         type: str
       password:
-        description: Password for basic authentication.
+        description: Password for HTTP basic authentication.
         type: str
       ca_path:
-        description: File on the host with the authority that signed the service's certificate.
-        type: path
-  version:
-    description: Version that has to answer. Without it any version is good.
-    type: str
-  alertmanagers:
-    description: What a Prometheus server has in C(alerting.alertmanagers). Those it names have to be connected.
-    type: list
-    elements: dict
-    default: []
-  agent:
-    description: Whether the Prometheus server is an agent, which has neither rules nor Alertmanagers.
-    type: bool
-    default: false
-  timeout:
-    description: Seconds within which everything has to be in order.
-    type: int
-    default: 30
+        description: File with the certificate authority. The name in the certificate does not matter.
+        type: str
+      agent:
+        description: Whether Prometheus is an agent, without rules and alerts.
+        type: bool
+        default: false
+      rules:
+        description: Whether Prometheus has to have rules.
+        type: bool
+        default: false
+      expect:
+        description: Targets that Prometheus has to have, and up.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          job:
+            description: The C(job) label.
+            type: str
+            required: true
+          instance:
+            description: The C(instance) label.
+            type: str
+            required: true
+      pools:
+        description: Jobs of Prometheus all of whose targets have to be up.
+        type: list
+        elements: str
+        default: []
+      ignore:
+        description: As the option of the same name above.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          job:
+            description: Regular expression for the C(job) label.
+            type: str
+          instance:
+            description: Regular expression for the C(instance) label.
+            type: str
+      alertmanagers:
+        description: Addresses with ports of the Alertmanagers that Prometheus has to alert.
+        type: list
+        elements: str
+        default: []
+      members:
+        description: How many members the Alertmanager's cluster has.
+        type: int
+        default: 0
+attributes:
+  check_mode:
+    description: Only reads, and asks each service once. What is not there yet is no failure then.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is nothing to show.
+    support: none
+  idempotent:
+    description: Never changes anything.
+    support: full
 """
 
 EXAMPLES = r"""
-- name: Ask Alertmanager
-  vigil.monitoring.service_health:
-    probe:
-      kind: alertmanager
-      url: http://127.0.0.1:9093
-    version: 0.33.1
+- name: Prove what is deployed
+  hosts: node_exporter:alertmanager:prometheus
+  gather_facts: false
+  tasks:
+    - name: Ask each service
+      vigil.monitoring.service_health:
+      register: proof
+
+    - name: Show what was found, and fail when something is red
+      vigil.monitoring.summary:
+        results: proof
+      run_once: true
 """
 
 RETURN = r"""
-problems:
-  description: What is wrong, one sentence each.
-  returned: always
+services:
+  description: One entry for each service that the host should run.
   type: list
-  elements: str
-unproven:
-  description: What could not be asked.
+  elements: dict
   returned: always
-  type: list
-  elements: str
-version:
-  description: Version that answers.
-  returned: always
-  type: str
-url:
-  description: Where it was asked, as seen from its host.
-  returned: always
-  type: str
-rules:
-  description: Number of rules that are loaded.
-  returned: when a Prometheus server answers
-  type: int
+  contains:
+    service:
+      description: Which service it is.
+      type: str
+      sample: prometheus
+    state:
+      description: V(ok), V(red), V(unproven), or V(unchecked) for what is not there in check mode.
+      type: str
+      sample: ok
+    version:
+      description: The version that serves.
+      type: str
+      sample: 3.5.3
+    url:
+      description: Where other hosts reach it.
+      type: str
+      sample: http://192.0.2.10:9091
+    targets:
+      description: For Prometheus, how many of how many expected targets are up.
+      type: list
+      elements: int
+      sample: [7, 7]
+    reasons:
+      description: What is wrong or not proven.
+      type: list
+      elements: str
+      sample: []
+    members:
+      description: For an Alertmanager, the members of its cluster that it sees.
+      type: list
+      elements: str
+      sample: []
+    config_hash:
+      description: For an Alertmanager, what tells its configuration from others.
+      type: str
+      sample: "2.74e+14"
 """
 
-import json
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import READY_PATHS, judge, words
-from ansible_collections.vigil.monitoring.plugins.module_utils._stack import (
-    alertmanager_problems,
-    rule_problems,
-    static_addresses,
-)
+from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 
-POLL_SECONDS = 0.5
-
-
-def look(parameters):
-    """Ask everything once."""
-    probe = parameters["probe"]
-    credentials = (probe["username"], probe["password"], probe["ca_path"])
-    metrics = get(probe["url"] + probe["metrics_path"], *credentials)
-    path = READY_PATHS[probe["kind"]]
-    ready = get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
-    verdict = judge(probe["kind"], metrics, ready, parameters["version"])
-    result = {"problems": [], "unproven": [], "url": probe["url"], "version": words(probe["kind"], metrics.text).version}
-    if verdict.state == "unproven":
-        result["unproven"].append("version and configuration: " + verdict.reason)
-    elif verdict.state != "ok":
-        result["problems"].append(verdict.reason)
-    elif probe["kind"] == "prometheus" and not parameters["agent"]:
-        rules = get(probe["url"] + "/api/v1/rules", *credentials, timeout=20.0)
-        connected = get(probe["url"] + "/api/v1/alertmanagers", *credentials)
-        try:
-            result["rules"], result["problems"] = rule_problems(json.loads(rules.text))
-            result["problems"] += alertmanager_problems(
-                json.loads(connected.text), static_addresses(parameters["alertmanagers"])
-            )
-        except (KeyError, TypeError, ValueError):
-            result["problems"].append(
-                "its API answers HTTP {0} and {1}, and not what an API of Prometheus says".format(
-                    rules.status, connected.status
-                )
-            )
-    return result
+PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
+TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
+SERVICE = {
+    "kind": {"type": "str", "required": True, "choices": ["alertmanager", "node_exporter", "prometheus"]},
+    "url": {"type": "str", "required": True},
+    "metrics_path": {"type": "str", "default": "/metrics"},
+    "version": {"type": "str"},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "ca_path": {"type": "str"},
+    "agent": {"type": "bool", "default": False},
+    "rules": {"type": "bool", "default": False},
+    "expect": {"type": "list", "elements": "dict", "default": [], "options": TARGET},
+    "pools": {"type": "list", "elements": "str", "default": []},
+    "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
+    "alertmanagers": {"type": "list", "elements": "str", "default": []},
+    "members": {"type": "int", "default": 0},
+}
 
 
 def main():
-    """Entry point."""
     module = AnsibleModule(
         argument_spec={
-            "probe": {
+            "groups": {
                 "type": "dict",
-                "required": True,
-                "options": {
-                    "kind": {"type": "str", "choices": sorted(READY_PATHS), "required": True},
-                    "url": {"type": "str", "required": True},
-                    "metrics_path": {"type": "str", "default": "/metrics"},
-                    "username": {"type": "str"},
-                    "password": {"type": "str", "no_log": True},
-                    "ca_path": {"type": "path"},
+                "default": {
+                    "alertmanager": "alertmanager",
+                    "node_exporter": "node_exporter",
+                    "prometheus": "prometheus",
                 },
             },
-            "version": {"type": "str"},
-            "alertmanagers": {"type": "list", "elements": "dict", "default": []},
-            "agent": {"type": "bool", "default": False},
-            "timeout": {"type": "int", "default": 30},
+            "timeout": {"type": "float", "default": 60},
+            "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
+            "services": {"type": "list", "elements": "dict", "options": SERVICE},
         },
         supports_check_mode=True,
     )
-    # A check run on a host without the service has nothing to wait for.
-    deadline = time.monotonic() + (0 if module.check_mode else module.params["timeout"])
-    while True:
-        result = look(module.params)
-        if not result["problems"] or time.monotonic() >= deadline:
-            module.exit_json(changed=False, **result)
-        time.sleep(POLL_SECONDS)
+    if module.params["services"] is None:
+        module.fail_json(msg="what to ask is found out on the controller: this module needs its action plugin")
+    timeout = 0.0 if module.check_mode else module.params["timeout"]
+    lines = []
+    for service in module.params["services"]:
+        try:
+            lines.append(prove(service, timeout))
+        except CannotReach as error:
+            lines.append(unreachable(service, error))
+    module.exit_json(changed=False, services=lines)
 
 
 if __name__ == "__main__":

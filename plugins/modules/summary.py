@@ -2,40 +2,89 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: summary
-short_description: Print what a run has proven, and fail if a part of it is red
-description:
-  - Collects what M(vigil.monitoring.service_health) and M(vigil.monitoring.target_health) found on the hosts of the play,
-    and prints one table. A host that has no result, because an earlier task failed on it, is red.
+short_description: Show what was proven about the monitoring services of all hosts, and fail when something is red
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
+description:
+  - Prints one table of the services of all hosts of the play, and below it why a line is red or not proven in full.
+  - Hosts that failed earlier in the run have no result and are red.
+  - Alertmanagers of one cluster that have different configurations are red.
+  - Runs once, on the controller alone.
+options:
+  results:
+    description: Name of the variable in which M(vigil.monitoring.service_health) was registered.
+    type: str
+    required: true
+  groups:
+    description: Services with the inventory groups whose hosts run them, as for M(vigil.monitoring.service_health).
+    type: dict
+    default:
+      alertmanager: alertmanager
+      node_exporter: node_exporter
+      prometheus: prometheus
 attributes:
   check_mode:
+    description: Fails only for hosts that have no result.
     support: full
-    description: What is not deployed yet is said to be unproven.
-options:
-  services:
-    description: Inventory groups, which bear the names of the services that their hosts run.
-    type: list
-    elements: str
-    required: true
+  diff_mode:
+    description: Nothing is changed, so there is nothing to show.
+    support: none
+  idempotent:
+    description: Never changes anything.
+    support: full
+seealso:
+  - module: vigil.monitoring.service_health
 """
 
 EXAMPLES = r"""
-- name: Say what was proven
+- name: Show what was found, and fail when something is red
   vigil.monitoring.summary:
-    services: [node_exporter, alertmanager, prometheus]
-  run_once: true
+    results: proof
 """
 
 RETURN = r"""
-rows:
-  description: One entry for each service of each host.
-  returned: always
+summary:
+  description: The text that was printed.
+  type: str
+  returned: when nothing is red
+services:
+  description: What M(vigil.monitoring.service_health) returned for all hosts, each with its C(host).
   type: list
   elements: dict
+  returned: when nothing is red
+unproven:
+  description: How many services could not be proven in full.
+  type: int
+  returned: when nothing is red
+  sample: 0
 """
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "results": {"type": "str", "required": True},
+            "groups": {
+                "type": "dict",
+                "default": {
+                    "alertmanager": "alertmanager",
+                    "node_exporter": "node_exporter",
+                    "prometheus": "prometheus",
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    module.fail_json(msg="this module runs on the controller and needs its action plugin")
+
+
+if __name__ == "__main__":
+    main()

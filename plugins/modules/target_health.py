@@ -210,7 +210,6 @@ elapsed:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
 
 

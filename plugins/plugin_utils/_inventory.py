@@ -140,7 +140,7 @@ class HostValues:
                 if value is not _MISSING and holds_template(value):
                     names.append(_names_in(value))
                 key.append((name, value if isinstance(value, (str, int)) else repr(value)))
-        return tuple([key[0], *sorted(key[1:], key=lambda pair: pair[0])])
+        return (key[0], *sorted(key[1:], key=lambda pair: pair[0]))
 
 
 def _names_in(found):

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from lab import hosts, images, mirror
 from lab.common import LABEL, ROOT, locked, run
 

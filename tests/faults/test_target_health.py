@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from lab import mirror
 
 ROOT = Path(__file__).resolve().parents[2]

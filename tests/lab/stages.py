@@ -64,7 +64,7 @@ def _pytest(*paths: str, workers: int = 0) -> list[str]:
 
 def _lint() -> list[str]:
     ruff, ansible_lint = venv.tool("ruff"), venv.tool("ansible-lint")
-    return ["sh", "-ec", f"{ruff} check . && {ansible_lint} --offline --strict --nocolor"]
+    return ["sh", "-ec", f"{ruff} check . && ANSIBLE_COLLECTIONS_PATH={ROOT / 'collections'} {ansible_lint} --offline --strict --nocolor"]
 
 
 def _has(*names: str) -> Callable[[], bool]:

@@ -70,7 +70,7 @@ def values(hostvars):
     " conditional brace raw number nothing".split(),
 )
 def test_values_are_those_of_the_engine(values, hostvars, host, name):
-    for _ in range(2):
+    for dummy in range(2):
         ours, theirs = values(host, name), hostvars[host][name]
         assert ours == theirs or str(ours) == str(theirs)
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 
 NODE = {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 
 import pytest
-
 from ansible_collections.vigil.monitoring.plugins.module_utils import _targets
 
 

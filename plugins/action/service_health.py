@@ -1,0 +1,214 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of service_health: finds out what to ask, and asks, from here where that is possible."""
+
+from __future__ import annotations
+
+import inspect
+import os
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+SERVICES = ("node_exporter", "alertmanager", "prometheus")
+LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
+ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles")
+
+
+class RoleValues:
+    """A role's variables as its own tasks would see them: the inventory's, and where that says nothing the defaults.
+
+    Reading two files is an order of magnitude faster than including the role for the sake of its defaults.
+    """
+
+    def __init__(self, role, loader, templar, task_vars):
+        folder = os.path.join(ROLES, role)
+        search = [folder, *(task_vars.get("ansible_search_path") or [])]
+        self._variables = {
+            **self._read(loader, folder, "defaults"),
+            **task_vars,
+            **self._read(loader, folder, "vars"),
+            "role_path": folder,
+            "ansible_search_path": search,
+        }
+        self._templar = templar.copy_with_new_env(available_variables=self._variables)
+
+    @staticmethod
+    def _read(loader, folder, kind):
+        path = os.path.join(folder, kind, "main.yml")
+        # From ansible-core 2.19 on, what may be templated has to be said.
+        trusted = "trusted_as_template" in inspect.signature(loader.load_from_file).parameters
+        return loader.load_from_file(path, **({"trusted_as_template": True} if trusted else {})) or {}
+
+    def __getitem__(self, name):
+        return plain(self._templar.template(self._variables[name]))
+
+    def get(self, name, default=None):
+        """A variable, or a default when there is none."""
+        return self[name] if name in self._variables else default
+
+
+class ActionModule(ActionBase):
+    """Action plugin of the service_health module."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Ask every service of this host once it is known what to ask."""
+        result = super().run(tmp, task_vars)
+        given = self._arguments()
+        host = task_vars["inventory_hostname"]
+        timeout = 0.0 if self._task.check_mode else float(given["timeout"])
+        lines, for_the_host = [], []
+        for kind in SERVICES:
+            group = given["groups"].get(kind)
+            if not group or group not in task_vars["group_names"]:
+                continue
+            try:
+                role = RoleValues(kind, self._loader, self._templar, task_vars)
+                if role.get(kind + "_state") == "absent":
+                    continue
+                service = self._service(kind, host, role, given, task_vars)
+            except (AnsibleError, _scrape.ScrapeError) as error:
+                lines.append({**unreachable({"kind": kind, "url": "http://" + host}, ""), "url": None,
+                              "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
+                continue
+            ways = service.pop("ways")
+            if ways["here"]:
+                try:
+                    lines.append(prove(service, timeout, patient=False))
+                    continue
+                except CannotReach:
+                    pass
+            for_the_host.append((service, ways["there"]))
+        if for_the_host:
+            lines += self._ask_host(for_the_host, timeout, task_vars)
+        if self._task.check_mode:
+            for line in lines:
+                if line["state"] != "ok":
+                    # It may be what this very run would put there.
+                    line.update(state="unchecked", reasons=[])
+        result.update(changed=False, services=lines)
+        return result
+
+    def _arguments(self):
+        dummy, given = self.validate_argument_spec(
+            argument_spec={
+                "groups": {"type": "dict", "default": {service: service for service in SERVICES}},
+                "timeout": {"type": "float", "default": 60},
+                "ignore": {
+                    "type": "list",
+                    "elements": "dict",
+                    "default": [],
+                    "options": {"job": {"type": "str"}, "instance": {"type": "str"}},
+                },
+            }
+        )
+        return given
+
+    def _service(self, kind, host, role, given, task_vars):
+        """What to ask a service, where from, and what for."""
+        groups = task_vars["groups"]
+
+        def own(dummy, name):
+            return role.get(name)
+
+        at = _scrape.endpoint(kind, host, own)
+        address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
+        prefix = "" if kind == "node_exporter" else at.prefix
+        url = "{0}://{1}{2}"
+        asked = role.get(kind + "_install_method", "archive") == "archive"
+        service = {
+            "kind": kind,
+            "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
+            "metrics_path": at.metrics_path if kind == "node_exporter" else "/metrics",
+            "version": str(role.get(kind + "_version") or "") if asked else "",
+            "username": role.get(kind + "_probe_username") or None,
+            "password": role.get(kind + "_probe_password") or None,
+            "ca_path": role.get(kind + "_probe_ca") or None,
+        }
+        inside = "127.0.0.1" if not at.host else at.host
+        local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
+        loopback_only = bool(at.host) and _scrape.is_loopback(at.host)
+        service["ways"] = {
+            # A loopback address is the controller's own, and a certificate authority on the host is not here.
+            "here": (local or not loopback_only) and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
+            "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
+        }
+        if kind == "prometheus":
+            service.update(self._expectations(role, given))
+        if kind == "alertmanager":
+            values = HostValues(task_vars["hostvars"], self._templar, {"groups": groups})
+            service["members"] = members(host, groups.get(given["groups"][kind]) or [], values)
+        return service
+
+    def _expectations(self, role, given):
+        """What this Prometheus has to have: the same data that its configuration was made of."""
+        inventory = role["__prometheus_inventory"]
+        agent = bool(role.get("prometheus_agent_mode"))
+        alertmanagers = role.get("prometheus_alertmanager_config") or inventory["alertmanagers"]
+        addresses = [
+            str(address)
+            for manager in alertmanagers
+            for static in manager.get("static_configs") or ()
+            if not manager.get("relabel_configs")
+            for address in static.get("targets") or ()
+        ]
+        return {
+            "agent": agent,
+            "expect": inventory["expected"],
+            "pools": inventory["pools"],
+            "ignore": given["ignore"],
+            "rules": not agent
+            and bool(role.get("prometheus_alert_rules") or role["__prometheus_contents"].get("rule_files")),
+            "alertmanagers": [] if agent else addresses,
+        }
+
+    def _ask_host(self, services, timeout, task_vars):
+        """Have the module ask where the controller cannot."""
+        arguments = {"services": [{**service, "url": url} for service, url in services], "timeout": timeout}
+        try:
+            answer = self._execute_module(
+                module_name="vigil.monitoring.service_health", module_args=arguments, task_vars=task_vars
+            )
+        except AnsibleError as error:
+            answer = {"msg": str(error)}
+        lines = answer.get("services")
+        if lines is None:
+            why = "not from the controller, and the host cannot be asked: {0}".format(
+                answer.get("msg") or answer.get("module_stderr") or "no answer"
+            )
+            return [unreachable(service, why) for service, dummy in services]
+        for line, (service, dummy) in zip(lines, services):
+            line["url"] = service["url"]
+        return lines
+
+
+def members(host, group, value):
+    """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
+
+    :param group: hosts with an Alertmanager.
+    :param value: function of a host and the name of a variable.
+    """
+    peers = (value(host, "alertmanager_cluster") or {}).get("peers") or []
+    names = {_peer_host(peer) for peer in ([peers] if isinstance(peers, str) else peers)}
+    if not names:
+        return 0
+    others = 0
+    for other in group:
+        if other == host or value(other, "alertmanager_state") == "absent":
+            continue
+        known_as = {other, value(other, "ansible_host"), value(other, "monitoring_address")}
+        others += bool(names & known_as)
+    return others + 1 if others else 0
+
+
+def _peer_host(peer):
+    return str(peer).rpartition(":")[0].strip("[]")

@@ -1,0 +1,246 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether what a service says is what was asked of it, and the summary of it all. Answers in, findings and text out."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import same_version, words
+from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, seconds, table
+
+OK, WAIT, RED, UNPROVEN = "ok", "wait", "red", "unproven"
+MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}
+# More lines of one service than this are folded into one, as far as they are good and alike.
+FOLD = 30
+REASONS = 20
+# Seconds after its start until Prometheus hands what it has discovered to those who scrape.
+DISCOVERY = 10.0
+
+
+class Finding(NamedTuple):
+    """What one check found.
+
+    :ivar state: ``ok``; ``wait`` (may become good); ``red`` (will not); ``unproven`` (cannot be told).
+    :ivar text: why, for people; empty when it is good.
+    :ivar due: seconds that Prometheus itself takes its time until it can be good, as it looks only every so often.
+    """
+
+    state: str
+    text: str = ""
+    due: float = 0.0
+
+
+GOOD = Finding(OK)
+
+
+def check_words(kind, metrics, wanted_version, reloads):
+    """A service's version and its last reload, from its metrics.
+
+    :param wanted_version: version asked for; empty for any.
+    :param reloads: whether the service loads a configuration and says how that went.
+    :returns: the version that serves, or None, and a :class:`Finding`.
+    """
+    said = words(kind, metrics)
+    if said.version is None:
+        return None, Finding(RED, "what answers there is no {0}".format(kind))
+    if wanted_version and not same_version(said.version, wanted_version):
+        return said.version, Finding(RED, "version {0} serves, {1} was asked for".format(said.version, wanted_version))
+    if reloads and said.reload_successful is False:
+        return said.version, Finding(
+            RED, "its last reload failed: it does not serve the configuration that is on disk; its log says why"
+        )
+    return said.version, GOOD
+
+
+def config_hash(metrics):
+    """The hash by which Alertmanagers tell whether they have the same configuration, as text, or None."""
+    found = re.search(r"(?m)^alertmanager_config_hash(?:\{[^}\n]*\})? (\S+)$", metrics)
+    return found.group(1) if found else None
+
+
+def data_of(payload):
+    """The ``data`` of an answer of Prometheus' API.
+
+    :raises ValueError: when it is none, in words.
+    """
+    try:
+        answer = json.loads(payload)
+    except ValueError as error:
+        raise ValueError("the answer is not JSON") from error
+    if not isinstance(answer, dict) or answer.get("status") != "success" or not isinstance(answer.get("data"), dict):
+        raise ValueError("the answer is not one of Prometheus' API")
+    return answer["data"]
+
+
+def check_rules(data, wanted):
+    """Rules that fail, and rules that are not there.
+
+    :param data: ``data`` of ``/api/v1/rules``.
+    :param wanted: whether there have to be rules.
+    """
+    groups = data.get("groups") or []
+    failing, waiting = [], []
+    for group in groups:
+        for rule in group.get("rules") or ():
+            if rule.get("health") == "err":
+                failing.append((group, rule))
+            elif rule.get("health") != "ok":
+                waiting.append((group, rule))
+    if failing:
+        rows = [
+            (group.get("name", ""), rule.get("name", ""), " ".join((rule.get("lastError") or "").split()))
+            for group, rule in failing
+        ]
+        text = "{0} rule{1} fail{2}:\n".format(len(rows), "s" if len(rows) > 1 else "", "" if len(rows) > 1 else "s")
+        left = len(rows) - REASONS
+        return Finding(WAIT, text + table(("GROUP", "RULE", "WHY"), rows[:REASONS], max(0, left)))
+    if wanted and not any(group.get("rules") for group in groups):
+        return Finding(WAIT, "it has loaded no rules, though the inventory gives it some")
+    if waiting:
+        interval = max(float(group.get("interval") or 0) for group, dummy in waiting)
+        text = "{0} rule{1} not been evaluated yet".format(len(waiting), " has" if len(waiting) == 1 else "s have")
+        return Finding(WAIT, "{0} (every {1:g} s)".format(text, interval), interval + DISCOVERY)
+    return GOOD
+
+
+def check_targets(verdict, targets):
+    """Targets that are missing, down, or not scraped yet.
+
+    :param verdict: of the targets that are expected.
+    :param targets: all of them.
+    """
+    if verdict.healthy:
+        return GOOD
+    due = 0.0
+    if not verdict.missing and all(target.health == "unknown" for target in verdict.down):
+        due = max((seconds(target.interval) for target in verdict.down), default=0.0) + DISCOVERY
+    return Finding(WAIT, explain(verdict, targets), due)
+
+
+def check_alertmanagers(data, wanted):
+    """Alertmanagers that Prometheus should tell and does not know.
+
+    :param data: ``data`` of ``/api/v1/alertmanagers``.
+    :param wanted: addresses with ports.
+    """
+    known = {urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()}
+    missing = sorted(address for address in set(wanted) if address not in known)
+    if not missing:
+        return GOOD
+    listed = ", ".join(missing[:REASONS]) + (" and {0} more".format(len(missing) - REASONS) if missing[REASONS:] else "")
+    return Finding(
+        WAIT, "it does not alert {0} of {1} Alertmanagers: {2}".format(len(missing), len(set(wanted)), listed)
+    )
+
+
+def check_cluster(status, members):
+    """Whether an Alertmanager sees the others of its cluster.
+
+    :param status: answer of ``/api/v2/status``.
+    :param members: how many members the inventory gives it, itself included; 0 when it stands alone.
+    :returns: the names of the members that it sees, sorted, and a :class:`Finding`.
+    """
+    cluster = status.get("cluster") or {}
+    seen = sorted(str(peer.get("name")) for peer in cluster.get("peers") or ())
+    if members < 2:
+        return seen, GOOD
+    if cluster.get("status") == "disabled":
+        return seen, Finding(RED, "clustering is off, though the inventory gives it {0} members".format(members))
+    if len(seen) < members:
+        return seen, Finding(WAIT, "it sees {0} of the {1} members of its cluster".format(len(seen), members))
+    if cluster.get("status") != "ready":
+        return seen, Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
+    return seen, GOOD
+
+
+def agreement(lines):
+    """Findings about Alertmanagers of one cluster that have different configurations.
+
+    :param lines: results of Alertmanagers with ``host``, ``members`` and ``config_hash``.
+    :returns: host -> text.
+    """
+    clusters = {}
+    for line in lines:
+        if len(line.get("members") or ()) > 1 and line.get("config_hash"):
+            clusters.setdefault(tuple(line["members"]), []).append(line)
+    result = {}
+    for found in clusters.values():
+        hashes = {}
+        for line in found:
+            hashes.setdefault(line["config_hash"], []).append(line["host"])
+        if len(hashes) > 1:
+            parts = sorted(", ".join(sorted(hosts)) for hosts in hashes.values())
+            text = "the members of its cluster do not have the same configuration: {0}".format(" | ".join(parts))
+            result.update((line["host"], text) for line in found)
+    return result
+
+
+def worst(states):
+    """The state that counts."""
+    for state in (RED, WAIT, UNPROVEN):
+        if state in states:
+            return state
+    return OK
+
+
+def targets_text(line):
+    """``up/expected`` of a line, or nothing where there are none to speak of."""
+    return "{0}/{1}".format(*line["targets"]) if line.get("targets") else ""
+
+
+def summary(lines, check_mode=False):
+    """The table of all services and, below it, why which line is red.
+
+    :param lines: dicts with ``service``, ``host``, ``state``, ``version``, ``url``, ``targets`` and ``reasons``.
+    :returns: the text.
+    """
+    lines = sorted(lines, key=lambda line: (line["service"], line["host"]))
+    count = {state: sum(line["state"] == state for line in lines) for state in MARKS}
+    title = "MONITORING: {0} of {1} service{2} proven".format(count[OK], len(lines), "s" if len(lines) != 1 else "")
+    for state, word in ((RED, "red"), (UNPROVEN, "not proven in full"), ("unchecked", "not there yet")):
+        if count[state]:
+            title += ", {0} {1}".format(count[state], word)
+    if check_mode:
+        title += " (check mode: nothing is proven)" if not count[OK] else " (check mode)"
+    rows = [
+        (MARKS[line["state"]], line["service"], line["host"], line.get("version") or "-", targets_text(line) or "-",
+         line.get("url") or "-")
+        for line in _folded(lines)
+    ]  # fmt: skip
+    text = [title]
+    if rows:
+        text.append(table((" ", "SERVICE", "HOST", "VERSION", "TARGETS", "URL"), rows))
+    told = [line for line in lines if line["reasons"]]
+    told.sort(key=lambda line: line["state"] != RED)
+    for line in told[: 2 * REASONS]:
+        text.append("")
+        text.append("{0} {1} on {2}:".format(MARKS[line["state"]], line["service"], line["host"]))
+        for reason in line["reasons"]:
+            text += ["    " + part for part in reason.splitlines()]
+    if len(told) > 2 * REASONS:
+        text.append("\nand {0} more".format(len(told) - 2 * REASONS))
+    return "\n".join(text)
+
+
+def _folded(lines):
+    """The lines to show: of a service on very many hosts the good ones are one line a version."""
+    by_service = {}
+    for line in lines:
+        by_service.setdefault(line["service"], []).append(line)
+    for found in by_service.values():
+        if len(found) <= FOLD:
+            yield from found
+            continue
+        alike = {}
+        for line in found:
+            if line["state"] == OK and not line["reasons"] and not line.get("targets"):
+                alike.setdefault(line.get("version"), []).append(line)
+            else:
+                yield line
+        for version, same in sorted(alike.items(), key=lambda pair: str(pair[0])):
+            yield {**same[0], "host": "{0} hosts".format(len(same)), "version": version, "url": None}

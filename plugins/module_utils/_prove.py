@@ -1,0 +1,211 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a service until its answers are good or the time is over. The same on the controller and on the host."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
+
+# Seconds after which an address counts as one that cannot be reached from here.
+CONNECT = 3.0
+# Seconds that a service may refuse connections; it has been proven up before, so this is more than a restart takes.
+GRACE = 5.0
+INTERVAL = 0.5
+RELOADING = ("alertmanager", "prometheus")
+
+
+class CannotReach(Exception):
+    """There is no way to this service from here; its host may have one."""
+
+
+class _Stop(Exception):
+    """A finding ends a round of checks."""
+
+    def __init__(self, finding):
+        super().__init__(finding.text)
+        self.finding = finding
+
+
+class Prover:
+    """The proof of one service.
+
+    :param service: dict: ``kind``, ``url``, ``metrics_path``, ``version``, ``username``, ``password``, ``ca_path``; for
+        Prometheus ``agent``, ``expect`` (list of {job, instance}), ``pools``, ``ignore``, ``rules``, ``alertmanagers``;
+        for Alertmanager ``members``.
+    """
+
+    def __init__(self, service):
+        self.service = service
+        self.kind = service["kind"]
+        self.access = self._access()
+        self.caveat = None
+        self.reached = False
+        self.line = {
+            "service": self.kind,
+            "url": service["url"],
+            "version": None,
+            "targets": None,
+            "state": WAIT,
+            "reasons": [],
+            "members": [],
+            "config_hash": None,
+        }
+
+    def _access(self):
+        service = self.service
+        return _client.Access(
+            username=service.get("username") or None,
+            password=service.get("password") or None,
+            ca_path=service.get("ca_path") or None,
+            # As when it was deployed: a certificate is for the public name, and the probe goes to an address.
+            check_name=not service.get("ca_path"),
+        )
+
+    def _get(self, path):
+        """Body of an answer; anything else ends the round."""
+        url = self.service["url"].rstrip("/") + path
+        try:
+            try:
+                reply = _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
+            except _client.AskError as error:
+                if error.kind != "tls" or self.service.get("ca_path"):
+                    raise
+                # Ask without looking at the certificate, and without a password for whoever it is.
+                self.access = _client.Access(verify=False)
+                self.caveat = "its certificate is not proven ({0}): set {1}_probe_ca".format(error, self.kind)
+                reply = _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
+        except _client.AskError as error:
+            if error.kind == "unreachable" and not self.reached:
+                raise CannotReach(str(error)) from error
+            raise _Stop(Finding(WAIT if error.transient else RED, "it does not answer: {0}".format(error))) from error
+        self.reached = True
+        if reply.status == 200:
+            return reply.body
+        raise _Stop(self._refused(reply, path))
+
+    def _refused(self, reply, path):
+        name = "{0}_probe_username and {0}_probe_password".format(self.kind)
+        if reply.status in (401, 403) and self.access.username is None:
+            return Finding(UNPROVEN, "not proven: it wants to know who asks; set {0}".format(name))
+        if reply.status in (401, 403):
+            return Finding(RED, "it does not accept {0} (HTTP {1})".format(name, reply.status))
+        words = " ".join(reply.body[:200].decode("utf-8", "replace").split())
+        text = "{0} answers HTTP {1}: {2}".format(path, reply.status, words or "without a word")
+        return Finding(WAIT if reply.status >= 500 or reply.status == 429 else RED, text)
+
+    def look(self):
+        """One round of all checks.
+
+        :raises CannotReach: when no connection has ever come about.
+        :returns: list of findings.
+        """
+        try:
+            return self._look()
+        except _Stop as stop:
+            return [stop.finding]
+        except ValueError as error:
+            return [Finding(RED, "{0}; is something else served there?".format(error))]
+
+    def _look(self):
+        # The metrics of Prometheus and Alertmanager are below their prefix, which is the URL's path.
+        metrics = self._get(self.service.get("metrics_path") or "/metrics").decode("utf-8", "replace")
+        version, finding = _proof.check_words(
+            self.kind, metrics, self.service.get("version"), self.kind in RELOADING
+        )
+        self.line["version"] = version or self.line["version"]
+        findings = [finding]
+        if version is None:
+            return findings
+        if self.kind == "alertmanager":
+            findings.append(self._look_at_cluster(metrics))
+        if self.kind == "prometheus":
+            findings.append(self._look_at_targets())
+            if not self.service.get("agent"):
+                rules = _proof.data_of(self._get("/api/v1/rules"))
+                findings.append(_proof.check_rules(rules, self.service.get("rules")))
+                if self.service.get("alertmanagers"):
+                    known = _proof.data_of(self._get("/api/v1/alertmanagers"))
+                    findings.append(_proof.check_alertmanagers(known, self.service["alertmanagers"]))
+        return findings
+
+    def _look_at_cluster(self, metrics):
+        status = json.loads(self._get("/api/v2/status"))
+        self.line["config_hash"] = _proof.config_hash(metrics)
+        self.line["members"], finding = _proof.check_cluster(status, self.service.get("members") or 0)
+        return finding
+
+    def _look_at_targets(self):
+        ignored = _targets.compile_ignore(self.service.get("ignore"))
+        expect = [(entry["job"], entry["instance"]) for entry in self.service.get("expect") or ()]
+        targets = _targets.parse(self._get("/api/v1/targets?state=active"))
+        verdict = _targets.judge(targets, expect, ignored, pools=self.service.get("pools") or ())
+        self.line["targets"] = [verdict.up, verdict.expected]
+        return _proof.check_targets(verdict, targets)
+
+    def conclude(self, findings, elapsed):
+        """Turn the last findings into the result: what never came is red, but for what was not due yet."""
+        states = []
+        for state, text, due in findings:
+            if state == OK:
+                continue
+            if state == WAIT:
+                state = UNPROVEN if due > elapsed else RED
+                if state == UNPROVEN:
+                    text = "not proven within {0:.0f} s: {1}".format(elapsed, text)
+            states.append(state)
+            self.line["reasons"].append(text)
+        if self.caveat:
+            states.append(UNPROVEN)
+            self.line["reasons"].append("not proven: " + self.caveat)
+        self.line["state"] = _proof.worst(states)
+        return self.line
+
+
+def prove(service, timeout, patient=True, clock=time.monotonic, sleep=time.sleep):
+    """Ask one service until all is good, something is hopeless, or the time is over.
+
+    :param timeout: seconds; 0 asks once.
+    :param patient: wait a while for connections too; without, the first that is refused raises.
+    :raises CannotReach: when no connection came about.
+    :returns: dict for the summary.
+    """
+    prover = Prover(service)
+    start = clock()
+    while True:
+        try:
+            findings = prover.look()
+        except CannotReach:
+            if not patient or clock() - start >= min(timeout, GRACE):
+                raise
+            sleep(INTERVAL)
+            continue
+        elapsed = clock() - start
+        waiting = [finding for finding in findings if finding.state == WAIT]
+        if not waiting or any(finding.state == RED for finding in findings):
+            return prover.conclude(findings, elapsed)
+        # What Prometheus looks at only once a minute is waited for a little longer, but not for hours.
+        due = min(finding.due for finding in waiting)
+        if elapsed >= (max(timeout, due) if due <= 2 * timeout else timeout):
+            return prover.conclude(findings, elapsed)
+        sleep(INTERVAL)
+
+
+def unreachable(service, why):
+    """The result for a service that does not answer at all."""
+    where = urlsplit(service["url"]).netloc
+    return {
+        "service": service["kind"],
+        "url": service["url"],
+        "version": None,
+        "targets": None,
+        "state": RED,
+        "reasons": ["it does not answer on {0}: {1}".format(where, why)],
+        "members": [],
+        "config_hash": None,
+    }
