@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import engine, hosts, images, mirror, sanity, venv
-from .common import ROOT, LabError, say
+from .common import ROOT, LabError, locked, say
 
 LOGS = ROOT / "build" / "logs"
 SUMMARY = re.compile(r"^=+ (.*\b(passed|failed|error|skipped|no tests ran).*) =+$")
@@ -64,7 +65,8 @@ def _pytest(*paths: str, workers: int = 0) -> list[str]:
 
 def _lint() -> list[str]:
     ruff, ansible_lint = venv.tool("ruff"), venv.tool("ansible-lint")
-    return ["sh", "-ec", f"{ruff} check . && ANSIBLE_COLLECTIONS_PATH={ROOT / 'collections'} {ansible_lint} --offline --strict --nocolor"]
+    found = f"ANSIBLE_COLLECTIONS_PATH={ROOT / 'collections'}"
+    return ["sh", "-ec", f"{ruff} check . && {found} {ansible_lint} --offline --strict --nocolor"]
 
 
 def _has(*names: str) -> Callable[[], bool]:
@@ -145,7 +147,9 @@ def _run(stage: Stage) -> tuple[int, float, list[str]]:
     try:
         for need in stage.needs:
             need()
-        code = _stream(stage.command(), log, lines)
+        # Its hosts have fixed names, so two runs at once would take them from each other.
+        with locked(stage.name) if stage.name == "molecule" else contextlib.nullcontext():
+            code = _stream(stage.command(), log, lines)
     except LabError as error:
         say(str(error))
         code = 1
