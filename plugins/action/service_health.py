@@ -10,7 +10,6 @@ import os
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues

@@ -8,7 +8,6 @@ from __future__ import annotations
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
