@@ -179,8 +179,9 @@ def get(url, access=None, timeout=10.0, connect_timeout=None):
                 chunks.append(chunk)
                 if time.monotonic() > deadline:
                     raise AskError("slow", "the answer was not complete after {0:.0f} s".format(timeout))
-            return Reply(response.status if hasattr(response, "status") else response.code, response.headers,
-                         b"".join(chunks))
+            return Reply(
+                response.status if hasattr(response, "status") else response.code, response.headers, b"".join(chunks)
+            )
     except urllib.error.URLError as error:
         raise _not_connected(error.reason, connect_timeout) from error
     except ssl.SSLError as error:

@@ -128,11 +128,15 @@ def check_alertmanagers(data, wanted):
     :param data: ``data`` of ``/api/v1/alertmanagers``.
     :param wanted: addresses with ports.
     """
-    known = {urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()}
+    known = {
+        urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()
+    }
     missing = sorted(address for address in set(wanted) if address not in known)
     if not missing:
         return GOOD
-    listed = ", ".join(missing[:REASONS]) + (" and {0} more".format(len(missing) - REASONS) if missing[REASONS:] else "")
+    listed = ", ".join(missing[:REASONS]) + (
+        " and {0} more".format(len(missing) - REASONS) if missing[REASONS:] else ""
+    )
     return Finding(
         WAIT, "it does not alert {0} of {1} Alertmanagers: {2}".format(len(missing), len(set(wanted)), listed)
     )

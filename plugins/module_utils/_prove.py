@@ -115,9 +115,7 @@ class Prover:
     def _look(self):
         # The metrics of Prometheus and Alertmanager are below their prefix, which is the URL's path.
         metrics = self._get(self.service.get("metrics_path") or "/metrics").decode("utf-8", "replace")
-        version, finding = _proof.check_words(
-            self.kind, metrics, self.service.get("version"), self.kind in RELOADING
-        )
+        version, finding = _proof.check_words(self.kind, metrics, self.service.get("version"), self.kind in RELOADING)
         self.line["version"] = version or self.line["version"]
         findings = [finding]
         if version is None:

@@ -305,9 +305,7 @@ def explain(verdict, targets=(), fail_on_unexpected=False):
     rows, left = problems(verdict, targets, fail_on_unexpected)
     text = counts(verdict, fail_on_unexpected)
     if verdict.ignored:
-        text += " ({0} that may be down {1})".format(
-            len(verdict.ignored), "is" if len(verdict.ignored) == 1 else "are"
-        )
+        text += " ({0} that may be down {1})".format(len(verdict.ignored), "is" if len(verdict.ignored) == 1 else "are")
     if rows:
         text += "\n" + table(("PROBLEM", "JOB", "INSTANCE", "WHY"), rows, left)
     return text

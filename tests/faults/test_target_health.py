@@ -391,7 +391,5 @@ def test_doors_that_stay_shut(guarded, change, words):
 
 
 def test_without_validation_the_certificate_does_not_matter(guarded):
-    result = health(
-        guarded["url"], url_username="me", url_password=PASSWORD, validate_certs=False, timeout=15
-    )
+    result = health(guarded["url"], url_username="me", url_password=PASSWORD, validate_certs=False, timeout=15)
     assert result["healthy"] is True

@@ -60,7 +60,12 @@ def hostvars(tmp_path_factory):
 @pytest.fixture
 def values(hostvars):
     templar = Templar(loader=DataLoader(), variables={})
-    return HostValues(hostvars, templar, {"groups": {"web": ["one", "two", "three"]}}, {"role_default": trust_as_template("{{ port }}!")})
+    return HostValues(
+        hostvars,
+        templar,
+        {"groups": {"web": ["one", "two", "three"]}},
+        {"role_default": trust_as_template("{{ port }}!")},
+    )
 
 
 @pytest.mark.parametrize("host", ["one", "two"])

@@ -14,9 +14,7 @@ NODE = {"node_exporter": {"job": "node", "service": "node_exporter", "port": 910
 def planned(groups, hosts, inventory=None, **more):
     """The plan for hosts given as name -> variables; every group has all of them unless said otherwise."""
     inventory = inventory or {group: list(hosts) for group in groups}
-    return _scrape.plan(
-        _scrape.merge_groups([groups]), inventory, lambda host, name: hosts[host].get(name), **more
-    )
+    return _scrape.plan(_scrape.merge_groups([groups]), inventory, lambda host, name: hosts[host].get(name), **more)
 
 
 def targets(groups, hosts, **more):
@@ -135,7 +133,9 @@ def test_groups_without_hosts_make_no_job():
 
 
 def test_a_later_mapping_replaces_and_drops_groups():
-    merged = _scrape.merge_groups([{"a": {"port": 1}, "b": {"port": 2}, "c": {"port": 3}}, None, {"b": {"port": 9}, "c": None}])
+    merged = _scrape.merge_groups(
+        [{"a": {"port": 1}, "b": {"port": 2}, "c": {"port": 3}}, None, {"b": {"port": 9}, "c": None}]
+    )
     assert merged == {"a": {"port": 1}, "b": {"port": 9}}
 
 
@@ -211,9 +211,7 @@ def test_discovered_targets_are_not_expected():
     assert planned({}, {}, scrape_configs=[{"job_name": "k", "kubernetes_sd_configs": [{}]}])["expected"] == []
 
 
-@pytest.mark.parametrize(
-    "default_ports, instances", [(True, ["x:443", "y:9"]), (False, ["x", "y:9"])]
-)
+@pytest.mark.parametrize("default_ports, instances", [(True, ["x:443", "y:9"]), (False, ["x", "y:9"])])
 def test_before_version_3_prometheus_adds_ports(default_ports, instances):
     own = [{"job_name": "j", "scheme": "https", "static_configs": [{"targets": ["x", "y:9"]}]}]
     plan = planned({}, {}, scrape_configs=own, default_ports=default_ports)

@@ -1,0 +1,304 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What services say against what was asked, and the summary."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _prove
+
+METRICS = """\
+# HELP x
+{kind}_build_info{{branch="x",goversion="go1",revision="r",version="{version}"}} 1
+{kind}_config_last_reload_successful {reload}
+alertmanager_config_hash{{}} 2.74e+14
+"""
+
+
+def metrics(kind, version="3.5.3", reload=1):
+    return METRICS.format(kind=kind, version=version, reload=reload)
+
+
+@pytest.mark.parametrize(
+    "text, wanted, state",
+    [
+        (metrics("prometheus"), "3.5.3", "ok"),
+        (metrics("prometheus", "3.5.3+ds1"), "v3.5.3", "ok"),
+        (metrics("prometheus"), "", "ok"),
+        (metrics("prometheus"), "3.5.4", "red"),
+        (metrics("prometheus", reload=0), "3.5.3", "red"),
+        (metrics("alertmanager"), "3.5.3", "red"),
+        ("<html>", "3.5.3", "red"),
+    ],
+)
+def test_version_and_reload(text, wanted, state):
+    assert _proof.check_words("prometheus", text, wanted, True)[1].state == state
+
+
+def rules(*healths, interval=15):
+    found = [{"name": f"R{n}", "health": health, "lastError": "many-to-many"} for n, health in enumerate(healths)]
+    return {"groups": [{"name": "g", "interval": interval, "rules": found}]}
+
+
+@pytest.mark.parametrize(
+    "data, wanted, state, words",
+    [
+        (rules("ok", "ok"), True, "ok", ""),
+        (rules("ok", "err"), True, "wait", "1 rule fails:\n  GROUP  RULE  WHY\n  g      R1    many-to-many"),
+        (rules("ok", "err"), False, "wait", "1 rule fails"),
+        (rules(*["err"] * 25), True, "wait", "and 5 more"),
+        ({"groups": []}, True, "wait", "no rules"),
+        ({"groups": None}, True, "wait", "no rules"),
+        ({"groups": [{"name": "g", "rules": []}]}, True, "wait", "no rules"),
+        ({"groups": []}, False, "ok", ""),
+        (rules("unknown"), True, "wait", "not been evaluated yet (every 15 s)"),
+    ],
+)
+def test_rules(data, wanted, state, words):
+    finding = _proof.check_rules(data, wanted)
+    assert finding.state == state and words in finding.text
+
+
+def test_a_rule_that_is_not_due_yet_says_when_it_is():
+    assert _proof.check_rules(rules("unknown", interval=3600), True).due > 3600
+    assert _proof.check_rules(rules("err"), True).due == 0
+
+
+def test_alertmanagers():
+    data = {"activeAlertmanagers": [{"url": "http://10.0.0.1:9093/am/api/v2/alerts"}]}
+    assert _proof.check_alertmanagers(data, ["10.0.0.1:9093"]).state == "ok"
+    finding = _proof.check_alertmanagers(data, ["10.0.0.1:9093", "10.0.0.2:9093"])
+    assert finding.state == "wait" and finding.text == "it does not alert 1 of 2 Alertmanagers: 10.0.0.2:9093"
+
+
+@pytest.mark.parametrize(
+    "status, peers, members, state",
+    [
+        ("ready", 2, 2, "ok"),
+        ("ready", 3, 2, "ok"),
+        ("ready", 1, 2, "wait"),
+        ("settling", 2, 2, "wait"),
+        ("disabled", 0, 2, "red"),
+        ("disabled", 0, 0, "ok"),
+        ("ready", 1, 0, "ok"),
+    ],
+)
+def test_clusters(status, peers, members, state):
+    answer = {"cluster": {"status": status, "peers": [{"name": f"p{n}"} for n in range(peers)]}}
+    assert _proof.check_cluster(answer, members)[1].state == state
+
+
+def line(service="node_exporter", host="a", state="ok", **more):
+    return {"service": service, "host": host, "state": state, "version": "1", "url": "u", "reasons": [], **more}
+
+
+def test_members_of_one_cluster_have_one_configuration():
+    pair = ["p1", "p2"]
+    one = line("alertmanager", "a", members=pair, config_hash="1")
+    assert _proof.agreement([one, line("alertmanager", "b", members=pair, config_hash="1")]) == {}
+    assert set(_proof.agreement([one, line("alertmanager", "b", members=pair, config_hash="2")])) == {"a", "b"}
+    # Those of another cluster, and those that stand alone, may have another.
+    assert _proof.agreement([one, line("alertmanager", "b", members=["q1", "q2"], config_hash="2")]) == {}
+    assert _proof.agreement([line(members=["x"], config_hash="1"), line(members=["x"], config_hash="2")]) == {}
+
+
+def test_the_summary_reads_well():
+    lines = [
+        line("prometheus", "mon", "red", targets=[5, 7], url="http://m:9091", version="3.5.3", reasons=["one\n  two"]),
+        line("node_exporter", "web2", url="http://w2:9100", version="1.11.1"),
+        line("node_exporter", "web1", "red", url=None, version=None, reasons=["no proof: it failed"]),
+        line("alertmanager", "mon", "unproven", url="http://m:9093", version="0.33.1", reasons=["not proven: x"]),
+    ]
+    assert _proof.summary(lines) == (
+        "MONITORING: 1 of 4 services proven, 2 red, 1 not proven in full\n"
+        "     SERVICE        HOST  VERSION  TARGETS  URL\n"
+        "  ?  alertmanager   mon   0.33.1   -        http://m:9093\n"
+        "  ✗  node_exporter  web1  -        -        -\n"
+        "  ✓  node_exporter  web2  1.11.1   -        http://w2:9100\n"
+        "  ✗  prometheus     mon   3.5.3    5/7      http://m:9091\n"
+        "\n✗ node_exporter on web1:\n    no proof: it failed\n"
+        "\n✗ prometheus on mon:\n    one\n      two\n"
+        "\n? alertmanager on mon:\n    not proven: x"
+    )
+
+
+def test_ten_thousand_good_lines_are_one():
+    lines = [line(host=f"h{n}") for n in range(10000)] + [line(host="x", state="red", reasons=["why"])]
+    text = _proof.summary(lines)
+    assert "10000 hosts" in text and "✗ node_exporter on x" in text and text.count("\n") < 10
+
+
+def test_check_mode_says_that_nothing_is_proven():
+    text = _proof.summary([line(state="unchecked", version=None, url=None)], check_mode=True)
+    assert text.startswith("MONITORING: 0 of 1 service proven, 1 not there yet (check mode: nothing is proven)")
+
+
+class Server:
+    """Answers in turn, instead of the network; the last one for ever."""
+
+    def __init__(self, monkeypatch, **answers):
+        self.answers = {path.replace("_", "/"): list(found) for path, found in answers.items()}
+        self.asked = []
+        self.now = 0.0
+        monkeypatch.setattr(_client, "get", self.get)
+
+    def get(self, url, access, **timeouts):
+        path = "/" + url.split("/", 3)[3].partition("?")[0]
+        self.asked.append((path, access))
+        found = self.answers[path.rpartition("/")[2]]
+        answer = found.pop(0) if len(found) > 1 else found[0]
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, int):
+            return _client.Reply(answer, {}, b"no")
+        return _client.Reply(200, {}, (answer if isinstance(answer, str) else json.dumps(answer)).encode())
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def prove(self, timeout=60, **service):
+        asked = {"kind": "prometheus", "url": "http://a:9090", "version": "3.5.3", **service}
+        return _prove.prove(asked, timeout, clock=self.clock, sleep=self.sleep, patient=service.pop("patient", True))
+
+
+def targets(*healths, interval="15s"):
+    found = [
+        {
+            "labels": {"job": "node", "instance": f"{n}:1"},
+            "health": health,
+            "scrapeUrl": "http://x",
+            "scrapePool": "node",
+            "scrapeInterval": interval,
+            "lastError": "refused" if health == "down" else "",
+        }
+        for n, health in enumerate(healths)
+    ]
+    return {"status": "success", "data": {"activeTargets": found}}
+
+
+def good(data):
+    return {"status": "success", "data": data}
+
+
+NODE = [{"job": "node", "instance": "0:1"}]
+FINE = {"metrics": [metrics("prometheus")], "targets": [targets("up")], "rules": [good(rules("ok"))]}
+
+
+def test_a_good_prometheus(monkeypatch):
+    server = Server(monkeypatch, **FINE, alertmanagers=[good({"activeAlertmanagers": [{"url": "http://m:1/x"}]})])
+    found = server.prove(expect=NODE, rules=True, alertmanagers=["m:1"])
+    assert found["state"] == "ok" and found["targets"] == [1, 1] and found["version"] == "3.5.3"
+    assert [path for path, access in server.asked] == [
+        "/metrics",
+        "/api/v1/targets",
+        "/api/v1/rules",
+        "/api/v1/alertmanagers",
+    ]
+
+
+def test_an_agent_has_no_rules(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "rules": [422]})
+    assert server.prove(expect=NODE, agent=True)["state"] == "ok"
+
+
+def test_what_may_become_good_is_waited_for(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown"), targets("down"), targets("up")]})
+    assert server.prove(expect=NODE)["state"] == "ok"
+    assert server.now > 0
+
+
+def test_a_target_that_stays_down_is_red_after_the_time(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [targets("down")]})
+    found = server.prove(expect=NODE)
+    assert found["state"] == "red" and "refused" in found["reasons"][0]
+    assert server.now == 60
+
+
+def test_a_target_that_is_scraped_a_little_later_is_waited_for(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown", interval="1m")]})
+    found = server.prove(expect=NODE)
+    assert server.now == 70 and found["state"] == "red"
+
+
+def test_a_target_that_is_scraped_much_later_is_not_proven(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown", interval="1d")]})
+    found = server.prove(expect=NODE)
+    assert server.now == 60 and found["state"] == "unproven" and "not proven within 60 s" in found["reasons"][0]
+
+
+def test_a_wrong_version_is_red_at_once(monkeypatch):
+    server = Server(monkeypatch, **FINE)
+    assert server.prove(version="3.4.0", expect=NODE)["state"] == "red"
+    assert server.now == 0
+
+
+def test_starting_is_waited_for(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [503, 503, targets("up")]})
+    assert server.prove(expect=NODE)["state"] == "ok"
+
+
+def test_nobody_there(monkeypatch):
+    server = Server(monkeypatch, metrics=[_client.AskError("unreachable", "connection refused")])
+    with pytest.raises(_prove.CannotReach):
+        server.prove(patient=False)
+    assert server.now == 0
+    with pytest.raises(_prove.CannotReach):
+        server.prove()
+    assert server.now == _prove.GRACE
+
+
+def test_a_password_that_is_not_there_is_not_proven_and_a_wrong_one_is_red(monkeypatch):
+    server = Server(monkeypatch, metrics=[401])
+    found = server.prove()
+    assert found["state"] == "unproven" and "prometheus_probe_username" in found["reasons"][0]
+    assert server.prove(username="me", password="secret")["state"] == "red"
+
+
+def test_an_unknown_certificate_is_not_proven_and_sees_no_password(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "metrics": [_client.AskError("tls", "self-signed"), metrics("prometheus")]})
+    found = server.prove(expect=NODE, username="me", password="secret")
+    assert found["state"] == "unproven" and "prometheus_probe_ca" in found["reasons"][-1]
+    assert all(access.username is None for path, access in server.asked[1:])
+
+
+def test_a_certificate_that_the_given_authority_did_not_sign_is_red(monkeypatch):
+    server = Server(monkeypatch, metrics=[_client.AskError("tls", "self-signed")])
+    assert server.prove(ca_path="/ca")["state"] == "red"
+
+
+def test_something_else_that_answers_is_red(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": ["<html>"]})
+    assert server.prove(expect=NODE)["state"] == "red"
+
+
+def test_an_alertmanager_and_its_cluster(monkeypatch):
+    status = {"cluster": {"status": "ready", "peers": [{"name": "b"}, {"name": "a"}]}}
+    server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status])
+    found = server.prove(kind="alertmanager", version="0.33.1", members=2)
+    assert (found["state"], found["members"], found["config_hash"]) == ("ok", ["a", "b"], "2.74e+14")
+    assert server.prove(kind="alertmanager", version="0.33.1", members=3)["state"] == "red"
+
+
+@pytest.mark.parametrize(
+    "url, expected",
+    [
+        ("http://a:1/x", ("http://a:1/x", None, None)),
+        ("https://me:p%40ss@a:1/x", ("https://a:1/x", "me", "p@ss")),
+        ("http://me@a", ("http://a", "me", None)),
+    ],
+)
+def test_user_info_in_urls(url, expected):
+    assert _client.split_userinfo(url) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["http://u:hunter2@h/x", "see https://h/?api_key=hunter2&x=1", 'Get "http://h?a=b&Token=hunter2": EOF']
+)
+def test_texts_without_secrets(text):
+    assert "hunter2" not in _client.without_secrets(text)
