@@ -141,6 +141,7 @@ _raw:
       elements: str
 """
 
+import multiprocessing
 import os
 
 from ansible.errors import AnsibleError, AnsibleLookupError
@@ -170,6 +171,24 @@ def before_3(version):
     return major.isdigit() and int(major) < 3
 
 
+# The last answer of this process. The arguments of one task ask several times over, and ten thousand hosts cost seconds.
+_LAST = []
+
+
+def once_a_task(question, answer):
+    """What ``answer`` returns, asked only once by the process that carries out a task.
+
+    :param question: what the answer depends on, beside the inventory.
+    :param answer: function without arguments.
+    """
+    # A worker lives for one task, in which no variable changes. The main process lives on.
+    if multiprocessing.parent_process() is None:
+        return answer()
+    if not _LAST or _LAST[0] != question:
+        _LAST[:] = [question, answer()]
+    return _LAST[1]
+
+
 class LookupModule(LookupBase):
     """The inventory as Prometheus sees it."""
 
@@ -178,9 +197,13 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         if not variables or "hostvars" not in variables:
             raise AnsibleLookupError("scrape_targets needs an inventory; it cannot be used where there are no hostvars")
+        question = (repr(terms), repr(self.get_options()), variables.get("inventory_hostname"))
+        return [once_a_task(question, lambda: self._plan(terms, variables))]
+
+    def _plan(self, terms, variables):
         groups = variables["groups"]
         try:
-            found = plan(
+            return plan(
                 merge_groups(terms),
                 groups,
                 HostValues(variables["hostvars"], self._templar, {"groups": groups}),
@@ -194,4 +217,3 @@ class LookupModule(LookupBase):
             )
         except ScrapeError as error:
             raise AnsibleLookupError(str(error)) from error
-        return [found]
