@@ -135,10 +135,9 @@ class ActionModule(ActionBase):
         }
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
-        loopback_only = bool(at.host) and _scrape.is_loopback(at.host)
         service["ways"] = {
             # A loopback address is the controller's own, and a certificate authority on the host is not here.
-            "here": (local or not loopback_only) and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
+            "here": (local or not _scrape.is_loopback(address)) and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
             "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
         }
         if kind == "prometheus":

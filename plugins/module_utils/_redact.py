@@ -30,7 +30,7 @@ _FLOW = re.compile(r"""(?P<head>[{\[,]\s*\\?["']?""" + _KEY + r"""\\?["']?\s*:(?
 _ASSIGNMENTS = (
     re.compile(r'(?P<head>"' + _KEY + r'=)(?!=)[^"]*(?=")'),
     re.compile(r"(?P<head>'" + _KEY + r"=)(?!=)[^']*(?=')"),
-    re.compile(r"(?P<head>(?<![\w.-])" + _KEY + r"""=)(?!=)("(?:[^"\\]|\\.)*"|'[^']*'|\S+)"""),
+    re.compile(r"(?P<head>(?<![\w.-])" + _KEY + r"""=)(?!=|\*{8})("(?:[^"\\]|\\.)*"|'[^']*'|\S+)"""),
 )
 # https://user:password@host; a token may be the whole of it.
 _USERINFO = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s\"']*@")

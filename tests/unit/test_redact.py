@@ -125,7 +125,7 @@ def test_what_gives_itself_away(text, redacted):
     ("text", "redacted"),
     [
         ("Environment=DB_PASSWORD=SENTINEL A=b", f"Environment=DB_PASSWORD={MASK} A=b"),
-        ('Environment="DB_PASSWORD=SENTINEL with blanks" "A=b"', f'Environment="DB_PASSWORD={MASK} "A=b"'),
+        ('Environment="DB_PASSWORD=SENTINEL with blanks" "A=b"', f'Environment="DB_PASSWORD={MASK}" "A=b"'),
         ("Environment='DB_PASSWORD=SENTINEL x' A=b", f"Environment='DB_PASSWORD={MASK}' A=b"),
         ("ExecStart=/x --token=SENTINEL --web=:9", f"ExecStart=/x --token={MASK} --web=:9"),
         ("admin_password = SENTINEL with blanks", f"admin_password = {MASK}"),

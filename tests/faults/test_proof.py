@@ -1,0 +1,138 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The proof at the end: green only when everything works, and a red line says why.
+
+Where it matters only what is expected, the inventory is changed and not the host: the proof alone is then run on a host
+that does not do what is asked of it.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+HASH = "$2b$05$hmXApiF5iEhh/e0O2HfAwub15QTotdBpSHg7H8ew.v.s9/ErjwaJO"
+PASSWORD = "Sentinel-Health-7"
+
+
+def verify(site, *arguments, **variables):
+    site.variables.setdefault("monitoring_verify_timeout", 30)
+    site.variables.update(variables)
+    outcome = site.run(*arguments, playbook="playbooks/verify.yml")
+    assert outcome.output.count("MONITORING:") <= 1, outcome.output
+    return outcome
+
+
+def test_a_deployed_host_is_proven(site):
+    outcome = verify(site).must_be_green(changed=False)
+    assert "MONITORING: 3 of 3 services proven\n" in outcome.output
+    for line in (
+        r"✓ +node_exporter +subject +1\.\S+ +- +http://127.0.0.1:9100",
+        r"✓ +alertmanager +subject +0\.\S+ +- +http://127.0.0.1:9093",
+        r"✓ +prometheus +subject +3\.\S+ +3/3 +http://127.0.0.1:9090",
+    ):
+        assert re.search(line, outcome.output), outcome.output
+
+
+def test_services_that_are_dead(site):
+    site.host.run("systemctl stop node_exporter alertmanager")
+    outcome = verify(site, monitoring_verify_timeout=25)
+    outcome.must_be_red(
+        "0 of 3 services proven, 3 red",
+        "node_exporter on subject: it does not answer on 127.0.0.1:9100: connection refused",
+        "alertmanager on subject: it does not answer on 127.0.0.1:9093: connection refused",
+        "1 of 3 expected targets are up: 2 down",
+        "not proven to work: alertmanager on subject, node_exporter on subject, prometheus on subject",
+    )
+
+
+@pytest.mark.parametrize(
+    "variables, words",
+    [
+        ({"node_exporter_version": "1.0.0"}, "serves, 1.0.0 was asked for"),
+        ({"prometheus_web_listen_address": "0.0.0.0:9099"}, "it does not answer on 127.0.0.1:9099"),
+        ({"prometheus_targets": {"app": [{"targets": ["127.0.0.1:8000"]}]}}, "missing app 127.0.0.1:8000"),
+        (
+            {"prometheus_scrape_configs": [{"job_name": "s", "static_configs": [{"targets": ["x:1"]}]}]},
+            "missing s x:1",
+        ),
+        (
+            {"prometheus_alertmanager_config": [{"static_configs": [{"targets": ["192.0.2.1:9093"]}]}]},
+            "it does not alert 1 of 1 Alertmanagers: 192.0.2.1:9093",
+        ),
+        ({"prometheus_scrape_groups": {"prometheus": {"prot": 1}}}, "has no key 'prot'; did you mean 'port'?"),
+        ({"monitoring_verify_ignore": [{"job": "("}], "monitoring_verify_timeout": 0}, "'(' is no valid regular"),
+    ],
+)
+def test_what_is_not_as_asked_is_red(site, variables, words):
+    verify(site, **{"monitoring_verify_timeout": 1, **variables}).must_be_red(words)
+
+
+def test_a_target_that_is_down_and_one_that_may_be(site):
+    site.variables["prometheus_targets"] = {"app": [{"targets": ["127.0.0.1:8000"]}]}
+    site.run().must_be_red("down app 127.0.0.1:8000", "connection refused")
+    verify(site, monitoring_verify_ignore=[{"job": "ap"}], monitoring_verify_timeout=1).must_be_red("1 down")
+    verify(site, monitoring_verify_ignore=[{"job": "app"}]).must_be_green(changed=False)
+
+
+def test_a_rule_that_fails_when_it_is_evaluated(site):
+    """promtool accepts it: only the evaluation shows that two series get the same labels."""
+    broken = 'label_replace({__name__=~"up|scrape_samples_scraped"}, "__name__", "x", "", "")'
+    site.variables["prometheus_alert_rules"] = [{"alert": "Broken", "expr": broken}]
+    site.variables["monitoring_verify_timeout"] = 25
+    site.run().must_be_red("1 rule fails", "Broken", "same labelset")
+
+
+def test_rules_that_are_not_there(site):
+    site.variables["prometheus_alert_rules"] = []
+    verify(site.run() and site).must_be_green()
+    site.variables["prometheus_alert_rules"] = [{"alert": "A", "expr": "vector(1)"}]
+    verify(site, monitoring_verify_timeout=1).must_be_red("it has loaded no rules")
+
+
+def test_a_password_that_the_proof_does_not_know(site):
+    site.variables["prometheus_web_config"] = {"basic_auth_users": {"me": HASH}}
+    site.variables["prometheus_scrape_groups"] = {
+        "prometheus": {
+            "service": "prometheus",
+            "port": 9090,
+            "config": {"basic_auth": {"username": "me", "password": PASSWORD}},
+        }
+    }
+    site.run().must_be_green()
+    outcome = verify(site).must_be_green(changed=False)
+    assert "2 of 3 services proven, 1 not proven in full" in outcome.output
+    assert "set prometheus_probe_username and prometheus_probe_password" in outcome.output
+    known = {"prometheus_probe_username": "me", "prometheus_probe_password": PASSWORD}
+    outcome = verify(site, "-vvv", **known).must_be_green(changed=False)
+    assert "3 of 3 services proven" in outcome.output and PASSWORD not in outcome.output
+    verify(site, **{**known, "prometheus_probe_password": "wrong"}).must_be_red("does not accept")
+
+
+def test_check_mode_on_a_bare_host(bare):
+    outcome = verify(bare, "--check").must_be_green(changed=False)
+    assert "0 of 3 services proven, 3 not there yet (check mode: nothing is proven)" in outcome.output
+    verify(bare, monitoring_verify_timeout=0).must_be_red("3 red")
+
+
+def test_a_host_that_cannot_be_reached_is_red(site):
+    """The proof does not stop at it, and says which it was."""
+    inventory = site.folder / "more.yml"
+    inventory.write_text(
+        "node_exporter: {hosts: {gone: {ansible_host: vigil-nowhere, ansible_connection: community.docker.docker}}}\n"
+    )
+    outcome = verify(site, "-i", str(inventory), monitoring_verify_timeout=1)
+    outcome.must_be_red("node_exporter on gone: it does not answer on vigil-nowhere:9100", "2 of 4 services proven")
+    verify(site, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service proven, 1 red")
+
+
+def test_a_host_that_failed_earlier_in_the_run_is_red(site):
+    inventory = site.folder / "more.yml"
+    inventory.write_text(
+        "node_exporter: {hosts: {broken: {ansible_connection: local, node_exporter_no_such_variable: 1,"
+        " monitoring_scrape: {node_exporter: false}}}}\n"
+    )
+    outcome = site.run("-i", str(inventory))
+    outcome.must_be_red("3 of 4 services proven, 1 red", "node_exporter on broken: no proof: an earlier task")
