@@ -297,7 +297,7 @@ def check_prometheus(values):
         yield Problem(
             "prometheus_storage_retention_size", "is {0}".format(shown(size)), "write a size such as 512MB or 50GB"
         )
-    if values["prometheus_agent_mode"] is True and _pinned("prometheus", values):
+    if str(values["prometheus_agent_mode"]).lower() in ("true", "yes", "on", "1") and _pinned("prometheus", values):
         if version_key(values["prometheus_version"]) < version_key(SINCE["prometheus"]["enable-feature=agent"]):
             yield Problem(
                 "prometheus_agent_mode",
