@@ -22,6 +22,8 @@ from lab.common import LABEL, ROOT, locked, run
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 # What the play is made of: a change here makes a new snapshot.
 SOURCES = ("plugins", "roles", "playbooks")
+# What the play owns on a host, but for the services' data.
+TREES = ("/etc/systemd", "/etc/prometheus", "/etc/alertmanager", "/etc/node_exporter", "/etc/amtool", "/opt", "/usr/local")
 URLS = {
     "node_exporter": "http://127.0.0.1:9100/metrics",
     "alertmanager": "http://127.0.0.1:9093/-/ready",
@@ -132,9 +134,10 @@ class Site:
             start_new_session=True,
         )
 
-    def serves(self, service: str) -> bool:
-        """Whether a service answers on its port."""
-        return self.host.run(f"curl -fsS -o /dev/null {URLS[service]}", check=False).returncode == 0
+    def serves(self, service: str, within: int = 0) -> bool:
+        """Whether a service answers on its port, now or within some seconds."""
+        patience = f"--retry {within} --retry-delay 1 --retry-all-errors" if within else ""
+        return self.host.run(f"curl -fsS -o /dev/null {patience} {URLS[service]}", check=False).returncode == 0
 
     def version(self, service: str) -> str:
         """The version that a service reports of itself, without build metadata."""
@@ -148,38 +151,47 @@ class Site:
 
     def fingerprint(self, *paths: str) -> dict[str, str]:
         """Everything below these paths: path -> kind, mode, owner and content, as the host has it."""
-        listed = self.host.run(
-            "find "
-            + " ".join(paths)
-            + r" \( -type f -printf '%p f %m %u %g ' -exec sha256sum {} \; \) -o -printf '%p %y %m %u %g %l\n'",
-            check=False,
-        ).stdout
-        return dict(line.split(" ", 1) for line in listed.splitlines())
+        where = " ".join(paths)
+        listed = self.host.run(f"find {where} -printf '%p %y %m %u %g %l\\n'", check=False).stdout
+        found = dict(line.split(" ", 1) for line in listed.splitlines())
+        for line in self.host.run(f"find {where} -type f -exec sha256sum {{}} +", check=False).stdout.splitlines():
+            digest, path = line.split("  ", 1)
+            found[path] += digest
+        return found
+
+    def state(self) -> dict[str, str]:
+        """Everything that a run which ends before harm leaves alone: files byte for byte, processes, versions."""
+        shown = "for name in %s; do systemctl show -P MainPID -P NRestarts $name | tr '\\n' ' '; echo $name; done"
+        processes = self.host.run(shown % " ".join(SERVICES)).stdout
+        served = {service: self.version(service) for service in SERVICES if self.serves(service)}
+        return {**self.fingerprint(*TREES), "processes": processes, "served": str(served)}
 
 
-def base_variables() -> dict:
-    """What every test deploys: the newer releases of the lab's mirror."""
+def base_variables(age: str = "new") -> dict:
+    """What every test deploys: the newer releases of the lab's mirror, or the older ones (``old``)."""
     versions = mirror.versions()
     return {
         "monitoring_release_mirror": str(mirror.path()),
-        **{f"{service}_version": versions[service]["new"] for service in SERVICES},
+        **{f"{service}_version": versions[service][age] for service in SERVICES},
         # A crash loop is seen at once; what never gets ready shall not hold the tests up for two minutes.
         **{f"{service}_ready_timeout": 20 for service in SERVICES},
+        # The proof at the end of a run waits until every target was scraped once.
+        "prometheus_global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
     }
 
 
-def snapshot(suite: str, folder: Path) -> str:
+def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     """The image with everything deployed, made by whoever asks first."""
-    digest = hashlib.sha256(json.dumps([mirror.versions(), images.name(suite)]).encode())
+    digest = hashlib.sha256(json.dumps([base_variables(age), images.name(suite)]).encode())
     for source in SOURCES:
         for path in sorted((ROOT / source).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     image = f"vigil-lab-deployed:{suite}-{digest.hexdigest()[:12]}"
-    with locked("snapshot"):
+    with locked(f"snapshot-{suite}-{age}"):
         if run(["docker", "image", "inspect", image], check=False).returncode:
             with hosts.host(suite, group="snapshot") as host:
-                Site(host, folder, base_variables()).run().must_be_green(changed=True)
+                Site(host, folder, base_variables(age)).run().must_be_green(changed=True)
                 host.snapshot(image, {LABEL: "snapshot"})
     return image
 
@@ -197,3 +209,18 @@ def site(request, tmp_path):
     suite = getattr(request, "param", "trixie")
     with hosts.host(suite, group="fault", image=snapshot(suite, tmp_path)) as host:
         yield Site(host, tmp_path, base_variables())
+
+
+@pytest.fixture
+def old_site(tmp_path):
+    """A host on which the older releases run; the variables ask for the newer ones already."""
+    with hosts.host("trixie", group="fault", image=snapshot("trixie", tmp_path, "old")) as host:
+        yield Site(host, tmp_path, base_variables())
+
+
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory):
+    """A deployed host for all tests of a module, each of which proves that it changed nothing."""
+    folder = tmp_path_factory.mktemp("site")
+    with hosts.host("trixie", group="fault", image=snapshot("trixie", folder)) as host:
+        yield Site(host, folder, base_variables())
