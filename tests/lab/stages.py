@@ -17,7 +17,7 @@ from . import engine, hosts, images, mirror, sanity, venv
 from .common import ROOT, LabError, locked, say
 
 LOGS = ROOT / "build" / "logs"
-SUMMARY = re.compile(r"^=+ (.*\b(passed|failed|error|skipped|no tests ran).*) =+$")
+SUMMARY = re.compile(r"^(?:=+ )?((?:\d+ \w+, )*\d+ \w+(?:, \d+ \w+)* in [0-9.]+s.*?)(?: =+)?$")
 PROGRESS = re.compile(
     r"^([.FEsxX]+ |tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |Running sanity test|(INFO|ERROR|CRITICAL) +\[)"
 )
@@ -59,7 +59,7 @@ def environment() -> dict[str, str]:
 
 
 def _pytest(*paths: str, workers: int = 0) -> list[str]:
-    argv = [venv.tool("python"), "-m", "pytest", "-q", "--color=no", "--durations=10"]
+    argv = [venv.tool("python"), "-m", "pytest", "--color=no", "--durations=10"]
     return [*argv, *(["-n", str(workers), "--dist", "loadgroup"] if workers else []), *paths]
 
 
