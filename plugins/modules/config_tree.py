@@ -171,6 +171,7 @@ missing_account:
   type: bool
 """
 
+import contextlib
 import grp
 import os
 import pwd
@@ -183,6 +184,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     State,
     digest,
     ensure_directory,
+    one_run_at_a_time,
     read_bytes,
     restore_context,
     run,
@@ -536,8 +538,10 @@ def main():
     )
     if os.geteuid() != 0:
         module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
+    tree = Tree(module)
     try:
-        Tree(module).run()
+        with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(tree.path):
+            tree.run()
     except HostError as error:
         module.fail_json(msg=str(error))
 

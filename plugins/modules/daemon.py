@@ -188,6 +188,7 @@ pid:
   type: int
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -198,6 +199,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     State,
     ensure_directory,
+    one_run_at_a_time,
     read_bytes,
     read_text,
     run,
@@ -847,8 +849,10 @@ def main():
     if not os.path.isdir("/run/systemd/system"):
         module.fail_json(msg="this host is not run by systemd; choose another runtime for the service")
     daemon = Daemon(module)
+    work = daemon.remove if module.params["state"] == "absent" else daemon.ensure
     try:
-        daemon.remove() if module.params["state"] == "absent" else daemon.ensure()
+        with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(daemon.state.config_dir):
+            work()
     except HostError as error:
         module.fail_json(msg=str(error))
 
