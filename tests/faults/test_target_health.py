@@ -115,7 +115,7 @@ def prometheus(binary, folder, jobs, *flags, ready="/-/ready"):
             stderr=log,
         )
         try:
-            for _ in range(200):
+            for dummy in range(200):
                 assert process.poll() is None, (folder / "log").read_text()
                 with contextlib.suppress(OSError), socket.create_connection(address.split(":"), 1):
                     if not ready:
