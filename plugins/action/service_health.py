@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
             "pools": inventory["pools"],
             "ignore": given["ignore"],
             "rules": not agent
-            and bool(role.get("prometheus_alert_rules") or role["__prometheus_contents"].get("rule_files")),
+            and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"]),
             "alertmanagers": [] if agent else addresses,
         }
 

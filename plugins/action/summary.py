@@ -77,6 +77,6 @@ class ActionModule(ActionBase):
 
 def failure(red):
     """One sentence that names the red lines."""
-    names = ["{0} on {1}".format(line["service"], line["host"]) for line in red]
+    names = sorted("{0} on {1}".format(line["service"], line["host"]) for line in red)
     more = " and {0} more".format(len(names) - 5) if len(names) > 5 else ""
     return "not proven to work: {0}{1}; the summary says why".format(", ".join(names[:5]), more)
