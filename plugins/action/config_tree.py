@@ -50,7 +50,9 @@ class ActionModule(ActionBase):
                 with open(source, encoding="utf-8") as stream:
                     content = stream.read()
             except (OSError, UnicodeDecodeError) as error:
-                raise AnsibleActionFail("{0}, meant for {1}, cannot be read: {2}".format(source, path, error)) from error
+                raise AnsibleActionFail(
+                    "{0}, meant for {1}, cannot be read: {2}".format(source, path, error)
+                ) from error
         elif given == ["data"]:
             content = to_yaml(entry["data"])
         else:

@@ -137,7 +137,8 @@ class ActionModule(ActionBase):
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         service["ways"] = {
             # A loopback address is the controller's own, and a certificate authority on the host is not here.
-            "here": (local or not _scrape.is_loopback(address)) and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
+            "here": (local or not _scrape.is_loopback(address))
+            and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
             "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
         }
         if kind == "prometheus":
@@ -164,8 +165,7 @@ class ActionModule(ActionBase):
             "expect": inventory["expected"],
             "pools": inventory["pools"],
             "ignore": given["ignore"],
-            "rules": not agent
-            and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"]),
+            "rules": not agent and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"]),
             "alertmanagers": [] if agent else addresses,
         }
 

@@ -76,7 +76,11 @@ def unknown_features(argv, help_text):
     :returns: ``(unknown, known)``; both empty where the help names none.
     """
     asked = [
-        name for word in argv if word.startswith("--enable-feature=") for name in word.split("=", 1)[1].split(",") if name
+        name
+        for word in argv
+        if word.startswith("--enable-feature=")
+        for name in word.split("=", 1)[1].split(",")
+        if name
     ]
     paragraph = re.search(r"--enable-feature=.*?Valid options:(.*?)(?:\. |\n\s*--|\Z)", help_text, re.DOTALL)
     if not asked or not paragraph:

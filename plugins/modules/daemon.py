@@ -517,7 +517,9 @@ class Daemon:
                 self.conclude(metrics, verdict)
                 return properties
             if waited > self.module.params["ready_timeout"]:
-                raise NotProven("not ready within {0} s: {1}".format(self.module.params["ready_timeout"], verdict.reason))
+                raise NotProven(
+                    "not ready within {0} s: {1}".format(self.module.params["ready_timeout"], verdict.reason)
+                )
             time.sleep(POLL_SECONDS)
 
     def conclude(self, metrics, verdict):
@@ -534,7 +536,15 @@ class Daemon:
     def last_words(self, since):
         """The service's last log lines since a moment (seconds since the epoch)."""
         dummy, output = run(
-            ["journalctl", "--no-pager", "--output=cat", "--unit", self.unit_name, "--since", "@{0:.0f}".format(since - 1)]
+            [
+                "journalctl",
+                "--no-pager",
+                "--output=cat",
+                "--unit",
+                self.unit_name,
+                "--since",
+                "@{0:.0f}".format(since - 1),
+            ]
         )
         lines = telling_lines(redact_text(output).splitlines(), LOG_LINES)
         return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
@@ -574,10 +584,8 @@ class Daemon:
             self.act("restart")
             properties = self.watch(None, self.module.params["settle"])
         except NotProven as error:
-            return (
-                "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
-                    error
-                )
+            return "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
+                error
             )
         self.record(properties, old_proof.get("data_version"))
         return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
@@ -744,7 +752,9 @@ class Daemon:
 
     def finish_check(self, changes, texts, properties, running, proof, manifest, conflicts):
         """End a check run: what would change and what would have to happen to the process."""
-        would = Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
+        would = (
+            Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
+        )
         if running and not texts and not any(change.kind == "link" for change in changes):
             would = self.decision(running, proof, properties)
             if would.action == "none" and changes:

@@ -23,7 +23,15 @@ SERVICES = ("node_exporter", "alertmanager", "prometheus")
 # What the play is made of: a change here makes a new snapshot.
 SOURCES = ("plugins", "roles", "playbooks")
 # What the play owns on a host, but for the services' data.
-TREES = ("/etc/systemd", "/etc/prometheus", "/etc/alertmanager", "/etc/node_exporter", "/etc/amtool", "/opt", "/usr/local")
+TREES = (
+    "/etc/systemd",
+    "/etc/prometheus",
+    "/etc/alertmanager",
+    "/etc/node_exporter",
+    "/etc/amtool",
+    "/opt",
+    "/usr/local",
+)
 URLS = {
     "node_exporter": "http://127.0.0.1:9100/metrics",
     "alertmanager": "http://127.0.0.1:9093/-/ready",

@@ -66,7 +66,11 @@ def _pytest(*paths: str, workers: int = 0) -> list[str]:
 def _lint() -> list[str]:
     ruff, ansible_lint = venv.tool("ruff"), venv.tool("ansible-lint")
     found = f"ANSIBLE_COLLECTIONS_PATH={ROOT / 'collections'}"
-    return ["sh", "-ec", f"{ruff} check . && {found} {ansible_lint} --offline --strict --nocolor"]
+    return [
+        "sh",
+        "-ec",
+        f"{ruff} check . && {ruff} format --check . && {found} {ansible_lint} --offline --strict --nocolor",
+    ]
 
 
 def _has(*names: str) -> Callable[[], bool]:

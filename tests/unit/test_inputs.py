@@ -173,7 +173,9 @@ def test_no_password_is_repeated():
     assert "S3cr3t" not in found[0]
     assert "prometheus_web_config.basic_auth_users['admin']" in found[0]
     assert "htpasswd -nBC 10 admin" in found[0]
-    assert problems("node_exporter", basic_auth_users={"x": "short"})[0].startswith("node_exporter_basic_auth_users['x']")
+    assert problems("node_exporter", basic_auth_users={"x": "short"})[0].startswith(
+        "node_exporter_basic_auth_users['x']"
+    )
 
 
 def test_all_problems_are_named_at_once():
