@@ -9,7 +9,7 @@ endif
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-down test unit lint sanity packaging molecule faults bench clean
+.PHONY: help venv lab demo demo-down test unit lint sanity packaging molecule faults bench docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ unit lint sanity packaging molecule faults: ## Run one stage of the tests
 
 bench: ## Measure the speed promises
 	@$(LAB) bench
+
+docs: venv ## Write what is generated: docs/roles, and tables of the README
+	@.venv/bin/python tools/docs.py
 
 clean: ## Remove what the tests built in this folder
 	@rm -rf build .pytest_cache .ruff_cache .ansible

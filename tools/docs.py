@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Write the documentation that is generated: the roles' variables, and what differs from prometheus.prometheus.
 
-usage: tools/docs.py [--check]
+usage: tools/docs.py [--check], or `make docs`
 
 Whole files below docs/, and in README.md what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
 With --check nothing is written; the status is 1 when something is out of date.
@@ -112,6 +112,11 @@ def role_page(role):
     return "\n".join(lines)
 
 
+def for_any_role(name):
+    """A variable's name without saying of which role: ``*_version``."""
+    return re.sub("^({0})_".format("|".join(ROLES)), "*_", name)
+
+
 def shared_table():
     """The variables that are set once for all roles."""
     found = {}
@@ -119,11 +124,10 @@ def shared_table():
         for name, option in specs_of(role)["options"].items():
             match = re.search(r"\{\{ (monitoring_\w+) \| default\((.*)\) \}\}", str(option.get("default")))
             if match:
-                entry = found.setdefault(match.group(1), [match.group(2), []])
-                entry[1].append(name)
+                found[match.group(1)] = (match.group(2), for_any_role(name), " ".join(option["description"]))
     lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
-    for name, (default, names) in sorted(found.items()):
-        meaning = "Default of {0}; itself `{1}`.".format(", ".join("`{0}`".format(one) for one in names), default)
+    for name, (default, of_role, description) in sorted(found.items()):
+        meaning = "{0} Default: `{1}`; for one role alone: `{2}`.".format(markdown(description), default, of_role)
         lines.append("| `{0}` | everywhere | {1} |".format(name, cell(meaning)))
     for name, (where, meaning) in SHARED.items():
         lines.append("| `{0}` | {1} | {2} |".format(name, where, cell(meaning)))
@@ -133,10 +137,16 @@ def shared_table():
 def differences_tables():
     """What prometheus.prometheus has and we do not, and what means something else."""
     lines = ["| Not honoured | Why | Instead | When it is set |", "|---|---|---|---|"]
+    rows = {}
     for name, difference in DIFFERENCES.items():
-        instead = "`{0}`".format(difference.instead) if difference.instead else ""
-        effect = "a warning" if difference.harmless else "refused"
-        lines.append("| `{0}` | {1} | {2} | {3} |".format(name, cell(difference.reason), instead, effect))
+        key = (for_any_role(name), difference.reason, for_any_role(difference.instead or ""), difference.harmless)
+        rows.setdefault(key, []).append((name, difference.instead))
+    for (name, reason, instead, harmless), found in rows.items():
+        if len(found) < len(ROLES):
+            name, instead = found[0]
+        instead = "`{0}`".format(instead) if instead else ""
+        effect = "a warning" if harmless else "refused"
+        lines.append("| `{0}` | {1} | {2} | {3} |".format(name, cell(reason), instead, effect))
     lines += ["", "| Honoured, but | Difference |", "|---|---|"]
     lines += ["| `{0}` | {1} |".format(name, cell(text)) for name, text in CHANGES.items()]
     return "\n".join(lines) + "\n"
@@ -144,7 +154,6 @@ def differences_tables():
 
 def pages():
     """Path to content of everything that is generated."""
-    source = "plugins/plugin_utils/_differences.py"
     content = {ROOT / "docs" / "roles" / (role + ".md"): role_page(role) for role in ROLES}
     content[ROOT / "docs" / "roles" / "README.md"] = (
         NOTE.format("the roles' argument specs")
@@ -153,16 +162,14 @@ def pages():
         + "\n\n## Set once for all roles\n\n"
         + shared_table()
     )
-    content[ROOT / "docs" / "differences.md"] = (
-        NOTE.format(source) + "\n# Coming from prometheus.prometheus 0.30: what differs\n\n" + differences_tables()
-    )
     readme = ROOT / "README.md"
-    if readme.exists():
-        text = readme.read_text(encoding="utf-8")
-        for name, table in (("differences", differences_tables()), ("shared", shared_table())):
-            section = re.compile("(<!-- generated: {0} -->\n).*?(<!-- end: {0} -->)".format(name), re.S)
-            text = section.sub(lambda match, table=table: match.group(1) + table + match.group(2), text)
-        content[readme] = text
+    text = readme.read_text(encoding="utf-8")
+    for name, table in (("differences", differences_tables()), ("shared", shared_table())):
+        section = re.compile("(<!-- generated: {0} -->\n).*?(<!-- end: {0} -->)".format(name), re.S)
+        text, found = section.subn(lambda match, table=table: match.group(1) + table + match.group(2), text)
+        if not found:
+            sys.exit("README.md has no section <!-- generated: {0} -->".format(name))
+    content[readme] = text
     return content
 
 
