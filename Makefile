@@ -32,8 +32,8 @@ test: ## Run every test: unit, lint, sanity, packaging, molecule, faults
 unit lint sanity packaging molecule faults: ## Run one stage of the tests
 	@$(LAB) test $@
 
-bench: ## Measure the speed promises
-	@$(LAB) bench
+bench: ## Measure the speed promises; BENCH=--write puts the figures into docs/benchmarks.md
+	@$(LAB) bench -- $(BENCH)
 
 docs: venv ## Write what is generated: docs/roles, and tables of the README
 	@.venv/bin/python tools/docs.py

@@ -24,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("prepare", help="all of engine, mirror and images")
     test = commands.add_parser("test", help="run the tests, all or some stages")
     test.add_argument("stages", nargs="*", metavar="STAGE")
-    commands.add_parser("bench", help="run the benchmark")
+    bench = commands.add_parser("bench", help="run the benchmark")
+    bench.add_argument("arguments", nargs="*", help="its own, after a --: see tests/bench/run.py --help")
     commands.add_parser("demo", help="deploy to two lab hosts and show the URLs")
     commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
     commands.add_parser("ls", help="list the hosts")
@@ -75,8 +76,8 @@ def _test(options) -> int:
     return stages.test(options.stages)
 
 
-def _bench(_options) -> int:
-    return stages.bench()
+def _bench(options) -> int:
+    return stages.bench(options.arguments)
 
 
 def _demo(_options) -> int:

@@ -132,14 +132,14 @@ def test(names: list[str]) -> int:
     return 1 if any(code for _name, code, _seconds, _lines in results) else 0
 
 
-def bench() -> int:
-    """Run the benchmark in the foreground; returns its exit status."""
+def bench(arguments: list[str]) -> int:
+    """Run the benchmark in the foreground, with arguments of its own; returns its exit status."""
     script = ROOT / "tests" / "bench" / "run.py"
     if not script.exists():
         raise LabError(f"there is no benchmark here: {script.relative_to(ROOT)} is missing")
     venv.ensure()
     prepare()
-    return subprocess.call([venv.tool("python"), str(script)], cwd=ROOT, env=environment())
+    return subprocess.call([venv.tool("python"), str(script), *arguments], cwd=ROOT, env=environment())
 
 
 def _run(stage: Stage) -> tuple[int, float, list[str]]:

@@ -1,0 +1,233 @@
+"""Deployments on lab hosts: ours beside those of prometheus.prometheus, with one mirror and one ansible.cfg."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import hosts, mirror, stages
+from lab.common import ROOT, LabError, say
+
+from .measure import Cost, median, recap, timed, write_json
+
+SUITE = "trixie"
+GROUP = "bench"
+SERVICES = ("node_exporter", "alertmanager", "prometheus")
+PEER = "prometheus.prometheus"
+RELEASES = "0.30."
+# What both get; the rest is each collection's own defaults.
+ALERTING = {"alertmanager_route": {"receiver": "nobody"}, "alertmanager_receivers": [{"name": "nobody"}]}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The collection to compare with: the folder that holds its ``ansible_collections``, and its version."""
+
+    folder: Path
+    version: str
+
+
+def find_peer(given: str | None) -> Peer | None:
+    """The peer in this folder, else where Ansible would find it; None, loudly, when it is nowhere.
+
+    :raises LabError: when the given folder does not hold it.
+    """
+    places = [given] if given else os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")
+    places += [] if given else ["~/.ansible/collections", "/usr/share/ansible/collections"]
+    for place in filter(None, places):
+        folder = Path(place).expanduser().resolve()
+        if version := _version(folder / "ansible_collections" / PEER.replace(".", "/")):
+            if not version.startswith(RELEASES):
+                say(f"{PEER} in {folder} is {version}: the promises are about {RELEASES}x")
+            return Peer(folder, version)
+    if given:
+        raise LabError(f"{given} holds no ansible_collections/{PEER.replace('.', '/')}")
+    say("!" * 100)
+    say(f"!!! {PEER} IS NOT HERE: ours alone is measured, and no ratio. Install it with `ansible-galaxy collection")
+    say(f"!!! install {PEER}:{RELEASES}*`, or name a folder that holds it in ANSIBLE_COLLECTIONS_PATH.")
+    say("!" * 100)
+    return None
+
+
+def _version(folder: Path) -> str | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        manifest = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))
+        return str(manifest["collection_info"]["version"])
+    with contextlib.suppress(OSError):
+        found = re.search(r"^version:\s*(\S+)", (folder / "galaxy.yml").read_text(encoding="utf-8"), re.MULTILINE)
+        return found[1] if found else None
+    return None
+
+
+class Side:
+    """One collection on its hosts.
+
+    :ivar folder: its inventories, playbooks and caches.
+    """
+
+    name: str
+
+    def __init__(self, folder: Path, url: str, services: tuple[str, ...] = SERVICES):
+        self.folder = folder
+        self.url = url
+        self.services = services
+        self.versions = {service: mirror.versions()[service]["new"] for service in services}
+        folder.mkdir(parents=True)
+
+    def run(self, on: list[hosts.Host], playbook: Path | None = None) -> tuple[Cost, str]:
+        """Run the roles, or another playbook, on these hosts."""
+        inventory = hosts.inventory(dict.fromkeys(self.services, on), **self.variables(on))
+        argv = [
+            "ansible-playbook",
+            str(playbook or self.playbook()),
+            *("-i", str(write_json(self.folder / "inventory.json", inventory))),
+        ]
+        return timed(argv, self.environment(), self.folder)
+
+    def playbook(self) -> Path:
+        """A play that consists of the roles, for all hosts."""
+        raise NotImplementedError
+
+    def variables(self, on: list[hosts.Host]) -> dict:
+        """What the inventory says for all hosts."""
+        raise NotImplementedError
+
+    def collections(self) -> list[str]:
+        """Where the collection is."""
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """This clone's ansible.cfg, and caches that no earlier run has filled."""
+        return {
+            **stages.environment(),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": ":".join(self.collections()),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+        }
+
+    def _playbook(self, collection: str, facts: bool) -> Path:
+        roles = [{"role": f"{collection}.{service}"} for service in self.services]
+        play = {"name": "Deploy", "hosts": "all", "gather_facts": facts, "roles": roles}
+        return write_json(self.folder / "roles.yml", [play])
+
+
+class Ours(Side):
+    """vigil.monitoring as it is in this clone."""
+
+    name = "vigil.monitoring"
+
+    def collections(self):
+        return [str(ROOT / "collections")]
+
+    def playbook(self):
+        return self._playbook("vigil.monitoring", facts=False)
+
+    def variables(self, on):
+        versions = {f"{service}_version": version for service, version in self.versions.items()}
+        return {"monitoring_release_mirror": self.url, **versions, **ALERTING}
+
+
+class Theirs(Side):
+    """The peer, which fetches from the same mirror."""
+
+    name = PEER
+
+    def __init__(self, peer: Peer, *arguments):
+        super().__init__(*arguments)
+        self.peer = peer
+
+    def collections(self):
+        return [str(self.peer.folder)]
+
+    def playbook(self):
+        # Its roles cannot do without facts.
+        return self._playbook(PEER, facts=True)
+
+    def variables(self, on):
+        found = dict(ALERTING)
+        for service, version in self.versions.items():
+            base = f"{self.url}/{service}/v{version}"
+            found |= {
+                f"{service}_version": version,
+                f"{service}_binary_url": f"{base}/{service}-{version}.linux-{mirror.architecture()}.tar.gz",
+                f"{service}_checksums_url": f"{base}/sha256sums.txt",
+                f"{service}_local_cache_path": str(self.folder / "cache" / service),
+            }
+        # What ours knows from the inventory.
+        found["prometheus_targets"] = {"node": [{"targets": [f"{host.ip}:9100" for host in on]}]}
+        found["prometheus_alertmanager_config"] = [{"static_configs": [{"targets": [f"{on[0].ip}:9093"]}]}]
+        return found
+
+
+@contextlib.contextmanager
+def booted(number: int):
+    """Bare hosts for the length of a `with` block."""
+    names = [f"{hosts.PREFIX}{GROUP}-{uuid.uuid4().hex[:8]}" for dummy in range(number)]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda name: hosts.up(name, SUITE, GROUP), names))
+        yield found
+    finally:
+        hosts.down(GROUP, names)
+
+
+def one_host(folder: Path, url: str, peer: Peer | None, rounds: int) -> dict:
+    """One host with the three services: first and converged runs, by turns, each round on hosts of its own."""
+    kinds = ("first", "converged")
+    costs = {(who, kind): [] for who in ("roles", "site", "peer") for kind in kinds}
+    tasks = {}
+    for number in range(rounds):
+        sides = {"roles": Ours(folder / f"roles{number}", url), "site": Ours(folder / f"site{number}", url)}
+        if peer:
+            sides["peer"] = Theirs(peer, folder / f"peer{number}", url)
+        with booted(len(sides)) as found:
+            for kind in kinds:
+                for (who, side), host in zip(sides.items(), found):
+                    cost, output = side.run([host], ROOT / "site.yml" if who == "site" else None)
+                    say(
+                        f"{kind} run, round {number + 1}, {_LABELS[who]}: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU"
+                    )
+                    costs[who, kind].append(cost)
+                    tasks[who, kind] = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
+    return {
+        kind: {who: _result(costs[who, kind], tasks[who, kind]) for who in _LABELS if costs[who, kind]}
+        for kind in kinds
+    }
+
+
+def fleet(folder: Path, url: str, peer: Peer | None, rounds: int, size: int) -> dict:
+    """node_exporter on many hosts: converged runs, after a first one that brings it there."""
+    found = {"first": {}, "converged": {}}
+    sides = {"roles": Ours(folder / "fleet", url, ("node_exporter",))}
+    if peer:
+        sides["peer"] = Theirs(peer, folder / "fleet-peer", url, ("node_exporter",))
+    for who, side in sides.items():
+        with booted(size) as hosts_of_side:
+            for kind, times in (("first", 1), ("converged", rounds)):
+                costs = []
+                for dummy in range(times):
+                    cost, output = side.run(hosts_of_side)
+                    say(f"{kind} run on {size} hosts, {_LABELS[who]}: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU")
+                    costs.append(cost)
+                tasks = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
+                found[kind][who] = _result(costs, tasks)
+    return {"hosts": size, **found}
+
+
+_LABELS = {"roles": "our roles", "site": "our site.yml, with the proof", "peer": PEER}
+
+
+def _result(costs: list[Cost], tasks: dict[str, int]) -> dict:
+    middle = median(costs)
+    return {
+        "seconds": round(middle.seconds, 2),
+        "cpu": round(middle.cpu, 2),
+        "runs": [round(cost.seconds, 2) for cost in costs],
+        **tasks,
+    }

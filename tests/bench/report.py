@@ -1,0 +1,124 @@
+"""The figures as tables: the same text for the terminal and for docs/benchmarks.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BEGIN = "<!-- figures: written by make bench BENCH=--write -->"
+END = "<!-- end of the figures -->"
+RATIOS = {"first": 4, "converged": 10, "fleet": 8}
+HEALTH_SECONDS = 2
+HEALTH_TARGETS = 10_000
+CONFIGURATION_SECONDS = 10
+# Straight lines on a machine that does other things as well.
+LINEAR = 1.3
+
+
+def ratio(part: dict, kind: str) -> float | None:
+    """How many times faster our roles are than the peer's."""
+    found = part[kind]
+    return found["peer"]["seconds"] / found["roles"]["seconds"] if "peer" in found else None
+
+
+def growth(rows: list[dict], key: str) -> float:
+    """How much more the largest number of targets costs than its share of the second largest; 1 is linear.
+
+    What no target costs, the start of Python foremost, is taken off both: the cost of the smallest number.
+    """
+    least, second, most = rows[0], rows[-2], rows[-1]
+    share = (most["targets"] - least["targets"]) / (second["targets"] - least["targets"])
+    return (most[key] - least[key]) / (second[key] - least[key]) / share
+
+
+def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
+    """What was promised: (what, how much, how much it is, whether it is kept or None when that is not known)."""
+    rows = []
+
+    def add_ratio(what, value, least):
+        rows.append((what, f"≥ {least} times faster", f"{value:.1f} times" if value else "-", value and value >= least))
+
+    if one := found.get("one_host"):
+        for kind in ("first", "converged"):
+            add_ratio(f"one host, three services, {kind} run", ratio(one, kind), RATIOS[kind])
+    if fleet := found.get("fleet"):
+        add_ratio(
+            f"{fleet['hosts']} hosts with node_exporter, converged run", ratio(fleet, "converged"), RATIOS["fleet"]
+        )
+    if rows_of_health := found.get("target_health"):
+        row = next((row for row in rows_of_health if row["targets"] == HEALTH_TARGETS), None)
+        if row:
+            kept = row["seconds"] < HEALTH_SECONDS
+            rows.append(
+                (f"target_health of {HEALTH_TARGETS:,}", f"< {HEALTH_SECONDS} s", f"{row['seconds']:.2f} s", kept)
+            )
+        for key, what in (("seconds", "time"), ("peak_mib", "memory")):
+            value = growth(rows_of_health, key)
+            rows.append((f"target_health, growth of {what}", "linear", f"{value:.2f} of linear", value <= LINEAR))
+    if config := found.get("scrape_configuration"):
+        seconds = config["role"]["seconds"]
+        kept = seconds < CONFIGURATION_SECONDS
+        what = f"scrape configuration from {config['hosts']:,} hosts"
+        rows.append((what, f"< {CONFIGURATION_SECONDS} s", f"{seconds:.1f} s", kept))
+    return rows
+
+
+def tables(found: dict) -> str:
+    """Everything that was measured, in Markdown."""
+    kept = {True: "yes", False: "**no**", None: "not measured"}
+    text = [
+        _table(("promise", "asked for", "measured", "kept"), [(*row[:3], kept[row[3]]) for row in promises(found)]),
+        "\n".join(f"- {key}: {value}" for key, value in found["machine"].items()),
+    ]
+    if one := found.get("one_host"):
+        text += ["### One host: node_exporter, Alertmanager, Prometheus", _runs(one)]
+    if fleet := found.get("fleet"):
+        text += [f"### {fleet['hosts']} hosts: node_exporter", _runs(fleet)]
+    if health := found.get("target_health"):
+        header = ("targets", "answer of Prometheus", "seconds", "CPU seconds", "peak memory")
+        rows = [
+            (f"{row['targets']:,}", f"{row['answer_mib']} MiB", f"{row['seconds']:.2f}", f"{row['cpu']:.2f}",
+             f"{row['peak_mib']:.0f} MiB") for row in health
+        ]  # fmt: skip
+        text += ["### target_health, the whole process of the module", _table(header, rows)]
+    if config := found.get("scrape_configuration"):
+        rows = [
+            ("the Prometheus role in check mode", config["role"]),
+            ("a play without tasks over the same inventory", config["empty"]),
+            ("the function behind the lookup alone", config["function"]),
+        ]
+        rows = [(what, f"{cost['seconds']:.2f}", f"{cost['cpu']:.2f}" if "cpu" in cost else "") for what, cost in rows]
+        title = f"### Scrape configuration from {config['hosts']:,} inventory hosts"
+        text += [title, _table(("what", "seconds", "CPU seconds"), rows)]
+    return "\n\n".join(text)
+
+
+def _runs(part: dict) -> str:
+    names = {"roles": "vigil.monitoring, the roles", "site": "vigil.monitoring, site.yml with its proof"}
+    names["peer"] = "prometheus.prometheus, the roles"
+    rows = []
+    for kind in ("first", "converged"):
+        for who, name in names.items():
+            if cost := part[kind].get(who):
+                times = f"{part[kind]['peer']['seconds'] / cost['seconds']:.1f}" if "peer" in part[kind] else ""
+                rows.append(
+                    (kind, name, f"{cost['seconds']:.1f}", f"{cost['cpu']:.1f}", times, str(cost["ok"]),
+                     str(cost["changed"]), ", ".join(f"{run:.1f}" for run in cost["runs"]))
+                )  # fmt: skip
+    header = ("run", "what", "seconds", "CPU seconds", "times faster", "tasks ok", "changed", "each run")
+    return _table(header, rows)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    ruled = [header, tuple("-" * width for width in widths), *rows]
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in ruled)
+
+
+def write(path: Path, text: str) -> None:
+    """Put the tables between the marks of a document."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    dummy, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{path} lacks the marks of the figures")
+    path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")

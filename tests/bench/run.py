@@ -1,0 +1,78 @@
+"""`make bench`: the speed promises, measured on lab hosts of this machine, all in one run.
+
+It judges and never fails for being slow: a timed test on a busy machine would be a coin toss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "collections")]
+
+from bench import deploy, measure, report, scale
+from lab import hosts, mirror
+from lab.common import LabError, say
+
+PARTS = ("one_host", "fleet", "target_health", "scrape_configuration")
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+RESULT = ROOT / "build" / "bench.json"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure what is asked for; print it, and keep it in build/bench.json."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)}; default: all")
+    parser.add_argument("--peer", metavar="DIR", help="folder with ansible_collections/prometheus/prometheus")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each run is measured; medians count")
+    parser.add_argument("--fleet", type=int, default=20, help="number of hosts of the fleet")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md, too")
+    options = parser.parse_args(argv)
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    if options.write and options.parts:
+        parser.error("--write wants everything to be measured in one run")
+    try:
+        found = collect(options)
+    except LabError as error:
+        say(str(error))
+        return 1
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    text = report.tables(found)
+    print(text, flush=True)
+    if options.write:
+        report.write(DOCUMENT, text)
+    say(f"the same as data: {RESULT.relative_to(ROOT)}")
+    return 0
+
+
+def collect(options: argparse.Namespace) -> dict:
+    """Measure; returns everything that was found, by part."""
+    parts = options.parts or PARTS
+    compared = {"one_host", "fleet"} & set(parts)
+    peer = deploy.find_peer(options.peer) if compared else None
+    found = {"machine": measure.machine()}
+    found["machine"]["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in mirror.versions().items())
+    if compared:
+        found["machine"][deploy.PEER] = peer.version if peer else "not here"
+    with tempfile.TemporaryDirectory(prefix="vigil-bench-") as name, mirror.serve(hosts.gateway()) as server:
+        folder = Path(name)
+        if "one_host" in parts:
+            found["one_host"] = deploy.one_host(folder, server.url, peer, options.rounds)
+        if "fleet" in parts:
+            found["fleet"] = deploy.fleet(folder, server.url, peer, options.rounds, options.fleet)
+        if "target_health" in parts:
+            found["target_health"] = scale.target_health(folder, (100, 1_000, 10_000, 100_000))
+        if "scrape_configuration" in parts:
+            with deploy.booted(1) as (host,):
+                found["scrape_configuration"] = scale.scrape_configuration(folder, server.url, host, 10_000)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

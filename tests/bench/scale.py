@@ -1,0 +1,155 @@
+"""What grows with the number of targets and hosts: the proof of targets, and the scrape configuration."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import plan
+
+from lab import hosts, mirror
+from lab.common import ROOT, say
+
+from .deploy import Ours
+from .measure import timed, write_json
+
+MODULE = "ansible_collections.vigil.monitoring.plugins.modules.target_health"
+# Runs the module as a host would, then tells the largest size that the process has had. The kernel's account of a
+# child is of no use for this: it begins with the size of its parent.
+RUNNER = """
+import pathlib, re, runpy, sys
+sys.argv = ["target_health", sys.argv[1]]
+try:
+    runpy.run_module({module!r}, run_name="__main__")
+finally:
+    print("peak", re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text())[1])
+"""
+
+
+def target_health(folder: Path, sizes: tuple[int, ...]) -> list[dict]:
+    """The module's own process against a server that answers as Prometheus does, for each number of targets."""
+    found = []
+    for size in sizes:
+        place = folder / f"targets{size}"
+        answer = place / "api" / "v1" / "targets"
+        answer.parent.mkdir(parents=True)
+        expect = [_pair(number) for number in range(size)]
+        with open(answer, "w", encoding="utf-8") as stream:
+            stream.write('{"status":"success","data":{"activeTargets":[')
+            stream.writelines(("," if number else "") + json.dumps(_target(number)) for number in range(size))
+            stream.write('],"droppedTargets":[],"droppedTargetCounts":{}}}')
+        with mirror.serve(folder=place) as server:
+            given = {"prometheus_url": server.url, "timeout": 0, "expect": expect, "use_proxy": False}
+            arguments = write_json(place / "arguments.json", {"ANSIBLE_MODULE_ARGS": given})
+            argv = [sys.executable, "-c", RUNNER.format(module=MODULE), str(arguments)]
+            cost, output = timed(argv, {"PYTHONPATH": str(ROOT / "collections"), "PATH": "/usr/bin:/bin"})
+        assert f'"up": {size},' in output, output[:2000]
+        peak = int(re.search(r"^peak (\d+)$", output, re.MULTILINE)[1]) / 1024
+        megabytes = answer.stat().st_size / 2**20
+        found.append(
+            {
+                "targets": size,
+                "answer_mib": round(megabytes, 1),
+                "seconds": round(cost.seconds, 3),
+                "cpu": round(cost.cpu, 3),
+                "peak_mib": round(peak, 1),
+            }
+        )
+        say(f"target_health of {size} targets: {cost.seconds:.2f} s, {peak:.0f} MiB")
+    return found
+
+
+def _pair(number: int) -> dict[str, str]:
+    return {"job": "node", "instance": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}:9100"}
+
+
+def _target(number: int) -> dict:
+    """One target as /api/v1/targets tells it, with the labels that file discovery brings."""
+    pair = _pair(number)
+    address = pair["instance"]
+    own = {"datacenter": f"dc{number % 3}", "rack": f"r{number % 40}"}
+    return {
+        "discoveredLabels": {
+            "__address__": address,
+            "__meta_filepath": "/etc/prometheus/file_sd/inventory/node.yml",
+            "__metrics_path__": "/metrics",
+            "__scheme__": "http",
+            "__scrape_interval__": "15s",
+            "__scrape_timeout__": "10s",
+            "job": "node",
+            **own,
+        },
+        "labels": {**pair, **own},
+        "scrapePool": "node",
+        "scrapeUrl": f"http://{address}/metrics",
+        "globalUrl": f"http://{address}/metrics",
+        "lastError": "",
+        "lastScrape": "2024-05-01T12:00:00.123456789Z",
+        "lastScrapeDuration": 0.012345678,
+        "health": "up",
+        "scrapeInterval": "15s",
+        "scrapeTimeout": "10s",
+    }
+
+
+def scrape_configuration(folder: Path, url: str, host: hosts.Host, size: int) -> dict:
+    """The Prometheus role in check mode on a host that runs Prometheus, with this many hosts in the inventory.
+
+    Beside it: a play without tasks over the same inventory, and the function that makes the targets on its own.
+    """
+    side = Ours(folder / "inventory", url)
+    side.run([host])
+    inventory = folder / "inventory" / "many"
+    inventory.mkdir()
+    many = {f"node{number:05}": _variables(number) for number in range(size)}
+    write_json(
+        inventory / "many.json",
+        {"all": {"hosts": many, "children": {"node_exporter": {"hosts": {name: {} for name in many}}}}},
+    )
+    on = [host]
+    own = hosts.inventory(dict.fromkeys(side.services, on), **side.variables(on))
+    own["all"]["vars"]["monitoring_labels"] = {
+        "datacenter": "{{ datacenter | default('dc0') }}",
+        "rack": "{{ rack | default('none') }}",
+    }
+    write_json(inventory / "host.json", own)
+    play = {"name": "Deploy", "hosts": host.name, "gather_facts": False}
+    playbooks = {
+        "role": write_json(folder / "role.yml", [{**play, "roles": ["vigil.monitoring.prometheus"]}]),
+        "empty": write_json(folder / "empty.yml", [{**play, "tasks": []}]),
+    }
+    result = {"hosts": size}
+    for name, playbook in playbooks.items():
+        argv = ["ansible-playbook", str(playbook), "-i", str(inventory), "--check", "-v"]
+        cost, output = timed(argv, side.environment(), folder)
+        result[name] = {"seconds": round(cost.seconds, 2), "cpu": round(cost.cpu, 2)}
+        say(f"{name} play with {size} hosts in the inventory, in check mode: {cost.seconds:.1f} s")
+        (folder / f"{name}.log").write_text(output, encoding="utf-8")
+    result["function"] = {"seconds": round(_function(many), 3)}
+    say(f"the targets of {size} hosts, the function alone: {result['function']['seconds']:.2f} s")
+    return result
+
+
+def _variables(number: int) -> dict[str, str]:
+    address = _pair(number)["instance"].partition(":")[0]
+    return {"ansible_host": address, "datacenter": f"dc{number % 3}", "rack": f"r{number % 40}"}
+
+
+def _function(many: dict[str, dict[str, str]]) -> float:
+    """Seconds of the function behind the lookup, with finished variables."""
+    values = {
+        name: {**found, "monitoring_labels": {key: found[key] for key in ("datacenter", "rack")}}
+        for name, found in many.items()
+    }
+    began = time.perf_counter()
+    made = plan(
+        {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}},
+        {"node_exporter": list(many)},
+        lambda host, name: values[host].get(name),
+    )
+    seconds = time.perf_counter() - began
+    assert len(made["expected"]) == len(many)
+    return seconds
