@@ -141,12 +141,12 @@ _raw:
       elements: str
 """
 
-import multiprocessing
 import os
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, merge_groups, plan
 
 
@@ -169,24 +169,6 @@ def before_3(version):
     """Whether this version of Prometheus adds default ports."""
     major = str(version or "").lstrip("v").partition(".")[0]
     return major.isdigit() and int(major) < 3
-
-
-# The last answer of this process. The arguments of one task ask several times over, and ten thousand hosts cost seconds.
-_LAST = []
-
-
-def once_a_task(question, answer):
-    """What ``answer`` returns, asked only once by the process that carries out a task.
-
-    :param question: what the answer depends on, beside the inventory.
-    :param answer: function without arguments.
-    """
-    # A worker lives for one task, in which no variable changes. The main process lives on.
-    if multiprocessing.parent_process() is None:
-        return answer()
-    if not _LAST or _LAST[0] != question:
-        _LAST[:] = [question, answer()]
-    return _LAST[1]
 
 
 class LookupModule(LookupBase):
