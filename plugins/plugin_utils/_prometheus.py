@@ -141,13 +141,13 @@ def prometheus_files(settings, inventory, config):
     return files.entries()
 
 
-def promtool_checks(files, promtool):
+def promtool_checks(settings, promtool):
     """The commands that check a staged tree, with ``%s`` for its directory.
 
-    :param files: result of :func:`prometheus_files`.
+    :param settings: dict with ``web_config`` and ``config_dir``, as for :func:`prometheus_files`.
     :param promtool: path of the release's own promtool.
     """
     checks = [[promtool, "check", "config", "%s/prometheus.yml"]]
-    if any(entry["path"] == "web_config.yml" for entry in files):
+    if web_config(settings["web_config"], settings["config_dir"]):
         checks.append([promtool, "check", "web-config", "%s/web_config.yml"])
     return checks

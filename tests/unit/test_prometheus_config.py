@@ -158,8 +158,9 @@ def test_targets_twice():
 
 def test_checks():
     config = [["/promtool", "check", "config", "%s/prometheus.yml"]]
-    assert promtool_checks([{"path": "prometheus.yml"}], "/promtool") == config
-    assert promtool_checks([{"path": "web_config.yml"}], "/promtool") == [
+    bare = {"config_dir": "/etc/prometheus", "web_config": {"basic_auth_users": {}}}
+    assert promtool_checks(bare, "/promtool") == config
+    assert promtool_checks({**bare, "web_config": {"basic_auth_users": {"a": "$2y$"}}}, "/promtool") == [
         *config,
         ["/promtool", "check", "web-config", "%s/web_config.yml"],
     ]
