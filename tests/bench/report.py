@@ -51,7 +51,7 @@ def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
             rows.append(
                 (f"target_health of {HEALTH_TARGETS:,}", f"< {HEALTH_SECONDS} s", f"{row['seconds']:.2f} s", kept)
             )
-        for key, what in (("seconds", "time"), ("peak_mib", "memory")):
+        for key, what in (("cpu", "CPU time"), ("peak_mib", "memory")):
             value = growth(rows_of_health, key)
             rows.append((f"target_health, growth of {what}", "linear", f"{value:.2f} of linear", value <= LINEAR))
     if config := found.get("scrape_configuration"):
