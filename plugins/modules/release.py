@@ -224,6 +224,7 @@ msg:
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -450,7 +451,25 @@ class Archive:
     def _discard(self, paths, work):
         """Remove directories so that none is ever half there under its own name."""
         for path in paths:
-            os.rename(path, os.path.join(work, os.path.basename(path)))
+            try:
+                os.rename(path, os.path.join(work, os.path.basename(path)))
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise
+                _remove_release(path)
+
+
+def _remove_release(path):
+    """Remove a release where it stands: a directory of the lower layer of an overlay cannot be renamed.
+
+    Its record goes last, so that a removal that is cut off leaves a broken release of ours and no stranger's directory.
+    """
+    for entry in os.scandir(path):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        elif entry.name != RECORD:
+            os.unlink(entry.path)
+    shutil.rmtree(path)
 
 
 class Package:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import collections
+import errno
 import json
 import os
 import shutil
@@ -192,6 +193,32 @@ def test_one_earlier_release_is_kept(world, tmp_path):
     assert (
         answer["diff"]["before"] == "fake-1.0.0\nfake-1.1.0\n" and answer["diff"]["after"] == "fake-1.1.0\nfake-1.2.0\n"
     )
+
+
+def test_a_release_whose_directory_cannot_be_renamed(world, tmp_path, monkeypatch):
+    """As in the lower layer of an overlay: a host that was booted from an image which held the release already."""
+    for version in ("1.0.0", "1.1.0"):
+        world(version)
+    rename, removed = os.rename, []
+
+    def refuse(source, target):
+        if os.path.basename(source).startswith("fake-1."):
+            raise OSError(errno.EXDEV, "Invalid cross-device link", source)
+        rename(source, target)
+
+    def unlink(path, **options):
+        removed.append(os.path.basename(path))
+        original(path, **options)
+
+    original = os.unlink
+    monkeypatch.setattr(os, "rename", refuse)
+    monkeypatch.setattr(os, "unlink", unlink)
+    assert world("1.2.0")["removed"] == [f"{tmp_path}/bin/fake-1.0.0"]
+    assert sorted(os.listdir(tmp_path / "bin")) == ["fake-1.1.0", "fake-1.2.0"]
+    # Cut off before its end, the removal leaves what is known to be ours.
+    assert removed.index("fake") < removed.index(".release.json")
+    world(state="absent", version="1.1.0")
+    assert not (tmp_path / "bin").exists()
 
 
 def test_the_linked_release_is_the_one_to_fall_back_to(world, tmp_path):
