@@ -381,27 +381,29 @@ class Tree:
 
         :returns: paths that were, or would be, changed, and all that are ours.
         """
-        changed, ours = [], set(manifest["directories"])
-        for path, mode, uid, gid in self.directories():
-            if not os.path.isdir(path):
-                if os.path.lexists(path):
-                    self.fail(["{0} has to be a directory, and something else stands there; move it away".format(path)])
+        wanted = self.directories()
+        known = set(manifest["directories"])
+        changed = []
+        for path, mode, uid, gid in wanted:
+            if os.path.lexists(path) and not os.path.isdir(path):
+                self.fail(["{0} has to be a directory, and something else stands there; move it away".format(path)])
+            if not os.path.isdir(path) or not is_as_asked(path, mode, uid, gid, path in known):
                 changed.append(path)
-                ours.add(path)
-                if not self.module.check_mode:
-                    ensure_directory(path, mode, uid, gid)
-                    restore_context([path])
-                continue
-            status = os.stat(path)
-            as_asked = (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid)
-            enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)
-            if as_asked or (path not in ours and status.st_uid == uid and enterable):
-                continue
-            changed.append(path)
-            ours.add(path)
-            if not self.module.check_mode:
+        ours = known.union(changed)
+        if self.module.check_mode:
+            return changed, sorted(ours)
+        if ours != known:
+            # Remembered before they are made, else those of a run that is killed here would count as somebody else's.
+            # Killed even before that, it leaves a directory that nobody can enter, which the next run takes for ours.
+            ensure_directory(self.path, 0o700)
+            self.state.create()
+            self.state.amend_manifest(dict(manifest, directories=sorted(ours)))
+        for path, mode, uid, gid in wanted:
+            if path in changed:
+                ensure_directory(path, mode, uid, gid)
                 os.chown(path, uid, gid)
                 os.chmod(path, mode)
+                restore_context([path])
         return changed, sorted(ours)
 
     def diff(self, manifest, plan):
@@ -473,6 +475,15 @@ class Tree:
         if self.module._diff:
             result["diff"] = self.diff(manifest, plan)
         self.module.exit_json(**result)
+
+
+def is_as_asked(path, mode, uid, gid, ours):
+    """Whether a directory may stay as it is: exactly as asked, or somebody else's that serves as well."""
+    status = os.stat(path)
+    if (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid):
+        return True
+    enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)
+    return bool(not ours and status.st_uid == uid and enterable)
 
 
 def is_pristine(path):

@@ -573,7 +573,8 @@ class Daemon:
         """
         self.state.roll_back()
         self.reload_systemd()
-        if not was_active:
+        # A process of an interrupted first deployment may run without that anything of ours was there before.
+        if not was_active or self.show()["LoadState"] == "not-found":
             run(["systemctl", "stop", self.unit_name])
             run(["systemctl", "reset-failed", self.unit_name])
             if not os.path.exists(self.unit_path):
@@ -788,6 +789,10 @@ class Daemon:
     def remove(self):
         """Stop the service and take away what the collection wrote."""
         module = self.module
+        if os.path.exists(self.state.undo) and not module.check_mode:
+            # A part of what an interrupted switch put there is in no manifest yet.
+            self.state.recover()
+            self.reload_systemd()
         manifest = self.state.manifest()
         properties = self.show()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
@@ -804,16 +809,23 @@ class Daemon:
                 raise HostError("systemctl disable --now {0} failed: {1}".format(self.unit_name, output.strip()))
         for path in there:
             os.unlink(path)
+        directories = sorted(manifest["directories"], key=len, reverse=True) + [os.path.dirname(self.dropin_path)]
+        remove_empty(directories, spared=purged)
+        # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
         shutil.rmtree(self.state.directory, ignore_errors=True)
-        for path in sorted(manifest["directories"], key=len, reverse=True) + [os.path.dirname(self.dropin_path)]:
-            # Only what is empty: a directory with somebody's file in it, or with data, stays.
-            if os.path.isdir(path) and path not in purged and not os.listdir(path):
-                os.rmdir(path)
+        remove_empty(directories, spared=purged)
         for path in purged:
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
         self.reload_systemd()
         run(["systemctl", "reset-failed", self.unit_name])
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+
+
+def remove_empty(paths, spared):
+    """Remove the directories among these that are empty: one with somebody's file in it, or with data, stays."""
+    for path in paths:
+        if path not in spared and os.path.isdir(path) and not os.listdir(path):
+            os.rmdir(path)
 
 
 def main():

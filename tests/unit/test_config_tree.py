@@ -1,0 +1,103 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The directories of a configuration tree: ours stay ours, wherever the run dies that makes them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
+from ansible_collections.vigil.monitoring.plugins.modules.config_tree import Tree
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
+
+
+def make(root, **module):
+    """A tree with a folder of its own, and a directory for data beside it."""
+    params = {
+        "path": str(root / "etc"),
+        "payload": pack([{"path": "rules/a.yml", "content": "", "mode": 0o640, "secret": False}]),
+        "directories": [{"path": str(root / "data"), "owner": "daemon", "group": "daemon", "mode": "0700"}],
+    }
+    tree = Tree(SimpleNamespace(params=params, **{"check_mode": False, **module}))
+    tree.uid = tree.gid = 1
+    return tree
+
+
+def deploy(root, **module):
+    """Make the directories; returns those that changed and those that are ours."""
+    tree = make(root, **module)
+    return tree.ensure_directories(tree.state.manifest())
+
+
+def found(root):
+    """Every directory that is not our state, with mode and owner."""
+    paths = {path: os.stat(path) for path, _dirs, _files in os.walk(root) if ".vigil" not in path}
+    return {path: (stat.S_IMODE(at.st_mode), at.st_uid, at.st_gid) for path, at in paths.items()}
+
+
+def test_made_once_and_remembered(tmp_path):
+    every = [str(tmp_path / name) for name in ("data", "etc", "etc/rules")]
+    assert sorted(deploy(tmp_path, check_mode=True)[0]) == every
+    assert not os.listdir(tmp_path)
+    changed, ours = deploy(tmp_path)
+    assert (sorted(changed), ours) == (every, every)
+    assert found(tmp_path / "etc") == {every[1]: (0o750, 0, 1), every[2]: (0o750, 0, 1)}
+    assert found(tmp_path / "data") == {every[0]: (0o700, 1, 1)}
+    assert deploy(tmp_path) == ([], every)
+
+
+def test_killed_before_any_call(tmp_path, monkeypatch):
+    (tmp_path / "reference").mkdir()
+    deploy(tmp_path / "reference")
+    for moment in range(100):
+        root = tmp_path / str(moment) / "killed"
+        root.mkdir(parents=True)
+        child = os.fork()
+        if not child:
+            calls = []
+
+            def die(call, *arguments, calls=calls, moment=moment, **options):
+                if len(calls) == moment:
+                    os._exit(9)
+                calls.append(call)
+                return call(*arguments, **options)
+
+            for name in ("mkdir", "chown", "chmod", "rename", "fchmod"):
+                original = getattr(os, name)
+                monkeypatch.setattr(os, name, lambda *a, original=original, **k: die(original, *a, **k))
+            deploy(root)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        ours = deploy(root)[1]
+        assert ours == [path.replace("reference", f"{moment}/killed") for path in deploy(tmp_path / "reference")[1]]
+        assert list(found(root).values()) == list(found(tmp_path / "reference").values())
+        if status == 0:
+            break
+    assert status == 0
+    assert moment > 8
+
+
+def test_what_somebody_else_made_stays_theirs(tmp_path):
+    (tmp_path / "etc").mkdir(mode=0o755)
+    (tmp_path / "etc/rules").mkdir(mode=0o700)
+    changed, ours = deploy(tmp_path)
+    assert str(tmp_path / "etc") not in ours
+    # The service could not enter it as it was.
+    assert str(tmp_path / "etc/rules") in changed
+    assert stat.S_IMODE(os.stat(tmp_path / "etc").st_mode) == 0o755
+
+
+def test_a_file_in_the_place_of_a_directory_stops_before_anything_is_made(tmp_path):
+    (tmp_path / "data").write_text("theirs")
+
+    def fail(msg):
+        raise ValueError(msg)
+
+    with pytest.raises(ValueError, match="data has to be a directory"):
+        deploy(tmp_path, fail_json=fail)
+    assert os.listdir(tmp_path) == ["data"]
