@@ -1,0 +1,118 @@
+"""New releases that turn out not to work: the run is red with the service's own words, and the old service serves on.
+
+The releases are made up here: an archive like upstream's with scripts in it that answer for their version, and do
+something else than serving when they are started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from conftest import TREES, Site
+
+from lab import mirror
+
+VERSION = "99.1.0"
+# How a made-up program behaves when it is started.
+CRASHES = "echo 'level=error msg=\"sentinel: no such storage\"' >&2; exit 3"
+HANGS = "echo 'sentinel: reading a very long log'; exec sleep 600"
+
+
+def pretends(service: str, version: str) -> str:
+    """What a program does that serves as another version than it says: it runs the one that is beside it."""
+    return f'exec /opt/vigil/bin/{service}-{version}/{service} "$@"'
+
+
+def publish(site: Site, service: str, behaviour: str) -> None:
+    """Let the inventory ask for a release of a service that behaves like this; no other one is in its mirror."""
+    scripts = {service: behaviour, {"prometheus": "promtool", "alertmanager": "amtool"}.get(service): "exit 0"}
+    scripts.pop(None, None)
+    folder = site.folder / "mirror" / service / f"v{VERSION}"
+    folder.mkdir(parents=True)
+    top = f"{service}-{VERSION}.linux-{mirror.architecture()}"
+    archive = folder / f"{top}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name, text in scripts.items():
+            says = f'case "$*" in *--version*) echo "{name}, version {VERSION} (branch: HEAD)"; exit 0;; esac'
+            data = f"#!/bin/sh\n{says}\n{text}\n".encode()
+            member = tarfile.TarInfo(f"{top}/{name}")
+            member.size, member.mode = len(data), 0o755
+            tar.addfile(member, io.BytesIO(data))
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    Path(folder / "sha256sums.txt").write_text(f"{digest}  {archive.name}\n", encoding="ascii")
+    site.variables[f"{service}_release_mirror"] = str(site.folder / "mirror")
+    site.variables[f"{service}_version"] = VERSION
+
+
+def on_disk(site: Site, service: str) -> dict[str, str]:
+    """What has to be as before: everything but the failed release itself, and what is known about the last switch."""
+    apart = (f"/opt/vigil/bin/{service}-{VERSION}", f"/etc/{service}/.vigil")
+    return {path: found for path, found in site.fingerprint(*TREES).items() if not path.startswith(apart)}
+
+
+def must_be_gone(site: Site, service: str) -> None:
+    """A first deployment that failed leaves no process, nothing that would come up at the next boot, no configuration."""
+    shown = site.host.run(f"systemctl show {service} -p LoadState,ActiveState,MainPID").stdout.split()
+    assert set(shown) == {"LoadState=not-found", "ActiveState=inactive", "MainPID=0"}
+    assert site.host.run("pgrep -fa '[s]entinel|[s]leep 600'", check=False).stdout == ""
+    left = site.fingerprint(*TREES)
+    assert not [
+        path for path in left if path.startswith(("/etc/systemd/system", "/usr/local/bin/")) and service in path
+    ]
+    known = json.loads(site.host.run(f"cat /etc/{service}/.vigil/manifest.json || echo '{{}}'").stdout)
+    assert not known.get("files")
+    assert not [
+        path for path in left if path.startswith(f"/etc/{service}/") and "/.vigil" not in path and left[path][0] == "f"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("service", "behaviour", "words"),
+    [
+        # A crash loop is seen at once, whatever the time-out says.
+        ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
+        ("alertmanager", HANGS, ("not ready within 3 s", "it does not answer", "sentinel: reading a very long log")),
+        ("prometheus", None, ("version {old}", "answers, 99.1.0 was asked for")),
+    ],
+    ids=("crash-loop", "never-ready", "wrong-version"),
+)
+def test_an_upgrade_that_does_not_work_is_rolled_back(site, service, behaviour, words):
+    old = site.version(service)
+    before, pid = on_disk(site, service), site.pid(service)
+    publish(site, service, behaviour or pretends(service, old))
+    site.variables[f"{service}_ready_timeout"] = 600 if behaviour == CRASHES else 3
+    if service == "prometheus":
+        # The configuration goes back together with the binary, on the disk and in the process.
+        site.variables["prometheus_alert_rules"] = [{"alert": "OnlyWithTheNewOne", "expr": "vector(1)"}]
+    site.run(groups=(service,)).must_be_red(
+        f"{service}.service does not do what was asked",
+        "Its last words",
+        "was put back and serves again",
+        *(word.format(old=old) for word in words),
+    )
+    assert on_disk(site, service) == before
+    assert site.serves(service)
+    assert site.version(service) == old
+    assert site.pid(service) != pid
+    if service == "prometheus":
+        rules = site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/rules").stdout
+        assert "Watchdog" in rules
+        assert "OnlyWithTheNewOne" not in rules
+    # The failure is not forgotten: asked for the same again, the run is red again, not green because nothing changed.
+    site.run(groups=(service,)).must_be_red(f"{service}.service does not do what was asked")
+    assert on_disk(site, service) == before
+
+
+@pytest.mark.parametrize(("service", "behaviour"), [("prometheus", CRASHES), ("alertmanager", HANGS)])
+def test_a_first_deployment_that_does_not_work_is_taken_away_again(bare, service, behaviour):
+    publish(bare, service, behaviour)
+    bare.variables[f"{service}_ready_timeout"] = 3
+    bare.run(groups=(service,)).must_be_red(
+        f"{service}.service does not do what was asked", "sentinel", "it was stopped and taken away again"
+    )
+    must_be_gone(bare, service)
