@@ -809,7 +809,9 @@ class Daemon:
                 raise HostError("systemctl disable --now {0} failed: {1}".format(self.unit_name, output.strip()))
         for path in there:
             os.unlink(path)
-        directories = sorted(manifest["directories"], key=len, reverse=True) + [os.path.dirname(self.dropin_path)]
+        # The directories of files such as amtool.yml and of drop-ins were made for these.
+        beside = {os.path.dirname(path) for path in [*manifest["units"], self.dropin_path]} - {UNIT_DIRECTORY}
+        directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
         remove_empty(directories, spared=purged)
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
         shutil.rmtree(self.state.directory, ignore_errors=True)
