@@ -207,6 +207,13 @@ def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     return image
 
 
+def started(site: Site) -> Site:
+    """Wait until everything serves on a host that was booted from a snapshot: started is not yet listening."""
+    for service in SERVICES:
+        assert site.serves(service, within=60), f"{service} does not come up by itself"
+    return site
+
+
 @pytest.fixture
 def bare(request, tmp_path):
     """A host on which nothing was deployed yet. Indirect parameter: the suite."""
@@ -219,14 +226,14 @@ def site(request, tmp_path):
     """A host on which everything is deployed and runs. Indirect parameter: the suite."""
     suite = getattr(request, "param", "trixie")
     with hosts.host(suite, group="fault", image=snapshot(suite, tmp_path)) as host:
-        yield Site(host, tmp_path, base_variables())
+        yield started(Site(host, tmp_path, base_variables()))
 
 
 @pytest.fixture
 def old_site(tmp_path):
     """A host on which the older releases run; the variables ask for the newer ones already."""
     with hosts.host("trixie", group="fault", image=snapshot("trixie", tmp_path, "old")) as host:
-        yield Site(host, tmp_path, base_variables())
+        yield started(Site(host, tmp_path, base_variables()))
 
 
 @pytest.fixture(scope="module")
@@ -234,4 +241,4 @@ def shared_site(tmp_path_factory):
     """A deployed host for all tests of a module, each of which proves that it changed nothing."""
     folder = tmp_path_factory.mktemp("site")
     with hosts.host("trixie", group="fault", image=snapshot("trixie", folder)) as host:
-        yield Site(host, folder, base_variables())
+        yield started(Site(host, folder, base_variables()))

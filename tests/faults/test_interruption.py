@@ -159,7 +159,7 @@ def test_upgrades_are_killed(old_site, uninterrupted):
     for moment, what in (("unpacking", "run"), ("staging", "host"), ("switching", "host")):
         interrupt(site, moment, what)
         # Before the switch is complete a boot brings up the old generation, by itself, and with nothing of the new one.
-        assert site.serves("prometheus", within=20)
+        assert site.serves("prometheus", within=60)
         assert site.version("prometheus") == old
         after = site.fingerprint(*TREES)
         assert without_preparations(after) == without_preparations(before)
@@ -168,7 +168,7 @@ def test_upgrades_are_killed(old_site, uninterrupted):
         interrupt(site, moment, what)
         # Whatever happens to start the service now finds a whole generation on the disk.
         site.host.run("systemctl restart --no-block prometheus")
-        assert site.serves("prometheus", within=20)
+        assert site.serves("prometheus", within=60)
     must_end_like(site, uninterrupted("upgrade"))
 
 
