@@ -152,7 +152,8 @@ def _is_cut_short(stream):
     """Whether the end of a gzip file is missing."""
     stream.seek(0)
     try:
-        with gzip.GzipFile(fileobj=stream) as unpacked:
+        # Without a mode, GzipFile takes the stream's own: one that was opened for writing could not be read.
+        with gzip.GzipFile(fileobj=stream, mode="rb") as unpacked:
             while unpacked.read(PIECE):
                 pass
     except EOFError:

@@ -101,7 +101,10 @@ def test_truncated_archive_on_the_mirror(tmp_path):
     with server(lambda handler: send(handler, 200, whole[:3000])) as (url, seen):
         with pytest.raises(ReleaseError, match=f"truncated archive: {url}/{NAME} ends after 3000 bytes"):
             download(source(url))
-        assert len(seen) == 1
+        # As the host opens its own: a file that must not be there yet.
+        with open(tmp_path / "new", "x+b") as stream, pytest.raises(ReleaseError, match="truncated archive"):
+            source(url).download(stream, DIGEST)
+        assert len(seen) == 2
     (tmp_path / NAME).write_bytes(whole[:3000])
     with pytest.raises(ReleaseError, match=f"truncated archive: {tmp_path}/{NAME} ends after 3000 bytes"):
         source(tmp_path).verify_local(DIGEST)
