@@ -1,13 +1,16 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of config_tree: collects the files, and has the account made where the host says it is missing."""
+"""The controller's side of config_tree: collects the files, asks the module only where one look shows that something is
+to be done, and has the account made where the host says it is missing.
+"""
 
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Tree, answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
 
@@ -21,7 +24,17 @@ class ActionModule(ActionBase):
         """Send the tree to the host; at the most twice, with the account made in between."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        arguments["payload"] = pack([self._collect(entry) for entry in arguments.pop("files", None) or []])
+        files = [self._collect(entry) for entry in arguments.pop("files", None) or []]
+        if self._is_as_asked(arguments, files):
+            nothing = {"create": [], "update": [], "remove": []}
+            return {
+                "changed": False,
+                "validated": False,
+                "recovered": False,
+                "missing_account": False,
+                "staged": nothing,
+            }
+        arguments["payload"] = pack(files)
         result = self._ask_host(arguments, task_vars)
         if result.get("missing_account") and not result.get("failed") and not self._task.check_mode:
             self._make_account(arguments["user"], arguments["group"], task_vars)
@@ -29,6 +42,19 @@ class ActionModule(ActionBase):
             if not result.get("failed"):
                 result["changed"] = True
         return result
+
+    def _is_as_asked(self, arguments, files):
+        """Whether a look at the host is enough. What the module may complain about is left to it."""
+        given = {name: arguments.get(name) for name in ("path", "user", "group")}
+        refused = [
+            leftover for leftover in arguments.get("refuse") or () if any(leftover in f["content"] for f in files)
+        ]
+        if arguments.get("readable") or refused or not all(given.values()):
+            return False
+        validators = [str(command[0]) for command in arguments.get("validate") or ()]
+        tree = Tree(**given, files=files, directories=arguments.get("directories") or [], validators=validators)
+        output = answer(self, tree.command())
+        return output is not None and tree.is_as_asked(output)
 
     def _ask_host(self, arguments, task_vars):
         result = self._execute_module(

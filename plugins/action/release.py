@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's part of ``vigil.monitoring.release``.
 
-The module looks first. Only where it answers that something is ``wanted`` is there anything to do here: obtain the
-archive and copy it to the host, or have packages installed. Then the module is asked again.
+A release of an archive that is there already is found by one look. Else the module says what is ``wanted``: to obtain
+the archive and copy it to the host, or to have packages installed. Then the module is asked again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._download import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ARCHITECTURES,
     ReleaseError,
+    archive_answer,
+    check_names,
     is_remote,
+    plain_version,
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Release, answer
 
 DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
 
@@ -45,6 +49,9 @@ class ActionModule(ActionBase):
         # A host that downloads nothing itself is not told the secrets of the mirror.
         hidden = () if options.get("fetch") == "host" else ("headers",)
         told = {name: value for name, value in options.items() if name not in hidden}
+        there = self._look(options)
+        if there:
+            return there
         answer = self._ask(told, task_vars)
         wanted = answer.pop("wanted", None)
         if not wanted:
@@ -52,6 +59,25 @@ class ActionModule(ActionBase):
         if options.get("method") == "package":
             return self._with_packages(told, answer, wanted, task_vars)
         return self._with_archive(options, told, wanted, task_vars)
+
+    def _look(self, options):
+        """The answer for a release that is there already, else None. What is to be complained about is the module's."""
+        needed = [options.get(name) for name in ("program", "version", "url", "binaries", "releases_dir", "link_dir")]
+        if options.get("method") != "archive" or options.get("state") == "absent" or not all(needed):
+            return None
+        program, version, dummy, members, releases_dir, link_dir = needed
+        role = options.get("role") or program
+        try:
+            check_names(program, version, role)
+        except ReleaseError:
+            return None
+        release = Release(program, plain_version(version), releases_dir, members)
+        output = answer(self, release.command())
+        arch = output and release.arch(output, options.get("checksum"), role)
+        if not arch:
+            return None
+        message = f"{program} {release.version} is in {release.path}"
+        return archive_answer(release.version, arch, release.path, members, link_dir, message)
 
     def _ask(self, options, task_vars):
         return self._run_module("vigil.monitoring.release", options, task_vars)

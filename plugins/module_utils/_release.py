@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -259,6 +260,25 @@ def matches(known, version, arch, digest, binaries):
 
 def _fingerprint(status):
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "mode": f"{status.st_mode & 0o7777:04o}"}
+
+
+def archive_answer(version, arch, path, members, link_dir, message, **further):
+    """What is returned for a release of an archive that is there, or would be.
+
+    :param members: the binaries' names inside the release.
+    :param further: what else is to be told.
+    """
+    binaries = {posixpath.basename(member): posixpath.join(path, member) for member in members}
+    links = {posixpath.join(link_dir, name): binary for name, binary in binaries.items()}
+    return answer(version, path, binaries, links, message, arch=arch, **further)
+
+
+def answer(version, path, binaries, links, message, **further):
+    """What is returned for a program that is there, or would be; ``further`` says what else is to be told."""
+    commands = {posixpath.basename(link): link for link in links} or binaries
+    result = {"changed": False, "fetched": False, "installed_now": False, "removed": []}
+    result.update(version=version, path=path, binaries=binaries, links=links, commands=commands, msg=message)
+    return dict(result, **further)
 
 
 def releases_to_remove(versions, linked, in_use, keep):

@@ -39,6 +39,18 @@ def check_path(path):
         raise ValueError("{0!r} is no path inside the configuration directory".format(path))
 
 
+def inner_directories(paths):
+    """The directories that files of a tree lie in, relative to it and sorted; the tree itself is the empty one.
+
+    :param paths: relative paths of the files.
+    """
+    found = {""}
+    for path in paths:
+        parts = posixpath.dirname(path).split("/")
+        found.update("/".join(parts[: count + 1]) for count in range(len(parts)))
+    return sorted(found)
+
+
 def relocate(content, config_dir, elsewhere):
     """A file's content as it has to read when the tree stands elsewhere: absolute paths into the tree follow it."""
     return content.replace(config_dir + "/", elsewhere + "/")

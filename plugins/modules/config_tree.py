@@ -194,6 +194,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import pl
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,
     diff_entry,
+    inner_directories,
     reference_problem,
     relocate,
     unpack,
@@ -363,11 +364,8 @@ class Tree:
 
     def directories(self):
         """The directories of the tree and those asked for, as ``(path, mode, uid, gid)``; parents first."""
-        inner = {""}
-        for path in self.files:
-            parts = os.path.dirname(path).split("/")
-            inner.update("/".join(parts[: count + 1]) for count in range(len(parts)))
-        found = [(os.path.join(self.path, path).rstrip("/"), 0o750, 0, self.gid) for path in sorted(inner)]
+        inner = inner_directories(self.files)
+        found = [(os.path.join(self.path, path).rstrip("/"), 0o750, 0, self.gid) for path in inner]
         for entry in self.module.params["directories"]:
             uid, gid = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
             found.append((entry["path"].rstrip("/"), int(entry["mode"], 8), uid, gid))

@@ -244,7 +244,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
+    answer,
     architecture,
+    archive_answer,
     check_digest,
     check_names,
     given_digest,
@@ -322,12 +324,9 @@ class Archive:
                 raise ReleaseError(f"{variable} is needed to install {self.program} from an archive, and is empty")
 
     def _answer(self, message, **further):
-        binaries, links = {}, {}
-        for member in self.params["binaries"]:
-            name = os.path.basename(member)
-            binaries[name] = os.path.join(self.path, member)
-            links[os.path.join(self.link_dir, name)] = binaries[name]
-        return _answer(self.version, self.path, binaries, links, message, arch=self.arch, **further)
+        return archive_answer(
+            self.version, self.arch, self.path, self.params["binaries"], self.link_dir, message, **further
+        )
 
     def _is_there(self):
         """All that a converged run has to find out."""
@@ -497,7 +496,7 @@ class Package:
         if self.check_mode:
             version = plain_version(self.params["version"] or "")
             message = f"would install {', '.join(packages)}, which brings {', '.join(missing)}"
-            return _answer(version, os.path.dirname(missing[0]), binaries, {}, message, changed=True)
+            return answer(version, os.path.dirname(missing[0]), binaries, {}, message, changed=True)
         masked = self._mask()
         manager = "apt" if os.path.exists("/usr/bin/apt-get") else "package"
         return {"changed": bool(masked), "masked": masked, "wanted": {"manager": manager}}
@@ -564,15 +563,7 @@ def _found(params, role, binaries, where):
             f"{first} is version {reported}, {role}_version asks for {params['version']}: leave it empty "
             f"to use what is there, or set {role}_install_method to archive"
         )
-    return _answer(plain_version(reported), os.path.dirname(first), binaries, {}, f"{where}, version {reported}")
-
-
-def _answer(version, path, binaries, links, message, **further):
-    """What is returned for a program that is there, or would be; ``further`` says what else is to be told."""
-    commands = {os.path.basename(link): link for link in links} or binaries
-    answer = {"changed": False, "fetched": False, "installed_now": False, "removed": []}
-    answer.update(version=version, path=path, binaries=binaries, links=links, commands=commands, msg=message)
-    return dict(answer, **further)
+    return answer(plain_version(reported), os.path.dirname(first), binaries, {}, f"{where}, version {reported}")
 
 
 def _version_of(binary):
