@@ -107,7 +107,9 @@ options:
     type: float
     default: 2
   data_dir:
-    description: Directory of the service's data; guarded against versions that cannot read it.
+    description:
+      - Directory of the service's data; guarded against versions that cannot read it.
+      - Where its file system is full, nothing is started or restarted.
     type: path
   allow_downgrade:
     description: Whether a version may be started that cannot read the data which a newer one wrote.
@@ -241,6 +243,7 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 LOG_LINES = 15
 LOG_COLUMNS = 500
 POLL_SECONDS = 0.2
+LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 
 
 class NotProven(Exception):
@@ -427,6 +430,19 @@ class Daemon:
                         port, name, pid
                     )
         return None
+
+    def space_problem(self):
+        """Whether there is no room where the data goes, so that a start would not be for long: a sentence, or None."""
+        data = self.module.params["data_dir"]
+        if not data or not os.path.isdir(data):
+            return None
+        status = os.statvfs(data)
+        # What is free for others than root; a file system that does not count its blocks says nothing.
+        if not status.f_blocks or status.f_bavail * status.f_frsize >= LEAST_SPACE:
+            return None
+        return "no space is left in {0}, so {1} would not outlive a start; make room and run again".format(
+            data, self.name
+        )
 
     def yields(self, pid):
         """Whether a process belongs to a unit that is about to be stopped: one of the conflicts, or our own."""
@@ -624,8 +640,12 @@ class Daemon:
                     )
         if running is None or changes:
             problems.append(self.port_problem(running))
+        if running is None or texts or any(change.kind == "link" for change in changes):
+            problems.append(self.space_problem())
         problems = [problem for problem in problems if problem]
         if problems:
+            if not module.check_mode:
+                self.state.discard_stage()
             module.fail_json(msg="{0} was not touched:\n{1}".format(self.name, "\n".join(problems)))
 
         if module.check_mode:
