@@ -147,11 +147,12 @@ class Site:
         patience = f"--retry {within} --retry-delay 1 --retry-all-errors" if within else ""
         return self.host.run(f"curl -fsS -o /dev/null {patience} {URLS[service]}", check=False).returncode == 0
 
-    def version(self, service: str) -> str:
-        """The version that a service reports of itself, without build metadata."""
+    def version(self, service: str) -> str | None:
+        """The version that a service reports of itself, without build metadata; None while it does not answer."""
         port = {"node_exporter": 9100, "alertmanager": 9093, "prometheus": 9090}[service]
-        metrics = self.host.run(f"curl -fsS http://127.0.0.1:{port}/metrics").stdout
-        return re.search(rf'{service}_build_info{{[^}}]*version="([^"+]*)', metrics)[1]
+        metrics = self.host.run(f"curl -fsS http://127.0.0.1:{port}/metrics", check=False).stdout
+        found = re.search(rf'{service}_build_info{{[^}}]*version="([^"+]*)', metrics)
+        return found[1] if found else None
 
     def pid(self, service: str) -> str:
         """The service's main process: unchanged means that nothing restarted it."""
@@ -171,7 +172,7 @@ class Site:
         """Everything that a run which ends before harm leaves alone: files byte for byte, processes, versions."""
         shown = "for name in %s; do systemctl show -P MainPID -P NRestarts $name | tr '\\n' ' '; echo $name; done"
         processes = self.host.run(shown % " ".join(SERVICES)).stdout
-        served = {service: self.version(service) for service in SERVICES if self.serves(service)}
+        served = {service: self.version(service) for service in SERVICES}
         files = self.fingerprint(*TREES)
         # Which process was seen to work is written down anew after the snapshot's boot; the process itself is below.
         kept = {path: found for path, found in files.items() if not path.endswith("/.vigil/proven.json")}

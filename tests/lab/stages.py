@@ -19,7 +19,7 @@ from .common import ROOT, LabError, locked, say
 LOGS = ROOT / "build" / "logs"
 SUMMARY = re.compile(r"^(?:=+ )?((?:\d+ \w+, )*\d+ \w+(?:, \d+ \w+)* in [0-9.]+s.*?)(?: =+)?$")
 PROGRESS = re.compile(
-    r"^([.FEsxX]+ |tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |Running sanity test|(INFO|ERROR|CRITICAL) +\[)"
+    r"^([.FEsxX]+ |\[gw\d+\] \[|tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |Running sanity test|(INFO|ERROR|CRITICAL) +\[)"
 )
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
@@ -99,7 +99,8 @@ STAGES = (
         "faults",
         "what may go wrong, on real hosts",
         (prepare,),
-        lambda: _pytest("tests/faults", workers=2),
+        # Each of these takes its time: a line for every one shows that they go on.
+        lambda: [*_pytest("tests/faults", workers=2), "-v"],
         _has("tests/faults"),
     ),
 )
