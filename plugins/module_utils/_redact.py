@@ -17,6 +17,9 @@ _SECRET_KEY = re.compile(
     r"|(api|routing|service|user|private|access|secret|account|shared|encryption)[_-]?key"
     r"|webhook_url|api_url|sas_url|auth_identity|data_source_name|connection_string)$"
 )
+# Alertmanager treats every URL in these sections as a secret.
+URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
+_SECTION = re.compile(r"""^(?P<margin>\s*(?:-\s+)*)[{\s]*["']?(?:""" + "|".join(URL_SECTIONS) + r""")["']?\s*:""")
 _KEY = r"(?P<key>[\w.-]+)"
 # A key and its value on a line of their own, in YAML or in JSON.
 _LINE = re.compile(
@@ -54,6 +57,8 @@ def redact_text(text):
     result = []
     # The column of the secret key whose value may go on in the next line, and whether a private key began.
     column, in_pem = None, False
+    # The column of the section in which addresses are secrets.
+    section = None
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
         pem = _PEM.search(line)
@@ -72,26 +77,37 @@ def redact_text(text):
                 result.append(" " * indent + MASK)
                 continue
             column = None
+        if section is not None and line.strip():
+            if indent < section or (indent == section and not line.lstrip().startswith("- ")):
+                section = None
+        match = _SECTION.match(line)
+        if match:
+            section = len(match.group("margin"))
+        urls = section is not None
         match = _LINE.match(line)
-        if match and is_secret_key(match.group("key")):
+        if match and _is_secret(match.group("key"), urls):
             column = len(match.group("margin"))
             result.append(match.group("head") + (" " + MASK if match.group("value").strip() else ""))
             continue
-        line, goes_on = _redact_flow(line)
+        line, goes_on = _redact_flow(line, urls)
         if goes_on:
             column = indent
         result.append(_redact_inline(line))
     return "\n".join(result) + ("\n" if text.endswith("\n") else "")
 
 
-def _redact_flow(line):
+def _is_secret(key, urls):
+    return is_secret_key(key) or (urls and key == "url")
+
+
+def _redact_flow(line, urls):
     """Mask the values of secret keys in flow mappings; also whether the last one goes on in the next line."""
     position = 0
     while True:
         match = _FLOW.search(line, position)
         if not match:
             return line, False
-        if not is_secret_key(match.group("key")):
+        if not _is_secret(match.group("key"), urls):
             # The character that ends this key's value may begin the next pair.
             position = match.end()
             continue

@@ -9,12 +9,10 @@ import re
 from urllib.parse import unquote
 
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import URL_SECTIONS, is_secret_key
 
 # Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
 _FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|auth_key|app_key|application_key|secrets|cookie)$")
-# Alertmanager treats every URL in these sections as a secret.
-_URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
 _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)\s*$")
 # Masking these would make every output unreadable, and none of them keeps a secret.
@@ -43,7 +41,7 @@ def _walk(data, section):
                 continue
             elif isinstance(value, dict):
                 yield from _walk(value, section)
-            elif _secret_key(key) or (key == "url" and section in _URL_SECTIONS):
+            elif _secret_key(key) or (key == "url" and section in URL_SECTIONS):
                 yield from _strings(value)
             elif isinstance(value, list):
                 yield from _walk(value, key)

@@ -98,6 +98,21 @@ def test_flow_style_and_json(text, redacted):
 @pytest.mark.parametrize(
     ("text", "redacted"),
     [
+        (
+            "a:\n- webhook_configs:\n  - max_alerts: 1\n    url: SENTINEL\n  slack_configs:\n  - title_link: x\n  url: y",
+            f"a:\n- webhook_configs:\n  - max_alerts: 1\n    url: {MASK}\n  slack_configs:\n  - title_link: x\n  url: y",
+        ),
+        ("discord_configs: [{url: SENTINEL, a: b}]\nurl: y", f"discord_configs: [{{url: {MASK}, a: b}}]\nurl: y"),
+        ("remote_write:\n- url: x", "remote_write:\n- url: x"),
+    ],
+)
+def test_addresses_of_receivers(text, redacted):
+    assert redact_text(text) == redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
         ("url: https://u:SENTINEL@host:9/x", f"url: https://{MASK}@host:9/x"),
         ("url: https://SENTINEL@host/1", f"url: https://{MASK}@host/1"),
         ("dial amqp://u:SEN@TINEL@host failed", f"dial amqp://{MASK}@host failed"),
