@@ -64,9 +64,8 @@ def cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def default_of(option, role):
+def default_of(value, role):
     """A default for a cell: the value where it is short, else where to find it."""
-    value = option.get("default")
     if value in ("", None):
         return ""
     text = value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=1000).strip()
@@ -82,6 +81,12 @@ def specs_of(role):
         return yaml.safe_load(stream)["argument_specs"]["main"]
 
 
+def defaults_of(role):
+    """The defaults of a role's inputs, templates among them, which the specs leave out."""
+    with open(ROOT / "roles" / role / "defaults" / "main.yml", encoding="utf-8") as stream:
+        return yaml.safe_load(stream)
+
+
 def groups_of(role):
     """The inputs in the order of defaults/main.yml, under its comments: list of ``(title, names)``."""
     groups = []
@@ -95,7 +100,7 @@ def groups_of(role):
 
 def role_page(role):
     """The page of a role."""
-    specs = specs_of(role)
+    specs, defaults = specs_of(role), defaults_of(role)
     lines = [NOTE.format("roles/{0}/meta/argument_specs.yml".format(role)), "# Role `{0}`\n".format(role)]
     lines += [markdown(text) + "\n" for text in specs["description"]]
     for title, names in groups_of(role):
@@ -107,7 +112,7 @@ def role_page(role):
             if option.get("choices"):
                 kind = ", ".join("`{0}`".format(choice) for choice in option["choices"])
             meaning = cell(markdown(" ".join(option["description"])))
-            lines.append("| `{0}` | {1} | {2} | {3} |".format(name, kind, default_of(option, role), meaning))
+            lines.append("| `{0}` | {1} | {2} | {3} |".format(name, kind, default_of(defaults[name], role), meaning))
         lines.append("")
     return "\n".join(lines)
 
@@ -121,8 +126,9 @@ def shared_table():
     """The variables that are set once for all roles."""
     found = {}
     for role in ROLES:
+        defaults = defaults_of(role)
         for name, option in specs_of(role)["options"].items():
-            match = re.search(r"\{\{ (monitoring_\w+) \| default\((.*)\) \}\}", str(option.get("default")))
+            match = re.search(r"\{\{ (monitoring_\w+) \| default\((.*)\) \}\}", str(defaults[name]))
             if match:
                 found[match.group(1)] = (match.group(2), for_any_role(name), " ".join(option["description"]))
     lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
