@@ -1,0 +1,120 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of checklist: finds out which Prometheus to ask, and asks, from here where that is possible."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.action.service_health import LOCAL, RoleValues
+from ansible_collections.vigil.monitoring.plugins.module_utils._checklist import Unanswered
+from ansible_collections.vigil.monitoring.plugins.modules import checklist
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+GROUP = "prometheus"
+
+
+class ActionModule(ActionBase):
+    """Action plugin of the checklist module."""
+
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Ask by the module where a URL is given, else by what the role's variables say."""
+        result = super().run(tmp, task_vars)
+        arguments = plain(self._task.args)
+        if arguments.get("prometheus_url"):
+            result.update(self._ask_host(arguments, task_vars))
+            return result
+        # Only judged here: the module gets what was given, and has the same defaults.
+        dummy, given = self.validate_argument_spec(argument_spec=checklist.ARGUMENTS)
+        try:
+            settings = checklist.settings_of(plain(given))
+        except ValueError as error:
+            raise AnsibleError(str(error)) from error
+        result["changed"] = False
+        host = task_vars["inventory_hostname"]
+        if GROUP not in task_vars["group_names"]:
+            raise AnsibleError(
+                "prometheus_url is not set, and {0} is not in the group {1} of the inventory".format(host, GROUP)
+            )
+        try:
+            role = RoleValues("prometheus", self._loader, self._templar, task_vars)
+            if role.get("prometheus_state") == "absent":
+                result.update(skipped=True, skip_reason="it has no Prometheus: prometheus_state is absent")
+                return result
+            if role.get("prometheus_agent_mode"):
+                result.update(_unanswered(host, "it is an agent, which keeps no history"), agent=True)
+                return result
+            asked = self._from_role(host, role, task_vars)
+        except (AnsibleError, _scrape.ScrapeError) as error:
+            result.update(_unanswered(host, "what to ask cannot be told: {0}".format(error)))
+            return result
+        for name in ("expect", "pools"):
+            settings[name] = asked[name] if settings[name] in (None, []) else settings[name]
+        public = asked["url"]
+        if asked["here"]:
+            here = {**plain(given), **asked["options"], "prometheus_url": public}
+            try:
+                result.update(checklist.answers(here, settings))
+                return result
+            except Unanswered as error:
+                if not error.unreachable:
+                    result.update(_unanswered(public, str(error)))
+                    return result
+        there = {**arguments, **asked["options"], "prometheus_url": asked["there"]}
+        answer = self._ask_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
+        if "answered" not in answer:
+            why = answer.get("msg") or answer.get("module_stderr") or "no answer"
+            answer = _unanswered(
+                public, "it cannot be reached from the controller, and the host cannot be asked: {0}".format(why)
+            )
+        result.update({**answer, "url": public, "changed": False})
+        return result
+
+    def _from_role(self, host, role, task_vars):
+        """Where Prometheus is, from here and on its host, how it wants to be asked, and what it should scrape."""
+
+        def own(dummy, name):
+            return role.get(name)
+
+        at = _scrape.endpoint("prometheus", host, own)
+        address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
+        url = "{0}://{1}{2}"
+        ca_path = role.get("prometheus_probe_ca") or None
+        inventory = role["__prometheus_inventory"]
+        local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
+        options = {
+            "url_username": role.get("prometheus_probe_username") or None,
+            "url_password": role.get("prometheus_probe_password") or None,
+            "ca_path": ca_path,
+            # As when it is verified: the certificate is for the public name, and the question goes to an address.
+            "check_name": not ca_path,
+            "use_proxy": False,
+        }
+        return {
+            "url": url.format(at.scheme, _scrape.join(address, at.port), at.prefix),
+            "there": url.format(at.scheme, _scrape.join(at.host or "127.0.0.1", at.port), at.prefix),
+            # A loopback address is the controller's own, and a certificate authority on the host is not here.
+            "here": (local or not _scrape.is_loopback(address)) and (not ca_path or os.path.isfile(ca_path)),
+            "options": {name: value for name, value in options.items() if value is not None},
+            "expect": inventory["expected"],
+            "pools": inventory["pools"],
+        }
+
+    def _ask_host(self, arguments, task_vars):
+        try:
+            return self._execute_module(
+                module_name="vigil.monitoring.checklist", module_args=arguments, task_vars=task_vars
+            )
+        except AnsibleError as error:
+            return {"failed": True, "msg": str(error)}
+
+
+def _unanswered(url, text):
+    return {"answered": False, "url": url, "problems": [{"section": "prometheus", "text": text}]}

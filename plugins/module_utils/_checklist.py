@@ -1,0 +1,659 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The questions of the daily and weekly checklist, asked of one Prometheus; answers become plain data.
+
+A question that fails is a line among the problems, and the others go on. The number of questions does not depend on the
+number of hosts: at most thirty, and two for each threshold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
+
+# Prometheus refuses a range query with more than 11,000 points a series.
+POINTS = 10000
+# Points of all series of alerts together: what is parsed within a second or two.
+ALL_POINTS = 400000
+# Above it, alerts are told by name and no longer by series.
+SERIES = 500
+# Above it, only the sum over all series of a threshold is fetched.
+THRESHOLD_SERIES = 200
+RESOLUTION = 30
+PERCENTILE_RESOLUTION = 300
+# A trend over less than this is weather.
+SHORTEST_TREND = 6 * 3600
+CONNECT = 5.0
+
+REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
+FIRING = 'alertstate="firing", alertname!="Watchdog", severity!="none"'
+DISK = ("job", "instance", "device", "fstype", "mountpoint")
+
+
+class Unanswered(Exception):
+    """Prometheus cannot be asked at all; the message says what to do.
+
+    :ivar unreachable: whether there is no way to it from here.
+    """
+
+    def __init__(self, text, unreachable=False):
+        super().__init__(text)
+        self.unreachable = unreachable
+
+
+class Check(NamedTuple):
+    """One question about monitoring itself.
+
+    :ivar bad: which values are trouble: ``zero``, ``positive``, ``absent``, or ``none``.
+    :ivar total: how the series become one number: ``sum``, ``min`` or ``max``.
+    :ivar unit: ``count``, ``bytes`` or ``yes``.
+    :ivar trouble: the trouble in words.
+    """
+
+    name: str
+    query: str
+    bad: str
+    total: str
+    unit: str = "count"
+    trouble: str = ""
+
+
+# RANGE stands for the range of the report.
+CHECKS = (
+    Check(
+        "Watchdog is firing",
+        'max(ALERTS{alertname="Watchdog", alertstate="firing"})',
+        "absent",
+        "max",
+        "yes",
+        "the Watchdog is not firing",
+    ),
+    Check(
+        "Prometheus has loaded its configuration",
+        "prometheus_config_last_reload_successful",
+        "zero",
+        "min",
+        "yes",
+        "Prometheus could not load its configuration",
+    ),
+    Check(
+        "Alertmanager has loaded its configuration",
+        "alertmanager_config_last_reload_successful",
+        "zero",
+        "min",
+        "yes",
+        "Alertmanager could not load its configuration",
+    ),
+    Check(
+        "Alertmanagers that Prometheus knows",
+        "prometheus_notifications_alertmanagers_discovered",
+        "zero",
+        "min",
+        trouble="Prometheus knows no Alertmanager",
+    ),
+    Check(
+        "Rule evaluations that failed",
+        "sum by (instance, rule_group) (increase(prometheus_rule_evaluation_failures_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="rule evaluations failed",
+    ),
+    Check(
+        "Rule evaluations that were missed",
+        "sum by (instance, rule_group) (increase(prometheus_rule_group_iterations_missed_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="rule evaluations were missed",
+    ),
+    Check(
+        "Alerts that did not reach an Alertmanager",
+        "sum by (instance, alertmanager) (increase(prometheus_notifications_errors_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="alerts did not reach an Alertmanager",
+    ),
+    Check(
+        "Alerts that Prometheus dropped",
+        "sum by (instance) (increase(prometheus_notifications_dropped_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="Prometheus dropped alerts",
+    ),
+    Check(
+        "Notifications that failed",
+        "sum by (instance, integration) (increase(alertmanager_notifications_failed_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="notifications failed",
+    ),
+    Check(
+        "Notifications that were tried",
+        "sum by (instance, integration) (increase(alertmanager_notifications_total[RANGE]))",
+        "none",
+        "sum",
+    ),
+    Check("Active silences", 'alertmanager_silences{state="active"}', "none", "max"),
+    Check(
+        "Failures of the database of Prometheus",
+        "sum by (instance) (increase(prometheus_tsdb_compactions_failed_total[RANGE]))"
+        " + sum by (instance) (increase(prometheus_tsdb_wal_corruptions_total[RANGE]))",
+        "positive",
+        "sum",
+        trouble="the database of Prometheus fails",
+    ),
+    Check("Series in memory", "prometheus_tsdb_head_series", "none", "sum"),
+    Check("Size of the stored blocks", "prometheus_tsdb_storage_blocks_bytes", "none", "sum", "bytes"),
+)
+
+
+class Prometheus:
+    """One server, asked until a deadline; what goes wrong is collected.
+
+    :param url: its URL with its path prefix, without user info.
+    :param access: a :class:`_client.Access`.
+    :param timeout: seconds for all questions together.
+    :param patience: seconds for one of them.
+    :ivar problems: list of ``{section, text}``.
+    """
+
+    def __init__(self, url, access, timeout, patience, get=_client.get, clock=time.monotonic):
+        self.url = url.rstrip("/")
+        self.access = access
+        self.patience = patience
+        self.asked = 0
+        self.problems = []
+        self._get = get
+        self._clock = clock
+        self._deadline = clock() + timeout
+
+    def first(self, path, **parameters):
+        """The first question, which tells whether there is anyone to ask.
+
+        :raises Unanswered: when there is not.
+        """
+        try:
+            return self._ask(path, parameters)
+        except _client.AskError as error:
+            hint = {"tls": "; see ca_path, validate_certs and whether the URL should begin with http://"}
+            raise Unanswered("it cannot be asked: {0}{1}".format(error, hint.get(error.kind, "")),
+                             error.kind == "unreachable") from error  # fmt: skip
+        except ValueError as error:
+            raise Unanswered(str(error)) from error
+
+    def ask(self, section, what, path, **parameters):
+        """The data of an answer of the API; None when there is none, and a problem more."""
+        try:
+            return self._ask(path, parameters)
+        except (_client.AskError, ValueError) as error:
+            self.problems.append({"section": section, "text": "{0}: {1}".format(what, error)})
+        return None
+
+    def instant(self, section, what, query, at):
+        """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed."""
+        data = self.ask(section, what, "/api/v1/query", query=query, time=at, timeout=self._limit())
+        if data is None:
+            return None
+        found = [(series["metric"], float(series["value"][1])) for series in data["result"]]
+        return [(labels, value) for labels, value in found if not math.isnan(value)]
+
+    def over(self, section, what, query, start, end, step):
+        """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed."""
+        data = self.ask(section, what, "/api/v1/query_range", query=query, start=start, end=end, step=step,
+                        timeout=self._limit())  # fmt: skip
+        if data is None:
+            return None
+        return [
+            (series["metric"], [(float(at), float(value)) for at, value in series["values"]])
+            for series in data["result"]
+        ]
+
+    def _limit(self):
+        return "{0}s".format(max(1, math.ceil(self.patience)))
+
+    def _ask(self, path, parameters):
+        left = self._deadline - self._clock()
+        if left <= 0:
+            raise ValueError("not asked, the time for all questions was over")
+        query = "?" + urlencode(parameters) if parameters else ""
+        self.asked += 1
+        # Prometheus gives up first and says so; only a silent one is left by us.
+        reply = self._get(
+            self.url + path + query, self.access, min(left + 5, self.patience + 5), min(CONNECT, self.patience)
+        )
+        return data_of(reply, self.access)
+
+
+def data_of(reply, access):
+    """The data of an answer of the API.
+
+    :raises ValueError: when it is an error, or not of Prometheus; the message is for people.
+    """
+    try:
+        answer = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        answer = None
+    if isinstance(answer, dict) and answer.get("status") == "success" and "data" in answer:
+        return answer["data"]
+    if isinstance(answer, dict) and answer.get("error"):
+        words = " ".join(str(answer["error"]).split())
+        raise ValueError("HTTP {0}: {1}".format(reply.status, _client.without_secrets(words)))
+    if reply.status in (401, 403):
+        if access.username is None:
+            raise ValueError(
+                "it wants to know who asks (HTTP {0}): set url_username and url_password".format(reply.status)
+            )
+        raise ValueError("it does not let {0!r} in with this password (HTTP {1})".format(access.username, reply.status))
+    if reply.status == 404:
+        raise ValueError("it has no API there (HTTP 404): the URL has to end with the path of --web.external-url")
+    words = " ".join(reply.body[:120].decode("utf-8", "replace").split())
+    raise ValueError("HTTP {0}, and no answer of Prometheus: {1}".format(reply.status, words or "without a word"))
+
+
+def step_of(length, least=RESOLUTION, points=POINTS):
+    """A step, in tens of seconds, with which a range has no more than so many points."""
+    return max(least, 10 * math.ceil(length / points / 10))
+
+
+def collect(prometheus, settings):
+    """Ask everything.
+
+    :param prometheus: a :class:`Prometheus`.
+    :param settings: dict: ``range``, ``trend_range``, ``threshold_range``, ``percentile_range`` in seconds; ``expect``
+        and ``ignore`` as for the module target_health, ``pools``; ``thresholds``, or None to read them off the rules.
+    :returns: dict, as the module returns it.
+    :raises Unanswered: when Prometheus cannot be asked.
+    """
+    # Its clock, not ours: the two may differ, and the samples bear its times.
+    answer = prometheus.first("/api/v1/query", query="time()")
+    try:
+        end = math.floor(float(answer["result"][1]))
+    except (TypeError, KeyError, IndexError, ValueError) as error:
+        raise Unanswered("what answers there is no Prometheus") from error
+    span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
+    rules = alert_rules(prometheus.ask("monitoring", "rules", "/api/v1/rules", type="alert"))
+    report = {
+        "answered": True,
+        "version": (prometheus.ask("targets", "version", "/api/v1/status/buildinfo") or {}).get("version"),
+        "start": span["start"],
+        "end": end,
+        "range": settings["range"],
+        "oldest": _oldest(prometheus, end),
+        "targets": _judged_targets(prometheus, settings),
+        "services": _services(prometheus, span),
+        "alerts": _alerts(prometheus, span),
+        "disks": _disks(prometheus, end, max(settings["trend_range"], settings["range"])),
+        "backups": _backups(prometheus, span),
+        "checks": _checks(prometheus, span, rules),
+        "thresholds": _thresholds(prometheus, end, settings, rules),
+    }
+    report.update(problems=prometheus.problems, queries=prometheus.asked)
+    return report
+
+
+def alert_rules(data):
+    """The alerting rules in an answer of ``/api/v1/rules``: list of dicts; None for no answer."""
+    if data is None:
+        return None
+    found = []
+    for group in data.get("groups") or ():
+        for rule in group.get("rules") or ():
+            if rule.get("type") == "alerting":
+                found.append(
+                    {
+                        "alert": rule.get("name", ""),
+                        "severity": (rule.get("labels") or {}).get("severity", ""),
+                        "query": rule.get("query", ""),
+                        "for": rule.get("duration") or 0,
+                        "group": group.get("name", ""),
+                        "error": rule.get("lastError") or "" if rule.get("health") == "err" else "",
+                    }
+                )
+    return found
+
+
+def _oldest(prometheus, end):
+    found = prometheus.instant(
+        "thresholds", "age of the history", "min(prometheus_tsdb_lowest_timestamp_seconds) > 0", end
+    )
+    # An empty database says the largest number that there is.
+    return next((value for dummy, value in found or () if 0 < value <= end), None)
+
+
+def _judged_targets(prometheus, settings):
+    data = prometheus.ask("targets", "targets", "/api/v1/targets", state="active")
+    if data is None:
+        return None
+    targets = _targets.parse(json.dumps({"status": "success", "data": data}))
+    expect = settings.get("expect")
+    if expect is not None:
+        expect = [(entry["job"], entry["instance"]) for entry in expect]
+    ignored = _targets.compile_ignore(settings.get("ignore"))
+    verdict = _targets.judge(targets, expect, ignored, pools=settings.get("pools") or ())
+    return {
+        "up": verdict.up,
+        "expected": verdict.expected,
+        "down": [_targets.as_dict(target) for target in verdict.down],
+        "missing": [{"job": job, "instance": instance} for job, instance in verdict.missing],
+        "ignored": [_targets.as_dict(target) for target in verdict.ignored],
+        "unexpected_down": [_targets.as_dict(target) for target in verdict.unexpected if target.health != "up"],
+        "known": [[target.job, target.instance, target.health == "up"] for target in targets],
+    }
+
+
+def _services(prometheus, span):
+    """Jobs with their availability over the range, versions and restarts."""
+    end, length = span["end"], _promql.duration(span["range"])
+    shares = prometheus.instant("targets", "availability", "avg_over_time(up[{0}])".format(length), end)
+    builds = prometheus.instant("targets", "versions", '{__name__=~"[a-z_]+_build_info", version!=""}', end)
+    restarts = prometheus.instant(
+        "targets", "restarts", "changes(process_start_time_seconds[{0}]) > 0".format(length), end
+    )
+    jobs = {}
+
+    def of(labels):
+        return jobs.setdefault(
+            labels.get("job", ""), {"job": labels.get("job", ""), "instances": [], "versions": {}, "restarts": []}
+        )
+
+    for labels, share in shares or ():
+        of(labels)["instances"].append({"instance": labels.get("instance", ""), "up": share})
+    for labels, dummy in builds or ():
+        program = labels.get("__name__", "").rpartition("_build_info")[0]
+        version = labels["version"].lstrip("v")
+        versions = of(labels)["versions"].setdefault(program, {})
+        versions[version] = versions.get(version, 0) + 1
+    for labels, count in restarts or ():
+        of(labels)["restarts"].append({"instance": labels.get("instance", ""), "times": round(count)})
+    for job in jobs.values():
+        job["instances"].sort(key=lambda entry: (entry["up"], entry["instance"]))
+    return [jobs[name] for name in sorted(jobs)]
+
+
+def _alerts(prometheus, span):
+    """What fired: series with their episodes, or names with theirs where there are too many series."""
+    start, end, length = span["start"], span["end"], span["range"]
+    counted = prometheus.instant(
+        "alerts",
+        "how many alerts fired",
+        "count(last_over_time(ALERTS{{{0}}}[{1}]))".format(FIRING, _promql.duration(length)),
+        end,
+    )
+    if counted is None:
+        return None
+    series = int(counted[0][1]) if counted else 0
+    if not series:
+        return {"series": 0, "by_name": False, "step": RESOLUTION, "fired": []}
+    by_name = series > SERIES
+    step = step_of(length)
+    query = "count by (alertname, severity, service) (ALERTS{{{0}}})".format(FIRING)
+    if not by_name:
+        step = max(step, step_of(length, points=ALL_POINTS / series))
+        # Its value is when the alert became active, which tells two episodes apart however close they are.
+        query = "ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{{{0}}}".format(FIRING)
+    found = prometheus.over("alerts", "which alerts fired", query, end - length // step * step, end, step)
+    if found is None:
+        return None
+    fired = []
+    for labels, points in found:
+        rest = {name: text for name, text in labels.items() if name not in ("__name__", "alertname", "alertstate")}
+        fired.append(
+            {
+                "alert": labels.get("alertname", ""),
+                "severity": rest.pop("severity", ""),
+                "labels": rest,
+                "episodes": episodes(points, step, start, end, since=not by_name),
+                "most": None if by_name is False else int(max(value for dummy, value in points)),
+            }
+        )
+    fired.sort(key=lambda entry: (entry["alert"], entry["severity"], sorted(entry["labels"].items())))
+    return {"series": series, "by_name": by_name, "step": step, "fired": fired}
+
+
+def episodes(points, step, start, end, since=False):
+    """The times in which there were points, as dicts of ``start``, ``end``, ``ongoing``, ``before``.
+
+    :param points: list of ``(time, value)``.
+    :param since: whether the values are the times of activation, so that a new one begins a new episode. One that moves
+        to a time at which the alert was already firing does not: Prometheus shifts it so after a restart.
+    """
+    found = []
+    last, last_value = None, None
+    for at, value in points:
+        again = last is None or at - last > 1.5 * step or (since and value > last_value and value > last)
+        if again:
+            before = at - start < step
+            begin = min(value, at) if since and before else at
+            found.append({"start": begin, "end": at, "ongoing": False, "before": before})
+        # It was still firing at this point, and no longer at the next one.
+        found[-1]["end"] = min(at + step, end)
+        last, last_value = at, value
+    if found and last >= end - step / 2:
+        found[-1].update(end=end, ongoing=True)
+    return found
+
+
+def _disks(prometheus, end, length):
+    writable = "node_filesystem_avail_bytes{{{0}}} unless node_filesystem_readonly{{{0}}} == 1".format(REAL)
+    free = prometheus.instant("disks", "free space", writable, end)
+    sizes = prometheus.instant("disks", "sizes", "node_filesystem_size_bytes{{{0}}}".format(REAL), end)
+    if free is None or sizes is None:
+        return None
+    step = step_of(length, least=RESOLUTION, points=168)
+    history = prometheus.over("disks", "trend", writable, end - length // step * step, end, step) if free else []
+    points_of = {_disk(labels): points for labels, points in history or ()}
+    size_of = {_disk(labels): value for labels, value in sizes}
+    disks = []
+    for labels, avail in free:
+        size = size_of.get(_disk(labels))
+        if not size:
+            continue
+        points = points_of.get(_disk(labels), [])
+        slope = trend(points)
+        disks.append(
+            {
+                **dict(zip(DISK, _disk(labels))),
+                "size": size,
+                "avail": avail,
+                "used": 100.0 * (1 - avail / size),
+                "per_day": None if slope is None else -slope * 86400,
+                "days_left": days_left(avail, slope),
+                "span": points[-1][0] - points[0][0] if points else 0,
+                "history": [[at, round(100.0 * (1 - value / size), 2)] for at, value in points],
+            }
+        )
+    disks.sort(key=lambda disk: (disk["days_left"] if disk["days_left"] is not None else math.inf, -disk["used"]))
+    return disks
+
+
+def _disk(labels):
+    return tuple(labels.get(name, "") for name in DISK)
+
+
+def trend(points):
+    """The slope of the straight line through points by least squares; None when they are too few or too close."""
+    if len(points) < 4 or points[-1][0] - points[0][0] < SHORTEST_TREND:
+        return None
+    middle = sum(at for at, dummy in points) / len(points)
+    mean = sum(value for dummy, value in points) / len(points)
+    spread = sum((at - middle) ** 2 for at, dummy in points)
+    return sum((at - middle) * (value - mean) for at, value in points) / spread
+
+
+def days_left(avail, slope):
+    """Days until nothing is left at this loss a second; None when it grows, rests, or has ten years."""
+    if slope is None or slope >= 0:
+        return 0.0 if avail <= 0 else None
+    days = max(avail, 0) / -slope / 86400
+    return days if days < 3650 else None
+
+
+def _backups(prometheus, span):
+    """Backups with the time of their last success; also those whose metric has gone within the last week or range."""
+    end = span["end"]
+    name = "backup_last_success_timestamp_seconds"
+    week = _promql.duration(max(span["range"], 7 * 86400))
+    by = "max by (backup, instance) "
+    ever = prometheus.instant("backups", "backups", by + "(last_over_time({0}[{1}]))".format(name, week), end)
+    if ever is None:
+        return None
+    now = prometheus.instant("backups", "backups now", by + "({0})".format(name), end) if ever else []
+    done = []
+    if ever:
+        query = by + "(changes({0}[{1}]))".format(name, _promql.duration(span["range"]))
+        done = prometheus.instant("backups", "successes", query, end)
+
+    def key(labels):
+        return labels.get("backup", ""), labels.get("instance", "")
+
+    present = None if now is None else {key(labels) for labels, dummy in now}
+    successes = {key(labels): round(count) for labels, count in done or ()}
+    return [
+        {
+            "backup": labels.get("backup", ""),
+            "instance": labels.get("instance", ""),
+            "last": last,
+            "age": end - last,
+            "successes": successes.get(key(labels), 0) if done is not None else None,
+            "gone": present is not None and key(labels) not in present,
+        }
+        for labels, last in sorted(ever, key=lambda entry: entry[1])
+    ]
+
+
+def _checks(prometheus, span, rules):
+    """Monitoring's own health: one entry a check, with the series that are in trouble."""
+    found = []
+    if rules is not None:
+        broken = [rule for rule in rules if rule["error"]]
+        found.append(
+            {
+                "check": "Alert rules that cannot be evaluated",
+                "value": len(broken),
+                "unit": "count",
+                "trouble": "alert rules cannot be evaluated",
+                "bad": bool(broken),
+                "where": [
+                    {"alert": rule["alert"], "error": _client.without_secrets(rule["error"])} for rule in broken[:5]
+                ],
+                "of": len(rules),
+            }
+        )
+    for check in CHECKS:
+        query = check.query.replace("RANGE", _promql.duration(span["range"]))
+        series = prometheus.instant("monitoring", check.name, query, span["end"])
+        if series is None:
+            continue
+        found.append(judged(check, series))
+    return found
+
+
+def judged(check, series):
+    """The answer to a check as data; a value of None means that nothing measures it."""
+    # increase() extrapolates, so that half an event is none and nine tenths are one.
+    rounded = [(labels, round(value) if check.unit == "count" else value) for labels, value in series]
+    values = [value for dummy, value in rounded]
+    value = {"sum": sum, "min": min, "max": max}[check.total](values) if values else None
+    bad = {"zero": lambda value: value == 0, "positive": lambda value: value > 0}.get(check.bad, lambda value: False)
+    where = [
+        ({name: text for name, text in labels.items() if name != "__name__"}, value)
+        for labels, value in rounded
+        if bad(value)
+    ]
+    where.sort(key=lambda entry: -entry[1])
+    return {
+        "check": check.name,
+        "value": value,
+        "unit": check.unit,
+        "trouble": check.trouble,
+        "bad": bool(where) or (check.bad == "absent" and not values),
+        "where": [{**labels, "value": value} for labels, value in where[:5]],
+    }
+
+
+def thresholds_of(rules):
+    """The thresholds in alerting rules, and what has none that can be moved.
+
+    :returns: two lists: ``{alert, severity, expr, op, threshold, for}`` and ``{alert, severity, why}``.
+    """
+    split, left_out = [], []
+    for rule in rules:
+        if rule["alert"] == "Watchdog":
+            continue
+        try:
+            parts = _promql.split(rule["query"])
+        except ValueError as error:
+            left_out.append({"alert": rule["alert"], "severity": rule["severity"], "why": str(error)})
+            continue
+        split.append({"alert": rule["alert"], "severity": rule["severity"], **parts._asdict(), "for": rule["for"]})
+    return split, left_out
+
+
+def _thresholds(prometheus, end, settings, rules):
+    """For each threshold how often it would have fired, and the 99th percentile of what it is compared with."""
+    given, left_out = settings.get("thresholds"), []
+    if given is None:
+        given, left_out = thresholds_of(rules or ())
+    percentiles, checked = {}, []
+    for threshold in given:
+        lower = threshold["op"].startswith("<")
+        key = (threshold["expr"], lower)
+        name = "{0} ({1})".format(threshold["alert"], threshold["severity"] or "no severity")
+        if key not in percentiles:
+            percentiles[key] = prometheus.instant(
+                "thresholds", name + ", percentile", percentile_query(threshold, settings["percentile_range"]), end
+            )
+        series = percentiles[key]
+        entry = {**threshold, "series": None if series is None else len(series), "percentile": None, "proposal": None}
+        if series:
+            labels, value = (min if lower else max)(series, key=lambda pair: pair[1])
+            entry["percentile"] = value
+            entry["labels"] = {name: text for name, text in labels.items() if name != "__name__"}
+            entry["proposal"] = _promql.proposal(value, threshold["op"])
+        few = series is not None and len(series) <= THRESHOLD_SERIES
+        entry.update(_would_have_fired(prometheus, name, threshold, end, settings["threshold_range"], few))
+        checked.append(entry)
+    return {
+        "range": settings["threshold_range"],
+        "percentile_range": settings["percentile_range"],
+        "checked": checked,
+        "left_out": left_out,
+    }
+
+
+def percentile_query(threshold, length):
+    """What 99 of 100 moments kept to: the 99th percentile under an upper bound, the first above a lower one."""
+    return "quantile_over_time({0}, ({1})[{2}:{3}s])".format(
+        "0.01" if threshold["op"].startswith("<") else "0.99",
+        threshold["expr"],
+        _promql.duration(length),
+        PERCENTILE_RESOLUTION,
+    )
+
+
+def firing_query(threshold):
+    """A series of 1 for each moment at which the alert would have fired."""
+    beyond = "({0}) {1} bool {2}".format(threshold["expr"], threshold["op"], _promql.number(threshold["threshold"]))
+    if threshold["for"] < RESOLUTION:
+        return "({0}) == 1".format(beyond)
+    return "min_over_time(({0})[{1}:{2}s]) == 1".format(beyond, _promql.duration(threshold["for"]), RESOLUTION)
+
+
+def _would_have_fired(prometheus, name, threshold, end, length, each):
+    """How often, how long in all, and for how many series.
+
+    :param each: whether to count series by series; else only the time in which any of them fired.
+    """
+    step = step_of(length)
+    query = firing_query(threshold)
+    start = end - length // step * step
+    found = prometheus.over("thresholds", name, query if each else "count({0})".format(query), start, end, step)
+    if found is None:
+        return {"times": None, "firing": None, "each": each}
+    spells = [spell for dummy, points in found for spell in episodes(points, step, start, end)]
+    return {"times": len(spells), "firing": sum(spell["end"] - spell["start"] for spell in spells), "each": each}

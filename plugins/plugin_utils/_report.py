@@ -1,0 +1,647 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The answers of the module checklist as a document: headings, lists and tables, the most pressing first.
+
+What a document says is decided here and how it looks in _render; texts are raw here, label values included.
+"""
+
+from __future__ import annotations
+
+import datetime
+import statistics
+from typing import NamedTuple
+
+GOOD, WARN, BAD, DIM = "good", "warn", "bad", "dim"
+
+ROWS = 40
+NOTHING = "-"
+BACKUP_MAX_AGE = 26 * 3600
+DISK_USED = (75.0, 85.0)
+DISK_DAYS = (30.0, 7.0)
+AVAILABLE = 0.995
+_DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
+_MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
+# Labels that tell where, as bare values and in this order; the others as name=value.
+_PLACES = ("instance", "mountpoint", "datname", "name", "handler", "integration")
+# They say nothing of where, or the alert's name says it.
+_SILENT = ("job", "service", "severity", "alertname", "__name__", "device", "fstype")
+
+
+class Line(NamedTuple):
+    """A small line chart of percentages; ``title`` says what it shows."""
+
+    points: list
+    title: str
+
+
+class Strip(NamedTuple):
+    """Spells on a time line from 0 to 1; ``ticks`` are places of fine lines."""
+
+    spells: list
+    ticks: list
+    state: str
+    title: str
+
+
+class Cell(NamedTuple):
+    """A cell of a table. ``name``: it is a name to be shown as it is written."""
+
+    text: str = ""
+    state: str | None = None
+    plot: object = None
+    name: bool = False
+
+
+class Column(NamedTuple):
+    """A column of a table; numbers stand right."""
+
+    title: str
+    right: bool = False
+
+
+class Heading(NamedTuple):
+    """A heading of level 2 or 3."""
+
+    level: int
+    text: str
+
+
+class Para(NamedTuple):
+    """A paragraph."""
+
+    text: str
+    state: str | None = None
+
+
+class Items(NamedTuple):
+    """A list of ``(state, text)``."""
+
+    entries: list
+
+
+class Table(NamedTuple):
+    """Rows of cells; ``left`` is how many rows are not shown."""
+
+    columns: list
+    rows: list
+    left: int = 0
+
+
+class Document(NamedTuple):
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    blocks: list
+
+
+def clock(zone=None):
+    """A function of seconds since the epoch that gives the time of this zone; of this machine's, when none is given."""
+
+    def local(at):
+        utc = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+        return utc.astimezone(zone)
+
+    return local
+
+
+def moment(at, long=False):
+    """``Tue 24 Nov 04:14``; long: with year and zone. English whatever the locale is, as the rest of the report."""
+    text = "{0} {1} {2}".format(_DAYS[at.weekday()], at.day, _MONTHS[at.month - 1])
+    if long:
+        return "{0} {1} {2:%H:%M} {3}".format(text, at.year, at, at.tzname() or "").rstrip()
+    return "{0} {1:%H:%M}".format(text, at)
+
+
+def length(total):
+    """A duration in at most two units: ``45 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    total = int(total)
+    if total < 60:
+        return "{0} s".format(total)
+    minutes = round(total / 60)
+    if minutes < 60:
+        return "{0} min".format(minutes)
+    hours, rest = divmod(minutes, 60)
+    if hours < 48:
+        return "{0} h {1} min".format(hours, rest) if rest else "{0} h".format(hours)
+    days, hours = divmod(round(total / 3600), 24)
+    return "{0} d {1} h".format(days, hours) if hours else "{0} d".format(days)
+
+
+def span(total):
+    """A range as one says it: ``24 hours``, ``7 days``."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if total % unit == 0 and (unit != 86400 or total > unit):
+            return plural(total // unit, name)
+    return plural(total, "second")
+
+
+def size(value):
+    """Bytes with a binary unit: ``1.5 GiB``."""
+    sign, value = ("-", -value) if value < 0 else ("", value)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 999.5 or unit == "TiB":
+            return "{0}{1:.{2}f} {3}".format(sign, value, 0 if unit == "B" or value >= 100 else 1, unit)
+        value /= 1024
+    raise AssertionError("unreachable")
+
+
+def figure(value):
+    """A measured number in three digits or so."""
+    if value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    return "{0:.0f}".format(value) if 1000 <= abs(value) < 1e6 else "{0:.3g}".format(value)
+
+
+def share(value):
+    """A share as percent that never rounds up to all of it."""
+    if value >= 1:
+        return "100 %"
+    return "{0:.2f} %".format(int(value * 10000) / 100)
+
+
+def plural(count, noun):
+    """``1 alert``, ``2 alerts``."""
+    return "{0} {1}{2}".format(count, noun, "" if count == 1 else "s")
+
+
+def some(names, count=3):
+    """The first names, and how many there are more."""
+    more = ", and {0} more".format(len(names) - count) if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def where(labels):
+    """The labels of an alert as the place that they mean."""
+    parts = [labels[name] for name in _PLACES if labels.get(name)]
+    parts += [
+        "{0}={1}".format(name, text) for name, text in sorted(labels.items()) if name not in _PLACES + _SILENT and text
+    ]
+    return " ".join(parts) or labels.get("job", "")
+
+
+def document(sections, local, limit=ROWS):
+    """The report.
+
+    :param sections: list of ``(host, answers)``, the answers as the module checklist returns them, None for a host
+        that gave none.
+    :param local: function of seconds since the epoch, as :func:`clock` makes it.
+    :param limit: rows of a table.
+    """
+    told = [answers for dummy, answers in sections if answers and answers.get("answered")]
+    title = "Monitoring report"
+    subtitle = "nothing could be asked"
+    if told:
+        end, length_ = max(answers["end"] for answers in told), max(answers["range"] for answers in told)
+        subtitle = "{0} until {1}".format(span(length_), moment(local(end), long=True))
+    blocks = []
+    for host, answers in sections:
+        blocks += Section(host, answers, local, limit).blocks()
+    return Document(title, subtitle, blocks)
+
+
+class Section:
+    """What is told about one Prometheus."""
+
+    def __init__(self, host, answers, local, limit=ROWS):
+        self.host = host
+        self.answers = answers or {"answered": False, "problems": []}
+        self.local = local
+        self.limit = limit
+        self.glance = []
+
+    def blocks(self):
+        """Heading, the essence, and the parts in the order of the checklist."""
+        answers = self.answers
+        if not answers.get("answered"):
+            texts = [problem["text"] for problem in answers.get("problems") or ()] or ["it was not asked"]
+            kept = "" if answers.get("agent") else "No answers: "
+            state = WARN if answers.get("agent") else BAD
+            return [Heading(2, self.host), Items([(state, kept + text) for text in texts])]
+        parts = [
+            *self.targets(),
+            *self.alerts(),
+            *self.disks(),
+            *self.backups(),
+            *self.monitoring(),
+            *self.thresholds(),
+        ]
+        unanswered = len(answers["problems"])
+        if unanswered:
+            text = "{0} without an answer; the report says which".format(plural(unanswered, "question"))
+            self.glance.append((WARN, text))
+        order = {BAD: 0, WARN: 1, GOOD: 2}
+        version = "Prometheus {0}".format(answers["version"] or "of an unknown version")
+        return [
+            Heading(2, self.host),
+            Para("{0} at {1}, {2} asked".format(version, answers["url"], plural(answers["queries"], "question"))),
+            Items(sorted(self.glance, key=lambda entry: order[entry[0]])),
+            *parts,
+        ]
+
+    def problems(self, section):
+        """A list of what could not be asked for a section; nothing where all could."""
+        found = [problem["text"] for problem in self.answers["problems"] if problem["section"] == section]
+        return [Items([(WARN, "No answer: " + text) for text in found])] if found else []
+
+    def at(self, stamp):
+        """A time of the report."""
+        return moment(self.local(stamp))
+
+    def table(self, columns, rows):
+        """A table with the rows that there is room for."""
+        return Table(columns, rows[: self.limit], max(0, len(rows) - self.limit))
+
+    def targets(self):
+        """Who is up, what runs in which version."""
+        blocks = [Heading(3, "Services and targets"), *self.problems("targets")]
+        found = self.answers["targets"]
+        if found is not None:
+            down = len(found["down"]) + len(found["missing"])
+            text = "{0} of {1} up".format(found["up"], plural(found["expected"], "expected target"))
+            state = BAD if down or not found["expected"] else GOOD
+            names = ["{0} {1}".format(entry["job"], entry["instance"]) for entry in found["down"] + found["missing"]]
+            self.glance.append((state, text + ("; not up: " + some(names) if names else "")))
+            if found["ignored"]:
+                text += "; {0} may be down and {1}".format(
+                    len(found["ignored"]), "is" if len(found["ignored"]) == 1 else "are"
+                )
+            blocks.append(Para(text, state))
+            rows = [
+                [Cell(kind, state), Cell(entry["job"], name=True), Cell(entry["instance"], name=True), Cell(why)]
+                for kind, state, entries in (
+                    ("down", BAD, found["down"]),
+                    ("missing", BAD, found["missing"]),
+                    ("down, may be", DIM, found["ignored"]),
+                    ("down, not expected", DIM, found["unexpected_down"]),
+                )
+                for entry in entries
+                for why in [entry.get("last_error", "Prometheus does not have it") or "not scraped yet"]
+            ]
+            if rows:
+                blocks.append(self.table([Column("Target"), Column("Job"), Column("Instance"), Column("Why")], rows))
+        rows = [self._job(job, found) for job in self.answers["services"]]
+        if rows:
+            columns = [Column("Job"), Column("Up now", True), Column("Least available", True), Column("Instance"),
+                       Column("Versions"), Column("Restarts")]  # fmt: skip
+            blocks.append(self.table(columns, rows))
+        return blocks
+
+    def _job(self, job, targets):
+        known = [up for name, dummy, up in (targets or {}).get("known", ()) if name == job["job"]]
+        least = job["instances"][0] if job["instances"] else None
+        versions = []
+        for program, numbers in sorted(job["versions"].items()):
+            texts = [
+                number if len(numbers) == 1 else "{0} ({1})".format(number, count)
+                for number, count in sorted(numbers.items())
+            ]
+            versions.append("{0} {1}".format(program, ", ".join(texts)))
+        restarts = ["{0} ({1})".format(entry["instance"], entry["times"]) for entry in job["restarts"]]
+        up = Cell("{0}/{1}".format(sum(known), len(known)) if known else NOTHING)
+        if known:
+            up = up._replace(state=GOOD if all(known) else BAD)
+        worst, place = Cell(NOTHING), Cell()
+        if least:
+            worst = Cell(share(least["up"]), None if least["up"] >= 1 else WARN if least["up"] >= AVAILABLE else BAD)
+            if least["up"] < 1:
+                place = Cell(least["instance"], name=True)
+        return [
+            Cell(job["job"], name=True),
+            up,
+            worst,
+            place,
+            Cell("; ".join(versions)),
+            Cell(some(restarts), WARN if restarts else None),
+        ]
+
+    def alerts(self):
+        """What fired when, and what fired most."""
+        found = self.answers["alerts"]
+        blocks = [Heading(3, "Alerts"), *self.problems("alerts")]
+        if found is None:
+            return blocks
+        # A metric may have no point at any of the steps: then it fired for less than one.
+        fired = [entry for entry in found["fired"] if entry["episodes"]]
+        still = [entry for entry in fired if entry["episodes"][-1]["ongoing"]]
+        names = {entry["alert"] for entry in fired}
+        if not fired:
+            self.glance.append((GOOD, "no alert fired"))
+            return [*blocks, Para("No alert fired.", GOOD)]
+        text = "{0} fired ({1})".format(plural(found["series"], "alert"), plural(len(names), "name"))
+        if still:
+            critical = sum(entry["severity"] == "critical" for entry in still)
+            text += ", {0} still firing".format(len(still))
+            text += ", {0} of them critical".format(critical) if critical else ""
+            still.sort(key=self._urgency)
+            text += ": " + some(list(dict.fromkeys(entry["alert"] for entry in still)))
+            self.glance.append((BAD if critical else WARN, text))
+        else:
+            self.glance.append((WARN, text + ", none of them now"))
+        if found["by_name"]:
+            text = (
+                "{0} alerts are too many to tell one by one: here by name, an episode being a time in which any fired"
+            )
+            blocks.append(Para(text.format(found["series"]), WARN))
+        columns = [Column("Alert"), Column("Severity"), Column("Where"), Column("Times", True), Column("From"),
+                   Column("Until"), Column("Firing for", True), Column(self._axis())]  # fmt: skip
+        fired.sort(key=self._urgency)
+        blocks.append(self.table(columns, [self._alert(entry) for entry in fired]))
+        blocks += [Heading(3, "Most fired"), self._most_fired(fired, found["by_name"])]
+        return blocks
+
+    def _axis(self):
+        return "{0} to {1}".format(self.at(self.answers["start"]), self.at(self.answers["end"]))
+
+    @staticmethod
+    def _urgency(entry):
+        last = entry["episodes"][-1]
+        return not last["ongoing"], _rank(entry["severity"]), -last["end"], entry["alert"]
+
+    def _alert(self, entry):
+        spells = entry["episodes"]
+        first, last = spells[0], spells[-1]
+        total = sum(spell["end"] - spell["start"] for spell in spells)
+        state = _state_of(entry["severity"])
+        where_ = where(entry["labels"])
+        if entry["most"]:
+            where_ = "at most {0} at once".format(entry["most"])
+        return [
+            Cell(entry["alert"], name=True),
+            Cell(entry["severity"] or NOTHING, state),
+            Cell(where_, name=not entry["most"]),
+            Cell(str(len(spells))),
+            Cell(self.at(first["start"])),
+            Cell("still firing", state) if last["ongoing"] else Cell(self.at(last["end"])),
+            Cell(length(total)),
+            Cell(plot=self._strip(spells, state, entry["alert"])),
+        ]
+
+    def _strip(self, spells, state, name):
+        start, whole = self.answers["start"], self.answers["range"]
+        scaled = [
+            (max(0.0, (spell["start"] - start) / whole), min(1.0, (spell["end"] - start) / whole)) for spell in spells
+        ]
+        parts = 4 if whole <= 2 * 86400 else min(31, whole // 86400)
+        ticks = [index / parts for index in range(1, parts)]
+        texts = [
+            "{0} to {1}".format(self.at(spell["start"]), "now" if spell["ongoing"] else self.at(spell["end"]))
+            for spell in spells[:10]
+        ]
+        return Strip(scaled, ticks, state, "{0}: {1}".format(name, ", ".join(texts)))
+
+    def _most_fired(self, fired, by_name):
+        sums = {}
+        for entry in fired:
+            sums.setdefault((entry["alert"], entry["severity"]), []).append(entry["episodes"])
+        lines = []
+        for (alert, severity), series in sums.items():
+            spells = [spell["end"] - spell["start"] for episodes in series for spell in episodes]
+            lines.append((len(spells), sum(spells), statistics.median(spells), len(series), alert, severity))
+        lines.sort(key=lambda line: (-line[0], -line[1], line[4], line[5]))
+        rows = [
+            [
+                Cell(alert, name=True),
+                Cell(severity or NOTHING, _state_of(severity)),
+                Cell(str(times)),
+                Cell(NOTHING if by_name else str(series)),
+                Cell(str(max(1, round(total / 60)))),
+                Cell(length(typical)),
+            ]
+            for times, total, typical, series, alert, severity in lines
+        ]
+        columns = [Column("Alert"), Column("Severity"), Column("Times", True), Column("Series", True),
+                   Column("Minutes firing", True), Column("Typical length", True)]  # fmt: skip
+        return self.table(columns, rows)
+
+    def disks(self):
+        """How full, and when."""
+        found = self.answers["disks"]
+        blocks = [Heading(3, "Disks"), *self.problems("disks")]
+        if found is None:
+            return blocks
+        if not found:
+            self.glance.append((WARN, "no file system is measured"))
+            return [*blocks, Para("No file system is measured.", WARN)]
+        rows, pressing = [], []
+        for disk in found:
+            days, used = disk["days_left"], disk["used"]
+            by_days = BAD if days is not None and days < DISK_DAYS[1] else None
+            by_days = by_days or (WARN if days is not None and days < DISK_DAYS[0] else None)
+            by_use = BAD if used > DISK_USED[1] else WARN if used > DISK_USED[0] else None
+            if by_days or by_use:
+                text = "{0} {1}: {2:.0f} % used".format(disk["instance"], disk["mountpoint"], used)
+                text += ", full in {0}".format(_days(days)) if days is not None and days < DISK_DAYS[0] else ""
+                pressing.append((BAD if BAD in (by_days, by_use) else WARN, text))
+            rows.append(
+                [
+                    Cell(disk["instance"], name=True),
+                    Cell(disk["mountpoint"], name=True),
+                    Cell(size(disk["size"])),
+                    Cell(size(disk["avail"])),
+                    Cell("{0:.1f} %".format(used), by_use),
+                    Cell(_change(disk["per_day"])),
+                    Cell(_full_in(disk), by_days),
+                    Cell(plot=_line(disk)),
+                ]
+            )
+        pressing.sort(key=lambda entry: entry[0] != BAD)
+        self.glance += pressing[:5]
+        if len(pressing) > 5:
+            self.glance.append((WARN, "{0} that are or will soon be full".format(
+                plural(len(pressing) - 5, "more file system"))))  # fmt: skip
+        if not pressing:
+            self.glance.append((GOOD, "no disk is full within {0:.0f} days".format(DISK_DAYS[0])))
+        longest = max(disk["span"] for disk in found)
+        columns = [Column("Host"), Column("Mounted at"), Column("Size", True), Column("Free", True),
+                   Column("Used", True), Column("Change a day", True), Column("Full in", True),
+                   Column("Used, last {0}".format(length(longest)) if longest else "Used")]  # fmt: skip
+        return [*blocks, self.table(columns, rows)]
+
+    def backups(self):
+        """How old."""
+        found = self.answers["backups"]
+        blocks = [Heading(3, "Backups"), *self.problems("backups")]
+        if found is None:
+            return blocks
+        if not found:
+            self.glance.append((WARN, "no backup metric"))
+            text = "No backup metric: nothing reports backup_last_success_timestamp_seconds."
+            return [*blocks, Para(text, WARN)]
+        rows, old = [], 0
+        for backup in found:
+            state = BAD if backup["age"] > BACKUP_MAX_AGE else GOOD
+            old += state == BAD
+            successes = backup["successes"]
+            rows.append(
+                [
+                    Cell(backup["backup"] or NOTHING, name=bool(backup["backup"])),
+                    Cell(backup["instance"], name=True),
+                    Cell(self.at(backup["last"]) if backup["last"] > 0 else "never"),
+                    Cell(length(backup["age"]) if backup["last"] > 0 else NOTHING, state),
+                    Cell(NOTHING if successes is None else str(successes)),
+                    Cell("its metric is gone", WARN) if backup["gone"] else Cell(),
+                ]
+            )
+        oldest = length(max(backup["age"] for backup in found)) if all(backup["last"] > 0 for backup in found) else None
+        text = "{0}, {1}".format(
+            plural(len(found), "backup"), "none older than 26 h" if not old else "{0} older than 26 h".format(old)
+        )
+        text += ", the oldest {0}".format(oldest) if oldest else ""
+        gone = sum(backup["gone"] for backup in found)
+        text += ", {0} without a metric now".format(gone) if gone else ""
+        self.glance.append((BAD if old else WARN if gone else GOOD, text))
+        columns = [Column("Backup"), Column("Host"), Column("Last success"), Column("Age", True),
+                   Column("Successes in the range", True), Column("")]  # fmt: skip
+        return [*blocks, self.table(columns, rows)]
+
+    def monitoring(self):
+        """Monitoring itself."""
+        checks = self.answers["checks"]
+        blocks = [Heading(3, "Monitoring itself"), *self.problems("monitoring")]
+        bad = [check["trouble"] for check in checks if check["bad"]]
+        if bad:
+            self.glance.append((BAD, "monitoring itself: {0}".format(", ".join(bad))))
+        else:
+            self.glance.append((GOOD, "monitoring itself is well"))
+        rows = []
+        for check in checks:
+            state = BAD if check["bad"] else DIM if check["value"] is None else None
+            rows.append([Cell(check["check"]), Cell(_measured(check), state), Cell(_places(check))])
+        return [*blocks, self.table([Column("Check"), Column("Value", True), Column("Where")], rows)]
+
+    def thresholds(self):
+        """Thresholds against history."""
+        found = self.answers["thresholds"]
+        blocks = [Heading(3, "Thresholds against history"), *self.problems("thresholds")]
+        if not found["checked"] and not found["left_out"]:
+            return [*blocks, Para("There are no thresholds.", DIM)]
+        oldest, end = self.answers["oldest"], self.answers["end"]
+        longest = max(found["range"], found["percentile_range"])
+        if oldest is not None and end - oldest < 0.95 * longest:
+            text = "The history begins {0} ago, later than the {1} that are asked for."
+            blocks.append(Para(text.format(length(end - oldest), span(longest)), DIM))
+        lines = sorted(
+            found["checked"],
+            key=lambda line: (-(line["times"] or 0), -(line["firing"] or 0), _rank(line["severity"]), line["alert"]),
+        )
+        if lines:
+            columns = [Column("Alert"), Column("Severity"), Column("Bound"),
+                       Column("Would have fired in {0}".format(span(found["range"]))), Column("Firing", True),
+                       Column("99 % of {0}".format(span(found["percentile_range"])), True), Column("Worst at"),
+                       Column("Proposed bound", True)]  # fmt: skip
+            blocks.append(self.table(columns, [_threshold(line, found["range"]) for line in lines]))
+            text = (
+                "A proposed bound is what the worst series kept to for 99 % of the time: moved there, an alert without a"
+                " time to wait fires for a quarter of an hour a day."
+            )
+            blocks.append(Para(text, DIM))
+        if found["left_out"]:
+            whys = {}
+            for rule in found["left_out"]:
+                names = whys.setdefault(rule["why"], [])
+                if rule["alert"] not in names:
+                    names.append(rule["alert"])
+            entries = [(DIM, "{0}: {1}".format(why, ", ".join(names))) for why, names in sorted(whys.items())]
+            blocks += [Para("Left out, because their expression is not something compared with a number:"),
+                       Items(entries)]  # fmt: skip
+        return blocks
+
+
+def _rank(severity):
+    return _SEVERITIES.get(severity, 3)
+
+
+def _state_of(severity):
+    return {"critical": BAD, "warning": WARN}.get(severity, DIM)
+
+
+def _days(days):
+    if days < 2:
+        return length(days * 86400)
+    return "{0:.1f} days".format(days) if days < 10 else "{0:.0f} days".format(days)
+
+
+def _change(per_day):
+    if per_day is None:
+        return NOTHING
+    if abs(per_day) < 1 << 20:
+        return "steady"
+    return ("+" if per_day > 0 else "") + size(per_day)
+
+
+def _full_in(disk):
+    if disk["per_day"] is None:
+        return "too little history"
+    days = disk["days_left"]
+    if days is None or days > 365:
+        return NOTHING if days is None else "> 1 year"
+    return _days(days) if days > 0 else "full"
+
+
+def _line(disk):
+    if len(disk["history"]) < 2:
+        return None
+    values = [value for dummy, value in disk["history"]]
+    text = "{0} {1}: from {2:.1f} % to {3:.1f} % used, between {4:.1f} % and {5:.1f} %"
+    return Line(
+        disk["history"],
+        text.format(disk["instance"], disk["mountpoint"], values[0], values[-1], min(values), max(values)),
+    )
+
+
+def _measured(check):
+    value = check["value"]
+    if check["unit"] == "yes":
+        return "yes" if value else "no" if check["bad"] else "not measured"
+    if value is None:
+        return "not measured"
+    if check["unit"] == "bytes":
+        return size(value)
+    return "{0} of {1}".format(figure(value), check["of"]) if "of" in check else figure(value)
+
+
+def _places(check):
+    texts = []
+    for entry in check["where"]:
+        labels = {name: text for name, text in entry.items() if name != "value"}
+        text = " ".join(str(labels[name]) for name in sorted(labels, key=lambda name: (name != "instance", name)))
+        value = entry.get("value")
+        texts.append("{0} ({1})".format(text, figure(value)) if value and check["unit"] == "count" and text else text)
+    return ", ".join(text for text in texts if text)
+
+
+def _threshold(line, whole):
+    lower = line["op"].startswith("<")
+    bound = "{0} {1}".format(line["op"], figure(line["threshold"]))
+    bound += " for {0}".format(length(line["for"])) if line["for"] else ""
+    times, firing = line["times"], line["firing"]
+    if times is None:
+        often, state = "no answer", DIM
+    elif not times:
+        often, state = "never", None
+    else:
+        often = plural(times, "time") if line["each"] else "{0} (any of {1})".format(
+            plural(times, "time"), plural(line["series"], "series").replace("seriess", "series"))  # fmt: skip
+        # More than once a day is noise, or a trouble that nobody mends.
+        state = WARN if times > whole / 86400 else None
+    kept, proposed = Cell(NOTHING), Cell(NOTHING)
+    if line["percentile"] is not None:
+        value = line["percentile"]
+        beyond = value < line["threshold"] if lower else value > line["threshold"]
+        kept = Cell("{0} {1}".format("≥" if lower else "≤", figure(value)), WARN if beyond else None)
+        proposed = Cell("{0} {1}".format(line["op"], figure(line["proposal"])))
+    elif line["series"] == 0:
+        kept = Cell("no data", DIM)
+    return [
+        Cell(line["alert"], name=True),
+        Cell(line["severity"] or NOTHING, _state_of(line["severity"])),
+        Cell(bound),
+        Cell(often, state),
+        Cell(length(firing) if firing else NOTHING),
+        kept,
+        Cell(where(line.get("labels") or {}), name=True),
+        proposed,
+    ]
