@@ -43,6 +43,31 @@ SHARED = {
         "Targets that may be down when they are verified: a list of `job` and `instance`, as regular expressions.",
     ),
     "monitoring_verify_timeout": ("everywhere", "Seconds that targets, rules and connections have to come up."),
+    "monitoring_report_range": (
+        "everywhere",
+        "The time that `report.yml` reports on, until now. Default: `24h`; the weekly report is `7d`.",
+    ),
+    "monitoring_report_dir": (
+        "everywhere",
+        "Directory of the controller for the report's files. Default: `reports` where `ansible-playbook` is started.",
+    ),
+    "monitoring_report_formats": (
+        "everywhere",
+        "What becomes of the report: `text` is printed, `markdown` and `html` are files. Default: all three.",
+    ),
+    "monitoring_report_thresholds": (
+        "everywhere",
+        "Thresholds that the report holds against history: a list of `alert`, `severity`, `expr` without its comparison,"
+        " `op`, `threshold`, `for`. Default: those in the rules of Prometheus.",
+    ),
+    "monitoring_report_threshold_range": (
+        "everywhere",
+        "The time in which the report counts how often each alert would have fired. Default: `7d`.",
+    ),
+    "monitoring_report_percentile_range": (
+        "everywhere",
+        "The time whose 99th percentile the report proposes as a threshold. Default: `30d`.",
+    ),
     "monitoring_own_variables": (
         "everywhere",
         "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other variable"

@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
         sections = self._sections(given["results"], task_vars)
         document = _report.document(sections, _report.clock())
         text = _render.as_text(document)
-        if "text" in given["formats"] and C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS:
+        shown = "text" in given["formats"] and C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
+        if shown:
             Display().display("\n" + text)
         directory = os.path.abspath(given["directory"])
         name = file_name([answers for dummy, answers in sections if answers and answers.get("answered")])
@@ -63,6 +64,9 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg="no answers from {0}; the report says why".format(", ".join(silent)))
         elif not sections:
             result.update(failed=True, msg="no host of this play has a Prometheus to report on")
+        if shown and result.get("failed"):
+            # A failed task's result is printed: the report would be there twice.
+            del result["report"]
         return result
 
     def _sections(self, name, task_vars):

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
 
 # Prometheus refuses a range query with more than 11,000 points a series.
-POINTS = 10000
+POINTS = 10900
 # Points of all series of alerts together: what is parsed within a second or two.
 ALL_POINTS = 400000
 # Above it, alerts are told by name and no longer by series.
@@ -186,32 +186,27 @@ class Prometheus:
         except ValueError as error:
             raise Unanswered(str(error)) from error
 
-    def ask(self, section, what, path, **parameters):
-        """The data of an answer of the API; None when there is none, and a problem more."""
+    def ask(self, section, what, path, read, **parameters):
+        """What ``read`` makes of the data of an answer of the API; None when there is none, and a problem more."""
         try:
-            return self._ask(path, parameters)
+            data = self._ask(path, parameters)
+            try:
+                return read(data)
+            except (KeyError, IndexError, TypeError, AttributeError) as error:
+                raise ValueError("an answer of another shape than asked for") from error
         except (_client.AskError, ValueError) as error:
             self.problems.append({"section": section, "text": "{0}: {1}".format(what, error)})
         return None
 
     def instant(self, section, what, query, at):
         """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed."""
-        data = self.ask(section, what, "/api/v1/query", query=query, time=at, timeout=self._limit())
-        if data is None:
-            return None
-        found = [(series["metric"], float(series["value"][1])) for series in data["result"]]
-        return [(labels, value) for labels, value in found if not math.isnan(value)]
+        limit = self._limit()
+        return self.ask(section, what, "/api/v1/query", _values, query=query, time=at, timeout=limit)
 
     def over(self, section, what, query, start, end, step):
         """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed."""
-        data = self.ask(section, what, "/api/v1/query_range", query=query, start=start, end=end, step=step,
-                        timeout=self._limit())  # fmt: skip
-        if data is None:
-            return None
-        return [
-            (series["metric"], [(float(at), float(value)) for at, value in series["values"]])
-            for series in data["result"]
-        ]
+        span = {"start": start, "end": end, "step": step, "timeout": self._limit()}
+        return self.ask(section, what, "/api/v1/query_range", _points, query=query, **span)
 
     def _limit(self):
         return "{0}s".format(max(1, math.ceil(self.patience)))
@@ -227,6 +222,17 @@ class Prometheus:
             self.url + path + query, self.access, min(left + 5, self.patience + 5), min(CONNECT, self.patience)
         )
         return data_of(reply, self.access)
+
+
+def _values(data):
+    found = [(series["metric"], float(series["value"][1])) for series in data["result"]]
+    return [(labels, value) for labels, value in found if not math.isnan(value)]
+
+
+def _points(data):
+    return [
+        (series["metric"], [(float(at), float(value)) for at, value in series["values"]]) for series in data["result"]
+    ]
 
 
 def data_of(reply, access):
@@ -276,10 +282,10 @@ def collect(prometheus, settings):
     except (TypeError, KeyError, IndexError, ValueError) as error:
         raise Unanswered("what answers there is no Prometheus") from error
     span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
-    rules = alert_rules(prometheus.ask("monitoring", "rules", "/api/v1/rules", type="alert"))
+    rules = prometheus.ask("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
     report = {
         "answered": True,
-        "version": (prometheus.ask("targets", "version", "/api/v1/status/buildinfo") or {}).get("version"),
+        "version": prometheus.ask("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
         "start": span["start"],
         "end": end,
         "range": settings["range"],
@@ -297,9 +303,7 @@ def collect(prometheus, settings):
 
 
 def alert_rules(data):
-    """The alerting rules in an answer of ``/api/v1/rules``: list of dicts; None for no answer."""
-    if data is None:
-        return None
+    """The alerting rules in the data of an answer of ``/api/v1/rules``: list of dicts."""
     found = []
     for group in data.get("groups") or ():
         for rule in group.get("rules") or ():
@@ -326,10 +330,12 @@ def _oldest(prometheus, end):
 
 
 def _judged_targets(prometheus, settings):
-    data = prometheus.ask("targets", "targets", "/api/v1/targets", state="active")
-    if data is None:
+    def read(data):
+        return _targets.parse(json.dumps({"status": "success", "data": data}))
+
+    targets = prometheus.ask("targets", "targets", "/api/v1/targets", read, state="active")
+    if targets is None:
         return None
-    targets = _targets.parse(json.dumps({"status": "success", "data": data}))
     expect = settings.get("expect")
     if expect is not None:
         expect = [(entry["job"], entry["instance"]) for entry in expect]

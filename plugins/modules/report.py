@@ -69,7 +69,7 @@ RETURN = r"""
 report:
   description: The report as text.
   type: str
-  returned: always
+  returned: always, but when it was printed and the task failed
 files:
   description: The files that were written, or would be in check mode.
   type: list

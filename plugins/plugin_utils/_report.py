@@ -623,8 +623,9 @@ def _threshold(line, whole):
     elif not times:
         often, state = "never", None
     else:
-        often = plural(times, "time") if line["each"] else "{0} (any of {1})".format(
-            plural(times, "time"), plural(line["series"], "series").replace("seriess", "series"))  # fmt: skip
+        often = plural(times, "time")
+        if not line["each"]:
+            often += " (any of {0} series)".format(line["series"])
         # More than once a day is noise, or a trouble that nobody mends.
         state = WARN if times > whole / 86400 else None
     kept, proposed = Cell(NOTHING), Cell(NOTHING)

@@ -89,6 +89,13 @@ STAGES = (
         _has("tests/packaging"),
     ),
     Stage(
+        "report",
+        "the report of a real Prometheus with a made-up week",
+        (mirror.ensure,),
+        lambda: _pytest("tests/report"),
+        _has("tests/report"),
+    ),
+    Stage(
         "molecule",
         "two real hosts, Debian 12 and 13",
         (prepare,),

@@ -1,0 +1,306 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a real Prometheus that has a bad night in its database, by the playbook and by the module.
+
+The server is the lab mirror's, on the loopback; no lab host is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import night
+import pytest
+from night import HOUR, MINUTE
+
+ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "Sentinel-Health-7"
+# The bcrypt hash of PASSWORD.
+HASH = "$2b$05$K3cT0oLItvn9fDDpKcP.e.zZptHMCI.p2/2Hhh2v0N8I5rQkG2jLO"
+# Imported samples have no mark of their series' end, so it lasts as long as Prometheus looks back.
+STALE = 5 * MINUTE
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory):
+    return night.binaries(tmp_path_factory.mktemp("programs"))
+
+
+@pytest.fixture(scope="module")
+def world(programs, tmp_path_factory):
+    """A Prometheus after a bad night; its address and the end of the night."""
+    end = night.now()
+    with night.prometheus(programs, tmp_path_factory.mktemp("world"), night.bad_night(end), night.RULES) as address:
+        time.sleep(5)
+        yield {"address": address, "end": end}
+
+
+def ask(url, **options):
+    """Run the module as Ansible does on a host; its result."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "plugins/modules/checklist.py")],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": {"prometheus_url": url, **options}}),
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip(), done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def answers(world):
+    return ask(f"http://{world['address']}")
+
+
+def report(folder, hosts, *arguments, limit="all"):
+    """Run the playbook as from a clone; its exit status, its output and the files that it wrote, by suffix."""
+    inventory = {"all": {"children": {"prometheus": {"hosts": hosts}}, "vars": {"ansible_connection": "local"}}}
+    (folder / "hosts.json").write_text(json.dumps(inventory))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        ["ansible-playbook", "report.yml", "-i", folder / "hosts.json", "-l", limit]
+        + [
+            "-e",
+            f"monitoring_report_dir={folder}/reports",
+            "-e",
+            f"ansible_python_interpreter={sys.executable}",
+            *arguments,
+        ],
+        cwd=ROOT,
+        env={**environment, "ANSIBLE_NOCOLOR": "1", "TZ": "UTC"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    files = {path.suffix: path for path in folder.glob("reports/*")}
+    return done.returncode, done.stdout + done.stderr, files
+
+
+def test_nothing_is_left_unanswered(answers):
+    assert answers["answered"] is True and answers["changed"] is False and answers["problems"] == []
+    assert answers["queries"] <= 30 + 2 * len(answers["thresholds"]["checked"])
+    assert answers["version"].startswith(
+        json.loads(night.mirror.path().joinpath("versions.json").read_text())["prometheus"]["new"]
+    )
+
+
+def test_targets_versions_restarts_and_availability(answers):
+    assert (answers["targets"]["up"], answers["targets"]["expected"]) == (1, 2)
+    assert "connection refused" in answers["targets"]["down"][0]["last_error"]
+    jobs = {job["job"]: job for job in answers["services"]}
+    assert jobs["node"]["versions"] == {"node_exporter": {"1.11.1": 1, "1.9.0": 1}}
+    assert jobs["node"]["instances"][0]["instance"] == "web1:9100"
+    assert jobs["node"]["instances"][0]["up"] == pytest.approx(23 / 24, abs=0.002)
+    assert [entry["instance"] for entry in jobs["node"]["restarts"]] == ["web1:9100"]
+
+
+def test_alerts_of_the_night(world, answers):
+    fired = {entry["alert"]: entry for entry in answers["alerts"]["fired"]}
+    assert set(fired) == {"HighLoad", "HighDiskUsage", "PostgresDown", "ProbeFailed"}
+    disk = fired["HighDiskUsage"]["episodes"]
+    assert len(disk) == 1 and disk[0]["before"] and disk[0]["ongoing"] and disk[0]["start"] == world["end"] - 30 * HOUR
+    down = fired["PostgresDown"]["episodes"]
+    assert down[0]["start"] == pytest.approx(world["end"] - 20 * MINUTE, abs=30) and down[0]["ongoing"]
+    load = [(spell["start"], spell["end"] - spell["start"]) for spell in fired["HighLoad"]["episodes"]]
+    assert load[0][0] == pytest.approx(world["end"] - 8 * HOUR + 300, abs=30)
+    assert load[1][0] == pytest.approx(world["end"] - 5 * HOUR, abs=30)
+    assert [length for dummy, length in load] == pytest.approx([300 + STALE, 180 + STALE], abs=61)
+
+
+def test_disks(answers):
+    disks = {(disk["instance"], disk["mountpoint"]): disk for disk in answers["disks"]}
+    assert set(disks) == {("web1:9100", "/"), ("db1:9100", "/"), ("db1:9100", "/var/lib/postgresql")}
+    filling = disks["db1:9100", "/var/lib/postgresql"]
+    assert filling["per_day"] == pytest.approx(2 * night.GIB, rel=0.01)
+    assert filling["days_left"] == pytest.approx(3.2, rel=0.01) and filling["used"] == pytest.approx(93.6, abs=0.1)
+    assert disks["db1:9100", "/"]["days_left"] is None
+
+
+def test_backups(answers):
+    files, database = answers["backups"]
+    assert (files["backup"], database["backup"]) == ("files", "postgresql")
+    assert files["age"] == pytest.approx(40 * HOUR, abs=3 * MINUTE) and files["successes"] == 0
+    assert database["age"] == pytest.approx(2 * HOUR, abs=3 * MINUTE) and database["successes"] == 1
+
+
+def test_monitoring_itself(answers):
+    checks = {check["check"]: check for check in answers["checks"]}
+    assert [check["trouble"] for check in checks.values() if check["bad"]] == ["Prometheus knows no Alertmanager"]
+    assert (
+        checks["Watchdog is firing"]["value"] == 1 and checks["Prometheus has loaded its configuration"]["value"] == 1
+    )
+    assert checks["Notifications that failed"]["value"] is None
+
+
+def test_thresholds_against_history(answers):
+    found = {(line["alert"], line["severity"]): line for line in answers["thresholds"]["checked"]}
+    load = found["HighLoad", "warning"]
+    # Of the spikes of 20, 10 and 3 minutes two outlast the 5 minutes of the rule.
+    assert load["times"] == 2 and load["firing"] == pytest.approx(20 * MINUTE, abs=4 * MINUTE)
+    assert load["labels"]["instance"] == "web1:9100" and load["percentile"] == pytest.approx(2, abs=0.1)
+    assert found["HighLoad", "critical"]["times"] == 0
+    cache = found["CacheHitLow", "warning"]
+    # An hour of each day; the night may cut the first and the last of them in two.
+    assert cache["times"] in (7, 8) and cache["firing"] == pytest.approx(7 * HOUR, abs=HOUR)
+    assert (cache["percentile"], cache["proposal"]) == (90, 90)
+    assert {entry["alert"] for entry in answers["thresholds"]["left_out"]} == {"TargetDown", "DiskFillsSoon"}
+
+
+def test_given_thresholds(world):
+    line = {"alert": "Mine", "expr": "node_load1", "threshold": 4, "for": "1m"}
+    (found,) = ask(f"http://{world['address']}", thresholds=[line])["thresholds"]["checked"]
+    assert found["times"] == 3
+
+
+def test_a_query_that_prometheus_refuses_is_a_line(world):
+    wrong = {"alert": "Wrong", "expr": "sum(rate(", "threshold": 1}
+    found = ask(
+        f"http://{world['address']}", thresholds=[wrong, {"alert": "Right", "expr": "node_load1", "threshold": 4}]
+    )
+    assert {problem["section"] for problem in found["problems"]} == {"thresholds"} and len(found["problems"]) == 2
+    assert "parse error" in found["problems"][0]["text"] and found["thresholds"]["checked"][1]["times"] == 3
+
+
+@pytest.mark.parametrize("length", ["10m", "7d", "60d"])
+def test_other_ranges(world, length):
+    found = ask(f"http://{world['address']}", range=length, threshold_range=length)
+    assert found["answered"] and found["problems"] == []
+
+
+def test_the_playbook_writes_all_forms(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    status, output, files = report(tmp_path, hosts)
+    assert status == 0, output
+    assert set(files) == {".md", ".html"}
+    for path in files.values():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640 and re.fullmatch(r"monitoring-24h-\d{8}T\d{4}Z", path.stem)
+    markdown, page = files[".md"].read_text(), files[".html"].read_text()
+    for words in (
+        "PostgresDown",
+        "HighLoad",
+        "/var/lib/postgresql",
+        "3.2 days",
+        "postgresql",
+        "Thresholds against history",
+    ):
+        assert words in output and words in markdown and words in page
+    assert "✗ db1:9100 /var/lib/postgresql: 94 % used, full in 3.2 days" in output
+    assert "\x1b" not in output and "\u202e" not in output + markdown + page
+    assert "<img" not in page and "&lt;img src=x" in page and page.count("<svg") == 4 + 3
+    HTMLParser().feed(page)
+    # What the inventory expects of this Prometheus is itself, under the address that it has there.
+    assert f"prometheus   {world['address']}" not in output and "1 of 1 expected target up" in output
+
+
+def test_check_mode_writes_nothing(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    status, output, files = report(tmp_path, hosts, "--check", "-e", "monitoring_report_range=7d")
+    assert status == 0 and not files and "7 days until" in output and not (tmp_path / "reports").exists()
+
+
+def test_chosen_formats(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    status, output, files = report(tmp_path, hosts, "-e", '{"monitoring_report_formats": ["html"]}')
+    assert status == 0 and set(files) == {".html"} and "PostgresDown" not in output
+
+
+def test_several_servers_have_a_section_each_and_one_that_is_silent_fails_after_the_report(world, tmp_path):
+    hosts = {
+        "first": {"prometheus_web_listen_address": world["address"]},
+        "silent": {"prometheus_web_listen_address": f"127.0.0.1:{night.free_port()}"},
+        "agent": {"prometheus_web_listen_address": "127.0.0.1:9", "prometheus_agent_mode": True},
+        "gone": {"prometheus_web_listen_address": "127.0.0.1:9", "prometheus_state": "absent"},
+    }
+    status, output, files = report(tmp_path, hosts)
+    assert status == 2 and "no answers from silent; the report says why" in output
+    headings = re.findall(r"^## (.*)$", files[".md"].read_text(), re.MULTILINE)
+    assert headings == ["first", "silent", "agent"]
+    assert "No answers: it cannot be asked: connection refused" in files[".md"].read_text()
+    assert output.count("Thresholds against history") == 1
+
+
+@pytest.fixture(scope="module")
+def guarded(programs, tmp_path_factory):
+    """A Prometheus behind TLS, basic authentication and a path; the variables of its host."""
+    folder = tmp_path_factory.mktemp("guarded")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"]
+        + ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True,
+        capture_output=True,
+    )
+    web = {
+        "tls_server_config": {"cert_file": f"{folder}/cert.pem", "key_file": f"{folder}/key.pem"},
+        "basic_auth_users": {"me": HASH},
+    }
+    (folder / "web.yml").write_text(json.dumps(web))
+    flags = (f"--web.config.file={folder}/web.yml", "--web.external-url=https://lab/prom")
+    scraped = {
+        "scheme": "https",
+        "basic_auth": {"username": "me", "password": PASSWORD},
+        "tls_config": {"ca_file": f"{folder}/cert.pem", "insecure_skip_verify": True},
+    }
+    with night.prometheus(programs, folder, flags=flags, web=scraped, path="/prom") as address:
+        for dummy in range(100):
+            if "refused" not in (ask(f"https://{address}/prom").get("problems") or [{"text": ""}])[0]["text"]:
+                break
+            time.sleep(0.1)
+        yield {
+            "prometheus_web_listen_address": address,
+            "prometheus_web_external_url": "https://lab/prom",
+            "prometheus_web_config": web,
+            "prometheus_probe_ca": f"{folder}/cert.pem",
+            "prometheus_probe_username": "me",
+            "prometheus_probe_password": PASSWORD,
+        }
+
+
+def test_through_tls_and_a_password(guarded, tmp_path):
+    status, output, files = report(tmp_path, {"mon": guarded}, "-vvv")
+    assert status == 0, output
+    assert PASSWORD not in output + files[".md"].read_text() + files[".html"].read_text()
+    assert "! no backup metric" in output and "! no file system is measured" in output and "✓ no alert fired" in output
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"prometheus_probe_password": "Sentinel-Wrong-9"}, "it does not let 'me' in with this password"),
+        ({"prometheus_probe_username": "", "prometheus_probe_password": ""}, "it wants to know who asks"),
+        ({"prometheus_probe_ca": ""}, "its certificate is not trusted"),
+        ({"prometheus_web_external_url": ""}, "has no API there"),
+    ],
+)
+def test_doors_that_stay_shut(guarded, tmp_path, change, words):
+    status, output, files = report(tmp_path, {"mon": {**guarded, **change}}, "-vvv")
+    assert status == 2 and words in output and words in files[".md"].read_text()
+    assert "Sentinel" not in output
+
+
+def test_a_password_in_the_url_is_shown_nowhere(guarded):
+    address = guarded["prometheus_web_listen_address"]
+    url = f"https://me:{PASSWORD}@{address}/prom"
+    found = ask(url, ca_path=guarded["prometheus_probe_ca"], check_name=False)
+    assert found["answered"] and "Sentinel" not in json.dumps(found)
+    found = ask(url.replace("https", "http"))
+    assert not found["answered"] and "Sentinel" not in json.dumps(found)
+
+
+def test_ranges_that_cannot_be_meant(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    status, output, files = report(tmp_path, hosts, "-e", "monitoring_report_range=yesterday")
+    assert status != 0 and "range: 'yesterday' is no duration such as 24h" in output and not files
+    assert ask("http://127.0.0.1:9", range="1s")["failed"]

@@ -1,0 +1,444 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report as text, Markdown and HTML, from answers that are made up; hostile labels; files."""
+
+from __future__ import annotations
+
+import datetime
+import html.parser
+import os
+import pathlib
+import re
+import stat
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.action import report as action
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report
+
+GOLDEN = pathlib.Path(__file__).with_name("report.golden.txt")
+# Tue 2 Jun 2026 06:00 UTC
+END = 1780380000
+HOUR, DAY = 3600, 86400
+HOSTILE = (
+    "\"'></td></svg><img src=x onerror=alert(1)><script>alert(2)</script>|`*_[x](javascript:a)\x1b[31m\n# a\u202eb"
+)
+
+
+def spell(start, end, **more):
+    """An episode, in hours before the end."""
+    found = {"start": END - start * HOUR, "end": END - end * HOUR, "ongoing": end == 0, "before": start > 24}
+    return {**found, **more}
+
+
+def fired(alert, severity, *episodes, **labels):
+    return {"alert": alert, "severity": severity, "labels": labels, "episodes": list(episodes), "most": None}
+
+
+def check(name, value, bad=False, unit="count", where=(), trouble="it fails"):
+    return {"check": name, "value": value, "unit": unit, "bad": bad, "where": list(where), "trouble": trouble}
+
+
+def threshold(alert, severity, times, **more):
+    firing = None if times is None else times * 600
+    found = {"expr": "x", "op": ">", "threshold": 80, "for": 300, "times": times, "firing": firing, "each": True,
+             "series": 2, "percentile": 61.23, "labels": {"instance": "web1:9100"}, "proposal": 62}  # fmt: skip
+    return {"alert": alert, "severity": severity, **found, **more}
+
+
+def quiet():
+    """Answers of a Prometheus that is well."""
+    return {
+        "answered": True,
+        "url": "http://192.0.2.1:9091",
+        "version": "3.5.3",
+        "start": END - DAY,
+        "end": END,
+        "range": DAY,
+        "oldest": END - 31 * DAY,
+        "targets": {
+            "up": 2, "expected": 2, "down": [], "missing": [], "ignored": [], "unexpected_down": [],
+            "known": [["node", "a:9100", True], ["node", "b:9100", True]],
+        },
+        "services": [
+            {"job": "node", "instances": [{"instance": "a:9100", "up": 1.0}, {"instance": "b:9100", "up": 1.0}],
+             "versions": {"node_exporter": {"1.11.1": 2}}, "restarts": []},
+        ],
+        "alerts": {"series": 0, "by_name": False, "step": 30, "fired": []},
+        "disks": [disk("a:9100", "/", 40.0)],
+        "backups": [backup("db", 3 * HOUR)],
+        "checks": [check("Watchdog is firing", 1, unit="yes"), check("Rule evaluations that failed", 0)],
+        "thresholds": {"range": 7 * DAY, "percentile_range": 30 * DAY, "checked": [], "left_out": []},
+        "problems": [],
+        "queries": 31,
+    }  # fmt: skip
+
+
+def disk(instance, mountpoint, used, per_day=0.0, days_left=None, **more):
+    history = [[END - day * DAY, used - day * (per_day or 0) / (1 << 30)] for day in range(7, -1, -1)]
+    found = {"job": "node", "instance": instance, "device": "/dev/vda1", "fstype": "ext4", "mountpoint": mountpoint,
+             "size": 100 << 30, "avail": (100 - used) * (1 << 30), "used": used, "per_day": per_day,
+             "days_left": days_left, "span": 7 * DAY, "history": history}  # fmt: skip
+    return {**found, **more}
+
+
+def backup(name, age, **more):
+    return {"backup": name, "instance": "a:9100", "last": END - age, "age": age, "successes": 1, "gone": False, **more}
+
+
+def bad():
+    """Answers of a bad night."""
+    found = quiet()
+    found["targets"].update(
+        up=1,
+        expected=3,
+        down=[{"job": "node", "instance": "b:9100", "last_error": "connection refused"}],
+        missing=[{"job": "node", "instance": "c:9100"}],
+        known=[["node", "a:9100", True], ["node", "b:9100", False]],
+    )
+    found["services"][0].update(
+        instances=[{"instance": "b:9100", "up": 0.99999}, {"instance": "a:9100", "up": 1.0}],
+        versions={"node_exporter": {"1.11.1": 1, "1.9.0": 1}},
+        restarts=[{"instance": "b:9100", "times": 2}],
+    )
+    found["alerts"].update(
+        series=4,
+        fired=[
+            fired("HighLoad", "warning", spell(9, 8.5), spell(3, 2.75), instance="a:9100", job="node"),
+            fired("PostgresDown", "critical", spell(0.5, 0), instance="db:9187", server="main"),
+            fired("HighDiskUsage", "warning", spell(30, 0), instance="a:9100", mountpoint="/var"),
+            fired("NoSteps", "warning"),
+        ],
+    )
+    found["disks"] = [
+        disk("a:9100", "/var", 92.0, 2.0 * (1 << 30), 4.0),
+        disk("a:9100", "/new", 10.0, None, None, span=0, history=[]),
+        disk("a:9100", "/", 40.0, -0.25 * (1 << 30)),
+    ]
+    found["backups"] = [backup("db", 40 * HOUR, successes=0), backup("files", 3 * HOUR, gone=True)]
+    found["checks"] = [
+        check("Watchdog is firing", None, True, "yes", trouble="the Watchdog is not firing"),
+        check("Notifications that failed", 7, True, where=[{"integration": "slack", "instance": "m:9093", "value": 7}],
+              trouble="notifications failed"),
+        check("Active silences", None),
+        check("Size of the stored blocks", 5 << 30, unit="bytes"),
+    ]  # fmt: skip
+    found["thresholds"].update(
+        checked=[
+            threshold("HighCPUUsage", "critical", 0),
+            threshold("HighCPUUsage", "warning", 9, threshold=60),
+            threshold(
+                "CacheHitLow", "warning", 1, op="<", threshold=95, percentile=88.8, proposal=88, labels={"datname": "x"}
+            ),
+            threshold("Many", "info", 2, each=False, series=400, **{"for": 0}),
+            threshold("Broken", "", None, percentile=None, series=None, labels={}),
+            threshold("Nothing", "", 0, percentile=None, series=0, labels={}),
+        ],
+        left_out=[{"alert": "Down", "severity": "critical", "why": "no comparison"}] * 2,
+    )
+    found["oldest"] = END - 3 * DAY
+    found["problems"] = [{"section": "thresholds", "text": "Broken (no severity): HTTP 422: query timed out"}]
+    return found
+
+
+def document(*sections):
+    return _report.document(list(sections), _report.clock(datetime.timezone.utc))
+
+
+def text_of(answers):
+    return _render.as_text(document(("mon", answers)))
+
+
+def test_the_whole_text_of_a_bad_night():
+    """Every word of it; after a wanted change, read it and write it anew with VIGIL_GOLDEN=write."""
+    text = _render.as_text(document(("mon.example.org", bad()), ("other.example.org", None)))
+    if os.environ.get("VIGIL_GOLDEN") == "write":
+        GOLDEN.write_text(text, encoding="utf-8")
+    assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_quiet_night_is_all_good():
+    text = text_of(quiet())
+    glance = text[text.index("asked\n") : text.index("Services and targets")]
+    assert re.findall(r"^(.) ", glance, re.MULTILINE) == ["✓"] * 5
+    assert "No alert fired." in text and "✗" not in text and "Most fired" not in text
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"backups": []}, "! no backup metric"),
+        ({"disks": []}, "! no file system is measured"),
+        ({"alerts": None}, "Alerts\n------\n\n"),
+        ({"targets": None, "services": []}, "Services and targets\n--------------------\n\n"),
+        ({"version": None}, "Prometheus of an unknown version"),
+        ({"backups": [backup("db", END, last=0)]}, "never"),
+        ({"problems": [{"section": "disks", "text": "trend: it said nothing"}]}, "! No answer: trend: it said nothing"),
+        ({"problems": [{"section": "disks", "text": "x"}]}, "! 1 question without an answer"),
+    ],
+)
+def test_what_is_not_there_is_said(change, words):
+    assert words in text_of({**quiet(), **change})
+
+
+def test_many_alerts_are_told_by_name():
+    answers = quiet()
+    storm = {**fired("Storm", "critical", spell(2, 1)), "most": 1700}
+    answers["alerts"].update(series=1800, by_name=True, fired=[storm])
+    text = text_of(answers)
+    assert "1800 alerts are too many to tell one by one" in text and "at most 1700 at once" in text
+
+
+def test_long_tables_end_with_what_is_left():
+    answers = quiet()
+    answers["disks"] = [disk(f"h{number}:9100", "/", 90.0) for number in range(45)]
+    text = text_of(answers)
+    assert "  and 5 more" in text and "h44" not in text and "40 more file systems that are or will soon be full" in text
+
+
+def test_who_was_not_asked_and_who_is_an_agent():
+    refused = {"answered": False, "problems": [{"section": "prometheus", "text": "it cannot be asked: refused"}]}
+    agent = {"answered": False, "agent": True, "problems": [{"section": "prometheus", "text": "it is an agent"}]}
+    text = _render.as_text(document(("a", refused), ("b", agent)))
+    assert "nothing could be asked" in text
+    assert "✗ No answers: it cannot be asked: refused" in text and "! it is an agent" in text
+
+
+# ---- words
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3570, "1 h"),
+        (12000, "3 h 20 min"),
+        (2 * DAY, "2 d"),
+        (190800, "2 d 5 h"),
+    ],
+)
+def test_durations(seconds, text):
+    assert _report.length(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(DAY, "24 hours"), (7 * DAY, "7 days"), (600, "10 minutes"), (61, "61 seconds")]
+)
+def test_ranges(seconds, text):
+    assert _report.span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [(0, "0 B"), (1000, "1.0 KiB"), (1 << 30, "1.0 GiB"), (-3 << 29, "-1.5 GiB"), (1 << 60, "1048576 TiB")],
+)
+def test_sizes(value, text):
+    assert _report.size(value) == text
+
+
+@pytest.mark.parametrize("value, text", [(1, "100 %"), (0.99999, "99.99 %"), (0.9583, "95.83 %"), (0, "0.00 %")])
+def test_a_share_never_rounds_up_to_all(value, text):
+    assert _report.share(value) == text
+
+
+@pytest.mark.parametrize(
+    "value, text", [(80, "80"), (0.51234, "0.512"), (1234.5, "1234"), (1.5e9, "1.5e+09"), (2e6, "2e+06")]
+)
+def test_figures(value, text):
+    assert _report.figure(value) == text
+
+
+def test_the_place_of_an_alert():
+    labels = {"job": "node", "service": "host", "zone": "b", "mountpoint": "/var", "instance": "a:1"}
+    assert _report.where(labels) == "a:1 /var zone=b"
+    assert _report.where({"job": "node"}) == "node" and _report.where({}) == ""
+
+
+def test_times_are_english_in_the_zone_of_the_reader():
+    zone = datetime.timezone(datetime.timedelta(hours=-7), "MST")
+    assert _report.moment(_report.clock(zone)(END), long=True) == "Mon 1 Jun 2026 23:00 MST"
+
+
+# ---- hostile labels
+
+
+def hostile():
+    answers = bad()
+    answers.update(url="http://x/" + HOSTILE, version=HOSTILE)
+    answers["targets"]["down"][0].update(instance=HOSTILE, job=HOSTILE, last_error=HOSTILE)
+    answers["services"][0].update(job=HOSTILE, versions={HOSTILE: {HOSTILE: 1}})
+    answers["services"][0]["restarts"][0]["instance"] = HOSTILE
+    for entry in answers["alerts"]["fired"]:
+        entry.update(alert=HOSTILE, severity=HOSTILE, labels={"instance": HOSTILE, HOSTILE: HOSTILE})
+    for entry in answers["disks"]:
+        entry.update(instance=HOSTILE, mountpoint=HOSTILE)
+    for entry in answers["backups"]:
+        entry.update(instance=HOSTILE, backup=HOSTILE)
+    answers["checks"][1]["where"] = [{HOSTILE: HOSTILE, "value": 7}]
+    for entry in answers["thresholds"]["checked"]:
+        entry.update(alert=HOSTILE, severity=HOSTILE, labels={"instance": HOSTILE})
+    answers["thresholds"]["left_out"] = [{"alert": HOSTILE, "severity": HOSTILE, "why": HOSTILE}]
+    answers["problems"] = [{"section": name, "text": HOSTILE} for name in ("disks", "alerts", "thresholds")]
+    return document((HOSTILE, answers))
+
+
+class Tags(html.parser.HTMLParser):
+    """The tags of a page with their attributes, its texts, and whether each tag is closed where it should be."""
+
+    VOID = ("meta", "line", "rect", "polygon", "polyline")
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open = set(), set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, dummy in attrs}
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes |= {name for name, dummy in attrs}
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_html_holds_no_tag_and_no_attribute_of_a_label():
+    page = _render.as_html(hostile())
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open
+    assert tags.tags == {
+        *"html head meta title style body h1 h2 h3 p ul li div table thead tbody tr th td".split(),
+        *"svg rect line polygon polyline".split(),
+    }
+    assert tags.attributes == {
+        *"lang charset name content http-equiv class".split(),
+        *"viewbox preserveaspectratio role aria-label width height x x1 x2 y y1 y2 points".split(),
+    }
+    assert any("<script>alert(2)</script>" in text for text in tags.texts)
+
+
+def test_html_loads_nothing():
+    page = _render.as_html(document(("mon", bad())))
+    assert "default-src 'none'; style-src 'unsafe-inline'" in page
+    assert not re.search(r"(?i)\b(src=|href|url\(|@import|<script|<link)", page)
+
+
+def test_text_holds_no_control_characters():
+    for text in (_render.as_text(hostile()), _render.as_markdown(hostile()), _render.as_html(hostile())):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", text)
+        assert "\n# a" not in text
+
+
+def test_markdown_is_escaped():
+    text = _render.as_markdown(hostile())
+    # What stands in code spans is inert; in the rest nothing of Markdown or HTML may be left unshielded.
+    rest = re.sub(r"(?<![`\\])(`+)(?!`)(.+?)(?<!`)\1(?!`)", "", text)
+    assert not re.search(r"(?<!\\)<", rest) and not re.search(r"(?<!\\)\[", rest)
+    tables = [line for line in text.splitlines() if line.startswith("| ")]
+    counts = [len(re.findall(r"(?<!\\)\|", line)) for line in tables]
+    assert tables and min(counts) >= 4 and HOSTILE.split("\x1b", maxsplit=1)[0].replace("|", "\\|") in text
+    for block in text.split("\n\n"):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) <= 1
+
+
+@pytest.mark.parametrize(
+    "text, escaped",
+    [
+        ("a_b*c", r"a\_b\*c"),
+        ("see http://evil.example/ and www.evil.example", r"see http\://evil.example/ and www\.evil.example"),
+        ("me@example.org mailto:x", r"me\@example.org mailto\:x"),
+        ("<b>&amp;", r"\<b\>\&amp;"),
+        ("a\\|b", r"a\\\|b"),
+        ("3.5 %", "3.5 %"),
+    ],
+)
+def test_markdown_texts(text, escaped):
+    assert _render.markdown_text(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "text, escaped", [("1. one", r"1\. one"), ("- one", r"\- one"), ("# one", r"\# one"), ("===", r"\===")]
+)
+def test_markdown_paragraphs(text, escaped):
+    assert _render.markdown_line(text) == escaped
+
+
+@pytest.mark.parametrize(
+    "text, code",
+    [
+        ("a:1", "`a:1`"),
+        ("a|b", r"`a\|b`"),
+        ("a`b", "``a`b``"),
+        ("`a", "`` `a ``"),
+        ("a``", "``` a`` ```"),
+        ("", ""),
+    ],
+)
+def test_markdown_code(text, code):
+    assert _render.markdown_code(text) == code
+
+
+def test_long_names_are_cut():
+    assert len(_render.clean("x" * 1000)) == _render.LONGEST
+
+
+# ---- plots
+
+
+@pytest.mark.parametrize(
+    "spells, drawn",
+    [
+        ([(0, 1)], "█" * 24),
+        ([(0.999, 1.0)], "·" * 23 + "█"),
+        ([(0, 0.001), (0.5, 0.6)], "█" + "·" * 11 + "█" * 3 + "·" * 9),
+    ],
+)
+def test_strips_of_letters(spells, drawn):
+    assert _render._characters(_report.Strip(spells, [], "bad", "")) == drawn
+
+
+def test_lines_of_letters_do_not_make_mountains_of_noise():
+    assert set(_render._characters(_report.Line([[at, 50 + at % 2 / 10] for at in range(100)], ""))) <= set("▄▅")
+    rising = _render._characters(_report.Line([[at, at] for at in range(100)], ""))
+    assert rising[0] == "▁" and rising[-1] == "█" and list(rising) == sorted(rising)
+
+
+@pytest.mark.parametrize("values", [[0], [100], [0, 0.5], [99.5, 100], [50], [0, 100]])
+def test_the_edges_of_a_plot_hold_its_values(values):
+    low, high = _render._bounds(values)
+    assert 0 <= low <= min(values) and max(values) <= high <= 100 and high - low >= 10
+
+
+# ---- files
+
+
+def test_files_are_for_the_owner_and_group_and_whole(tmp_path):
+    path = tmp_path / "new" / "report.md"
+    action.write(str(path), "first")
+    action.write(str(path), "zweiter Bericht: ✓")
+    assert path.read_text(encoding="utf-8") == "zweiter Bericht: ✓" and os.listdir(path.parent) == ["report.md"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640 and stat.S_IMODE(path.parent.stat().st_mode) == 0o750
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "report.md"
+    action.write(str(path), "old")
+    monkeypatch.setattr(os, "replace", lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError):
+        action.write(str(path), "new")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["report.md"]
+
+
+@pytest.mark.parametrize("length, name", [(DAY, "24h"), (7 * DAY, "7d"), (36 * HOUR, "36h")])
+def test_file_names(length, name):
+    assert action.file_name([{"end": END, "range": length}]) == f"monitoring-{name}-20260602T0600Z"
