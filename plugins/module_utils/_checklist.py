@@ -341,6 +341,11 @@ def _judged_targets(prometheus, settings):
         expect = [(entry["job"], entry["instance"]) for entry in expect]
     ignored = _targets.compile_ignore(settings.get("ignore"))
     verdict = _targets.judge(targets, expect, ignored, pools=settings.get("pools") or ())
+    jobs = {}
+    for target in targets:
+        counts = jobs.setdefault(target.job, [0, 0])
+        counts[0] += target.health == "up"
+        counts[1] += 1
     return {
         "up": verdict.up,
         "expected": verdict.expected,
@@ -348,7 +353,7 @@ def _judged_targets(prometheus, settings):
         "missing": [{"job": job, "instance": instance} for job, instance in verdict.missing],
         "ignored": [_targets.as_dict(target) for target in verdict.ignored],
         "unexpected_down": [_targets.as_dict(target) for target in verdict.unexpected if target.health != "up"],
-        "known": [[target.job, target.instance, target.health == "up"] for target in targets],
+        "jobs": jobs,
     }
 
 
@@ -378,6 +383,8 @@ def _services(prometheus, span):
         of(labels)["restarts"].append({"instance": labels.get("instance", ""), "times": round(count)})
     for job in jobs.values():
         job["instances"].sort(key=lambda entry: (entry["up"], entry["instance"]))
+        # The worst are told; ten thousand good ones would only be carried around.
+        del job["instances"][5:]
     return [jobs[name] for name in sorted(jobs)]
 
 

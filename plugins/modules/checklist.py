@@ -216,11 +216,13 @@ oldest:
   type: float
   returned: when answered
 targets:
-  description: Targets as M(vigil.monitoring.target_health) judges them.
+  description: Targets as M(vigil.monitoring.target_health) judges them, and for C(jobs) how many of how many are up.
   type: dict
   returned: when answered
 services:
-  description: Jobs with the share of the range that each instance was up, the versions that they report, and restarts.
+  description:
+    - Jobs with the five C(instances) that were up for the least share of the range, the C(versions) that they report, and
+      C(restarts).
   type: list
   elements: dict
   returned: when answered

@@ -290,7 +290,7 @@ class Section:
         return blocks
 
     def _job(self, job, targets):
-        known = [up for name, dummy, up in (targets or {}).get("known", ()) if name == job["job"]]
+        known = (targets or {}).get("jobs", {}).get(job["job"])
         least = job["instances"][0] if job["instances"] else None
         versions = []
         for program, numbers in sorted(job["versions"].items()):
@@ -300,9 +300,7 @@ class Section:
             ]
             versions.append("{0} {1}".format(program, ", ".join(texts)))
         restarts = ["{0} ({1})".format(entry["instance"], entry["times"]) for entry in job["restarts"]]
-        up = Cell("{0}/{1}".format(sum(known), len(known)) if known else NOTHING)
-        if known:
-            up = up._replace(state=GOOD if all(known) else BAD)
+        up = Cell("{0}/{1}".format(*known), GOOD if known[0] == known[1] else BAD) if known else Cell(NOTHING)
         worst, place = Cell(NOTHING), Cell()
         if least:
             worst = Cell(share(least["up"]), None if least["up"] >= 1 else WARN if least["up"] >= AVAILABLE else BAD)

@@ -58,7 +58,7 @@ def quiet():
         "oldest": END - 31 * DAY,
         "targets": {
             "up": 2, "expected": 2, "down": [], "missing": [], "ignored": [], "unexpected_down": [],
-            "known": [["node", "a:9100", True], ["node", "b:9100", True]],
+            "jobs": {"node": [2, 2]},
         },
         "services": [
             {"job": "node", "instances": [{"instance": "a:9100", "up": 1.0}, {"instance": "b:9100", "up": 1.0}],
@@ -94,7 +94,7 @@ def bad():
         expected=3,
         down=[{"job": "node", "instance": "b:9100", "last_error": "connection refused"}],
         missing=[{"job": "node", "instance": "c:9100"}],
-        known=[["node", "a:9100", True], ["node", "b:9100", False]],
+        jobs={"node": [1, 2]},
     )
     found["services"][0].update(
         instances=[{"instance": "b:9100", "up": 0.99999}, {"instance": "a:9100", "up": 1.0}],
@@ -433,7 +433,11 @@ def test_files_are_for_the_owner_and_group_and_whole(tmp_path):
 def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     path = tmp_path / "report.md"
     action.write(str(path), "old")
-    monkeypatch.setattr(os, "replace", lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError):
         action.write(str(path), "new")
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["report.md"]
