@@ -8,7 +8,9 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
     alertmanager_config,
     alertmanager_files,
+    escalation_secrets,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
@@ -19,5 +21,7 @@ class FilterModule:
         """The filters by name."""
         return {
             "alertmanager_config": filtered(alertmanager_config),
+            "alertmanager_escalation": filtered(escalate),
             "alertmanager_files": filtered(alertmanager_files),
+            "escalation_secrets": filtered(escalation_secrets),
         }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
@@ -39,38 +40,48 @@ def alertmanager_config(settings):
     Relative paths of files are made absolute: Alertmanager resolves some of them against its working directory.
 
     :param settings: dict with the role's inputs without their prefix: ``config_dir``, ``resolve_timeout``, ``smtp``,
-        ``http_config``, the keys of :data:`GLOBAL_KEYS`, ``route``, ``receivers``, ``inhibit_rules`` and
-        ``time_intervals``.
+        ``http_config``, the keys of :data:`GLOBAL_KEYS`, and what :func:`escalate` takes.
     """
+    made = escalate(settings)
     common = {"resolve_timeout": settings["resolve_timeout"]}
-    for key, value in (settings["smtp"] or {}).items():
+    for key, value in (made["smtp"] or {}).items():
         common["smtp_" + key] = _smtp_value(key, value)
     if settings["http_config"]:
         common["http_config"] = settings["http_config"]
     for name, key in GLOBAL_KEYS.items():
         if settings.get(name):
             common[key] = settings[name]
-    config = {"global": common, "templates": ["templates/*.tmpl"], "route": settings["route"]}
-    config["receivers"] = settings["receivers"]
+    config = {"global": common, "templates": ["templates/*.tmpl"], "route": made["route"]}
+    config["receivers"] = made["receivers"]
     for name in ("inhibit_rules", "time_intervals"):
-        if settings[name]:
-            config[name] = settings[name]
+        if made[name]:
+            config[name] = made[name]
     return anchor(config, settings["config_dir"])
 
 
 def alertmanager_files(settings, config):
     """The files of Alertmanager's configuration directory.
 
-    :param settings: dict with ``config_dir``, ``template_files`` as the lookup user_files finds them, ``web_config``,
-        and ``mask_diff``, which hides the files' contents from diffs as a whole.
+    :param settings: dict with ``config_dir``, ``template_files`` and ``own_templates`` as the lookup user_files finds
+        them, ``web_config``, what :func:`escalate` takes, and ``mask_diff``, which hides the files' contents from diffs
+        as a whole.
     :param config: text of ``alertmanager.yml``.
     """
     files = Files()
     files.add("alertmanager.yml", "alertmanager_config_file", content=config.rstrip() + "\n")
+    if settings["escalation"]:
+        files.add_user_files("templates", settings["own_templates"], "alertmanager_escalation")
     files.add_user_files("templates", settings["template_files"], "alertmanager_template_files")
+    for path, secret in escalate(settings)["files"].items():
+        files.add(path, "alertmanager_escalation", content=secret, secret=True)
     web = web_config(settings["web_config"], settings["config_dir"])
     if web:
         files.add("web_config.yml", "alertmanager_web_config", data=web)
     if settings["mask_diff"]:
         return [dict(entry, secret=True) for entry in files.entries()]
     return files.entries()
+
+
+def escalation_secrets(settings):
+    """The secrets that :func:`alertmanager_files` writes to files of their own."""
+    return sorted(escalate(settings)["files"].values())

@@ -12,15 +12,19 @@ import difflib
 import fnmatch
 import posixpath
 import re
-from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Problem,
+    is_duration,
+    not_a_duration,
+    shown,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, web_config
 
-# https://prometheus.io/docs/prometheus/latest/configuration/configuration/: <duration>
-_DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
 _SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
@@ -67,33 +71,6 @@ MANAGED_FLAGS = {
         "cluster.peer": "alertmanager_cluster",
     },
 }
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong.
-
-    :ivar variable: the input, with the path inside it.
-    :ivar found: what is wrong with it.
-    :ivar remedy: what to do.
-    """
-
-    variable: str
-    found: str
-    remedy: str
-
-    def __str__(self):
-        return "{0}: {1}; {2}".format(*self)
-
-
-def shown(value):
-    """A value that is no secret, short enough for a message."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def is_duration(value):
-    """Whether Prometheus would take this as a duration: ``15s``, ``1h30m``, ``0``; the largest unit comes first."""
-    return isinstance(value, (str, int)) and bool(_DURATION.fullmatch(str(value)))
 
 
 def unknown_variables(role, known, in_scope, own=()):
@@ -285,13 +262,13 @@ def check_prometheus(values):
     for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
         value = (values["prometheus_global"] or {}).get(key)
         if value is not None and not is_duration(value):
-            yield _not_a_duration("prometheus_global." + key, value)
+            yield not_a_duration("prometheus_global." + key, value)
     if "external_labels" in (values["prometheus_global"] or {}):
         yield Problem(
             "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
         )
     if not is_duration(values["prometheus_storage_retention"]):
-        yield _not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
+        yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
     size = values["prometheus_storage_retention_size"]
     if not _SIZE.fullmatch(str(size)):
         yield Problem(
@@ -315,14 +292,10 @@ def check_prometheus(values):
             yield Problem(where, "has a slash in its name", "the name becomes that of a file; choose another")
 
 
-def _not_a_duration(name, value):
-    return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
-
-
 def check_alertmanager(values):
     """What only Alertmanager has."""
     if not is_duration(values["alertmanager_resolve_timeout"]):
-        yield _not_a_duration("alertmanager_resolve_timeout", values["alertmanager_resolve_timeout"])
+        yield not_a_duration("alertmanager_resolve_timeout", values["alertmanager_resolve_timeout"])
     if values["alertmanager_config_file"] == "alertmanager.yml.j2":
         if not values["alertmanager_receivers"]:
             yield Problem("alertmanager_receivers", "is empty", "name at least one receiver")
@@ -337,6 +310,9 @@ def check_alertmanager(values):
             listen_addresses(cluster["listen-address"])
         except ValueError as error:
             yield Problem("alertmanager_cluster.listen-address", str(error), "write it like 0.0.0.0:9094")
+    version = values["alertmanager_version"] if _pinned("alertmanager", values) else None
+    inputs = {name: values["alertmanager_" + name] for name in ("escalation", "route", "receivers", "smtp")}
+    yield from check_escalation(dict(inputs, version=version))
 
 
 def check_node_exporter(values):
@@ -366,8 +342,8 @@ OWN_CHECKS = {
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
     "agent_mode binary_install_dir checksum cluster config_dir config_file config_flags_extra db_dir"
-    " disabled_collectors enabled_collectors global install_method limit_nofile preinstalled_path probe_password"
-    " probe_username ready_timeout receivers release_dir resolve_timeout route storage_retention storage_retention_size"
+    " disabled_collectors enabled_collectors escalation global install_method limit_nofile preinstalled_path probe_password"
+    " probe_username ready_timeout receivers release_dir resolve_timeout route smtp storage_retention storage_retention_size"
     " system_group system_user systemd_dropin targets textfile_dir version web_config web_listen_address"
     " web_telemetry_path tls_server_config http_server_config basic_auth_users"
 ).split()

@@ -10,6 +10,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
     GLOBAL_KEYS,
     alertmanager_config,
     alertmanager_files,
+    escalation_secrets,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import exporter_files, textfile_directories
 
@@ -17,6 +18,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import 
 def settings(**given):
     bare = {
         "config_dir": "/etc/am",
+        "version": "0.33.1",
+        "escalation": {},
         "resolve_timeout": "3m",
         "smtp": {},
         "http_config": {},
@@ -25,6 +28,7 @@ def settings(**given):
         "inhibit_rules": [],
         "time_intervals": [],
         "template_files": [],
+        "own_templates": [{"source": "/role/vigil.tmpl", "content": "T"}],
         "web_config": {},
         "mask_diff": False,
     }
@@ -78,6 +82,25 @@ def test_files():
         {"path": "web_config.yml", "data": {"tls_server_config": {"cert_file": "/etc/am/c"}}},
     ]
     assert all(entry["secret"] for entry in alertmanager_files(dict(given, mask_diff=True), "text"))
+
+
+def test_escalation():
+    channels = {"page": {"kind": "pagerduty", "routing_key": "R0UT1NG"}}
+    given = settings(
+        escalation={"channels": channels}, smtp={"auth_password": "hush"}, inhibit_rules=[{"equal": ["x"]}]
+    )
+    config = alertmanager_config(given)
+    assert config["global"]["smtp_auth_password_file"] == "/etc/am/secrets/smtp.auth_password"
+    assert config["receivers"][0]["pagerduty_configs"][0]["routing_key_file"] == "/etc/am/secrets/page.routing_key"
+    assert config["inhibit_rules"][-1] == {"equal": ["x"]}
+    assert "R0UT1NG" not in str(config) and "hush" not in str(config)
+    assert alertmanager_files(given, "text") == [
+        {"path": "alertmanager.yml", "content": "text\n"},
+        {"path": "templates/vigil.tmpl", "content": "T"},
+        {"path": "secrets/page.routing_key", "content": "R0UT1NG", "secret": True},
+        {"path": "secrets/smtp.auth_password", "content": "hush", "secret": True},
+    ]
+    assert escalation_secrets(given) == ["R0UT1NG", "hush"]
 
 
 def test_exporter():

@@ -45,6 +45,8 @@ GOOD = {
         "web_config": {},
         "config_flags_extra": {},
         "config_file": "alertmanager.yml.j2",
+        "escalation": {},
+        "smtp": {},
         "receivers": [{"name": "default"}],
         "route": {"receiver": "default"},
         "resolve_timeout": "3m",

@@ -1,0 +1,704 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alertmanager's routing tree from a short declaration of channels.
+
+Alertmanager has no acknowledgement. An alert that is critical matches one route for each stage of its escalation, each
+with a longer ``group_wait``: what was silenced or resolved by then goes no further.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Problem,
+    is_duration,
+    not_a_duration,
+    shown,
+    unknown_key,
+)
+
+# What alertmanager_route and alertmanager_receivers are when nobody gave them.
+NO_ROUTE = {"receiver": "default"}
+NO_RECEIVERS = [{"name": "default"}]
+
+# Named intervals, and the routes' references to them.
+OLDEST = "0.24.0"
+LOCATION_SINCE = "0.25.0"
+RULE_NAME_SINCE = "0.30.0"
+
+
+class Kind(NamedTuple):
+    """A kind of channel.
+
+    :ivar section: key of the receiver.
+    :ivar secrets: secret -> the first version whose key ``<secret>_file`` works.
+    :ivar one_of: the secrets of which exactly one has to be given; none: all are optional.
+    :ivar needed: further keys that have to be given.
+    :ivar options: further keys that may be given, as Alertmanager names them.
+    :ivar message: what a message looks like, unless the channel says otherwise.
+    """
+
+    section: str
+    secrets: dict
+    one_of: tuple
+    needed: tuple
+    options: str
+    message: dict
+
+
+_TITLE = '{{ template "vigil.title" . }}'
+_TEXT = '{{ template "vigil.text" . }}'
+_ALERTS = '{{ template "vigil.alerts" . }}'
+KINDS = {
+    "slack": Kind(
+        "slack_configs",
+        {"api_url": OLDEST, "app_token": "0.30.0"},
+        ("api_url", "app_token"),
+        (),
+        "channel app_url username icon_emoji icon_url pretext footer fields actions mrkdwn_in link_names timeout"
+        " title title_link text fallback color",
+        {
+            "title": _TITLE,
+            "title_link": _ALERTS,
+            "text": '{{ template "vigil.slack.text" . }}',
+            "fallback": _TITLE,
+            "color": '{{ template "vigil.color" . }}',
+        },
+    ),
+    "email": Kind(
+        "email_configs",
+        {"auth_password": "0.25.0", "auth_secret": "0.31.0"},
+        (),
+        ("to",),
+        "from smarthost hello auth_username auth_identity require_tls tls_config headers html text",
+        {"headers": {"Subject": _TITLE}, "html": '{{ template "vigil.email.html" . }}', "text": _TEXT},
+    ),
+    "pagerduty": Kind(
+        "pagerduty_configs",
+        {"routing_key": "0.25.0", "service_key": "0.25.0"},
+        ("routing_key", "service_key"),
+        (),
+        "url client client_url description details images links source severity class component group timeout",
+        {
+            "description": _TITLE,
+            "client": "Alertmanager",
+            "client_url": _ALERTS,
+            "severity": '{{ template "vigil.pagerduty.severity" . }}',
+            "component": "{{ .CommonLabels.service }}",
+            "group": "{{ .CommonLabels.cluster }}",
+            "details": {
+                "alerts": _TEXT,
+                "num_firing": "{{ .Alerts.Firing | len }}",
+                "num_resolved": "{{ .Alerts.Resolved | len }}",
+            },
+            # Links without an address are left out by Alertmanager.
+            "links": [
+                {"href": "{{ .CommonAnnotations.dashboard_url }}", "text": "Dashboard"},
+                {"href": "{{ .CommonAnnotations.runbook_url }}", "text": "Runbook"},
+                {"href": '{{ template "vigil.silence" . }}', "text": "Silence"},
+            ],
+        },
+    ),
+    "webhook": Kind("webhook_configs", {"url": "0.28.0"}, ("url",), (), "max_alerts timeout payload", {}),
+    "msteams": Kind(
+        "msteamsv2_configs",
+        {"webhook_url": "0.28.0"},
+        ("webhook_url",),
+        (),
+        "title text",
+        {"title": _TITLE, "text": _TEXT},
+    ),
+    "discord": Kind(
+        "discord_configs",
+        {"webhook_url": "0.28.0"},
+        ("webhook_url",),
+        (),
+        "content title message username avatar_url",
+        {"title": _TITLE, "message": _TEXT},
+    ),
+    "opsgenie": Kind(
+        "opsgenie_configs",
+        {"api_key": OLDEST},
+        ("api_key",),
+        (),
+        "api_url message description source details entity responders actions tags note priority update_alerts",
+        {
+            "message": _TITLE,
+            "description": _TEXT,
+            "source": _ALERTS,
+            "priority": '{{ template "vigil.opsgenie.priority" . }}',
+        },
+    ),
+    "telegram": Kind(
+        "telegram_configs",
+        {"bot_token": "0.26.0"},
+        ("bot_token",),
+        ("chat_id",),
+        "api_url message_thread_id message disable_notifications parse_mode",
+        # HTML would be cut anywhere when a message is too long, and then be refused.
+        {"message": _TITLE + "\n" + _TEXT, "parse_mode": ""},
+    ),
+}
+_URLS = ("api_url", "url", "webhook_url")
+# Values below http_config that are secrets; each has a key with the suffix _file beside it.
+_HTTP_SECRETS = ("password", "credentials", "bearer_token", "client_secret", "key")
+
+ALL, NOBODY = "all", "nobody"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+GROUP_BY = ["alertname", "cluster", "service"]
+# Their keys as the declaration has them -> as a route has them.
+WAITS = {"wait": "group_wait", "interval": "group_interval", "repeat": "repeat_interval"}
+LEVEL_KEYS = ("channels", "group_by", "active", "mute", *WAITS)
+WATCHDOG = 'alertname="Watchdog"'
+FAILURES = (
+    'alertname=~"AlertmanagerNotificationsFailing|PrometheusNotificationsFailing|PrometheusNotificationsDropped'
+    '|PrometheusNotConnectedToAlertmanagers"'
+)
+LEVELS = {
+    "default": {"channels": ["monitoring"], "wait": "30s", "interval": "5m", "repeat": "1h"},
+    # Repeated at the first interval after five minutes.
+    "watchdog": {"channels": ["deadmansswitch"], "wait": "0s", "interval": "1m", "repeat": "5m"},
+    # Must not depend on the channel that is broken.
+    "failures": {"channels": ALL, "wait": "10s"},
+    "warning": {"channels": ["warnings"], "wait": "1m", "repeat": "4h"},
+    "info": {"channels": ["monitoring"], "repeat": "1d"},
+}
+CRITICAL = [
+    {"channels": ["monitoring"], "wait": "10s"},
+    {"channels": ["critical", "email"], "wait": "2m"},
+    {"channels": ["page"], "wait": "4m", "interval": "1m", "repeat": "15m"},
+]
+KEYS = ("channels", "business_hours", "mute_times", "critical", "routes", "group_by", *LEVELS)
+BUSINESS_HOURS = "business_hours"
+# Levels that wait for the business hours, where there are any.
+IN_BUSINESS_HOURS = ("warning", "info")
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
+_ZONE = re.compile(r"[A-Za-z]+([/_+-][A-Za-z0-9]+)*")
+_NATIVE_TIMES = ("days_of_month", "months", "years")
+
+# name, sources, targets, labels that are equal.
+INHIBITIONS = (
+    (
+        "critical mutes the lower tiers of the same alert",
+        ['severity="critical"'],
+        ['severity=~"warning|info"'],
+        ["alertname", "cluster", "service", "job", "instance", "mountpoint", "datname"],
+    ),
+    (
+        "a job that is down mutes its targets",
+        ['alertname=~"JobDown|ApiDown"'],
+        ['alertname="TargetDown"'],
+        ["cluster", "job"],
+    ),
+    (
+        "a node that is down mutes its host's alerts",
+        ['alertname="TargetDown"'],
+        ['service="host"', 'alertname!="TargetDown"'],
+        ["cluster", "job", "instance"],
+    ),
+)
+
+
+class EscalationError(ValueError):
+    """The declaration cannot be used; the message says where and why."""
+
+
+def _seconds(duration):
+    units = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"(\d+)(ms|[ywdhms])", str(duration)))
+
+
+def _kind_of(value):
+    """What a value is, for a message that must not show it."""
+    if value is None:
+        return "is empty"
+    names = {dict: "dictionary", list: "list", str: "string", bool: "truth value", int: "number", float: "number"}
+    return "is a {0}".format(names.get(type(value), type(value).__name__))
+
+
+def _too_old(version, since):
+    return version and version_key(version) < version_key(since)
+
+
+def _secret_path(name, *keys):
+    return "secrets/" + ".".join((name,) + keys)
+
+
+# What is wrong with a declaration
+
+
+def check_escalation(settings):
+    """Everything that is wrong with a declaration; no value of a secret is repeated.
+
+    :param settings: dict with ``escalation``, ``route``, ``receivers`` and ``smtp``, the role's inputs, and ``version``,
+        or None where that is known only on the host.
+    """
+    declared, root = settings["escalation"], "alertmanager_escalation"
+    if not declared:
+        return
+    if not isinstance(declared, dict):
+        yield Problem(root, _kind_of(declared), "write channels: below it")
+        return
+    for name, unset in (("route", NO_ROUTE), ("receivers", NO_RECEIVERS)):
+        if settings[name] != unset:
+            yield Problem(
+                "alertmanager_" + name,
+                "is given beside alertmanager_escalation, which makes it",
+                "take one of them out; further routes go into alertmanager_escalation.routes",
+            )
+    if _too_old(settings["version"], OLDEST):
+        found = "needs Alertmanager {0}, and alertmanager_version is {1}".format(OLDEST, settings["version"])
+        yield Problem(root, found, "deploy a newer version")
+    yield from (unknown_key(root, key, KEYS) for key in declared if key not in KEYS)
+    channels = declared.get("channels")
+    if not isinstance(channels, dict) or not channels:
+        remedy = "declare at least one, such as monitoring: {kind: slack, api_url_file: /etc/alertmanager/slack}"
+        yield Problem(root + ".channels", "is missing" if channels is None else _not_filled(channels), remedy)
+        return
+    for name, channel in channels.items():
+        yield from _check_channel("{0}.channels.{1}".format(root, name), str(name), channel, settings)
+    yield from _check_times(root, declared, settings["version"])
+    yield from _check_levels(root, declared)
+
+
+def _not_filled(value):
+    return "is empty" if isinstance(value, dict) else _kind_of(value)
+
+
+def _check_channel(where, name, channel, settings):
+    if not _NAME.fullmatch(name) or name in (ALL, NOBODY):
+        yield Problem(
+            where, "cannot be the name of a channel", "use small letters, digits, - and _, and not all, nobody"
+        )
+    if not isinstance(channel, dict):
+        yield Problem(where, _kind_of(channel), "write a dictionary with kind and what that kind needs")
+        return
+    if not isinstance(channel.get("kind"), str) or channel["kind"] not in KINDS:
+        found = "is missing" if "kind" not in channel else "is {0}".format(shown(channel["kind"]))
+        yield Problem(where + ".kind", found, "one of {0}".format(", ".join(sorted(KINDS))))
+        return
+    kind = KINDS[channel["kind"]]
+    plain = ["kind", "send_resolved", "http_config", *kind.needed, *kind.options.split()]
+    if channel["kind"] == "email":
+        plain.remove("http_config")
+    known = plain + [key + suffix for key in kind.secrets for suffix in ("", "_file")]
+    for key in channel:
+        if key not in known and str(key).endswith("_file") and key[: -len("_file")] in plain:
+            value = key[: -len("_file")]
+            yield Problem("{0}.{1}".format(where, key), "Alertmanager knows no such file", "give {0}".format(value))
+        elif key not in known:
+            yield unknown_key(where, key, known)
+    for key in kind.needed:
+        if channel.get(key) in (None, "", []):
+            yield Problem(
+                "{0}.{1}".format(where, key), "is missing", "a channel of kind {kind} needs it".format(**channel)
+            )
+    if not isinstance(channel.get("send_resolved", True), bool):
+        yield Problem(where + ".send_resolved", _kind_of(channel["send_resolved"]), "write true or false")
+    yield from _check_secrets(where, channel, kind, settings["version"])
+    yield from _check_http(where + ".http_config", channel.get("http_config"))
+    if channel["kind"] == "email":
+        for key in ("from", "smarthost"):
+            if not channel.get(key) and not (settings["smtp"] or {}).get(key):
+                yield Problem("{0}.{1}".format(where, key), "is missing", "give it here or in alertmanager_smtp." + key)
+    if channel["kind"] == "slack" and channel.get("channel") and not ({"app_token", "app_token_file"} & set(channel)):
+        found = "has no effect: a webhook of Slack posts to the channel that it was made for"
+        yield Problem(where + ".channel", found, "make a webhook for that channel, or give app_token")
+
+
+def _check_secrets(where, channel, kind, version):
+    given = [key for key in kind.secrets if channel.get(key) or channel.get(key + "_file")]
+    for key in kind.secrets:
+        for name in (key, key + "_file"):
+            if name in channel and channel[name] and not isinstance(channel[name], str):
+                yield Problem("{0}.{1}".format(where, name), _kind_of(channel[name]), "write a string, in quotes")
+        if channel.get(key) and channel.get(key + "_file"):
+            yield Problem("{0}.{1}".format(where, key), "is given as {0}_file as well".format(key), "keep one of them")
+        value = channel.get(key)
+        if key in _URLS and isinstance(value, str) and value and not re.match(r"https?://\S+$", value.strip()):
+            yield Problem("{0}.{1}".format(where, key), "is no URL", "begin it with https://")
+        if key in given and _too_old(version, kind.secrets[key]):
+            yield Problem(
+                "{0}.{1}".format(where, key + "_file" if channel.get(key + "_file") else key),
+                "needs the key {0}_file, which works from Alertmanager {1} on; alertmanager_version is {2}".format(
+                    key, kind.secrets[key], version
+                ),
+                "deploy {0} or newer, as secrets are not written into the main file".format(kind.secrets[key]),
+            )
+    if kind.one_of and not given:
+        either = " or ".join(kind.one_of)
+        remedy = "give {0}, or as the path of a file on the host {1}_file".format(either, kind.one_of[0])
+        yield Problem("{0}.{1}".format(where, kind.one_of[0]), "is missing", remedy)
+    elif kind.one_of and len(given) > 1:
+        yield Problem(where, "has {0}".format(" and ".join(given)), "keep one of them")
+
+
+def _check_http(where, config):
+    if config is not None and not isinstance(config, dict):
+        yield Problem(where, _kind_of(config), "write it as Alertmanager's http_config")
+    for key, value in config.items() if isinstance(config, dict) else ():
+        if isinstance(value, dict):
+            yield from _check_http("{0}.{1}".format(where, key), value)
+        elif key == "secrets":
+            yield Problem("{0}.{1}".format(where, key), "would be in the main file", "give files instead")
+
+
+def _check_times(root, declared, version):
+    times = declared.get("mute_times") or {}
+    if not isinstance(times, dict):
+        yield Problem(root + ".mute_times", _kind_of(times), "write NAME: and below it the times")
+        times = {}
+    if BUSINESS_HOURS in times:
+        yield Problem(root + ".mute_times." + BUSINESS_HOURS, "is the name of something else", "choose another name")
+    every = {"mute_times.{0}".format(name): entry for name, entry in times.items()}
+    if BUSINESS_HOURS in declared:
+        every[BUSINESS_HOURS] = declared[BUSINESS_HOURS]
+    for name, entries in every.items():
+        where = "{0}.{1}".format(root, name)
+        if not entries:
+            yield Problem(where, "is empty", "write days, from and to below it, or leave it out")
+        for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+            at = "{0}[{1}]".format(where, number) if isinstance(entries, list) else where
+            if entries:
+                yield from _check_time(at, entry, version)
+
+
+def _check_time(where, entry, version):
+    known = ("days", "from", "to", "timezone", *_NATIVE_TIMES)
+    if not isinstance(entry, dict):
+        yield Problem(where, _kind_of(entry), "write days, from and to below it")
+        return
+    yield from (unknown_key(where, key, known) for key in entry if key not in known)
+    for days in _listed(entry.get("days")):
+        if not all(day in _DAYS for day in re.split(r"[-:]", str(days))):
+            yield Problem(where + ".days", "is {0}".format(shown(days)), "write days such as monday or monday-friday")
+    times = [_clock(entry[key]) for key in ("from", "to") if key in entry]
+    for key in ("from", "to"):
+        if key in entry and not _TIME.fullmatch(_clock(entry[key])):
+            yield Problem(
+                "{0}.{1}".format(where, key), "is {0}".format(shown(entry[key])), "write a time such as 08:00"
+            )
+    if len(times) == 1:
+        yield Problem(where, "has only one of from and to", "give both, or none for the whole day")
+    if len(times) == 2 and all(map(_TIME.fullmatch, times)) and times[0] >= times[1]:
+        remedy = "make two entries of it, {0} to 24:00 and 00:00 to {1}".format(*times)
+        yield Problem(where, "ends at {1}, before it begins at {0}".format(*times), remedy)
+    if "timezone" in entry:
+        if not _ZONE.fullmatch(str(entry["timezone"])):
+            found = "is {0}".format(shown(entry["timezone"]))
+            yield Problem(where + ".timezone", found, "write a name such as Europe/Berlin")
+        if _too_old(version, LOCATION_SINCE):
+            yield Problem(
+                where + ".timezone", "needs Alertmanager " + LOCATION_SINCE, "deploy it, or write times in UTC"
+            )
+
+
+def _check_levels(root, declared):
+    """The levels, the stages of critical and the user's routes."""
+    names = _interval_names(declared)
+    levels = {name: declared[name] for name in LEVELS if name in declared}
+    for key in ("critical", "routes"):
+        if key not in declared:
+            continue
+        if not isinstance(declared[key], list) or (key == "critical" and not declared[key]):
+            yield Problem("{0}.{1}".format(root, key), _kind_of(declared[key]), "write - channels: [...] below it")
+            continue
+        levels.update(("{0}[{1}]".format(key, number), level) for number, level in enumerate(declared[key]))
+    if "group_by" in declared:
+        yield from _check_group_by(root + ".group_by", declared["group_by"])
+    waits = []
+    for name, level in levels.items():
+        where = "{0}.{1}".format(root, name)
+        if not isinstance(level, dict):
+            yield Problem(where, _kind_of(level), "write a dictionary of {0}".format(", ".join(LEVEL_KEYS)))
+            continue
+        in_list = "[" in name
+        known = LEVEL_KEYS + (("matchers", "continue") if name.startswith("routes[") else ())
+        yield from (unknown_key(where, key, known) for key in level if key not in known)
+        yield from _check_level(where, level, declared["channels"], names, in_list)
+        if name.startswith("routes["):
+            yield from _check_route(where, level)
+        if name.startswith("critical[") and is_duration(level.get("wait", "0")):
+            waits.append((where, level.get("wait", "0s")))
+    for (dummy, before), (where, wait) in zip(waits, waits[1:]):
+        if _seconds(wait) < _seconds(before):
+            found = "is {0}, and the stage before waits {1}".format(wait, before)
+            yield Problem(where + ".wait", found, "let the stages wait longer from one to the next")
+    if not _readers(declared):
+        found = "have nobody who reads them beside the dead man's switch"
+        yield Problem(root + ".channels", found, "declare another channel, such as monitoring")
+
+
+def _check_level(where, level, channels, intervals, needs_channels):
+    chosen = level.get("channels")
+    if chosen is None and needs_channels:
+        yield Problem(where + ".channels", "is missing", "name one or more of {0}".format(", ".join(channels)))
+    for name in _listed(chosen):
+        if name != ALL and str(name) not in channels:
+            problem = unknown_key(where + ".channels", name, list(channels))
+            yield problem._replace(variable=where + ".channels", found="{0} is not declared".format(shown(name)))
+    for key in WAITS:
+        if key in level:
+            if not is_duration(level[key]):
+                yield not_a_duration("{0}.{1}".format(where, key), level[key])
+            elif key != "wait" and not _seconds(level[key]):
+                yield Problem("{0}.{1}".format(where, key), "is 0", "Alertmanager wants more than nothing")
+    for key in ("active", "mute"):
+        for name in _listed(level.get(key)):
+            if name not in intervals:
+                declared = "declared are {0}".format(", ".join(intervals)) if intervals else "declare it in mute_times"
+                yield Problem("{0}.{1}".format(where, key), "{0} is not declared".format(shown(name)), declared)
+    if "group_by" in level:
+        yield from _check_group_by(where + ".group_by", level["group_by"])
+
+
+def _check_group_by(where, labels):
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        yield Problem(where, _kind_of(labels), "write a list of labels")
+
+
+def _check_route(where, level):
+    matchers = level.get("matchers")
+    if not isinstance(matchers, list) or not matchers or not all(isinstance(entry, str) for entry in matchers):
+        found = "is missing" if matchers is None else "is no list of strings"
+        yield Problem(where + ".matchers", found, 'write matchers such as - service="database"')
+    if not isinstance(level.get("continue", False), bool):
+        yield Problem(where + ".continue", _kind_of(level["continue"]), "write true or false")
+
+
+# The tree
+
+
+def _listed(value):
+    """One or several as a list."""
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _interval_names(declared):
+    times = declared.get("mute_times") if isinstance(declared.get("mute_times"), dict) else {}
+    return [*([BUSINESS_HOURS] if BUSINESS_HOURS in declared else []), *(times or {})]
+
+
+def _watching(declared):
+    """The channels of the dead man's switch: they are told of nothing else."""
+    level = declared.get("watchdog")
+    chosen = level.get("channels") if isinstance(level, dict) else None
+    return [name for name in _listed(chosen or LEVELS["watchdog"]["channels"]) if name in declared["channels"]]
+
+
+def _readers(declared):
+    watching = _watching(declared)
+    return [name for name in declared["channels"] if name not in watching]
+
+
+def _home(declared):
+    """Where goes what has no channel of its own: the channel monitoring, or else the first."""
+    readers = _readers(declared)
+    return ["monitoring"] if "monitoring" in readers else readers[:1]
+
+
+def _levels(declared):
+    """The levels in full, with channels that are all declared; and the stages of critical."""
+    levels = {}
+    for name, default in LEVELS.items():
+        level = {**default, **(declared.get(name) or {})}
+        if level["channels"] != ALL:
+            level["channels"] = [one for one in _listed(level["channels"]) if one in declared["channels"]]
+        if not level["channels"] and name != "watchdog":
+            level["channels"] = levels["default"]["channels"] if levels.get("default") else _home(declared)
+        levels[name] = level
+    if declared.get("critical"):
+        return levels, declared["critical"]
+    stages, reached = [], set()
+    for stage in CRITICAL:
+        wanted = stage["channels"] if stages else _present(stage["channels"], declared) or levels["default"]["channels"]
+        channels = [name for name in wanted if name in declared["channels"] and name not in reached]
+        if wanted == ALL or channels:
+            stages.append({**stage, "channels": wanted if wanted == ALL else channels})
+            reached.update(channels)
+    return levels, stages
+
+
+def _present(names, declared):
+    return [name for name in names if name in declared["channels"]]
+
+
+def _clock(value):
+    """A time of day; YAML reads 18:00 without quotes as a number to the base 60."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "{0:02d}:{1:02d}".format(*divmod(value, 60))
+    return str(value)
+
+
+def _interval(name, entries):
+    shaped = []
+    for entry in _listed(entries):
+        found = {key: _listed(entry[key]) for key in _NATIVE_TIMES if key in entry}
+        if "days" in entry:
+            found["weekdays"] = [str(days).replace("-", ":") for days in _listed(entry["days"])]
+        if "from" in entry:
+            found["times"] = [{"start_time": _clock(entry["from"]), "end_time": _clock(entry["to"])}]
+        if "timezone" in entry:
+            found["location"] = entry["timezone"]
+        shaped.append(found)
+    return {"name": name, "time_intervals": shaped}
+
+
+class _Tree:
+    """Routes and the receivers that they need."""
+
+    def __init__(self, declared):
+        self.declared = declared
+        self.receivers = {}
+
+    def receiver(self, channels):
+        """The name of the receiver for these channels."""
+        if ALL in channels:
+            name, channels = ALL, _readers(self.declared)
+        else:
+            name = "+".join(dict.fromkeys(channels)) or NOBODY
+        self.receivers[name] = list(dict.fromkeys(channels))
+        return name
+
+    def route(self, level, matchers, times, go_on=False):
+        """One route.
+
+        :param times: what ``active`` and ``mute`` are where the level does not say.
+        """
+        route = {"receiver": self.receiver(_listed(level["channels"]))}
+        if matchers:
+            route["matchers"] = matchers
+        route.update(self.grouping(level))
+        for key, native in (("active", "active_time_intervals"), ("mute", "mute_time_intervals")):
+            names = _listed(level.get(key, times.get(key)))
+            if names:
+                route[native] = names
+        if go_on:
+            route["continue"] = True
+        return route
+
+    def grouping(self, level):
+        """How a level groups and waits, as keys of a route."""
+        found = {"group_by": level["group_by"]} if "group_by" in level else {}
+        found.update((native, str(level[key])) for key, native in WAITS.items() if key in level)
+        return found
+
+
+def _route(declared, tree):
+    levels, stages = _levels(declared)
+    default = levels["default"]
+    root = {"receiver": tree.receiver(_listed(default["channels"]))}
+    by = declared.get("group_by", GROUP_BY)
+    mute = list(declared.get("mute_times") or {})
+    times = {name: {"mute": mute} for name in LEVELS}
+    times["watchdog"] = {}
+    for name in IN_BUSINESS_HOURS if BUSINESS_HOURS in declared else ():
+        times[name] = {"mute": mute, "active": [BUSINESS_HOURS]}
+    # An alert that joins a group waits for its interval: one that is critical shall not wait for another instance's.
+    critical_by = by if "instance" in by or "..." in by else [*by, "instance"]
+
+    routes = [
+        tree.route(levels["watchdog"], [WATCHDOG], times["watchdog"]),
+        tree.route(levels["failures"], [FAILURES], times["failures"]),
+    ]
+    for level in declared.get("routes") or []:
+        routes.append(tree.route(level, level["matchers"], times["default"], level.get("continue", False)))
+    for number, stage in enumerate(stages):
+        stage = {"group_by": critical_by, **stage}
+        more = number + 1 < len(stages)
+        routes.append(tree.route(stage, ['severity="critical"'], times["default"], more))
+    for name in ("warning", "info"):
+        routes.append(tree.route(levels[name], ['severity="{0}"'.format(name)], times[name]))
+    if _listed(default.get("mute", times["default"]["mute"])) or default.get("active"):
+        # The root itself may not be muted.
+        routes.append(tree.route(default, [], times["default"]))
+    return {**root, "group_by": by, **tree.grouping(default), "routes": routes}
+
+
+def _hide(data, path, secrets, files):
+    """A channel's options with each secret moved to a file: its key gets the suffix ``_file``."""
+    shaped = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and (key in ("http_config", "tls_config") or len(path) > 1):
+            shaped[key] = _hide(value, (*path, key), _HTTP_SECRETS, files)
+        elif key in secrets and value:
+            name = _secret_path(*path, key)
+            files[name] = str(value).strip()
+            shaped[key + "_file"] = name
+        elif value is not None:
+            shaped[key] = value
+    return shaped
+
+
+def _integration(declared, name, files):
+    """A channel as a receiver's section and its configuration."""
+    channel = dict(declared["channels"][name])
+    kind = KINDS[channel.pop("kind")]
+    if isinstance(channel.get("to"), list):
+        channel["to"] = ", ".join(channel["to"])
+    # A message that the Watchdog is over would look to a dead man's switch like a sign of life.
+    config = {"send_resolved": name not in _watching(declared), **_hide(channel, (name,), kind.secrets, files)}
+    return kind.section, {**config, **{key: value for key, value in kind.message.items() if key not in config}}
+
+
+def _inhibit_rules(version):
+    named = not _too_old(version, RULE_NAME_SINCE)
+    return [
+        {
+            **({"name": name} if named else {}),
+            "source_matchers": list(sources),
+            "target_matchers": list(targets),
+            "equal": list(equal),
+        }
+        for name, sources, targets, equal in INHIBITIONS
+    ]
+
+
+def escalate(settings):
+    """What a declaration makes of the configuration.
+
+    :param settings: the role's inputs without their prefix: ``escalation``, ``route``, ``receivers``,
+        ``inhibit_rules``, ``time_intervals``, ``smtp``, and the ``version`` that will run.
+    :returns: dict with ``route``, ``receivers``, ``inhibit_rules``, ``time_intervals`` and ``smtp``; ``files``, the
+        secrets by the path of their files inside the configuration directory. Without a declaration, the inputs.
+    :raises EscalationError: when it cannot be used.
+    """
+    kept = {key: settings[key] for key in ("route", "receivers", "inhibit_rules", "time_intervals", "smtp")}
+    declared = settings["escalation"]
+    if not declared:
+        return {**kept, "files": {}}
+    problems = list(check_escalation(settings))
+    if problems:
+        raise EscalationError("\n".join(str(problem) for problem in problems))
+    tree, files = _Tree(declared), {}
+    route = _route(declared, tree)
+    receivers = []
+    for name, channels in tree.receivers.items():
+        receiver = {"name": name}
+        for channel in channels:
+            section, config = _integration(declared, channel, files)
+            receiver.setdefault(section, []).append(config)
+        receivers.append(receiver)
+    times = dict(declared.get("mute_times") or {})
+    if BUSINESS_HOURS in declared:
+        times[BUSINESS_HOURS] = declared[BUSINESS_HOURS]
+    smtp = dict(settings["smtp"] or {})
+    if smtp.get("auth_password") and not _too_old(settings["version"], KINDS["email"].secrets["auth_password"]):
+        files[_secret_path("smtp", "auth_password")] = str(smtp.pop("auth_password")).strip()
+        smtp["auth_password_file"] = _secret_path("smtp", "auth_password")
+    return {
+        "route": route,
+        "receivers": receivers,
+        "inhibit_rules": _inhibit_rules(settings["version"]) + list(settings["inhibit_rules"] or []),
+        "time_intervals": [_interval(*time) for time in times.items()] + list(settings["time_intervals"] or []),
+        "smtp": smtp,
+        "files": files,
+    }

@@ -1,0 +1,56 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with an input, as a sentence that names it, what was found, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import NamedTuple
+
+# https://prometheus.io/docs/prometheus/latest/configuration/configuration/: <duration>
+_DURATION = re.compile(r"0|(?=\d)(\d+y)?(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?")
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong.
+
+    :ivar variable: the input, with the path inside it.
+    :ivar found: what is wrong with it.
+    :ivar remedy: what to do.
+    """
+
+    variable: str
+    found: str
+    remedy: str
+
+    def __str__(self):
+        return "{0}: {1}; {2}".format(*self)
+
+
+def shown(value):
+    """A value that is no secret, short enough for a message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def is_duration(value):
+    """Whether Prometheus would take this as a duration: ``15s``, ``1h30m``, ``0``; the largest unit comes first."""
+    return isinstance(value, (str, int)) and bool(_DURATION.fullmatch(str(value)))
+
+
+def not_a_duration(name, value):
+    """The problem of a value that is no duration."""
+    return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
+
+
+def unknown_key(where, key, known):
+    """The problem of a key that means nothing.
+
+    :param where: path of the dictionary.
+    :param known: keys that it may have.
+    """
+    near = difflib.get_close_matches(str(key), known, n=1)
+    meant = "did you mean {0}?".format(near[0]) if near else "known are {0}".format(", ".join(sorted(known)))
+    return Problem("{0}.{1}".format(where, key), "unknown key", meant)
