@@ -96,6 +96,13 @@ STAGES = (
         _has("tests/report"),
     ),
     Stage(
+        "routes",
+        "where alerts go: amtool, and a real Alertmanager with scaled waits",
+        (prepare,),
+        lambda: _pytest("tests/routes"),
+        _has("tests/routes"),
+    ),
+    Stage(
         "molecule",
         "two real hosts, Debian 12 and 13",
         (prepare,),

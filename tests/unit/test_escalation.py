@@ -1,0 +1,307 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tree that a declaration makes, and what is refused of it; where alerts then go is asked in tests/routes."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _escalation
+
+ROLE = pathlib.Path(__file__).resolve().parents[2] / "roles/alertmanager"
+SECRET = "S3CR3T-VALUE"
+PAGE = {"page": {"kind": "pagerduty", "routing_key": SECRET}}
+SLACK = {"kind": "slack", "api_url": "https://hooks.example.com/" + SECRET}
+
+
+def settings(escalation, **given):
+    bare = {
+        "escalation": escalation,
+        "route": _escalation.NO_ROUTE,
+        "receivers": _escalation.NO_RECEIVERS,
+        "inhibit_rules": [],
+        "time_intervals": [],
+        "smtp": {"from": "a@example.com", "smarthost": "mail:25"},
+        "version": "0.33.1",
+    }
+    return {**bare, **given}
+
+
+def made(text, **given):
+    return _escalation.escalate(settings(yaml.safe_load(text) if isinstance(text, str) else text, **given))
+
+
+def problems(escalation, **given):
+    found = [str(problem) for problem in _escalation.check_escalation(settings(escalation, **given))]
+    assert SECRET not in str(found)
+    return found
+
+
+def with_page(**keys):
+    return {"channels": {"page": {**PAGE["page"], **keys}}}
+
+
+def beside(**keys):
+    return {"channels": PAGE, **keys}
+
+
+def test_what_nobody_gave_is_the_roles_default():
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
+    assert defaults["alertmanager_route"] == _escalation.NO_ROUTE
+    assert defaults["alertmanager_receivers"] == _escalation.NO_RECEIVERS
+    assert defaults["alertmanager_escalation"] == {}
+
+
+def test_without_a_declaration_the_inputs_stay_exactly():
+    given = {"route": {"receiver": "x"}, "receivers": [{"name": "x"}], "smtp": {"auth_password": "p"}}
+    assert made({}, **given) == {**given, "inhibit_rules": [], "time_intervals": [], "files": {}}
+
+
+def test_a_secret_is_written_to_a_file():
+    basic = {"basic_auth": {"username": "me", "password": SECRET}}
+    hook = {"kind": "webhook", "url": " https://x/{0}\n".format(SECRET), "http_config": basic}
+    tree = made({"channels": {"hook": hook}}, smtp={"auth_password": SECRET})
+    assert tree["files"] == {
+        "secrets/hook.url": "https://x/" + SECRET,
+        "secrets/hook.http_config.basic_auth.password": SECRET,
+        "secrets/smtp.auth_password": SECRET,
+    }
+    assert tree["receivers"][0]["webhook_configs"] == [
+        {
+            "send_resolved": True,
+            "url_file": "secrets/hook.url",
+            "http_config": {
+                "basic_auth": {"username": "me", "password_file": "secrets/hook.http_config.basic_auth.password"}
+            },
+        }
+    ]
+    assert SECRET not in str({**tree, "files": {}})
+
+
+def test_a_message_of_the_users_own_stays():
+    config = made({"channels": {"s": {**SLACK, "title": "Mine", "send_resolved": False}}})["receivers"][0]
+    assert config["slack_configs"][0]["title"] == "Mine"
+    assert config["slack_configs"][0]["send_resolved"] is False
+    assert "vigil.slack.text" in config["slack_configs"][0]["text"]
+
+
+def test_the_dead_mans_switch_hears_of_no_end_and_of_nothing_else():
+    hook = {"kind": "webhook", "url": "https://x/y"}
+    tree = made({"channels": {**PAGE, "deadmansswitch": hook}})
+    receivers = {receiver["name"]: receiver for receiver in tree["receivers"]}
+    assert receivers["deadmansswitch"]["webhook_configs"][0]["send_resolved"] is False
+    assert set(receivers["all"]) == {"name", "pagerduty_configs"}
+    another = made({"channels": {**PAGE, "ping": hook}, "watchdog": {"channels": ["ping"]}})
+    assert another["receivers"][1]["webhook_configs"][0]["send_resolved"] is False
+
+
+def stages(text):
+    routes = made(text)["route"]["routes"]
+    return [route for route in routes if route.get("matchers") == ['severity="critical"']]
+
+
+def test_stages_go_on_but_for_the_last():
+    found = stages({"channels": {"monitoring": SLACK, "critical": SLACK, **PAGE}})
+    assert [(one["receiver"], one["group_wait"], one.get("continue")) for one in found] == [
+        ("monitoring", "10s", True),
+        ("critical", "2m", True),
+        ("page", "4m", None),
+    ]
+    assert found[0]["group_by"] == ["alertname", "cluster", "service", "instance"]
+
+
+def test_stages_without_their_channels_are_left_out():
+    assert [one["receiver"] for one in stages({"channels": PAGE})] == ["page"]
+    assert [one["receiver"] for one in stages({"channels": {"ops": SLACK}})] == ["ops"]
+    assert [one["receiver"] for one in stages({"channels": {"critical": SLACK, **PAGE}})] == ["critical", "page"]
+
+
+def test_own_stages_and_routes():
+    tree = made(
+        {
+            "channels": {"monitoring": SLACK, **PAGE},
+            "critical": [{"channels": "page", "wait": "0s", "group_by": ["alertname"]}],
+            "routes": [{"matchers": ['team="db"'], "channels": ["monitoring"], "repeat": "2h", "continue": True}],
+        }
+    )
+    assert tree["route"]["routes"][2:4] == [
+        {"receiver": "monitoring", "matchers": ['team="db"'], "repeat_interval": "2h", "continue": True},
+        {"receiver": "page", "matchers": ['severity="critical"'], "group_by": ["alertname"], "group_wait": "0s"},
+    ]
+
+
+HOURS = """
+channels: {page: {kind: pagerduty, routing_key: x}}
+business_hours: {days: [monday-thursday, friday], from: 08:00, to: 18:00, timezone: Europe/Berlin}
+mute_times: {night: [{from: 22:00, to: "24:00"}, {from: 00:00, to: "06:00"}]}
+"""
+
+
+def test_hours():
+    tree = made(HOURS)
+    assert tree["time_intervals"] == [
+        {
+            "name": "night",
+            "time_intervals": [
+                {"times": [{"start_time": "22:00", "end_time": "24:00"}]},
+                {"times": [{"start_time": "00:00", "end_time": "06:00"}]},
+            ],
+        },
+        {
+            "name": "business_hours",
+            "time_intervals": [
+                {
+                    "weekdays": ["monday:thursday", "friday"],
+                    "times": [{"start_time": "08:00", "end_time": "18:00"}],
+                    "location": "Europe/Berlin",
+                }
+            ],
+        },
+    ]
+    watchdog, failures, critical, warning, info, default = tree["route"]["routes"]
+    assert "mute_time_intervals" not in watchdog
+    assert all(one["mute_time_intervals"] == ["night"] for one in (failures, critical, warning, info, default))
+    assert warning["active_time_intervals"] == info["active_time_intervals"] == ["business_hours"]
+    assert "active_time_intervals" not in critical and "matchers" not in default
+
+
+def test_a_level_says_itself_when():
+    text = HOURS + "warning: {active: [], mute: []}\ncritical: [{channels: page, mute: [business_hours]}]"
+    routes = made(text)["route"]["routes"]
+    assert "active_time_intervals" not in routes[3] and "mute_time_intervals" not in routes[3]
+    assert routes[2]["mute_time_intervals"] == ["business_hours"]
+
+
+@pytest.mark.parametrize(("version", "named"), [("0.29.0", False), ("0.30.0", True), (None, True)])
+def test_inhibitions_have_names_where_these_are_known(version, named):
+    rules = made({"channels": PAGE}, version=version, inhibit_rules=[{"equal": ["x"]}])["inhibit_rules"]
+    assert all(("name" in rule) == named for rule in rules[:-1])
+    assert len(rules) == 4 and rules[-1] == {"equal": ["x"]}
+
+
+ROOT = "alertmanager_escalation"
+REFUSED = [
+    ("page", ROOT + ": is a string; write channels: below it"),
+    ({}, None),
+    ({"chanels": {}}, "chanels: unknown key; did you mean channels?"),
+    ({"warning": {}}, ".channels: is missing; declare at least one"),
+    ({"channels": {}}, ".channels: is empty; declare at least one"),
+    ({"channels": ["page"]}, ".channels: is a list; declare at least one"),
+    ({"channels": {"deadmansswitch": SLACK}}, ".channels: have nobody who reads them beside the dead man's switch"),
+    ({"channels": {"page": SECRET}}, ".channels.page: is a string; write a dictionary with kind"),
+    ({"channels": {"all": SLACK}}, ".channels.all: cannot be the name of a channel"),
+    ({"channels": {"Page!": SLACK}}, ".channels.Page!: cannot be the name of a channel"),
+    ({"channels": {"page": {"routing_key": SECRET}}}, ".channels.page.kind: is missing; one of discord, email"),
+    (with_page(kind="pagerdutty"), ".channels.page.kind: is 'pagerdutty'; one of discord"),
+    (with_page(kind=["slack"]), ".channels.page.kind: is ['slack']; one of"),
+    (with_page(routing_kee=SECRET), ".channels.page.routing_kee: unknown key; did you mean routing_key?"),
+    (with_page(routing_key=""), ".channels.page.routing_key: is missing; give routing_key or service_key, or as the path"),
+    (with_page(routing_key=12345678), ".channels.page.routing_key: is a number; write a string, in quotes"),
+    (with_page(routing_key_file="/k"), ".channels.page.routing_key: is given as routing_key_file as well; keep one"),
+    (with_page(service_key=SECRET), ".channels.page: has routing_key and service_key; keep one of them"),
+    (with_page(send_resolved="yes"), ".channels.page.send_resolved: is a string; write true or false"),
+    (with_page(http_config=SECRET), ".channels.page.http_config: is a string; write it as Alertmanager's http_config"),
+    (
+        with_page(http_config={"http_headers": {"X": {"secrets": [SECRET]}}}),
+        ".channels.page.http_config.http_headers.X.secrets: would be in the main file; give files instead",
+    ),
+    ({"channels": {"s": {**SLACK, "api_url": SECRET}}}, ".channels.s.api_url: is no URL; begin it with https://"),
+    ({"channels": {"s": {**SLACK, "channel": "#x"}}}, ".channels.s.channel: has no effect: a webhook of Slack posts"),
+    ({"channels": {"e": {"kind": "email"}}}, ".channels.e.to: is missing; a channel of kind email needs it"),
+    (
+        {"channels": {"e": {"kind": "email", "to": "x", "auth_username_file": "/x"}}},
+        ".channels.e.auth_username_file: Alertmanager knows no such file; give auth_username",
+    ),
+    ({"channels": {"t": {"kind": "telegram", "bot_token": SECRET}}}, ".channels.t.chat_id: is missing; a channel of kind"),
+    (beside(warning={"channels": ["paeg"]}), ".warning.channels: 'paeg' is not declared; did you mean page?"),
+    (beside(critical=[{"channels": ["email"]}]), ".critical[0].channels: 'email' is not declared; known are page"),
+    (beside(critical=[{"wait": "1m"}]), ".critical[0].channels: is missing; name one or more of page"),
+    (beside(critical=[]), ".critical: is a list; write - channels: [...] below it"),
+    (beside(critical={"channels": "page"}), ".critical: is a dictionary; write - channels: [...] below it"),
+    (beside(critical=["page"]), ".critical[0]: is a string; write a dictionary of channels"),
+    (
+        beside(critical=[{"channels": "page", "wait": "2m"}, {"channels": "page", "wait": "90s"}]),
+        ".critical[1].wait: is 90s, and the stage before waits 2m; let the stages wait longer",
+    ),
+    (beside(warning={"wait": "5 min"}), ".warning.wait: is '5 min'; write a duration such as 15s"),
+    (beside(info={"repeat": "0s"}), ".info.repeat: is 0; Alertmanager wants more than nothing"),
+    (beside(info={"repaet": "1h"}), ".info.repaet: unknown key; did you mean repeat?"),
+    (beside(info={"mute": ["night"]}), ".info.mute: 'night' is not declared; declare it in mute_times"),
+    (beside(group_by="alertname"), ".group_by: is a string; write a list of labels"),
+    (beside(routes=[{"channels": "page"}]), ".routes[0].matchers: is missing; write matchers such as"),
+    (beside(routes=[{"channels": "page", "matchers": "x=y"}]), ".routes[0].matchers: is no list of strings"),
+    (beside(routes=[{"channels": "page", "matchers": ["a=b"], "continue": 1}]), ".routes[0].continue: is a number"),
+    (beside(mute_times=["x"]), ".mute_times: is a list; write NAME: and below it the times"),
+    (beside(mute_times={"n": {}}), ".mute_times.n: is empty; write days, from and to below it"),
+    (beside(mute_times={"n": {"day": "monday"}}), ".mute_times.n.day: unknown key; did you mean days?"),
+    (beside(mute_times={"n": [{"days": "mondays"}]}), ".mute_times.n[0].days: is 'mondays'; write days such as monday"),
+    (beside(mute_times={"n": {"from": "8", "to": "9:00"}}), ".mute_times.n.from: is '8'; write a time such as 08:00"),
+    (beside(mute_times={"n": {"from": "08:00"}}), ".mute_times.n: has only one of from and to; give both"),
+    (
+        beside(mute_times={"n": {"from": "22:00", "to": "06:00"}}),
+        ".mute_times.n: ends at 06:00, before it begins at 22:00; make two entries of it, 22:00 to 24:00 and 00:00",
+    ),
+    (beside(business_hours={"days": "monday", "timezone": "Berlin!"}), ".business_hours.timezone: is 'Berlin!'; write a name"),
+    (beside(mute_times={"business_hours": {"days": "monday"}}), ".mute_times.business_hours: is the name of something else"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("escalation", "said"), REFUSED)
+def test_refused(escalation, said):
+    found = problems(escalation)
+    if said is None:
+        assert found == []
+        return
+    assert any(one.startswith(ROOT) and said in one for one in found), found
+    with pytest.raises(ValueError, match="alertmanager_escalation"):
+        made(escalation)
+
+
+@pytest.mark.parametrize("given", [{"route": {"receiver": "x"}}, {"receivers": [{"name": "x"}]}])
+def test_a_route_of_the_users_own_beside_it_is_refused(given):
+    (name,) = given
+    (found,) = problems({"channels": PAGE}, **given)
+    assert found.startswith("alertmanager_{0}: is given beside alertmanager_escalation".format(name))
+
+
+def test_an_email_without_a_server_is_refused():
+    found = problems({"channels": {"e": {"kind": "email", "to": "x"}}}, smtp={})
+    assert [one.partition(":")[0] for one in found] == [ROOT + ".channels.e." + key for key in ("from", "smarthost")]
+
+
+VERSIONS = [
+    ("slack", {"api_url_file": "/x"}, "0.24.0", None),
+    ("slack", {"app_token_file": "/x"}, "0.29.0", "0.30.0"),
+    ("pagerduty", {"routing_key_file": "/x"}, "0.24.0", "0.25.0"),
+    ("pagerduty", {"service_key": SECRET}, "0.24.0", "0.25.0"),
+    ("email", {"to": "x", "auth_password_file": "/x"}, "0.24.0", "0.25.0"),
+    ("email", {"to": "x", "auth_secret_file": "/x"}, "0.30.1", "0.31.0"),
+    ("webhook", {"url": "https://" + SECRET}, "0.27.0", "0.28.0"),
+    ("discord", {"webhook_url_file": "/x"}, "0.27.0", "0.28.0"),
+    ("msteams", {"webhook_url_file": "/x"}, "0.27.0", "0.28.0"),
+    ("opsgenie", {"api_key_file": "/x"}, "0.24.0", None),
+    ("telegram", {"bot_token": SECRET, "chat_id": 1}, "0.25.0", "0.26.0"),
+]
+
+
+@pytest.mark.parametrize(("kind", "keys", "version", "since"), VERSIONS)
+def test_keys_of_files_by_version(kind, keys, version, since):
+    declared = {"channels": {"c": {"kind": kind, **keys}}}
+    found = problems(declared, version=version)
+    if since is None:
+        assert found == []
+        return
+    key = next(key for key in keys if key not in ("to", "chat_id"))
+    (found,) = found
+    assert found.startswith("{0}.channels.c.{1}: needs the key ".format(ROOT, key)) and since in found
+    assert problems(declared, version=since) == problems(declared, version=None) == []
+
+
+def test_versions_without_what_every_tree_needs_are_refused():
+    assert "needs Alertmanager 0.24.0" in problems({"channels": {"s": SLACK}}, version="0.23.0")[0]
+    hours = {"days": "monday", "timezone": "Europe/Berlin"}
+    found = problems({"channels": {"s": SLACK}, "business_hours": hours}, version="0.24.0")
+    assert found == [ROOT + ".business_hours.timezone: needs Alertmanager 0.25.0; deploy it, or write times in UTC"]
