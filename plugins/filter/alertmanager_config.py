@@ -10,6 +10,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
     alertmanager_files,
     escalation_secrets,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
@@ -21,6 +22,7 @@ class FilterModule:
         """The filters by name."""
         return {
             "alertmanager_config": filtered(alertmanager_config),
+            "alertmanager_drills": filtered(alertmanager_drills),
             "alertmanager_escalation": filtered(escalate),
             "alertmanager_files": filtered(alertmanager_files),
             "escalation_secrets": filtered(escalation_secrets),

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""GET requests to a monitoring API anywhere on the network, with every failure told apart.
+"""Requests to a monitoring API anywhere on the network, with every failure told apart.
 
 Unlike ``open_url`` it follows no redirect (credentials stay with the server that they are meant for), reads no
 ``.netrc``, has a deadline for the whole answer, and tells a host that cannot be reached from one that answers badly.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import json
 import re
 import socket
 import ssl
@@ -142,9 +143,15 @@ def tls_context(access):
 
 
 def get(url, access=None, timeout=10.0, connect_timeout=None):
-    """Ask once.
+    """Ask once; see :func:`send`."""
+    return send("GET", url, None, access, timeout, connect_timeout)
+
+
+def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None):
+    """Make one request.
 
     :param url: http or https URL without user info.
+    :param body: what to send as JSON, or None.
     :param access: an :class:`Access`; None asks without credentials.
     :param timeout: seconds for the whole.
     :param connect_timeout: seconds for the connection; None: the same.
@@ -165,9 +172,14 @@ def get(url, access=None, timeout=10.0, connect_timeout=None):
     if access.username is not None:
         pair = "{0}:{1}".format(access.username, access.password or "").encode("utf-8")
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+    data = None
+    if body is not None:
+        data = json.dumps(body).encode("utf-8")
+        headers["Content-Type"] = "application/json"
     try:
         try:
-            response = opener.open(urllib.request.Request(url, headers=headers), timeout=timeout)
+            request = urllib.request.Request(url, data=data, headers=headers, method=method)
+            response = opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             response = error
         with response:

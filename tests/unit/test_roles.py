@@ -31,7 +31,8 @@ METRICS = {"prometheus_config_last_reload_successful"}
 
 @functools.cache
 def read(role, path):
-    return yaml.safe_load((ROOT / "roles" / role / path).read_text(encoding="utf-8")) or {}
+    file = ROOT / "roles" / role / path
+    return (yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.exists() else {}
 
 
 def options(role):

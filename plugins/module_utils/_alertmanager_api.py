@@ -1,0 +1,125 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alertmanager's API, version 2, as the modules use it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client
+
+ARGUMENTS = {
+    "alertmanager_url": {"type": "str", "required": True},
+    "timeout": {"type": "float", "default": 10},
+    "url_username": {"type": "str"},
+    "url_password": {"type": "str", "no_log": True},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "ca_path": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
+    "check_name": {"type": "bool", "default": True},
+    "use_proxy": {"type": "bool", "default": True},
+}
+REQUIRED_BY = {"client_key": "client_cert", "url_password": "url_username"}
+
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?")
+
+
+class ApiError(Exception):
+    """Alertmanager did not do what it was asked; the message says why and what to do."""
+
+
+def seconds(duration):
+    """A duration such as ``1h30m`` in seconds.
+
+    :raises ValueError: when it is none.
+    """
+    if not _DURATION.fullmatch(str(duration)):
+        raise ValueError("{0!r} is no duration; write one such as 30m, 1h30m or 2d".format(duration))
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", str(duration)))
+
+
+def to_time(stamp):
+    """Seconds since the epoch as the API writes times."""
+    return datetime.datetime.fromtimestamp(stamp, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_time(text):
+    """A time of the API in seconds since the epoch; its fractions may have any number of digits."""
+    whole, dummy, rest = text.partition(".")
+    moment = datetime.datetime.strptime(whole.rstrip("Z")[:19], "%Y-%m-%dT%H:%M:%S")
+    digits = re.match(r"\d*", rest).group()
+    return moment.replace(tzinfo=datetime.timezone.utc).timestamp() + float("0." + (digits or "0"))
+
+
+class Api:
+    """One Alertmanager."""
+
+    def __init__(self, url, access, timeout):
+        self.url, self.access, self.timeout = url.rstrip("/"), access, timeout
+
+    @classmethod
+    def of(cls, module):
+        """The one that a module's arguments name; a password in its URL is kept out of the output."""
+        given = module.params
+        url, name, password = _client.split_userinfo(given["alertmanager_url"])
+        if password:
+            # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
+            module.no_log_values.add(password)
+            userinfo = given["alertmanager_url"].rpartition("@")[0].partition("://")[2]
+            module.no_log_values.add(userinfo.partition(":")[2])
+        access = _client.Access(
+            username=given["url_username"] or name,
+            password=given["url_password"] or password,
+            ca_path=given["ca_path"],
+            client_cert=given["client_cert"],
+            client_key=given["client_key"],
+            verify=given["validate_certs"],
+            check_name=given["check_name"],
+            use_proxy=given["use_proxy"],
+        )
+        return cls(url, access, given["timeout"])
+
+    def ask(self, method, path, body=None):
+        """The body of the answer, as bytes.
+
+        :raises ApiError: unless the answer is a good one.
+        """
+        try:
+            reply = _client.send(method, self.url + path, body, self.access, self.timeout)
+        except _client.AskError as error:
+            raise ApiError("Alertmanager at {0} cannot be asked: {1}".format(self.url, error)) from error
+        if reply.status == 200:
+            return reply.body
+        raise ApiError(self._refusal(reply))
+
+    def _refusal(self, reply):
+        words = " ".join(reply.body[:200].decode("utf-8", "replace").split()) or "without a word"
+        if reply.status in (401, 403):
+            remedy = (
+                "check url_username and url_password" if self.access.username else "set url_username and url_password"
+            )
+            return "Alertmanager at {0} wants to know who asks (HTTP {1}): {2}".format(self.url, reply.status, remedy)
+        if reply.status == 404:
+            return (
+                "there is no such thing below {0} (HTTP 404): if Alertmanager is served under a path, alertmanager_url"
+                " has to end with that path".format(self.url)
+            )
+        if 300 <= reply.status < 400:
+            where = _client.without_secrets(reply.headers.get("Location") or "nowhere")
+            return "Alertmanager at {0} redirects to {1}, which is not followed: set alertmanager_url to that".format(
+                self.url, where
+            )
+        return "Alertmanager at {0} answers HTTP {1}: {2}".format(self.url, reply.status, words)
+
+    def json(self, method, path, body=None):
+        """The answer as a structure; None where there is nothing in it."""
+        answer = self.ask(method, path, body)
+        try:
+            return json.loads(answer) if answer.strip() else None
+        except ValueError as error:
+            raise ApiError("what answers at {0} is no Alertmanager: {1}".format(self.url, error)) from error

@@ -1,0 +1,116 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Alertmanager's own counters say of the messages of a drill. Payload in, verdict and words out."""
+
+from __future__ import annotations
+
+import re
+
+_SAMPLE = re.compile(
+    r"(?m)^alertmanager_(notifications_total|notifications_failed_total|notification_requests_total"
+    r"|notification_requests_failed_total|notifications_suppressed_total)(?:\{(.*)\})? ([0-9.eE+-]+)$"
+)
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+WIDTH = 60
+
+
+def parse(text):
+    """The counters of a page of metrics: (name, integration, receiver or "") -> number.
+
+    Alertmanager names the receiver only with the feature receiver-name-in-metrics.
+    """
+    counters = {}
+    for name, labels, value in _SAMPLE.findall(text):
+        found = dict(_LABEL.findall(labels))
+        key = name, found.get("integration", ""), found.get("receiver_name", "")
+        counters[key] = counters.get(key, 0) + float(value)
+    return counters
+
+
+class Watch:
+    """The messages of one drill: what is due, what came.
+
+    :ivar rows: one dict for each message: ``receiver``, ``integration``, ``wait``, ``sent_after`` (None: not yet).
+    """
+
+    def __init__(self, steps, before):
+        self.before, self.last = before, before
+        self.rows = [
+            {"receiver": step["receiver"], "integration": integration, "wait": step["wait"], "sent_after": None}
+            for step in sorted(steps, key=lambda step: step["wait"])
+            for integration, count in sorted(step["integrations"].items())
+            for dummy in range(count)
+        ]
+        self.by_receiver = any(receiver for dummy, dummy2, receiver in before)
+
+    def _more(self, name, row, since):
+        """How much a counter has grown."""
+        key = name, row["integration"], row["receiver"] if self.by_receiver else ""
+        return int(self.last.get(key, 0) - since.get(key, 0))
+
+    def look(self, counters, elapsed):
+        """Take the counters of a moment into account; whether there is nothing more to wait for."""
+        earlier, self.last = self.last, counters
+        pending = [row for row in self.rows if row["sent_after"] is None]
+        for integration, receiver in sorted({self._key(row) for row in pending}):
+            mine = [row for row in pending if self._key(row) == (integration, receiver)]
+            # A message that went out is that of the stage which was due last: earlier ones may be retried for ever.
+            mine.sort(
+                key=lambda row: (row["wait"] > elapsed + 1, -row["wait"] if row["wait"] <= elapsed + 1 else row["wait"])
+            )
+            accepted = self._more("notification_requests_total", mine[0], earlier)
+            accepted -= self._more("notification_requests_failed_total", mine[0], earlier)
+            # Of a message that is given up there was a last attempt, but no success.
+            for row in mine[: max(0, accepted)]:
+                row["sent_after"] = round(elapsed, 1)
+        return all(row["sent_after"] is not None or self._given_up(row) for row in self.rows)
+
+    def _key(self, row):
+        return row["integration"], row["receiver"] if self.by_receiver else ""
+
+    def _given_up(self, row):
+        """Whether as many messages of its kind failed as are missing."""
+        missing = [one for one in self.rows if self._key(one) == self._key(row) and one["sent_after"] is None]
+        return self._more("notifications_failed_total", row, self.before) >= len(missing)
+
+    def verdict(self, row, elapsed):
+        """What became of a message, in words."""
+        if row["sent_after"] is not None:
+            return "sent after {0:.0f} s".format(row["sent_after"])
+        failed = self._more("notification_requests_failed_total", row, self.before)
+        if failed:
+            given_up = self._more("notifications_failed_total", row, self.before)
+            words = "given up" if given_up else "still trying"
+            return "FAILED: {0} of {1} requests, {2}; the log of Alertmanager says why".format(
+                failed, self._more("notification_requests_total", row, self.before), words
+            )
+        suppressed = sum(
+            value - self.before.get(key, 0)
+            for key, value in self.last.items()
+            if key[0] == "notifications_suppressed_total"
+        )
+        held = "; a silence, an inhibition or a time interval held something back" if suppressed else ""
+        return "NOTHING was sent within {0:.0f} s{1}".format(elapsed, held)
+
+
+def shown_labels(labels, unique):
+    """The labels by which a drill is told from another: those that are no drill's own."""
+    pairs = ['{0}="{1}"'.format(*pair) for pair in sorted(labels.items()) if pair[0] not in unique]
+    return ", ".join(pairs) or "no labels of its own"
+
+
+def table(rows, left_out=None):
+    """Rows of ``alert``, ``receiver``, ``integration`` and ``result`` as text.
+
+    :param left_out: receivers that get nothing -> why.
+    """
+    lines = [{"alert": "alert", "receiver": "receiver", "integration": "by", "result": "result"}, *rows]
+    for name, why in sorted((left_out or {}).items()):
+        lines.append({"alert": "-", "receiver": name, "integration": "-", "result": "left out: " + why})
+    widths = {key: min(WIDTH, max(len(line[key]) for line in lines)) for key in ("alert", "receiver", "integration")}
+    written = []
+    for line in lines:
+        cells = [line[key].ljust(width) for key, width in widths.items()]
+        written.append("  ".join([*cells, line["result"]]).rstrip())
+    return "\n".join(written)

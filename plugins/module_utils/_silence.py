@@ -1,0 +1,105 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Silences that are wanted against those that there are. No I/O."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_api import from_time
+
+_MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"\s=~][^"]*|)\s*', re.S)
+_ESCAPED = {"n": "\n"}
+# operator -> isRegex, isEqual
+OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~": (True, False)}
+
+
+class Matcher(NamedTuple):
+    """One matcher, as the API has it."""
+
+    name: str
+    value: str
+    regex: bool
+    equal: bool
+
+    def __str__(self):
+        operator = next(sign for sign, kind in OPERATORS.items() if kind == (self.regex, self.equal))
+        quoted = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return '{0}{1}"{2}"'.format(self.name, operator, quoted)
+
+    def accepts_empty(self):
+        """Whether an alert without the label matches."""
+        return (bool(re.fullmatch(self.value, "")) if self.regex else self.value == "") == self.equal
+
+    def as_dict(self):
+        """As the API wants it."""
+        return {"name": self.name, "value": self.value, "isRegex": self.regex, "isEqual": self.equal}
+
+
+def parse(text):
+    """A matcher as Alertmanager's routes write it: ``service="api"``, ``instance=~"web.*"``.
+
+    :raises ValueError: when it is none.
+    """
+    found = _MATCHER.fullmatch(text)
+    if not found:
+        raise ValueError('{0!r} is no matcher; write one such as service="api" or instance=~"web.*"'.format(text))
+    name, operator, value = found.groups()
+    if value.startswith('"'):
+        value = re.sub(r"\\(.)", lambda match: _ESCAPED.get(match.group(1), match.group(1)), value[1:-1], flags=re.S)
+    regex, equal = OPERATORS[operator]
+    if regex:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError("{0!r} has no valid regular expression: {1}".format(text, error)) from error
+    return Matcher(name, value.strip(), regex, equal)
+
+
+def parse_all(texts):
+    """Matchers, sorted.
+
+    :raises ValueError: when one is none, or all of them together match everything.
+    """
+    matchers = sorted({parse(text) for text in texts})
+    if all(matcher.accepts_empty() for matcher in matchers):
+        raise ValueError("these matchers would silence everything: give at least one that an alert has to have")
+    return matchers
+
+
+def matchers_of(silence):
+    """The matchers of a silence of the API, sorted."""
+    return sorted(
+        Matcher(entry["name"], entry["value"], entry["isRegex"], entry.get("isEqual", True))
+        for entry in silence["matchers"]
+    )
+
+
+def equal_ones(silences, matchers, author=None):
+    """The silences that last and have exactly these matchers, the longest first.
+
+    :param silences: as the API lists them.
+    :param author: who made them; None: whoever.
+    """
+    found = [
+        silence
+        for silence in silences
+        if silence["status"]["state"] in ("active", "pending")
+        and matchers_of(silence) == matchers
+        and author in (None, silence["createdBy"])
+    ]
+    return sorted(found, key=lambda silence: from_time(silence["endsAt"]), reverse=True)
+
+
+def shown(silence):
+    """A silence for a diff: what a person has to know."""
+    if silence is None:
+        return {}
+    return {
+        "matchers": [str(matcher) for matcher in matchers_of(silence)],
+        "ends_at": silence["endsAt"],
+        "comment": silence["comment"],
+        "author": silence["createdBy"],
+    }

@@ -1,0 +1,242 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: alert_drill
+short_description: Send a synthetic alert along each route and see whether its messages went out
+version_added: 0.1.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+description:
+  - Posts one alert after the other to Alertmanager, and reads from its counters which messages the services behind the
+    receivers took. That C(amtool alert add) succeeds says nothing about it.
+  - The drill reaches people, pagers too. Its messages say what they are, and that it is over is told as well.
+  - Messages of real alerts during the drill count too. With the feature C(receiver-name-in-metrics) of Alertmanager 0.27
+    or newer they are told apart by receiver, else by the kind of integration and by time.
+  - Whether a person saw a message is not known.
+extends_documentation_fragment:
+  - vigil.monitoring.access
+options:
+  drills:
+    description: The alerts, as the filter P(vigil.monitoring.alertmanager_drills#filter) finds them.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      labels:
+        description: Labels of the alert.
+        type: dict
+        required: true
+      unique:
+        description: Those of the labels that get a value of their own in each run.
+        type: list
+        elements: str
+        default: []
+      steps:
+        description: The receivers that it has to reach.
+        type: list
+        elements: dict
+        required: true
+        suboptions:
+          receiver:
+            description: Name of the receiver.
+            type: str
+            required: true
+          wait:
+            description: Seconds after which its messages are due.
+            type: float
+            required: true
+          integrations:
+            description: How many messages of each kind it sends, such as one by C(slack).
+            type: dict
+            required: true
+  left_out:
+    description: Receivers that no alert is meant for, each with the reason; they are listed with the others.
+    type: dict
+    default: {}
+  patience:
+    description: Seconds that a message may be late.
+    type: float
+    default: 30
+attributes:
+  check_mode:
+    description: Says what would be sent.
+    support: full
+  diff_mode:
+    description: Nothing is changed, so there is nothing to show.
+    support: none
+  idempotent:
+    description: Each run sends its messages anew, and leaves nothing behind.
+    support: none
+seealso:
+  - plugin: vigil.monitoring.alertmanager_drills
+    plugin_type: filter
+    description: Makes the drills of a configuration.
+"""
+
+EXAMPLES = r"""
+- name: Does anybody hear a critical alert
+  vigil.monitoring.alert_drill:
+    alertmanager_url: http://localhost:9093
+    drills:
+      - labels:
+          alertname: Drill
+          severity: critical
+        unique: [alertname]
+        steps:
+          - receiver: page
+            wait: 240
+            integrations:
+              pagerduty: 1
+"""
+
+RETURN = r"""
+table:
+  description: Which channel got what, as text.
+  type: str
+  returned: always
+messages:
+  description: The same as data.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    alert:
+      description: Labels of the alert.
+      type: str
+      sample: severity="critical"
+    receiver:
+      description: Name of the receiver.
+      type: str
+      sample: page
+    integration:
+      description: Kind of the message.
+      type: str
+      sample: pagerduty
+    result:
+      description: What became of it.
+      type: str
+      sample: sent after 241 s
+    sent:
+      description: Whether the service behind it took the message.
+      type: bool
+"""
+
+import time
+import uuid
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _deliveries
+
+INTERVAL = 1.0
+ANNOTATIONS = {
+    "summary": "This is a drill: nothing is wrong",
+    "description": "A synthetic alert that tests whether messages arrive. It ends by itself.",
+}
+
+
+def alert(drill, run, began, ends):
+    """A drill's alert as the API wants it; without an end it would outlive a run that is interrupted."""
+    labels = {name: str(value) for name, value in drill["labels"].items()}
+    labels.update((name, "{0}-{1}".format(labels[name], run)) for name in drill["unique"])
+    times = {"startsAt": _alertmanager_api.to_time(began), "endsAt": _alertmanager_api.to_time(ends)}
+    return {"labels": labels, "annotations": ANNOTATIONS, **times}
+
+
+def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
+    """Send one alert and wait for its messages: the rows of the table.
+
+    :param posted: where the alert is noted, so that it can be ended.
+    """
+    watch = _deliveries.Watch(drill["steps"], _deliveries.parse(api.ask("GET", "/metrics").decode("utf-8", "replace")))
+    longest = max((row["wait"] for row in watch.rows), default=0) + patience
+    began = clock()
+    # Long enough for the drills that follow: an end is told, and would be taken for one of their messages.
+    posted.append(alert(drill, uuid.uuid4().hex[:8], began, began + longest + 3600))
+    api.ask("POST", "/api/v2/alerts", posted[-1:])
+    while True:
+        counters = _deliveries.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
+        elapsed = clock() - began
+        if watch.look(counters, elapsed) or elapsed > longest:
+            break
+        sleep(INTERVAL)
+    return [
+        {
+            "alert": _deliveries.shown_labels(drill["labels"], drill["unique"]),
+            "receiver": row["receiver"],
+            "integration": row["integration"],
+            "result": watch.verdict(row, elapsed),
+            "sent": row["sent_after"] is not None,
+        }
+        for row in watch.rows
+    ]
+
+
+def planned(drill):
+    """The rows of a drill that is not sent."""
+    return [
+        {
+            "alert": _deliveries.shown_labels(drill["labels"], drill["unique"]),
+            "receiver": step["receiver"],
+            "integration": integration,
+            "result": "due after {0:.0f} s".format(step["wait"]),
+            "sent": False,
+        }
+        for step in drill["steps"]
+        for integration in sorted(step["integrations"])
+    ]
+
+
+def main():
+    step = {
+        "receiver": {"type": "str", "required": True},
+        "wait": {"type": "float", "required": True},
+        "integrations": {"type": "dict", "required": True},
+    }
+    drill = {
+        "labels": {"type": "dict", "required": True},
+        "unique": {"type": "list", "elements": "str", "default": []},
+        "steps": {"type": "list", "elements": "dict", "required": True, "options": step},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            **_alertmanager_api.ARGUMENTS,
+            "drills": {"type": "list", "elements": "dict", "required": True, "options": drill},
+            "left_out": {"type": "dict", "default": {}},
+            "patience": {"type": "float", "default": 30},
+        },
+        supports_check_mode=True,
+        required_by=_alertmanager_api.REQUIRED_BY,
+    )
+    given, api, posted, rows = module.params, _alertmanager_api.Api.of(module), [], []
+    if module.check_mode:
+        rows = [row for one in given["drills"] for row in planned(one)]
+        module.exit_json(changed=False, messages=rows, table=_deliveries.table(rows, given["left_out"]))
+    problem = None
+    try:
+        for one in given["drills"]:
+            rows += play(api, one, posted, given["patience"])
+    except _alertmanager_api.ApiError as error:
+        problem = str(error)
+    try:
+        if posted:
+            over = _alertmanager_api.to_time(time.time())
+            api.ask("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
+    except _alertmanager_api.ApiError as error:
+        problem = problem or "the drill's alerts could not be ended, they end by themselves: {0}".format(error)
+    result = {"messages": rows, "table": _deliveries.table(rows, given["left_out"]), "changed": False}
+    lost = [row for row in rows if not row["sent"]]
+    if problem:
+        module.fail_json(msg="{0}\n{1}".format(problem, result["table"]), **result)
+    if lost:
+        names = ", ".join(sorted({"{receiver} ({integration})".format(**row) for row in lost}))
+        module.fail_json(msg="not everything was sent: {0}\n{1}".format(names, result["table"]), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
