@@ -60,9 +60,7 @@ attributes:
     description: A silence that lasts long enough is kept.
     support: full
 seealso:
-  - plugin: vigil.monitoring.silenced_deployment
-    plugin_type: role
-    description: Silences while tasks of one's own run.
+  - module: vigil.monitoring.alert_drill
 """
 
 EXAMPLES = r"""

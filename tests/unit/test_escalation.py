@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -305,3 +306,21 @@ def test_versions_without_what_every_tree_needs_are_refused():
     hours = {"days": "monday", "timezone": "Europe/Berlin"}
     found = problems({"channels": {"s": SLACK}, "business_hours": hours}, version="0.24.0")
     assert found == [ROOT + ".business_hours.timezone: needs Alertmanager 0.25.0; deploy it, or write times in UTC"]
+
+
+PAGE_OF_DOCS = (ROLE.parents[1] / "docs/escalation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("block", re.findall(r"```yaml\n(alertmanager_escalation:.*?)```", PAGE_OF_DOCS, re.S))
+def test_the_examples_of_the_documentation_work(block):
+    text = re.sub(r'"\{\{ vault_\w+ \}\}"', "https://example.com/x", block)
+    given = yaml.safe_load(text)
+    assert problems(given["alertmanager_escalation"], smtp=given.get("alertmanager_smtp", {})) == []
+
+
+def test_the_documentation_has_every_kind():
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.*)$", PAGE_OF_DOCS))
+    assert set(rows) == set(_escalation.KINDS)
+    for name, kind in _escalation.KINDS.items():
+        for words in (*(f"`{key}`" for key in (*kind.secrets, *kind.needed)), *kind.secrets.values()):
+            assert words in rows[name], (name, words)
