@@ -17,7 +17,11 @@ SINCE = {
         "enable-feature=agent": "2.32.0",
         "agent": "3.0.0",
     },
-    "alertmanager": {"web.config.file": "0.22.0", "several listen addresses": "0.25.0"},
+    "alertmanager": {
+        "web.config.file": "0.22.0",
+        "several listen addresses": "0.25.0",
+        "data.maintenance-interval": "0.25.0",
+    },
     "node_exporter": {"web.config.file": "1.5.0", "web.config": "1.0.0", "several listen addresses": "1.5.0"},
 }
 
@@ -85,8 +89,8 @@ def prometheus_flags(settings, program):
 def alertmanager_flags(settings, program):
     """Command line of Alertmanager, as a list.
 
-    :param settings: dict with ``config_dir``, ``db_dir``, ``listen_address``, ``external_url``, ``cluster``,
-        ``web_config`` and ``extra``.
+    :param settings: dict with ``version``, ``config_dir``, ``db_dir``, ``listen_address``, ``external_url``,
+        ``cluster``, ``web_config`` and ``extra``.
     :param program: absolute path of the program.
     """
     arguments = [program] + flag("config.file", settings["config_dir"] + "/alertmanager.yml")
@@ -104,6 +108,10 @@ def alertmanager_flags(settings, program):
             arguments.append("--cluster.{0}=".format(option))
         else:
             arguments += flag("cluster." + option, value)
+    interval = "data.maintenance-interval"
+    if knows("alertmanager", settings["version"], interval) and interval not in (settings.get("extra") or {}):
+        # New silences are in memory alone until then: a power failure would lose those of the last fifteen minutes.
+        arguments += flag(interval, "1m")
     return arguments + extra_flags(settings.get("extra"))
 
 

@@ -99,7 +99,7 @@ STAGES = (
         "routes",
         "where alerts go: amtool, and a real Alertmanager with scaled waits",
         (prepare,),
-        lambda: _pytest("tests/routes"),
+        lambda: _pytest("tests/routes", workers=2),
         _has("tests/routes"),
     ),
     Stage(

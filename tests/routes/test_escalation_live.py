@@ -16,6 +16,9 @@ from conftest import Alertmanager
 
 from lab import sink
 
+# All of them begin at once, in one process.
+pytestmark = pytest.mark.xdist_group("live")
+
 # Stages at 1, 4 and 8 seconds; the last one is due before LATE.
 DECLARATION = """
 channels:

@@ -14,6 +14,9 @@ from conftest import Alertmanager
 from lab import sink
 from lab.common import ROOT
 
+# One Alertmanager for all of them, or all at once: in one process.
+pytestmark = pytest.mark.xdist_group("operations")
+
 DECLARATION = """
 channels:
   monitoring: {{kind: slack, api_url: "{url}/slack/monitoring"}}

@@ -95,10 +95,16 @@ def test_prometheus(settings, rest):
         ({}, ["--cluster.listen-address="]),
         ({"cluster": {"listen-address": "0.0.0.0:9094", "peers": ["a:1", "b:1"], "peer-timeout": "20s"}}, None),
         ({"cluster": {}, "extra": {"data.retention": "24h"}}, ["--data.retention=24h"]),
+        ({"cluster": {}, "version": "0.25.0"}, ["--data.maintenance-interval=1m"]),
+        (
+            {"cluster": {}, "version": "0.25.0", "extra": {"data.maintenance-interval": "5m"}},
+            ["--data.maintenance-interval=5m"],
+        ),
     ],
 )
 def test_alertmanager(settings, rest):
     given = {
+        "version": "0.24.0",
         "config_dir": "/etc/am",
         "db_dir": "/data",
         "listen_address": "0.0.0.0:9093",
