@@ -177,7 +177,9 @@ BUSINESS_HOURS = "business_hours"
 # Levels that wait for the business hours, where there are any.
 IN_BUSINESS_HOURS = ("warning", "info")
 
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+# In Alertmanager's order: a range of its must not go over its end.
+_DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
+_DAY = re.compile(r"({0})(?:[-:]({0}))?".format("|".join(_DAYS)))
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
 _ZONE = re.compile(r"[A-Za-z]+([/_+-][A-Za-z0-9]+)*")
 _NATIVE_TIMES = ("days_of_month", "months", "years")
@@ -376,7 +378,7 @@ def _check_time(where, entry, version):
         return
     yield from (unknown_key(where, key, known) for key in entry if key not in known)
     for days in _listed(entry.get("days")):
-        if not all(day in _DAYS for day in re.split(r"[-:]", str(days))):
+        if not _DAY.fullmatch(str(days)):
             yield Problem(where + ".days", "is {0}".format(shown(days)), "write days such as monday or monday-friday")
     times = [_clock(entry[key]) for key in ("from", "to") if key in entry]
     for key in ("from", "to"):
@@ -538,12 +540,22 @@ def _clock(value):
     return str(value)
 
 
+def _weekdays(days):
+    """A day, or a range of days, as Alertmanager wants it."""
+    first, last = _DAY.fullmatch(str(days)).groups()
+    if last is None or first == last:
+        return [first]
+    if _DAYS.index(first) < _DAYS.index(last):
+        return ["{0}:{1}".format(first, last)]
+    return _weekdays("{0}-saturday".format(first)) + _weekdays("sunday-{0}".format(last))
+
+
 def _interval(name, entries):
     shaped = []
     for entry in _listed(entries):
         found = {key: _listed(entry[key]) for key in _NATIVE_TIMES if key in entry}
         if "days" in entry:
-            found["weekdays"] = [str(days).replace("-", ":") for days in _listed(entry["days"])]
+            found["weekdays"] = [one for days in _listed(entry["days"]) for one in _weekdays(days)]
         if "from" in entry:
             found["times"] = [{"start_time": _clock(entry["from"]), "end_time": _clock(entry["to"])}]
         if "timezone" in entry:

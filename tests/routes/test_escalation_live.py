@@ -49,6 +49,11 @@ channels:
   telegram: {{kind: telegram, bot_token: telegram, chat_id: 1, api_url: "{url}"}}
 critical: [{{channels: all, wait: 1s}}]
 """
+# A day that neither this test's beginning nor its end can be.
+OFF = (
+    DECLARATION + f"business_hours: {{{{days: {time.strftime('%A', time.gmtime(time.time() + 3 * 86400)).lower()}}}}}\n"
+)
+MUTED = DECLARATION + "mute_times: {{always: {{days: monday-sunday}}}}\n"
 STAGES = ["monitoring", "critical", "oncall@example.com", "page"]
 LATE = 11.0
 
@@ -181,6 +186,21 @@ def watched(manager, target):
     assert len(target.of("monitoring")) == 1
 
 
+def off_hours(manager, target):
+    """Out of the business hours, warnings and infos wait; what is critical does not."""
+    manager.post(CRITICAL, {"severity": "warning"}, {"severity": "info", "alertname": "Info"})
+    target.wait("page")
+    assert {one.channel for one in target.messages} == set(STAGES), target.told()
+    assert "Info" not in " ".join(one.title for one in target.messages)
+
+
+def muted(manager, target):
+    """In a mute time nothing is sent but the Watchdog."""
+    manager.post(CRITICAL, {"severity": "warning"}, {"alertname": "Watchdog"}, {"alertname": "Other", "severity": ""})
+    time.sleep(LATE)
+    assert {one.channel for one in target.messages} == {"deadmansswitch"}, target.told()
+
+
 def every_kind(manager, target):
     """Each kind's service takes the message, with title and links."""
     manager.post(CRITICAL)
@@ -197,6 +217,7 @@ def every_kind(manager, target):
 SCENARIOS = [
     (scenario, "new", DECLARATION) for scenario in (unattended, silenced, resolved, storm, broken, killed, watched)
 ]
+SCENARIOS += [(off_hours, "new", OFF), (muted, "new", MUTED)]
 SCENARIOS += [(every_kind, "new", EVERY_KIND), (every_kind, "old", EVERY_KIND), (unattended, "old", DECLARATION)]
 NAMES = [f"{scenario.__name__} {age}" for scenario, age, _declaration in SCENARIOS]
 

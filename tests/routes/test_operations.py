@@ -14,7 +14,7 @@ from conftest import Alertmanager
 from lab import sink
 from lab.common import ROOT
 
-# One Alertmanager for all of them, or all at once: in one process.
+# They share one Alertmanager.
 pytestmark = pytest.mark.xdist_group("operations")
 
 DECLARATION = """

@@ -40,7 +40,7 @@ HOURS = (
     + """
 business_hours: {days: [monday-friday], from: 08:00, to: 18:00, timezone: Europe/Berlin}
 mute_times:
-  maintenance: {days: sunday, from: "02:00", to: "04:00"}
+  maintenance: {days: [sunday, friday-monday], from: "02:00", to: "04:00"}
   holidays: [{months: december, days_of_month: ["24:26"]}, {months: january, days_of_month: ["1"]}]
 """
 )

@@ -169,6 +169,22 @@ def test_hours():
     assert "active_time_intervals" not in critical and "matchers" not in default
 
 
+@pytest.mark.parametrize(
+    ("days", "weekdays"),
+    [
+        ("monday", ["monday"]),
+        ("monday-friday", ["monday:friday"]),
+        ("sunday:monday", ["sunday:monday"]),
+        ("monday-sunday", ["monday:saturday", "sunday"]),
+        ("friday-monday", ["friday:saturday", "sunday:monday"]),
+        ("saturday-sunday", ["saturday", "sunday"]),
+    ],
+)
+def test_days(days, weekdays):
+    tree = made({"channels": PAGE, "mute_times": {"n": {"days": [days]}}})
+    assert tree["time_intervals"][0]["time_intervals"] == [{"weekdays": weekdays}]
+
+
 def test_a_level_says_itself_when():
     text = HOURS + "warning: {active: [], mute: []}\ncritical: [{channels: page, mute: [business_hours]}]"
     routes = made(text)["route"]["routes"]
@@ -239,6 +255,7 @@ REFUSED = [
     (beside(mute_times={"n": {}}), ".mute_times.n: is empty; write days, from and to below it"),
     (beside(mute_times={"n": {"day": "monday"}}), ".mute_times.n.day: unknown key; did you mean days?"),
     (beside(mute_times={"n": [{"days": "mondays"}]}), ".mute_times.n[0].days: is 'mondays'; write days such as monday"),
+    (beside(mute_times={"n": {"days": "monday-friday-sunday"}}), ".mute_times.n.days: is 'monday-friday-sunday'; write"),
     (beside(mute_times={"n": {"from": "8", "to": "9:00"}}), ".mute_times.n.from: is '8'; write a time such as 08:00"),
     (beside(mute_times={"n": {"from": "08:00"}}), ".mute_times.n: has only one of from and to; give both"),
     (
