@@ -255,7 +255,7 @@ def check_escalation(settings):
                 "take one of them out; further routes go into alertmanager_escalation.routes",
             )
     if _too_old(settings["version"], OLDEST):
-        found = "needs Alertmanager {0}, and alertmanager_version is {1}".format(OLDEST, settings["version"])
+        found = "needs Alertmanager {0}, and this is {1}".format(OLDEST, settings["version"])
         yield Problem(root, found, "deploy a newer version")
     yield from (unknown_key(root, key, KEYS) for key in declared if key not in KEYS)
     channels = declared.get("channels")
@@ -328,7 +328,7 @@ def _check_secrets(where, channel, kind, version):
         if key in given and _too_old(version, kind.secrets[key]):
             yield Problem(
                 "{0}.{1}".format(where, key + "_file" if channel.get(key + "_file") else key),
-                "needs the key {0}_file, which works from Alertmanager {1} on; alertmanager_version is {2}".format(
+                "needs the key {0}_file, which works from Alertmanager {1} on, and this is {2}".format(
                     key, kind.secrets[key], version
                 ),
                 "deploy {0} or newer, as secrets are not written into the main file".format(kind.secrets[key]),
