@@ -213,6 +213,10 @@ def main():
         required_by=_alertmanager_api.REQUIRED_BY,
     )
     given, api, posted, rows = module.params, _alertmanager_api.Api.of(module), [], []
+    if not given["drills"]:
+        table = _deliveries.table([], given["left_out"])
+        msg = "nothing was sent: no route leads to a receiver that sends anything and is not skipped\n" + table
+        module.fail_json(msg=msg, messages=[], table=table)
     if module.check_mode:
         rows = [row for one in given["drills"] for row in planned(one)]
         module.exit_json(changed=False, messages=rows, table=_deliveries.table(rows, given["left_out"]))

@@ -1,4 +1,4 @@
-"""playbooks/drill.yml, playbooks/silence.yml and the role silenced_deployment, against a real Alertmanager and the sink."""
+"""drill.yml, silence.yml and the role silenced_deployment, against a real Alertmanager and the sink."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Site:
         inventory = self.folder / "inventory.json"
         hosts = {"alertmanager": {"hosts": {"subject": {}}, "vars": {**self.variables, **variables}}}
         inventory.write_text(json.dumps({"all": {"children": hosts}}), encoding="utf-8")
+        # For the playbooks of the tests, which do not lie beside the collection.
         added = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             ["ansible-playbook", playbook, "-i", str(inventory), *arguments],
@@ -89,7 +90,7 @@ def changed(output: str) -> int:
 
 
 def test_a_drill_reaches_every_channel(site):
-    status, output = site.play("playbooks/drill.yml")
+    status, output = site.play("drill.yml")
     assert status == 0, output
     table = [re.split(r"  +", line.strip(" -'")) for line in output.splitlines() if "sent after" in line]
     assert sorted({(row[-3], row[-2]) for row in table}) == [
@@ -109,14 +110,14 @@ def test_a_drill_reaches_every_channel(site):
 
 def test_a_drill_in_check_mode_sends_nothing(site):
     before = len(site.sink.messages)
-    status, output = site.play("playbooks/drill.yml", "--check")
+    status, output = site.play("drill.yml", "--check")
     assert status == 0 and "due after 3 s" in output, output
     assert len([one for one in site.sink.messages[before:] if "RESOLVED" not in one.title]) == 0
 
 
 def test_a_channel_that_is_broken_makes_the_drill_red(site):
     site.sink.broken.add("page")
-    status, output = site.play("playbooks/drill.yml", alertmanager_drill_skip=["all", "deadmansswitch"])
+    status, output = site.play("drill.yml", alertmanager_drill_skip=["all", "deadmansswitch"])
     site.sink.broken.clear()
     assert status != 0
     assert "not everything was sent: page (pagerduty)" in output, output
@@ -124,20 +125,26 @@ def test_a_channel_that_is_broken_makes_the_drill_red(site):
     assert re.search(r"deadmansswitch +- +left out: skipped", output), output
 
 
+def test_a_drill_of_nothing_is_red(site):
+    status, output = site.play("drill.yml", alertmanager_escalation={})
+    assert status != 0 and "nothing was sent: no route leads to a receiver that sends anything" in output, output
+    assert re.search(r"default +- +left out: sends nothing", output), output
+
+
 def test_a_silence_is_made_once_and_ended(site):
-    status, output = site.play("playbooks/silence.yml", "--check", "--diff")
+    status, output = site.play("silence.yml", "--check", "--diff")
     assert (status, changed(output), site.silences()) == (0, 1, []), output
     assert 'service=\\"api\\"' in output or 'service="api"' in output
-    assert [changed(site.play("playbooks/silence.yml")[1]) for _again in range(2)] == [1, 0]
+    assert [changed(site.play("silence.yml")[1]) for _again in range(2)] == [1, 0]
     (silence,) = site.silences()
-    status, output = site.play("playbooks/silence.yml", alertmanager_silence_duration="2h")
+    status, output = site.play("silence.yml", alertmanager_silence_duration="2h")
     assert (changed(output), [one["id"] for one in site.silences()]) == (1, [silence["id"]]), output
-    ended = [changed(site.play("playbooks/silence.yml", alertmanager_silence_state="absent")[1]) for _again in range(2)]
+    ended = [changed(site.play("silence.yml", alertmanager_silence_state="absent")[1]) for _again in range(2)]
     assert (ended, site.silences()) == ([1, 0], [])
 
 
 def test_a_silence_for_everything_is_refused(site):
-    status, output = site.play("playbooks/silence.yml", alertmanager_silence_matchers=['service=~".*"'])
+    status, output = site.play("silence.yml", alertmanager_silence_matchers=['service=~".*"'])
     assert status != 0 and "these matchers would silence everything" in output
 
 
