@@ -113,6 +113,18 @@ def test_an_alert_reaches(written, declaration, labels, receivers):
     amtool(programs, "config", "routes", "test", file, f"--verify.receivers={receivers}", *labels.split())
 
 
+def test_an_app_token_of_slack(releases, tmp_path):
+    """Only the newer release knows it; the older one is refused before amtool is asked."""
+    declaration = "channels: {ops: {kind: slack, app_token: xoxb-1, channel: '#ops'}}"
+    version, programs = releases["new"]
+    write(settings(declaration, version, tmp_path))
+    amtool(programs, "check-config", str(tmp_path / "alertmanager.yml"))
+    with pytest.raises(
+        ValueError, match=r"app_token: needs the key app_token_file, which works from Alertmanager 0\.30"
+    ):
+        write(settings(declaration, releases["old"][0], tmp_path))
+
+
 @pytest.mark.parametrize("name", DECLARATIONS)
 def test_no_secret_stands_in_the_main_file(written, name):
     _programs, folder, text = written(DECLARATIONS[name])
