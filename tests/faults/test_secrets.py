@@ -1,0 +1,254 @@
+"""Secrets: none is ever printed, shown in a process list, or left in a file that others can read.
+
+A sentinel stands wherever a secret can stand. The same host, bare at first, sees every kind of run: a check, the first
+one, one with other secrets, a converged one, and several that fail, all with everything that Ansible can be made to say.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import re
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import base_variables
+
+from lab import hosts, mirror
+
+# The password of everybody whom a service lets in, and its hash.
+PASSWORD = "vigil-sentinel-probe"
+HASH = "$2b$04$EVKczMZIDMFZ6DzbUQURc.sUzSuEuHH4SSbQ3LQRORvD2DdbmDkju"
+LOGIN = {"username": "me", "password": PASSWORD}
+NOWHERE = "http://127.0.0.1:9"
+LOUD = ("-vvv", "--diff")
+# As it is, or as basic authentication sends it: the Base64 of `me:vigil-sentinel-...`.
+SENTINEL = re.compile(
+    "vigil-sentinel-[a-z0-9-]*|" + re.escape(base64.b64encode(b"me:vigil-sentine").decode()[:20]) + r"\S*"
+)
+
+
+def secrets(age: str) -> dict:
+    """Variables with a sentinel in every place; those of another `age` are others."""
+
+    def sentinel(place):
+        return f"vigil-sentinel-{age}-{place}"
+
+    def login(place):
+        return {"username": "me", "password": sentinel(place)}
+
+    def bearer(place):
+        return {"type": "Bearer", "credentials": sentinel(place)}
+
+    probes = {}
+    for service in ("node_exporter", "alertmanager", "prometheus"):
+        probes[f"{service}_probe_username"] = LOGIN["username"]
+        probes[f"{service}_probe_password"] = LOGIN["password"]
+    return {
+        **probes,
+        # A queue that reaches nobody holds each reload up for a minute otherwise, one after the other.
+        "prometheus_config_flags_extra": {"storage.remote.flush-deadline": "1s"},
+        "prometheus_web_config": {"basic_auth_users": {"me": HASH}},
+        "alertmanager_web_config": {"basic_auth_users": {"me": HASH}},
+        "node_exporter_basic_auth_users": {"me": HASH},
+        "prometheus_scrape_groups": {
+            "prometheus": {"port": 9090, "config": {"basic_auth": LOGIN}},
+            "alertmanager": {"port": 9093, "config": {"basic_auth": LOGIN}},
+            "node_exporter": {"job": "node", "port": 9100, "config": {"basic_auth": LOGIN}},
+        },
+        "prometheus_alertmanager_config": [
+            {"static_configs": [{"targets": ["127.0.0.1:9093"]}], "basic_auth": LOGIN},
+        ],
+        "prometheus_remote_write": [
+            {"url": NOWHERE, "name": "one", "basic_auth": login("write-basic")},
+            {"url": NOWHERE, "name": "two", "authorization": bearer("write-bearer")},
+            {"url": NOWHERE, "name": "three", "headers": {"X-Api-Key": sentinel("write-header")}},
+            {
+                "url": NOWHERE,
+                "name": "four",
+                "oauth2": {"client_id": "me", "client_secret": sentinel("write-oauth"), "token_url": NOWHERE},
+            },
+            {
+                "url": NOWHERE,
+                "name": "five",
+                "sigv4": {"region": "here", "access_key": "me", "secret_key": sentinel("write-sigv4")},
+            },
+            {"url": f"http://me:{sentinel('write-url')}@127.0.0.1:9/", "name": "six"},
+        ],
+        "prometheus_remote_read": [{"url": NOWHERE, "authorization": bearer("read-bearer")}],
+        "prometheus_scrape_configs": [
+            {"job_name": "one", "basic_auth": login("scrape-basic")},
+            {"job_name": "two", "authorization": bearer("scrape-bearer")},
+            {"job_name": "three", "params": {"token": [sentinel("scrape-parameter")]}},
+            {"job_name": "four", "proxy_url": f"http://me:{sentinel('scrape-proxy')}@127.0.0.1:9"},
+            {"job_name": "five", "http_sd_configs": [{"url": NOWHERE, "basic_auth": login("discovery-basic")}]},
+        ],
+        "alertmanager_slack_api_url": f"{NOWHERE}/{sentinel('slack')}",
+        "alertmanager_opsgenie_api_key": sentinel("opsgenie"),
+        "alertmanager_victorops_api_key": sentinel("victorops"),
+        "alertmanager_wechat_secret": sentinel("wechat"),
+        "alertmanager_wechat_corp_id": "we",
+        "alertmanager_smtp": {
+            "from": "us@example.org",
+            "smarthost": "127.0.0.1:9",
+            "auth_username": "me",
+            "auth_password": sentinel("smtp"),
+        },
+        "alertmanager_http_config": {"basic_auth": login("http-basic")},
+        "alertmanager_receivers": [
+            {
+                "name": "default",
+                "slack_configs": [{"channel": "x", "api_url": f"{NOWHERE}/{sentinel('receiver-slack')}"}],
+                "pagerduty_configs": [
+                    {"routing_key": sentinel("pagerduty-routing")},
+                    {"service_key": sentinel("pagerduty-service")},
+                ],
+                "webhook_configs": [
+                    {"url": f"{NOWHERE}/{sentinel('webhook')}"},
+                    {"url": NOWHERE, "http_config": {"authorization": bearer("webhook-bearer")}},
+                ],
+                "email_configs": [{"to": "you@example.org", "auth_password": sentinel("email")}],
+                "opsgenie_configs": [{"api_key": sentinel("receiver-opsgenie")}],
+                "pushover_configs": [{"token": sentinel("pushover-token"), "user_key": sentinel("pushover-user")}],
+                "telegram_configs": [{"bot_token": sentinel("telegram"), "chat_id": 1}],
+                "discord_configs": [{"webhook_url": f"{NOWHERE}/{sentinel('discord')}"}],
+                "msteams_configs": [{"webhook_url": f"{NOWHERE}/{sentinel('msteams')}"}],
+            }
+        ],
+        "monitoring_release_headers": {
+            "Authorization": f"Bearer {sentinel('release-bearer')}",
+            "X-Api-Key": sentinel("release-header"),
+        },
+    }
+
+
+def places(data) -> set[str]:
+    """The sentinels in a structure or a text."""
+    return {found.group() for found in SENTINEL.finditer(str(data))}
+
+
+@contextlib.contextmanager
+def processes():
+    """Every command line of this machine, of whose kernel the lab's hosts' processes are too, seen within the block."""
+    seen, over = set(), threading.Event()
+
+    def look():
+        while not over.wait(0.02):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                with contextlib.suppress(OSError):
+                    seen.add(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def must_be_silent(outcome):
+    """Fail the test, without repeating all of the output, when a secret stands in it."""
+    lines = [line.strip()[:400] for line in outcome.output.splitlines() if SENTINEL.search(line)]
+    assert not lines, f"{len(lines)} lines of the output tell secrets: {places(lines)}\n" + "\n".join(lines[:20])
+    return outcome
+
+
+def readable_by_others(site):
+    """What others than root and the services can read on the host, of all that holds a secret."""
+    command = "grep -rla vigil-sentinel / --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev 2>/dev/null"
+    return site.host.run(f"su -s /bin/sh nobody -c '{command}'", check=False, timeout=120).stdout.split()
+
+
+@pytest.fixture
+def site(bare):
+    """A bare host that gets its releases from a server which sees the headers, with secrets everywhere."""
+    with mirror.serve(hosts.gateway()) as server:
+        address = server.url.replace("http://", "http://me:vigil-sentinel-mirror@")
+        bare.variables.update(base_variables(), monitoring_release_mirror=address, **secrets("first"))
+        yield bare
+
+
+def broken(site):
+    """Runs that fail, each near a secret: what is wrong, variables, words of the message."""
+    good = site.variables
+    write, receiver = good["prometheus_remote_write"], good["alertmanager_receivers"][0]
+    scrape = good["prometheus_scrape_configs"]
+    return {
+        "not what a role takes": (
+            {"prometheus_remote_write": "http://me:vigil-sentinel-type@127.0.0.1:9/"},
+            ["prometheus_remote_write"],
+        ),
+        "an unknown variable": ({"alertmanager_smtp_pasword": "vigil-sentinel-unknown"}, ["alertmanager_smtp_pasword"]),
+        "a password that is no hash": (
+            {"prometheus_web_config": {"basic_auth_users": {"me": "vigil-sentinel-hash"}}},
+            ["prometheus_web_config", "bcrypt"],
+        ),
+        "a scrape configuration that promtool refuses": (
+            {
+                "prometheus_scrape_configs": [
+                    *scrape,
+                    {**scrape[0], "job_name": "x", "authorization": {"credentials": "x"}},
+                ]
+            },
+            ["the configuration is not valid", "at most one of"],
+        ),
+        "a secret where a structure belongs": (
+            {"prometheus_remote_write": [*write, {"url": NOWHERE, "basic_auth": "vigil-sentinel-place"}]},
+            ["the configuration is not valid"],
+        ),
+        "a receiver that amtool refuses": (
+            {
+                "alertmanager_receivers": [
+                    {**receiver, "webhook_configs": [{"url": "no-address:vigil-sentinel-scheme"}]},
+                ]
+            },
+            ["the configuration is not valid", "amtool"],
+        ),
+        "a shell's variable beside a secret": (
+            {"alertmanager_opsgenie_api_key": "vigil-sentinel-shell${KEY}"},
+            ["expands no variables"],
+        ),
+        "a release that is not there": (
+            {"node_exporter_version": "99.0.0"},
+            ["answers 404"],
+        ),
+        "a service that does not start": (
+            {"prometheus_config_flags_extra": {**good["prometheus_config_flags_extra"], "query.timeout": "never"}},
+            ["prometheus.service does not do what was asked", "was put back and serves again"],
+        ),
+        "a proof that is not let in": (
+            {"alertmanager_probe_password": "vigil-sentinel-refused"},
+            [],
+        ),
+    }
+
+
+def test_no_secret_gets_out(site):
+    with processes() as seen:
+        must_be_silent(site.run("--check", *LOUD)).must_be_green(changed=True)
+        must_be_silent(site.run(*LOUD)).must_be_green(changed=True)
+        for command in ("grep -rha vigil-sentinel /etc/prometheus", "grep -rha vigil-sentinel /etc/alertmanager"):
+            assert places(site.host.run(command).stdout)
+        written = places(site.host.run("grep -rha vigil-sentinel /etc").stdout)
+        missing = places(secrets("first")) - written - {"vigil-sentinel-mirror"}
+        assert {place for place in missing if "-release-" not in place} == set(), "they were not deployed"
+        assert readable_by_others(site) == []
+
+        site.variables.update(secrets("second"))
+        must_be_silent(site.run("--check", *LOUD)).must_be_green(changed=True)
+        must_be_silent(site.run(*LOUD)).must_be_green(changed=True)
+        must_be_silent(site.run(*LOUD)).must_be_green(changed=False)
+        assert readable_by_others(site) == []
+
+        good = site.variables
+        for variables, words in broken(site).values():
+            site.variables = {**good, **variables}
+            outcome = must_be_silent(site.run(*LOUD))
+            if words:
+                outcome.must_be_red(*words)
+        assert readable_by_others(site) == []
+    told = {command for command in seen if SENTINEL.search(command) and "grep" not in command}
+    assert told == set()
+    assert any("check-config" in command or "check config" in command for command in seen), "nothing was seen at all"
