@@ -29,7 +29,7 @@ from pathlib import Path
 from .common import LabError, apt_install, as_root, cache_dir, locked, run, say, step
 
 # Raise it when the layout or the content changes: a mirror of an earlier format is made anew.
-FORMAT = 1
+FORMAT = 2
 SUITES = {"new": "sid", "old": "trixie"}
 # What each release holds: archive name -> (Debian package, {file in the archive: file in the package}).
 PROGRAMS = {
@@ -39,6 +39,14 @@ PROGRAMS = {
         {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"},
     ),
     "node_exporter": ("prometheus-node-exporter", {"node_exporter": "usr/bin/prometheus-node-exporter"}),
+    "blackbox_exporter": (
+        "prometheus-blackbox-exporter",
+        {"blackbox_exporter": "usr/bin/prometheus-blackbox-exporter"},
+    ),
+    "postgres_exporter": (
+        "prometheus-postgres-exporter",
+        {"postgres_exporter": "usr/bin/prometheus-postgres-exporter"},
+    ),
 }
 TEMPLATES = "usr/share/prometheus/alertmanager"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
