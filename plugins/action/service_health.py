@@ -11,11 +11,11 @@ import os
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
-SERVICES = ("node_exporter", "alertmanager", "prometheus")
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles")
 
@@ -65,7 +65,7 @@ class ActionModule(ActionBase):
         given = self._arguments()
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
-        lines, for_the_host = [], []
+        lines, for_the_host, wordless = [], [], []
         for kind in SERVICES:
             group = given["groups"].get(kind)
             if not group or group not in task_vars["group_names"]:
@@ -82,13 +82,21 @@ class ActionModule(ActionBase):
             ways = service.pop("ways")
             if ways["here"]:
                 try:
-                    lines.append(prove(service, timeout, patient=False))
+                    line = prove(service, timeout, patient=False)
+                    if not line["wordless"] or line["state"] == "ok" or self._task.check_mode:
+                        lines.append(line)
+                    else:
+                        wordless.append((line, service, ways["there"]))
                     continue
                 except CannotReach:
                     pass
             for_the_host.append((service, ways["there"]))
         if for_the_host:
             lines += self._ask_host(for_the_host, timeout, task_vars)
+        for line, service, there in wordless:
+            # Why it is so stands in its log, which only its host can read.
+            (again,) = self._ask_host([(service, there)], 0.0, task_vars)
+            lines.append(again if again["wordless"] and again["state"] == line["state"] else line)
         if self._task.check_mode:
             for line in lines:
                 if line["state"] != "ok":
@@ -100,7 +108,7 @@ class ActionModule(ActionBase):
     def _arguments(self):
         dummy, given = self.validate_argument_spec(
             argument_spec={
-                "groups": {"type": "dict", "default": {service: service for service in SERVICES}},
+                "groups": {"type": "dict"},
                 "timeout": {"type": "float", "default": 60},
                 "ignore": {
                     "type": "list",
@@ -110,6 +118,7 @@ class ActionModule(ActionBase):
                 },
             }
         )
+        given["groups"] = groups_of(given["groups"])
         return given
 
     def _service(self, kind, host, role, given, task_vars):
@@ -121,17 +130,20 @@ class ActionModule(ActionBase):
 
         at = _scrape.endpoint(kind, host, own)
         address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
-        prefix = "" if kind == "node_exporter" else at.prefix
+        # An exporter that has a variable for the whole path of its metrics has no prefix besides.
+        path = role.get(kind + "_web_telemetry_path")
+        prefix = "" if path else at.prefix
         url = "{0}://{1}{2}"
         asked = role.get(kind + "_install_method", "archive") == "archive"
         service = {
             "kind": kind,
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
-            "metrics_path": at.metrics_path if kind == "node_exporter" else "/metrics",
+            "metrics_path": at.metrics_path if path else "/metrics",
             "version": str(role.get(kind + "_version") or "") if asked else "",
             "username": role.get(kind + "_probe_username") or None,
             "password": role.get(kind + "_probe_password") or None,
             "ca_path": role.get(kind + "_probe_ca") or None,
+            "secrets": role.get("__{0}_secrets".format(kind)) if SERVICES[kind].dependency else [],
         }
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
@@ -171,7 +183,11 @@ class ActionModule(ActionBase):
 
     def _ask_host(self, services, timeout, task_vars):
         """Have the module ask where the controller cannot."""
-        arguments = {"services": [{**service, "url": url} for service, url in services], "timeout": timeout}
+        secrets = [secret for service, dummy in services for secret in service["secrets"]]
+        asked = [{**service, "url": url} for service, url in services]
+        for service in asked:
+            del service["secrets"]
+        arguments = {"services": asked, "timeout": timeout, "secrets": secrets}
         try:
             answer = self._execute_module(
                 module_name="vigil.monitoring.service_health", module_args=arguments, task_vars=task_vars

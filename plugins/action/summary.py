@@ -9,10 +9,10 @@ from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
-SERVICES = ("node_exporter", "alertmanager", "prometheus")
 # Their output is for programs: text beside it would spoil it. They have the text in the result.
 MACHINE_CALLBACKS = ("json", "jsonl", "ansible.posix.json", "ansible.posix.jsonl")
 
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
         dummy, given = self.validate_argument_spec(
             argument_spec={
                 "results": {"type": "str", "required": True},
-                "groups": {"type": "dict", "default": {service: service for service in SERVICES}},
+                "groups": {"type": "dict"},
             }
         )
         lines = self._lines(given, task_vars)
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         hostvars, groups = task_vars["hostvars"], task_vars["groups"]
         values = HostValues(hostvars, self._templar, {"groups": groups})
         running = set(task_vars["ansible_play_hosts"])
-        members = {service: set(groups.get(group) or ()) for service, group in given["groups"].items()}
+        members = {service: set(groups.get(group) or ()) for service, group in groups_of(given["groups"]).items()}
         lines = []
         for host in task_vars["ansible_play_hosts_all"]:
             found = plain((values.raw(host).get(given["results"]) or {}).get("services"))

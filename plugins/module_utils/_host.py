@@ -17,6 +17,8 @@ import subprocess
 import time
 import uuid
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import telling_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
     SCRATCH,
@@ -26,6 +28,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
 
 # How long to wait for the start hook of a unit to end, in seconds; what it does takes a fraction of one.
 HOOK_SECONDS = 30
+LOG_LINES = 15
+LOG_COLUMNS = 500
 
 
 class HostError(Exception):
@@ -126,6 +130,18 @@ def run(argv, timeout=120, **kwargs):
     except subprocess.TimeoutExpired:
         return 124, "{0} did not end within {1} s".format(argv[0], timeout)
     return done.returncode, done.stdout.decode("utf-8", "replace")
+
+
+def last_words(unit, since, limit=LOG_LINES):
+    """A unit's last log lines that tell something, indented and without secrets.
+
+    :param unit: name of the unit.
+    :param since: seconds since the epoch.
+    :param limit: how many lines at the most.
+    """
+    argv = ["journalctl", "--no-pager", "--output=cat", "--unit", unit, "--since", "@{0:.0f}".format(since - 1)]
+    lines = telling_lines(redact_text(run(argv)[1]).splitlines(), limit)
+    return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
 
 
 def restore_context(paths):

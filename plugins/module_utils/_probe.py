@@ -16,10 +16,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
-# Service kind -> path that answers 200 once the service is ready; None: whoever serves metrics is ready.
-READY_PATHS = {"prometheus": "/-/ready", "alertmanager": "/-/ready", "node_exporter": None}
-# The kinds that reload their configuration on SIGHUP and tell so in their metrics.
-RELOADING = ("prometheus", "alertmanager")
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # Data written by `since` or newer cannot be opened by anything older than `reader`.
 # https://prometheus.io/docs/prometheus/latest/migration/#tsdb-format-and-downgrade
@@ -27,11 +24,15 @@ STORAGE_FORMATS = {"prometheus": (("3.0.0", "2.55.0"),)}
 
 
 class Words(NamedTuple):
-    """What a service says about itself in its metrics; None where it says nothing."""
+    """What a service says about itself in its metrics; None where it says nothing.
+
+    :ivar dependency_up: whether it reaches what it depends on.
+    """
 
     version: Optional[str]
     reload_successful: Optional[bool]
     reloaded_at: Optional[float]
+    dependency_up: Optional[bool] = None
 
 
 class Verdict(NamedTuple):
@@ -48,16 +49,29 @@ class Verdict(NamedTuple):
 def words(kind, metrics):
     """Read a service's own words off its metrics.
 
-    :param kind: key of :data:`READY_PATHS`; also the prefix of its metrics.
+    :param kind: key of ``SERVICES``; also the prefix of its metrics.
     :param metrics: text in Prometheus' exposition format.
     """
     build = re.search(r'(?m)^{0}_build_info\{{[^}}\n]*\bversion="([^"]*)"'.format(kind), metrics)
     successful = _number(metrics, kind + "_config_last_reload_successful")
+    dependency = SERVICES[kind].dependency
+    reached = _number(metrics, dependency[0]) if dependency else None
     return Words(
         build.group(1) if build else None,
         None if successful is None else successful == 1,
         _number(metrics, kind + "_config_last_reload_success_timestamp_seconds"),
+        None if reached is None else reached == 1,
     )
+
+
+def lost_dependency(kind, metrics):
+    """That a service cannot reach what it depends on: a sentence, or None.
+
+    :param metrics: text in Prometheus' exposition format.
+    """
+    if words(kind, metrics).dependency_up is not False:
+        return None
+    return "its {1} does not answer ({0} is 0)".format(*SERVICES[kind].dependency)
 
 
 def _number(metrics, name):
@@ -102,7 +116,7 @@ def downgrade_problem(kind, written_by, wanted):
 def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_before=False):
     """Whether a service serves what was asked for.
 
-    :param kind: key of :data:`READY_PATHS`.
+    :param kind: key of ``SERVICES``.
     :param metrics: answer to the request for its metrics.
     :param ready: answer to the request for its ready path, or None where there is none.
     :param wanted_version: version asked for, or None for any.

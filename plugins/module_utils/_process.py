@@ -42,14 +42,14 @@ def start_ticks(stat):
     return stat.rpartition(")")[2].split()[19]
 
 
-def decide(running, executable, fingerprint, loaded, reloads):
+def decide(running, executable, fingerprint, loaded, on_change):
     """Compare the process with the disk.
 
     :param running: :class:`Running`, or None when the service does not run.
     :param executable: real path of the binary on disk.
     :param fingerprint: that of the unit on disk.
     :param loaded: whether this process is known to have loaded the configuration that is on disk.
-    :param reloads: whether the service reloads its configuration on a signal.
+    :param on_change: what makes the service take up a configuration: ``reload``, ``restart``, or None for nothing.
     """
     if running is None:
         return Decision("start", "it does not run")
@@ -57,8 +57,8 @@ def decide(running, executable, fingerprint, loaded, reloads):
         return Decision("restart", "it runs {0}, on disk is {1}".format(running.executable, executable))
     if running.fingerprint != fingerprint:
         return Decision("restart", "it was started with another unit than the one on disk")
-    if not loaded and reloads:
-        return Decision("reload", "it has not loaded the configuration that is on disk")
+    if not loaded and on_change:
+        return Decision(on_change, "it has not loaded the configuration that is on disk")
     return Decision("none", "what runs is what is on disk")
 
 

@@ -10,14 +10,15 @@ import time
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOADING
 
 # Seconds after which an address counts as one that cannot be reached from here.
 CONNECT = 3.0
 # Seconds that a service may refuse connections; it has been proven up before, so this is more than a restart takes.
 GRACE = 5.0
 INTERVAL = 0.5
-RELOADING = ("alertmanager", "prometheus")
 
 
 class CannotReach(Exception):
@@ -55,6 +56,7 @@ class Prover:
             "reasons": [],
             "members": [],
             "config_hash": None,
+            "wordless": False,
         }
 
     def _access(self):
@@ -120,6 +122,11 @@ class Prover:
         findings = [finding]
         if version is None:
             return findings
+        lost = lost_dependency(self.kind, metrics)
+        # Only its log says why; the one who asks may be able to look there.
+        self.line["wordless"] = bool(lost)
+        if lost:
+            findings.append(Finding(WAIT, lost))
         if self.kind == "alertmanager":
             findings.append(self._look_at_cluster(metrics))
         if self.kind == "prometheus":
@@ -206,4 +213,5 @@ def unreachable(service, why):
         "reasons": ["it does not answer on {0}: {1}".format(where, why)],
         "members": [],
         "config_hash": None,
+        "wordless": False,
     }

@@ -75,9 +75,8 @@ options:
     type: dict
     suboptions:
       kind:
-        description: What kind of service answers.
+        description: What kind of service answers, by the name of its role.
         type: str
-        choices: [alertmanager, node_exporter, prometheus]
         required: true
       url:
         description: Base URL as seen from the host itself, with the route prefix and without a slash at its end.
@@ -130,6 +129,13 @@ options:
     description: TCP ports that the service listens on. One that somebody else holds is named before anything changes.
     type: list
     elements: int
+    default: []
+  reads:
+    description: >-
+      Files of somebody else's that the service reads only when it starts. Where one is newer than the process, the
+      service is restarted.
+    type: list
+    elements: path
     default: []
   purge:
     description: Directories that O(state=absent) removes too.
@@ -201,6 +207,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     State,
     ensure_directory,
+    last_words,
     one_run_at_a_time,
     read_bytes,
     read_text,
@@ -209,10 +216,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
-    READY_PATHS,
-    RELOADING,
     downgrade_problem,
     judge,
+    lost_dependency,
     version_key,
     words,
 )
@@ -222,11 +228,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     decide,
     listeners,
     start_ticks,
-    telling_lines,
     unknown_features,
     unknown_flag,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     FINGERPRINT_VARIABLE,
@@ -240,10 +245,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 UNIT_DIRECTORY = "/etc/systemd/system"
-LOG_LINES = 15
-LOG_COLUMNS = 500
 POLL_SECONDS = 0.2
 LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
+# Seconds that a service has, once it serves, to reach what the one before it reached.
+DEPENDENCY_SECONDS = 15
 
 
 class NotProven(Exception):
@@ -261,9 +266,12 @@ class Daemon:
         self.unit_path = os.path.join(UNIT_DIRECTORY, self.unit_name)
         self.dropin_path = os.path.join(UNIT_DIRECTORY, self.unit_name + ".d", "50-vigil.conf")
         self.probe = module.params["probe"]
+        self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
         self.said = None
+        # Whether the service reached what it depends on before anything was done to it.
+        self.reached_before = False
 
     # What is there
 
@@ -296,7 +304,7 @@ class Daemon:
         probe = self.probe
         credentials = (probe["username"], probe["password"], probe["ca_path"])
         metrics = get(probe["url"] + probe["metrics_path"], *credentials)
-        path = READY_PATHS[probe["kind"]]
+        path = self.kind.ready_path
         ready = get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
         return metrics, ready
 
@@ -529,6 +537,13 @@ class Daemon:
             if verdict.state == "wrong":
                 raise NotProven(verdict.reason)
             waited = time.monotonic() - begin
+            if verdict.state == "ok" and self.reached_before:
+                lost = lost_dependency(self.probe["kind"], metrics.text)
+                if lost and waited > DEPENDENCY_SECONDS:
+                    raise NotProven("{0}, and it did before the change".format(lost))
+                if lost:
+                    time.sleep(POLL_SECONDS)
+                    continue
             if verdict.state in ("ok", "unproven") and waited >= settle:
                 self.conclude(metrics, verdict)
                 return properties
@@ -548,22 +563,15 @@ class Daemon:
             )
         else:
             self.said = words(self.probe["kind"], metrics.text).version
-
-    def last_words(self, since):
-        """The service's last log lines since a moment (seconds since the epoch)."""
-        dummy, output = run(
-            [
-                "journalctl",
-                "--no-pager",
-                "--output=cat",
-                "--unit",
-                self.unit_name,
-                "--since",
-                "@{0:.0f}".format(since - 1),
-            ]
-        )
-        lines = telling_lines(redact_text(output).splitlines(), LOG_LINES)
-        return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
+            lost = lost_dependency(self.probe["kind"], metrics.text)
+            if lost:
+                # Nobody would be better off with the exporter put back: the database is what needs a person.
+                self.unproven.append(lost)
+                self.module.warn(
+                    "{0} serves, but {1}. Its last words:\n{2}".format(
+                        self.name, lost, last_words(self.unit_name, time.time() - 60, 3)
+                    )
+                )
 
     def record(self, properties, previous_data_version):
         """Remember which generation was proven, with which process."""
@@ -597,6 +605,7 @@ class Daemon:
                 run(["systemctl", "disable", self.unit_name])
                 return "Nothing of {0} ran here before: it was stopped and taken away again.".format(self.name)
             return "What was there before was put back; it did not run before either."
+        self.reached_before = False
         try:
             self.act("restart")
             properties = self.watch(None, self.module.params["settle"])
@@ -695,19 +704,25 @@ class Daemon:
         loaded = running is not None and (
             (proof.get("generation"), proof.get("pid"), proof.get("started"))
             == (manifest["generation"], running.pid, running.started)
-            or self.started_after_switch(running)
+            or self.started_after(running, os.path.join(self.state.directory, "manifest.json"))
         )
-        return decide(running, binary, fingerprint, loaded, self.probe["kind"] in RELOADING)
+        for path in self.module.params["reads"]:
+            if running and not self.started_after(running, path, margin=0):
+                return Decision("restart", "{0} is newer than what it has read of it".format(path))
+        return decide(running, binary, fingerprint, loaded, self.kind.on_change)
 
-    def started_after_switch(self, running):
-        """Whether a process began after the current generation was complete, so that it can have loaded nothing else."""
+    def started_after(self, running, path, margin=2):
+        """Whether a process began after a file was written, so that it can have read nothing else.
+
+        :param margin: seconds to be sure by; the manifest of a generation is written when all of it is complete.
+        """
         try:
-            switched = os.stat(os.path.join(self.state.directory, "manifest.json")).st_ctime
+            switched = os.stat(path).st_ctime
             boot = float(re.search(r"(?m)^btime (\d+)$", read_text("/proc/stat")).group(1))
         except (OSError, AttributeError):
             return False
         # `btime` is rounded to seconds; a reload too many does no harm.
-        return boot + int(running.started) / os.sysconf("SC_CLK_TCK") > switched + 2
+        return boot + int(running.started) / os.sysconf("SC_CLK_TCK") > switched + margin
 
     def carry_out(self, decision, properties):
         """Start, restart or reload as decided, and prove the outcome.
@@ -729,12 +744,14 @@ class Daemon:
                 # Just started by somebody, or still reading its write-ahead log.
                 return self.watch(version, 0, properties), decision
             failed_reload = words(self.probe["kind"], metrics.text).reload_successful is False
-            if not failed_reload or self.probe["kind"] not in RELOADING:
+            if not failed_reload or self.kind.on_change != RELOAD:
                 raise NotProven(verdict.reason)
             decision = Decision("reload", verdict.reason)
         failed_before = False
-        if decision.action == "reload":
-            failed_before = words(self.probe["kind"], self.ask()[0].text).reload_successful is False
+        if decision.action != "start":
+            said = words(self.probe["kind"], self.ask()[0].text)
+            failed_before = decision.action == "reload" and said.reload_successful is False
+            self.reached_before = bool(said.dependency_up)
         before = self.act(decision.action)
         if decision.action == "reload":
             return self.watch(version, 0, properties, before, failed_before), decision
@@ -743,7 +760,7 @@ class Daemon:
     def give_up(self, error, decision, since, switched, was_active, proof):
         """Fail with the service's own words; after a switch, put back what was there."""
         message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
-            self.unit_name, error, self.last_words(since)
+            self.unit_name, error, last_words(self.unit_name, since)
         )
         if switched and os.path.exists(self.state.rollback):
             message += "\n" + self.roll_back(was_active, proof)
@@ -778,8 +795,8 @@ class Daemon:
         )
         if running and not texts and not any(change.kind == "link" for change in changes):
             would = self.decision(running, proof, properties)
-            if would.action == "none" and changes:
-                would = Decision("reload", "its configuration would change")
+            if would.action == "none" and changes and self.kind.on_change:
+                would = Decision(self.kind.on_change, "its configuration would change")
         self.module.exit_json(
             changed=bool(changes or conflicts or would.action != "none" or properties["UnitFileState"] != "enabled"),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[would.action],
@@ -867,7 +884,7 @@ def main():
             "probe": {
                 "type": "dict",
                 "options": {
-                    "kind": {"type": "str", "choices": sorted(READY_PATHS), "required": True},
+                    "kind": {"type": "str", "required": True},
                     "url": {"type": "str", "required": True},
                     "metrics_path": {"type": "str", "default": "/metrics"},
                     "username": {"type": "str"},
@@ -882,6 +899,7 @@ def main():
             "take_over": {"type": "bool", "default": False},
             "conflicts": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
+            "reads": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },
@@ -892,6 +910,8 @@ def main():
         module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
     if not os.path.isdir("/run/systemd/system"):
         module.fail_json(msg="this host is not run by systemd; choose another runtime for the service")
+    if module.params["probe"] and module.params["probe"]["kind"] not in SERVICES:
+        module.fail_json(msg="probe.kind has to be one of {0}".format(", ".join(SERVICES)))
     daemon = Daemon(module)
     work = daemon.remove if module.params["state"] == "absent" else daemon.ensure
     try:

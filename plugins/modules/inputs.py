@@ -31,7 +31,6 @@ options:
   role:
     description: Role of this collection whose inputs are looked at.
     type: str
-    choices: [alertmanager, node_exporter, prometheus]
     required: true
 """
 
@@ -49,9 +48,7 @@ from ansible.module_utils.basic import AnsibleModule
 def main():
     """There is nothing to do on the host: the action plugin of the same name does it all."""
     module = AnsibleModule(
-        argument_spec={
-            "role": {"type": "str", "required": True, "choices": ["alertmanager", "node_exporter", "prometheus"]}
-        },
+        argument_spec={"role": {"type": "str", "required": True}},
         supports_check_mode=True,
     )
     module.fail_json(msg="this module runs on the controller and needs its action plugin")

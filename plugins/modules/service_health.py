@@ -22,12 +22,10 @@ description:
     a password or TLS. What cannot be proven without them is said in the result.
 options:
   groups:
-    description: Services with the inventory groups whose hosts run them.
+    description:
+      - Services with the inventory groups whose hosts run them.
+      - Without it, each service of the collection runs in the group of its name; with it, those that are named.
     type: dict
-    default:
-      alertmanager: alertmanager
-      node_exporter: node_exporter
-      prometheus: prometheus
   timeout:
     description:
       - Seconds until everything has to be good. Targets and rules that are looked at less often than this by Prometheus
@@ -53,9 +51,8 @@ options:
     elements: dict
     suboptions:
       kind:
-        description: Which service it is.
+        description: Which service it is, by the name of its role.
         type: str
-        choices: [alertmanager, node_exporter, prometheus]
         required: true
       url:
         description: Where it is served, with its path prefix.
@@ -125,6 +122,10 @@ options:
         description: How many members the Alertmanager's cluster has.
         type: int
         default: 0
+  secrets:
+    description: Values that must not appear in any output. The action plugin fills it in; do not set it.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Only reads, and asks each service once. What is not there yet is no failure then.
@@ -190,19 +191,29 @@ services:
       type: list
       elements: str
       sample: []
+    wordless:
+      description: Whether the metrics alone do not say why the service cannot work, so that its log was read.
+      type: bool
+      sample: false
     config_hash:
       description: For an Alertmanager, what tells its configuration from others.
       type: str
       sample: "2.74e+14"
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import last_words
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 
+# How far back, and how many lines, the log of a service is read that does not say why in its metrics.
+LOG_SECONDS = 120
+LOG_LINES = 3
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
 TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
 SERVICE = {
-    "kind": {"type": "str", "required": True, "choices": ["alertmanager", "node_exporter", "prometheus"]},
+    "kind": {"type": "str", "required": True},
     "url": {"type": "str", "required": True},
     "metrics_path": {"type": "str", "default": "/metrics"},
     "version": {"type": "str"},
@@ -222,17 +233,11 @@ SERVICE = {
 def main():
     module = AnsibleModule(
         argument_spec={
-            "groups": {
-                "type": "dict",
-                "default": {
-                    "alertmanager": "alertmanager",
-                    "node_exporter": "node_exporter",
-                    "prometheus": "prometheus",
-                },
-            },
+            "groups": {"type": "dict"},
             "timeout": {"type": "float", "default": 60},
             "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
             "services": {"type": "list", "elements": "dict", "options": SERVICE},
+            "secrets": {"type": "list", "elements": "str", "no_log": True},
         },
         supports_check_mode=True,
     )
@@ -242,9 +247,13 @@ def main():
     lines = []
     for service in module.params["services"]:
         try:
-            lines.append(prove(service, timeout))
+            line = prove(service, timeout)
         except CannotReach as error:
-            lines.append(unreachable(service, error))
+            line = unreachable(service, error)
+        if line["wordless"] and line["state"] != "ok":
+            words = last_words(service["kind"] + ".service", time.time() - LOG_SECONDS, LOG_LINES)
+            line["reasons"].append("the last words of its log:\n{0}".format(words))
+        lines.append(line)
     module.exit_json(changed=False, services=lines)
 
 

@@ -22,12 +22,10 @@ options:
     type: str
     required: true
   groups:
-    description: Services with the inventory groups whose hosts run them, as for M(vigil.monitoring.service_health).
+    description:
+      - Services with the inventory groups whose hosts run them, as for M(vigil.monitoring.service_health).
+      - Without it, each service of the collection runs in the group of its name; with it, those that are named.
     type: dict
-    default:
-      alertmanager: alertmanager
-      node_exporter: node_exporter
-      prometheus: prometheus
 attributes:
   check_mode:
     description: Fails only for hosts that have no result.
@@ -72,14 +70,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "results": {"type": "str", "required": True},
-            "groups": {
-                "type": "dict",
-                "default": {
-                    "alertmanager": "alertmanager",
-                    "node_exporter": "node_exporter",
-                    "prometheus": "prometheus",
-                },
-            },
+            "groups": {"type": "dict"},
         },
         supports_check_mode=True,
     )

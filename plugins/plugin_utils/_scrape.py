@@ -86,10 +86,12 @@ def endpoint(service, host, value):
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
     web_config = get("web_config")
     tls = get("tls_server_config") or (web_config.get("tls_server_config") if isinstance(web_config, Mapping) else None)
-    flags = get("config_flags_extra")
-    prefix = flags.get("web.route-prefix") if isinstance(flags, Mapping) else None
+    # The blackbox exporter's flags bear another name, that of prometheus.prometheus.
+    flags = get("config_flags_extra") or get("cli_flags")
+    flags = flags if isinstance(flags, Mapping) else {}
+    prefix = flags.get("web.route-prefix")
     if prefix is None:
-        prefix = urlsplit(str(get("web_external_url") or "")).path
+        prefix = urlsplit(str(get("web_external_url") or flags.get("web.external-url") or "")).path
     prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
     path = get("metrics_path") or get("web_telemetry_path")
     return Endpoint(name, port, "https" if tls else "http", prefix, str(path) if path else prefix + "/metrics")

@@ -1,0 +1,43 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services that the collection deploys and proves: one entry for each, in the order of their deployment."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+RELOAD, RESTART = "reload", "restart"
+
+
+class Service(NamedTuple):
+    """What sets a service apart from the others.
+
+    :ivar ready_path: path that answers 200 once the service is ready; None: whoever serves metrics is ready.
+    :ivar on_change: how it takes up a changed configuration: ``reload`` on SIGHUP, told in its metrics; ``restart``;
+        or None where it reads its files anew each time.
+    :ivar dependency: gauge that is 0 while it cannot reach what it depends on, and what that is.
+    """
+
+    ready_path: Optional[str] = None
+    on_change: Optional[str] = None
+    dependency: Optional[tuple] = None
+
+
+# A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
+SERVICES = {
+    "node_exporter": Service(),
+    "blackbox_exporter": Service(on_change=RELOAD),
+    "postgres_exporter": Service(on_change=RESTART, dependency=("pg_up", "database")),
+    "alertmanager": Service(ready_path="/-/ready", on_change=RELOAD),
+    "prometheus": Service(ready_path="/-/ready", on_change=RELOAD),
+}
+RELOADING = tuple(name for name, service in SERVICES.items() if service.on_change == RELOAD)
+
+
+def groups_of(given):
+    """Service -> inventory group whose hosts run it.
+
+    :param given: the user's own mapping, complete; None for the groups of the services' names.
+    """
+    return {service: service for service in SERVICES} if given is None else given
