@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
 
-ROLES = ("node_exporter", "prometheus", "alertmanager")
+ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "prometheus", "alertmanager")
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
 # role are found in the roles themselves.
@@ -37,6 +37,11 @@ SHARED = {
         "a host",
         "What differs on this host from `prometheus_scrape_groups`: group to `address`, `port`, `path`, `scheme`,"
         " `labels`, or `false`.",
+    ),
+    "monitoring_probes": (
+        "everywhere, a group or a host",
+        "What the blackbox exporters of the inventory probe: a list of `module`, `targets`, and maybe `name`, `labels` and"
+        " `group`; see [What is probed](#what-is-probed).",
     ),
     "monitoring_verify_ignore": (
         "everywhere",
@@ -173,7 +178,7 @@ def differences_tables():
         key = (for_any_role(name), difference.reason, for_any_role(difference.instead or ""), difference.harmless)
         rows.setdefault(key, []).append((name, difference.instead))
     for (name, reason, instead, harmless), found in rows.items():
-        if len(found) < len(ROLES):
+        if len(found) == 1:
             name, instead = found[0]
         instead = "`{0}`".format(instead) if instead else ""
         effect = "a warning" if harmless else "refused"

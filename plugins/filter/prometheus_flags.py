@@ -8,7 +8,9 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
     alertmanager_flags,
+    blackbox_exporter_flags,
     node_exporter_flags,
+    postgres_exporter_flags,
     prometheus_flags,
 )
 
@@ -22,4 +24,6 @@ class FilterModule:
             "prometheus_flags": filtered(prometheus_flags),
             "alertmanager_flags": filtered(alertmanager_flags),
             "node_exporter_flags": filtered(node_exporter_flags),
+            "blackbox_exporter_flags": filtered(blackbox_exporter_flags),
+            "postgres_exporter_flags": filtered(postgres_exporter_flags),
         }

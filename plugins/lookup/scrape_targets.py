@@ -19,6 +19,11 @@ description:
   - A host's C(monitoring_scrape), a mapping of groups to C(address), C(port), C(path), C(scheme), C(labels) and
     C(enabled), overrides what is said about a group, for that host. V(false) instead of a mapping takes the host out.
   - Hosts whose C(<service>_state) is V(absent) are no targets.
+  - The C(monitoring_probes) of all hosts become one job for each module, C(blackbox_<module>), that asks the blackbox
+    exporter of the server's own host or, where that has none, of the first host in the group C(blackbox_exporter).
+    The label C(instance) is the target as it is written. A probe is a mapping of C(module), C(targets), and maybe
+    C(name) (the label C(probe)), C(labels), and C(group), for each of whose hosts the targets are then made, with
+    C({address}) and C({host}) in their places.
 options:
   _terms:
     description:
@@ -147,6 +152,7 @@ from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import probe_jobs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, merge_groups, plan
 
 
@@ -163,6 +169,12 @@ def read_target_files(loader, paths):
             raise AnsibleError("{0} holds no list of target groups".format(path))
         result[os.path.basename(str(path))] = found
     return result
+
+
+def default_modules(loader):
+    """The modules of a blackbox exporter about which no variable says anything: those of its role."""
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "blackbox_exporter", "defaults", "main.yml")
+    return loader.load_from_file(os.path.realpath(path))["blackbox_exporter_configuration_modules"]
 
 
 def before_3(version):
@@ -183,19 +195,23 @@ class LookupModule(LookupBase):
         return [once_a_task(question, lambda: self._plan(terms, variables))]
 
     def _plan(self, terms, variables):
-        groups = variables["groups"]
+        inventory = variables["groups"]
+        own_host, directory = variables.get("inventory_hostname"), self.get_option("directory")
+        value = HostValues(variables["hostvars"], self._templar, {"groups": inventory})
         try:
+            groups = merge_groups(terms)
             return plan(
-                merge_groups(terms),
                 groups,
-                HostValues(variables["hostvars"], self._templar, {"groups": groups}),
-                own_host=variables.get("inventory_hostname"),
+                inventory,
+                value,
+                own_host=own_host,
                 scrape_configs=self.get_option("scrape_configs"),
                 targets=self.get_option("targets"),
                 target_files=read_target_files(self._loader, self.get_option("target_files")),
                 alertmanager_group=self.get_option("alertmanager_group"),
                 default_ports=before_3(self.get_option("prometheus_version")),
-                directory=self.get_option("directory"),
+                directory=directory,
+                probes=probe_jobs(groups, inventory, value, own_host, directory, lambda: default_modules(self._loader)),
             )
         except ScrapeError as error:
             raise AnsibleLookupError(str(error)) from error

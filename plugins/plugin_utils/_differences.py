@@ -33,6 +33,8 @@ DIFFERENCES = {
     "node_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "prometheus_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "alertmanager_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "blackbox_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "postgres_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "alertmanager_hipchat_api_url": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
     "alertmanager_hipchat_auth_token": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
     # Names that prometheus.prometheus itself only knows to refuse them or to warn.
@@ -72,6 +74,15 @@ CHANGES = {
     "*_files": (
         "Relative patterns are looked up below the playbook's and the role's `files` first, and below the working"
         " directory as well; two files of one name are an error, and one that leaves the inventory leaves the host."
+    ),
+    "blackbox_exporter_configuration_modules": "The default has modules for TCP, TLS, ICMP, DNS, SSH and SMTP as well.",
+    "postgres_exporter_config_file": (
+        "Holds `postgres_exporter_auth_modules`, where prometheus.prometheus writes one named `foo1`; the password is in"
+        " it only where you put it."
+    ),
+    "postgres_exporter_name": (
+        "Need not be emptied for `postgres_exporter_uri` to count. A password in it goes to a file that others cannot"
+        " read instead of into the unit."
     ),
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }

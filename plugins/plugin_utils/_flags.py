@@ -22,6 +22,8 @@ SINCE = {
         "several listen addresses": "0.25.0",
         "data.maintenance-interval": "0.25.0",
     },
+    "blackbox_exporter": {"web.config.file": "0.19.0", "several listen addresses": "0.23.0"},
+    "postgres_exporter": {"web.config.file": "0.11.0", "several listen addresses": "0.15.0"},
     "node_exporter": {"web.config.file": "1.5.0", "web.config": "1.0.0", "several listen addresses": "1.5.0"},
 }
 
@@ -115,15 +117,9 @@ def alertmanager_flags(settings, program):
     return arguments + extra_flags(settings.get("extra"))
 
 
-def node_exporter_flags(settings, program):
-    """Command line of node_exporter, as a list.
-
-    :param settings: dict with ``version``, ``config_dir``, ``listen_address``, ``telemetry_path``,
-        ``disable_exporter_metrics``, ``enabled_collectors``, ``disabled_collectors``, ``log_level``, ``log_format``
-        and ``web_config``.
-    :param program: absolute path of the program.
-    """
-    arguments = [program]
+def _collectors(settings):
+    """The flags of an exporter's collectors: ``enabled_collectors`` and ``disabled_collectors``."""
+    arguments = []
     for collector in settings.get("enabled_collectors") or []:
         options_of = collector if isinstance(collector, dict) else {collector: {}}
         for name, options in options_of.items():
@@ -134,6 +130,48 @@ def node_exporter_flags(settings, program):
                 arguments += ["--{0}=".format(name_of_option)] if empty else flag(name_of_option, value)
     for collector in settings.get("disabled_collectors") or []:
         arguments += flag("no-collector." + str(collector))
+    return arguments
+
+
+def blackbox_exporter_flags(settings, program):
+    """Command line of blackbox_exporter, as a list.
+
+    :param settings: dict with ``config_dir``, ``listen_address``, ``web_config`` and ``extra``.
+    :param program: absolute path of the program.
+    """
+    arguments = [program] + flag("config.file", settings["config_dir"] + "/blackbox_exporter.yml")
+    if web_config(settings.get("web_config")):
+        arguments += flag("web.config.file", settings["config_dir"] + "/web_config.yml")
+    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    return arguments + extra_flags(settings.get("extra"))
+
+
+def postgres_exporter_flags(settings, program):
+    """Command line of postgres_exporter, as a list. Where the database is stands in files, never here.
+
+    :param settings: dict with ``config_dir``, ``config_file``, ``listen_address``, ``telemetry_path``,
+        ``enabled_collectors``, ``disabled_collectors``, ``log_level``, ``log_format``, ``web_config`` and ``extra``.
+    :param program: absolute path of the program.
+    """
+    arguments = [program] + flag("config.file", "{config_dir}/{config_file}".format(**settings))
+    arguments += _collectors(settings)
+    if web_config(settings.get("web_config")):
+        arguments += flag("web.config.file", settings["config_dir"] + "/web_config.yml")
+    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    arguments += flag("web.telemetry-path", settings["telemetry_path"])
+    arguments += flag("log.level", settings["log_level"]) + flag("log.format", settings["log_format"])
+    return arguments + extra_flags(settings.get("extra"))
+
+
+def node_exporter_flags(settings, program):
+    """Command line of node_exporter, as a list.
+
+    :param settings: dict with ``version``, ``config_dir``, ``listen_address``, ``telemetry_path``,
+        ``disable_exporter_metrics``, ``enabled_collectors``, ``disabled_collectors``, ``log_level``, ``log_format``
+        and ``web_config``.
+    :param program: absolute path of the program.
+    """
+    arguments = [program] + _collectors(settings)
     if web_config(settings.get("web_config")):
         known = knows("node_exporter", settings["version"], "web.config.file")
         arguments += flag("web.config.file" if known else "web.config", settings["config_dir"] + "/web_config.yml")

@@ -14,6 +14,7 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
@@ -70,7 +71,24 @@ MANAGED_FLAGS = {
         "web.config.file": "alertmanager_web_config",
         "cluster.peer": "alertmanager_cluster",
     },
+    "blackbox_exporter": {
+        "config.file": "blackbox_exporter_config_dir",
+        "web.listen-address": "blackbox_exporter_web_listen_address",
+        "web.config.file": "blackbox_exporter_tls_server_config",
+    },
+    "postgres_exporter": {
+        "config.file": "postgres_exporter_config_file",
+        "web.listen-address": "postgres_exporter_web_listen_address",
+        "web.config.file": "postgres_exporter_tls_server_config",
+        "web.telemetry-path": "postgres_exporter_web_telemetry_path",
+        "log.level": "postgres_exporter_log_level",
+        "log.format": "postgres_exporter_log_format",
+    },
 }
+# Where further flags stand, for the roles that name it otherwise.
+FLAGS = {"blackbox_exporter": "blackbox_exporter_cli_flags"}
+# The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
+PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
 
 def unknown_variables(role, known, in_scope, own=()):
@@ -170,10 +188,10 @@ def check_web(role, values):
                 "is a list, which needs version {0}".format(SINCE[role]["several listen addresses"]),
                 "give one address, or deploy a newer version",
             )
-    if role == "node_exporter":
+    if role + "_tls_server_config" in values:
         names = ("tls_server_config", "http_server_config", "basic_auth_users")
-        config = {key: values["node_exporter_" + key] for key in names}
-        variables = {key: "node_exporter_" + key for key in names}
+        config = {key: values["{0}_{1}".format(role, key)] for key in names}
+        variables = {key: "{0}_{1}".format(role, key) for key in names}
     else:
         config = values[role + "_web_config"] or {}
         variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
@@ -230,7 +248,7 @@ def check_web_config(config, variables):
 
 def check_flags(role, values):
     """Further flags do not contradict inputs, and have no dashes of their own."""
-    name = role + "_config_flags_extra"
+    name = FLAGS.get(role, role + "_config_flags_extra")
     for flag in values.get(name) or {}:
         where = "{0}[{1!r}]".format(name, str(flag))
         bare = str(flag).lstrip("-")
@@ -317,42 +335,97 @@ def check_alertmanager(values):
 
 def check_node_exporter(values):
     """What only node_exporter has."""
-    enabled = [
-        str(name)
-        for entry in values["node_exporter_enabled_collectors"] or []
-        for name in (entry if isinstance(entry, dict) else [entry])
-    ]
-    for name in values["node_exporter_disabled_collectors"] or []:
+    yield from _check_collectors("node_exporter", values)
+
+
+def _check_collectors(role, values):
+    """What exporters with collectors share."""
+    on, off, path = (
+        "{0}_{1}".format(role, name) for name in ("enabled_collectors", "disabled_collectors", "web_telemetry_path")
+    )
+    enabled = [str(name) for entry in values[on] or [] for name in (entry if isinstance(entry, dict) else [entry])]
+    for name in values[off] or []:
         if name in enabled:
+            yield Problem(off, "{0} is enabled as well".format(name), "take it out here or out of {0}".format(on))
+    if not str(values[path]).startswith("/"):
+        yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
+
+
+def check_blackbox_exporter(values):
+    """What only blackbox_exporter has."""
+    variable = "blackbox_exporter_configuration_modules"
+    if not values[variable]:
+        yield Problem(variable, "is empty", "name at least one module, or leave it out for the default ones")
+    for name, module in (values[variable] or {}).items():
+        where = "{0}[{1!r}]".format(variable, str(name))
+        prober = module.get("prober") if isinstance(module, dict) else None
+        if not isinstance(module, dict):
+            yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
+        elif prober not in PROBERS:
+            near = difflib.get_close_matches(str(prober), PROBERS, n=1)
+            meant = "did you mean {0}?".format(near[0]) if near else "there are {0}".format(", ".join(PROBERS))
+            yield Problem(where + ".prober", "is {0}".format(shown(prober)), meant)
+
+
+def check_postgres_exporter(values):
+    """What only postgres_exporter has: where its database is, and who looks after its role there."""
+    yield from _check_collectors("postgres_exporter", values)
+    role = "postgres_exporter_"
+    file_name = str(values[role + "config_file"])
+    if not file_name or "/" in file_name:
+        found = "is {0}".format(shown(values[role + "config_file"]))
+        yield Problem(role + "config_file", found, "give the name of a file; it lies in {0}config_dir".format(role))
+    settings = {name: str(values[role + name] or "") for name in ("name", "uri", "username", "password", "dsn_file")}
+    if settings["dsn_file"] and not settings["dsn_file"].startswith("/"):
+        found = "is {0}".format(shown(settings["dsn_file"]))
+        yield Problem(role + "dsn_file", found, "give the absolute path of a file on the host")
+    source = None
+    try:
+        for name in settings["name"].split(",") if settings["name"] else []:
+            _data_source.parse(name)
+        source = _data_source.first(settings)
+    except ValueError as error:
+        yield Problem(role + ("name" if settings["name"] else "uri"), str(error), "see its documentation")
+        return
+    for name in ("username", "password", "name", "uri"):
+        if settings[name] != settings[name].strip() or "\n" in settings[name]:
+            yield Problem(role + name, "begins or ends with a blank", "the exporter would strip it; leave it out")
+    if str(values[role + "manage_role"]).lower() not in ("true", "yes", "on", "1"):
+        return
+    if source is None:
+        what = "is on, and nothing says where the database is"
+        yield Problem(role + "manage_role", what, "give {0}name or {0}uri, or switch it off".format(role))
+    elif not values[role + "admin_username"]:
+        if source.host not in _data_source.LOCAL and not source.host.startswith("/"):
             yield Problem(
-                "node_exporter_disabled_collectors",
-                "{0} is enabled as well".format(name),
-                "take it out here or out of node_exporter_enabled_collectors",
+                role + "manage_role",
+                "is on, and the database is on {0}".format(shown(source.host)),
+                "give {0}admin_username and {0}admin_password, or make the role there by hand".format(role),
             )
-    if not str(values["node_exporter_web_telemetry_path"]).startswith("/"):
-        found = "is {0}".format(shown(values["node_exporter_web_telemetry_path"]))
-        yield Problem("node_exporter_web_telemetry_path", found, "begin it with a slash")
 
 
 OWN_CHECKS = {
     "prometheus": check_prometheus,
     "alertmanager": check_alertmanager,
     "node_exporter": check_node_exporter,
+    "blackbox_exporter": check_blackbox_exporter,
+    "postgres_exporter": check_postgres_exporter,
 }
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
-    "agent_mode binary_install_dir checksum cluster config_dir config_file config_flags_extra db_dir"
-    " disabled_collectors enabled_collectors escalation global install_method limit_nofile preinstalled_path probe_password"
-    " probe_username ready_timeout receivers release_dir resolve_timeout route smtp storage_retention storage_retention_size"
-    " system_group system_user systemd_dropin targets textfile_dir version web_config web_listen_address"
-    " web_telemetry_path tls_server_config http_server_config basic_auth_users"
+    "admin_username agent_mode basic_auth_users binary_install_dir checksum cli_flags cluster config_dir"
+    " config_file config_flags_extra configuration_modules db_dir disabled_collectors dsn_file enabled_collectors"
+    " escalation global http_server_config install_method limit_nofile manage_role name password preinstalled_path"
+    " probe_password probe_username ready_timeout receivers release_dir resolve_timeout route smtp"
+    " storage_retention storage_retention_size system_group system_user systemd_dropin targets textfile_dir"
+    " tls_server_config uri username version web_config web_listen_address web_telemetry_path"
 ).split()
 
 
 def problems(role, values):
     """Everything that is wrong with the values of a role's inputs.
 
-    :param role: ``prometheus``, ``alertmanager`` or ``node_exporter``.
+    :param role: key of :data:`OWN_CHECKS`.
     :param values: the inputs named by :data:`CHECKED`, by their whole names, of the types that their specs say.
     """
     found = []

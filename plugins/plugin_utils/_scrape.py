@@ -120,7 +120,8 @@ def join(address, port):
     return "[{0}]:{1}".format(address, port) if ":" in address else "{0}:{1}".format(address, port)
 
 
-def _check_keys(found, allowed, where):
+def check_keys(found, allowed, where):
+    """Refuse what is no mapping, or has keys that mean nothing."""
     if not isinstance(found, Mapping):
         raise ScrapeError("{0} has to be a mapping, not {1!r}".format(where, found))
     for key in found:
@@ -133,7 +134,8 @@ def _check_keys(found, allowed, where):
             )
 
 
-def _labels(found, where):
+def labels_of(found, where):
+    """Labels as text, without those that are null."""
     if not isinstance(found, Mapping):
         raise ScrapeError("{0} has to be a mapping of names to values, not {1!r}".format(where, found))
     for name in found:
@@ -193,7 +195,7 @@ def merge_groups(mappings):
         if entry is None or entry is False:
             continue
         where = "prometheus_scrape_groups.{0}".format(group)
-        _check_keys(entry, GROUP_KEYS, where)
+        check_keys(entry, GROUP_KEYS, where)
         if entry.get("enabled", True):
             result[group] = entry
     return result
@@ -209,7 +211,7 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
     :param own_host: the host whose Prometheus scrapes; a service of its own that listens only there is reached there.
     """
     where = "prometheus_scrape_groups.{0}".format(group)
-    group_labels = _labels(entry.get("labels") or {}, where + ".labels")
+    group_labels = labels_of(entry.get("labels") or {}, where + ".labels")
     service, port_from = entry.get("service"), entry.get("port_from")
     group_path = _path(entry["path"], where + ".path") if entry.get("path") else None
     group_scheme = _scheme(entry["scheme"], where + ".scheme") if entry.get("scheme") else None
@@ -226,7 +228,7 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
                 raise ScrapeError("{0} has to be a mapping of groups, not {1!r}".format(where_host, overrides))
             own = overrides.get(group) or {}
             if own is not False and own:
-                _check_keys(own, HOST_KEYS, "{0}: {1}".format(where_host, group))
+                check_keys(own, HOST_KEYS, "{0}: {1}".format(where_host, group))
             if overrides.get(group) is False or own.get("enabled", True) is False:
                 continue
         if service and value(host, service + "_state") == "absent":
@@ -264,8 +266,8 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
         if shared or own.get("labels"):
             labels = {
                 **group_labels,
-                **_labels(shared or {}, "monitoring_labels of {0}".format(host)),
-                **_labels(own.get("labels") or {}, "monitoring_scrape of {0}: {1}.labels".format(host, group)),
+                **labels_of(shared or {}, "monitoring_labels of {0}".format(host)),
+                **labels_of(own.get("labels") or {}, "monitoring_scrape of {0}: {1}.labels".format(host, group)),
             }
         result.append(Found(join(address, port), path, scheme, labels))
     return result
@@ -389,6 +391,7 @@ def plan(
     alertmanager_group="alertmanager",
     default_ports=False,
     directory=DIRECTORY,
+    probes=(),
 ):
     """Everything that Prometheus gets from the inventory, and everything that it is then expected to have.
 
@@ -398,6 +401,7 @@ def plan(
         with that name, and those that no scrape configuration reads get a job of their own.
     :param target_files: base name -> target groups of the user's own target files; likewise.
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
+    :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
     """
     targets = {str(name): found or [] for name, found in (targets or {}).items()}
     files = {"{0}.yml".format(name): found for name, found in targets.items()}
@@ -435,7 +439,12 @@ def plan(
                     expect(config, files[name])
 
     jobs, overridden = [], []
-    for job in plan_jobs(groups, inventory, value, own_host, directory):
+    jobs_of_groups = plan_jobs(groups, inventory, value, own_host, directory)
+    taken = {job["job_name"] for job in jobs_of_groups}.intersection(job["job_name"] for job in probes)
+    if taken:
+        raise ScrapeError("the job {0} is one of probes already: rename that of the group".format(min(taken)))
+    for job in [*jobs_of_groups, *probes]:
+        instances = job.pop("instances", None)
         if job["job_name"] in theirs:
             overridden.append(job["job_name"])
             continue
@@ -447,7 +456,11 @@ def plan(
                 expect(job["config"], files[job["job_name"] + suffix])
                 break
         else:
-            expect(job["config"], job["targets"])
+            if instances is None:
+                expect(job["config"], job["targets"])
+            else:
+                # Relabelled, but by us: the targets' names are known.
+                expected.update((job["job_name"], instance) for instance in instances)
         jobs.append(job)
     for name in sorted(targets):
         if name + ".yml" not in read and name not in theirs:

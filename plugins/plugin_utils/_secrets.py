@@ -14,6 +14,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._redact import UR
 # Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
 _FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|auth_key|app_key|application_key|secrets|cookie)$")
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
+# A password among the pairs of a connection string, or in the query of a URL.
+_PAIR = re.compile(r"(?i)(?:^|[\s?&])(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&',]+))")
 _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)\s*$")
 # Masking these would make every output unreadable, and none of them keeps a secret.
 _TRIVIAL = ("true", "false", "none", "null", "bearer", "basic", "changeme", "default")
@@ -60,6 +62,9 @@ def _in_text(value):
         for password in _USERINFO.findall(value):
             yield password
             yield unquote(password)
+        for quoted, plain in _PAIR.findall(value):
+            yield quoted or plain
+            yield unquote(quoted or plain)
         if "PRIVATE KEY-----" in value:
             yield value
             yield from (line for line in value.splitlines() if len(line) > 30 and "PRIVATE KEY" not in line)

@@ -79,6 +79,17 @@ PROFILES = {
     },
 }
 
+# The metrics about the process itself need the time of the boot, from /proc/stat.
+PROFILES["blackbox_exporter"] = {"ProcSubset": "all"}
+PROFILES["postgres_exporter"] = {"ProcSubset": "all"}
+PROFILES["blackbox_exporter_icmp"] = {
+    **PROFILES["blackbox_exporter"],
+    # Raw sockets, for ICMP; a right within a user namespace would not count on the host's network.
+    "CapabilityBoundingSet": "CAP_NET_RAW",
+    "AmbientCapabilities": "CAP_NET_RAW",
+    "PrivateUsers": False,
+}
+
 # A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
 # the last two and says so in the journal once; there the pause stays at RestartSec.
 RESTART = {

@@ -14,7 +14,13 @@ GROUP = "demo"
 HOSTS = {"vigil-demo1": "trixie", "vigil-demo2": "bookworm"}
 ADDRESSES = STATE / "demo.json"
 # What to open in a browser or with curl: group -> (port, path that answers when the service is ready).
-SERVICES = {"prometheus": (9091, "/-/ready"), "alertmanager": (9093, "/-/ready"), "node_exporter": (9100, "/metrics")}
+SERVICES = {
+    "prometheus": (9091, "/-/ready"),
+    "alertmanager": (9093, "/-/ready"),
+    "node_exporter": (9100, "/metrics"),
+    "blackbox_exporter": (9115, "/-/healthy"),
+    "postgres_exporter": (9187, "/metrics"),
+}
 
 
 def up() -> int:

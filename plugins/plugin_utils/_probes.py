@@ -1,0 +1,192 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From ``monitoring_probes`` to scrape jobs that ask a blackbox exporter. Data in, data out, as in _scrape."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError
+
+GROUP = "blackbox_exporter"
+KEYS = ("group", "labels", "module", "name", "targets")
+JOB = "blackbox_{0}"
+# How Prometheus asks the exporter about a target: the target goes into the query and into the label `instance`.
+RELABEL = (
+    {"source_labels": ["__address__"], "target_label": "__param_target"},
+    {"source_labels": ["__param_target"], "target_label": "instance"},
+)
+
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+def collect(hosts, value):
+    """All probes that the variables of some hosts ask for, each once, with where it was found.
+
+    :param hosts: names of hosts.
+    :param value: function of a host and the name of a variable.
+    :returns: list of ``(where, probe)``.
+    """
+    found, seen = [], set()
+    for host in hosts:
+        probes = value(host, "monitoring_probes")
+        # What stands in group_vars is the same for all hosts of the group.
+        if not probes or repr(probes) in seen:
+            continue
+        seen.add(repr(probes))
+        where = "monitoring_probes of {0}".format(host)
+        if not isinstance(probes, (list, tuple)):
+            raise ScrapeError("{0} has to be a list of probes, not {1!r}".format(where, probes))
+        found += [("{0}[{1}]".format(where, number), probe) for number, probe in enumerate(probes)]
+    return found
+
+
+def check(where, probe, modules):
+    """Refuse a probe that cannot work.
+
+    :param modules: names of the modules that the exporter has; None when they are not known.
+    """
+    _scrape.check_keys(probe, KEYS, where)
+    module = probe.get("module")
+    if not module:
+        raise ScrapeError("{0} names no module, such as http_2xx".format(where))
+    if modules is not None and module not in modules:
+        near = difflib.get_close_matches(str(module), modules, 1)
+        meant = "; did you mean {0!r}?".format(near[0]) if near else ""
+        raise ScrapeError(
+            "{0}: the blackbox exporter has no module {1!r}{2}; there are {3}".format(
+                where, str(module), meant, ", ".join(sorted(modules))
+            )
+        )
+    targets = probe.get("targets")
+    if (
+        not isinstance(targets, (list, tuple))
+        or not targets
+        or not all(isinstance(one, str) and one for one in targets)
+    ):
+        raise ScrapeError("{0}.targets has to be a list of URLs or addresses, not {1!r}".format(where, targets))
+
+
+def targets_of(where, probe, inventory, value):
+    """The targets of one probe with their labels: list of ``(target, labels)``.
+
+    With a group, each target is made for each of its hosts: ``{address}`` and ``{host}`` stand for it.
+    """
+    labels = _scrape.labels_of(probe.get("labels") or {}, where + ".labels")
+    if probe.get("name"):
+        labels["probe"] = str(probe["name"])
+    if not probe.get("group"):
+        for target in probe["targets"]:
+            if _PLACE.search(target):
+                raise ScrapeError(
+                    "{0}: {1!r} has a placeholder, and no group says for which hosts".format(where, target)
+                )
+        return [(target, labels) for target in probe["targets"]]
+    if probe["group"] not in inventory:
+        near = difflib.get_close_matches(str(probe["group"]), list(inventory), 1)
+        meant = "; did you mean {0!r}?".format(near[0]) if near else ""
+        raise ScrapeError("{0}: the inventory has no group {1!r}{2}".format(where, str(probe["group"]), meant))
+    result = []
+    for host in inventory[probe["group"]]:
+        shared = _scrape.labels_of(value(host, "monitoring_labels") or {}, "monitoring_labels of {0}".format(host))
+        for target in probe["targets"]:
+            result.append((_placed(where, target, host, value), {**shared, **labels}))
+    return result
+
+
+def _placed(where, target, host, value):
+    def place(match):
+        if match[1] == "host":
+            return host
+        if match[1] != "address":
+            raise ScrapeError("{0}: {1!r} has {2}; there are {{address}} and {{host}}".format(where, target, match[0]))
+        address = _scrape.address_of(host, value)
+        return "[{0}]".format(address) if ":" in address and match[0] != target else address
+
+    return _PLACE.sub(place, target)
+
+
+def prober(groups, inventory, value, own_host):
+    """The blackbox exporter that this Prometheus asks: that of its own host, else the first; None when there is none.
+
+    :returns: ``(host, target, scheme, path prefix, settings of the job)``.
+    """
+    entry = {"port": 9115, **(groups.get(GROUP) or {}), "service": GROUP, "labels": {}, "path": None}
+    hosts = [host for host in inventory.get(GROUP) or () if value(host, GROUP + "_state") != "absent"]
+    for host in sorted(hosts, key=lambda name: name != own_host):
+        # Whether it is scraped itself is another matter.
+        unhidden = _without_override(value)
+        found = _scrape.targets_of_group(GROUP, entry, [host], unhidden, own_host)
+        if found:
+            prefix = _scrape.endpoint(GROUP, host, value).prefix
+            shared = {key: entry["config"][key] for key in _scrape.SHARED_HTTP if key in (entry.get("config") or {})}
+            return host, found[0].target, found[0].scheme, prefix, shared
+    return None
+
+
+def _without_override(value):
+    def unhidden(host, name):
+        found = value(host, name)
+        if name == "monitoring_scrape" and isinstance(found, Mapping) and found.get(GROUP) is False:
+            return None
+        return found
+
+    return unhidden
+
+
+def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECTORY, default_modules=None):
+    """The scrape jobs of all probes, one for each module.
+
+    :param groups: result of ``merge_groups``.
+    :param inventory: group -> names of its hosts, all of them.
+    :param value: function of a host and the name of a variable.
+    :param default_modules: function that returns the exporter's modules where no variable names any.
+    :returns: as ``plan_jobs``, and with ``instances``, the targets in the words of the label.
+    """
+    probes = collect(inventory.get("all") or (), value)
+    if not probes:
+        return []
+    asked = prober(groups, inventory, value, own_host)
+    if asked is None:
+        raise ScrapeError(
+            "{0} asks for probes, and the inventory has no host in the group {1}".format(probes[0][0], GROUP)
+        )
+    host, address, scheme, prefix, shared = asked
+    modules = value(host, GROUP + "_configuration_modules")
+    if modules is None and default_modules:
+        modules = default_modules()
+    by_module = {}
+    for where, probe in probes:
+        check(where, probe, modules)
+        for target, labels in targets_of(where, probe, inventory, value):
+            known = by_module.setdefault(str(probe["module"]), {})
+            known[target] = {**known.get(target, {}), **labels}
+    jobs = []
+    for module, targets in sorted(by_module.items()):
+        job = JOB.format(module)
+        by_labels = {}
+        for target, labels in targets.items():
+            by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
+        jobs.append(
+            {
+                "job_name": job,
+                "file": "{0}/{1}.yml".format(directory, re.sub(r"[^A-Za-z0-9_.-]", "_", job)),
+                "config": {
+                    "job_name": job,
+                    "metrics_path": prefix + "/probe",
+                    "scheme": scheme,
+                    "params": {"module": [module]},
+                    **shared,
+                    "relabel_configs": [*RELABEL, {"target_label": "__address__", "replacement": address}],
+                },
+                "targets": [
+                    {"targets": sorted(found), "labels": dict(labels)} for labels, found in sorted(by_labels.items())
+                ],
+                "instances": sorted(targets),
+            }
+        )
+    return jobs
