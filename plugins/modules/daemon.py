@@ -248,7 +248,7 @@ UNIT_DIRECTORY = "/etc/systemd/system"
 POLL_SECONDS = 0.2
 LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
-DEPENDENCY_SECONDS = 15
+DEPENDENCY_SECONDS = 10
 
 
 class NotProven(Exception):
@@ -569,7 +569,7 @@ class Daemon:
                 self.unproven.append(lost)
                 self.module.warn(
                     "{0} serves, but {1}. Its last words:\n{2}".format(
-                        self.name, lost, last_words(self.unit_name, time.time() - 60, 3)
+                        self.name, lost, last_words(self.unit_name, time.time() - 5, 3)
                     )
                 )
 

@@ -208,7 +208,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import last
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 
 # How far back, and how many lines, the log of a service is read that does not say why in its metrics.
-LOG_SECONDS = 120
+LOG_SECONDS = 5
 LOG_LINES = 3
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
 TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}

@@ -20,6 +20,7 @@ from lab import hosts, images, mirror
 from lab.common import LABEL, ROOT, locked, run
 
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
+EXPORTERS = ("blackbox_exporter", "postgres_exporter")
 # What the play is made of: a change here makes a new snapshot.
 SOURCES = ("plugins", "roles", "playbooks")
 # What the play owns on a host, but for the services' data.
@@ -36,6 +37,8 @@ URLS = {
     "node_exporter": "http://127.0.0.1:9100/metrics",
     "alertmanager": "http://127.0.0.1:9093/-/ready",
     "prometheus": "http://127.0.0.1:9090/-/ready",
+    "blackbox_exporter": "http://127.0.0.1:9115/metrics",
+    "postgres_exporter": "http://127.0.0.1:9187/metrics",
 }
 
 
@@ -79,11 +82,13 @@ class Site:
     """One host named ``subject`` with all three services, its inventory, and the playbook.
 
     :ivar variables: inventory variables; a test adds its own.
+    :ivar groups: the inventory groups that the host is in.
     """
 
     host: hosts.Host
     folder: Path
     variables: dict = field(default_factory=dict)
+    groups: tuple[str, ...] = SERVICES
 
     def inventory(self, groups: tuple[str, ...]) -> Path:
         """Write the inventory: the services' addresses are loopback ones, so that a snapshot fits every host."""
@@ -99,9 +104,10 @@ class Site:
         path.write_text(json.dumps(data), encoding="utf-8")
         return path
 
-    def command(self, *arguments: str, playbook: str = "site.yml", groups: tuple[str, ...] = SERVICES) -> list[str]:
-        """The command line of a run."""
-        return ["ansible-playbook", str(ROOT / playbook), "-i", str(self.inventory(groups)), *arguments]
+    def command(self, *arguments: str, playbook: str = "site.yml", groups: tuple[str, ...] = ()) -> list[str]:
+        """The command line of a run; for other groups than the host's, name them."""
+        inventory = self.inventory(groups or self.groups)
+        return ["ansible-playbook", str(ROOT / playbook), "-i", str(inventory), *arguments]
 
     def environment(self) -> dict[str, str]:
         """The environment of a run: this clone's collection and settings, a cache of its own."""
@@ -208,9 +214,21 @@ def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     return image
 
 
+def with_postgresql(suite: str) -> str:
+    """The image of a host on which Debian's PostgreSQL runs, made by whoever asks first."""
+    image = f"vigil-lab-deployed:{suite}-postgresql-{images.recipe(suite)[:12]}"
+    with locked(f"postgresql-{suite}"):
+        if run(["docker", "image", "inspect", image], check=False).returncode:
+            with hosts.host(suite, group="snapshot") as host:
+                install = "DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql"
+                host.run(f"apt-get update -q && {install} && apt-get clean", timeout=300)
+                host.snapshot(image, {LABEL: "snapshot"})
+    return image
+
+
 def started(site: Site) -> Site:
     """Wait until everything serves on a host that was booted from a snapshot: started is not yet listening."""
-    for service in SERVICES:
+    for service in site.groups:
         assert site.serves(service, within=60), f"{service} does not come up by itself"
     return site
 
