@@ -8,8 +8,10 @@ from __future__ import annotations
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
     alertmanager_flags,
+    blackbox_exporter_flags,
     flag,
     node_exporter_flags,
+    postgres_exporter_flags,
     prometheus_flags,
 )
 
@@ -169,4 +171,51 @@ def test_node_exporter(settings, expected):
         "--web.listen-address=127.0.0.1:9100",
         "--web.listen-address=[::1]:9100",
         "--web.telemetry-path=/metrics",
+    ]
+
+
+def test_blackbox_exporter():
+    settings = {
+        "config_dir": "/etc/blackbox_exporter",
+        "listen_address": ["127.0.0.1:9115", "[::1]:9115"],
+        "web_config": WEB,
+        "extra": {"log.level": "warn", "history.limit": 10},
+    }
+    assert blackbox_exporter_flags(settings, "/b") == [
+        "/b",
+        "--config.file=/etc/blackbox_exporter/blackbox_exporter.yml",
+        "--web.config.file=/etc/blackbox_exporter/web_config.yml",
+        "--web.listen-address=127.0.0.1:9115",
+        "--web.listen-address=[::1]:9115",
+        "--log.level=warn",
+        "--history.limit=10",
+    ]
+
+
+def test_postgres_exporter_is_not_told_its_database():
+    settings = {
+        "config_dir": "/etc/postgres_exporter",
+        "config_file": "postgres_exporter.yml",
+        "listen_address": "0.0.0.0:9187",
+        "telemetry_path": "/metrics",
+        "enabled_collectors": ["postmaster", {"stat_statements": {"limit": 5}}],
+        "disabled_collectors": ["wal"],
+        "log_level": "info",
+        "log_format": "json",
+        "web_config": EMPTY_WEB,
+        "extra": {"disable-default-metrics": None},
+        "password": "secret",
+    }
+    assert postgres_exporter_flags(settings, "/p") == [
+        "/p",
+        "--config.file=/etc/postgres_exporter/postgres_exporter.yml",
+        "--collector.postmaster",
+        "--collector.stat_statements",
+        "--collector.stat_statements.limit=5",
+        "--no-collector.wal",
+        "--web.listen-address=0.0.0.0:9187",
+        "--web.telemetry-path=/metrics",
+        "--log.level=info",
+        "--log.format=json",
+        "--disable-default-metrics",
     ]

@@ -64,6 +64,36 @@ GOOD = {
         "enabled_collectors": ["systemd", {"textfile": {"directory": "/t"}}],
         "disabled_collectors": ["zfs"],
     },
+    "blackbox_exporter": {
+        "version": "0.28.0",
+        "config_dir": "/etc/blackbox_exporter",
+        "web_listen_address": "0.0.0.0:9115",
+        "cli_flags": {"log.prober": "warn"},
+        "configuration_modules": {"http_2xx": {"prober": "http"}, "icmp": {"prober": "icmp"}},
+        "tls_server_config": {},
+        "http_server_config": {},
+        "basic_auth_users": {},
+    },
+    "postgres_exporter": {
+        "version": "0.19.1",
+        "config_dir": "/etc/postgres_exporter",
+        "config_file": "postgres_exporter.yml",
+        "web_listen_address": "0.0.0.0:9187",
+        "web_telemetry_path": "/metrics",
+        "config_flags_extra": {},
+        "enabled_collectors": [],
+        "disabled_collectors": [],
+        "name": "postgresql:///postgres?host=/var/run/postgresql",
+        "uri": "",
+        "username": "",
+        "password": "",
+        "dsn_file": "",
+        "manage_role": True,
+        "admin_username": "",
+        "tls_server_config": {},
+        "http_server_config": {},
+        "basic_auth_users": {},
+    },
 }
 
 
@@ -231,3 +261,39 @@ def test_durations(good):
 @pytest.mark.parametrize("bad", ["", "15", "s", "1.5h", "1m1h", "15S", None, True, ["1s"], 15])
 def test_no_durations(bad):
     assert not _inputs.is_duration(bad)
+
+
+SECRET = "hunter2-of-the-database"
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "words"),
+    [
+        ("blackbox_exporter", {"configuration_modules": {}}, "configuration_modules: is empty"),
+        ("blackbox_exporter", {"configuration_modules": {"a": "http"}}, "modules['a']: is not a dictionary"),
+        ("blackbox_exporter", {"configuration_modules": {"a": {"prober": "htp"}}}, "did you mean http?"),
+        ("blackbox_exporter", {"configuration_modules": {"a": {}}}, "there are http, tcp, icmp"),
+        ("blackbox_exporter", {"cli_flags": {"config.file": "x"}}, "use blackbox_exporter_config_dir"),
+        ("blackbox_exporter", {"version": "0.22.0", "web_listen_address": [":1", ":2"]}, "needs version 0.23.0"),
+        ("postgres_exporter", {"config_file": "a/b.yml"}, "give the name of a file"),
+        ("postgres_exporter", {"dsn_file": "dsn"}, "give the absolute path"),
+        ("postgres_exporter", {"name": SECRET}, "is neither postgresql://"),
+        ("postgres_exporter", {"name": "", "uri": "postgresql://a:" + SECRET + "@b/c"}, "without postgresql://"),
+        ("postgres_exporter", {"password": " " + SECRET}, "begins or ends with a blank"),
+        ("postgres_exporter", {"name": ""}, "nothing says where the database is"),
+        ("postgres_exporter", {"dsn_file": "/etc/dsn"}, "nothing says where the database is"),
+        ("postgres_exporter", {"name": "", "uri": "db.example.org/shop"}, "the database is on 'db.example.org'"),
+        ("postgres_exporter", {"disabled_collectors": ["wal"], "enabled_collectors": ["wal"]}, "is enabled as well"),
+        ("postgres_exporter", {"config_flags_extra": {"web.telemetry-path": "/"}}, "_web_telemetry_path"),
+    ],
+)
+def test_inputs_of_the_exporters_that_cannot_work(role, given, words):
+    found = "\n".join(problems(role, **given))
+    assert words in found
+    assert SECRET not in found
+
+
+def test_a_database_elsewhere_needs_an_administrator_or_nobody():
+    assert problems("postgres_exporter", name="", uri="db.example.org/shop", admin_username="root") == []
+    assert problems("postgres_exporter", name="", uri="db.example.org/shop", manage_role=False) == []
+    assert problems("postgres_exporter", name="", uri="localhost/shop") == []

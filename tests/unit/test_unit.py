@@ -12,7 +12,14 @@ import subprocess
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _unit
 
-MOST_EXPOSED = {"prometheus": 1.5, "alertmanager": 1.5, "node_exporter": 2.5}
+MOST_EXPOSED = {
+    "prometheus": 1.5,
+    "alertmanager": 1.5,
+    "node_exporter": 2.5,
+    "blackbox_exporter": 1.5,
+    "blackbox_exporter_icmp": 2.0,
+    "postgres_exporter": 1.5,
+}
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import collections
 import json
+import os
 import re
 
 import pytest
 
-SERVICES = {"prometheus": 9091, "alertmanager": 9093, "node_exporter": 9100}
+PORTS = {
+    "prometheus": 9091,
+    "alertmanager": 9093,
+    "node_exporter": 9100,
+    "blackbox_exporter": 9115,
+    "postgres_exporter": 9187,
+}
 # `systemd-analyze security`: the promised exposure, from 0 (safe) to 10.
-EXPOSURE = {"prometheus": 1.5, "alertmanager": 1.5, "node_exporter": 2.5}
+EXPOSURE = {
+    "prometheus": 1.5,
+    "alertmanager": 1.5,
+    "node_exporter": 2.5,
+    "blackbox_exporter": 2.5,
+    "postgres_exporter": 1.5,
+}
+# PostgreSQL and its exporter are on this host alone.
+DATABASE_HOST = "vigil-trixie"
+PASSWORD = "Sentinel-Molecule-7"
+# Two hosts, each seen by the other: all services, probes of both Prometheus, of the database's exporter, of the host.
+TARGETS = {"prometheus": 2, "alertmanager": 2, "node": 2, "blackbox_exporter": 2, "postgres": 1}
+PROBES = {"blackbox_http_2xx": 2, "blackbox_tcp_connect": 1, "blackbox_icmp": 1}
+
+
+@pytest.fixture(params=sorted(PORTS))
+def service(request, host):
+    """A service that this host runs."""
+    if request.param == "postgres_exporter" and not on_database_host(host):
+        pytest.skip("not on this host")
+    return request.param
+
+
+def on_database_host(host) -> bool:
+    return host.check_output("hostname") == DATABASE_HOST
 
 
 def get(host, url: str):
@@ -17,14 +49,20 @@ def get(host, url: str):
     return json.loads(host.check_output("curl -sSf --max-time 10 %s", url))
 
 
-@pytest.mark.parametrize("service", SERVICES)
 def test_service_runs_and_starts_at_boot(host, service):
     assert host.service(service).is_running
     assert host.service(service).is_enabled
     assert host.check_output("systemctl show -P NRestarts %s", service) == "0"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+def test_service_is_of_the_version_that_was_asked_for(host, service):
+    mirror = os.environ.get("VIGIL_LAB_MIRROR") or os.path.expanduser("~/.cache/vigil-lab/mirror")
+    with open(os.path.join(mirror, "versions.json"), encoding="utf-8") as stream:
+        wanted = json.load(stream)[service]["new"]
+    metrics = host.check_output("curl -sSf --max-time 10 http://localhost:%s/metrics", str(PORTS[service]))
+    assert re.search(rf'{service}_build_info{{[^}}]*version="([^"+]*)', metrics)[1] == wanted
+
+
 def test_unit_is_hardened(host, service):
     text = host.check_output("systemd-analyze security --no-pager %s.service", service)
     score = float(re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)[1])
@@ -33,9 +71,27 @@ def test_unit_is_hardened(host, service):
 
 def test_prometheus_has_all_targets_up(host):
     targets = get(host, "http://localhost:9091/api/v1/targets?state=active")["data"]["activeTargets"]
-    assert {target["labels"]["job"] for target in targets} >= {"node", "alertmanager", "prometheus"}
     assert {target["health"] for target in targets} == {"up"}, targets
-    assert len(targets) == 2 * len(SERVICES)
+    assert collections.Counter(target["labels"]["job"] for target in targets) == {**TARGETS, **PROBES}
+
+
+def test_probes_succeed(host):
+    found = get(host, "http://localhost:9091/api/v1/query?query=probe_success")["data"]["result"]
+    assert collections.Counter(series["metric"]["job"] for series in found) == PROBES
+    assert {series["value"][1] for series in found} == {"1"}, found
+
+
+def test_database_answers(host):
+    (series,) = get(host, "http://localhost:9091/api/v1/query?query=pg_up")["data"]["result"]
+    assert (series["metric"]["job"], series["value"][1]) == ("postgres", "1")
+
+
+def test_password_of_the_database_is_not_for_others(host):
+    if not on_database_host(host):
+        pytest.skip("not on this host")
+    found = host.check_output("grep -rlF %s /etc /var/log /opt /run/systemd || true", PASSWORD).split()
+    assert found == ["/etc/postgres_exporter/postgres_exporter_pass"]
+    assert PASSWORD not in host.check_output("cat /proc/[0-9]*/cmdline; systemctl show postgres_exporter")
 
 
 def test_prometheus_sees_every_alertmanager(host):
@@ -60,7 +116,6 @@ def test_watchdog_reaches_alertmanager(host):
     assert host.run(command).succeeded
 
 
-@pytest.mark.parametrize("folder", ["/etc/prometheus", "/etc/alertmanager"])
-def test_configuration_is_not_for_others(host, folder):
-    found = host.check_output("find %s -perm /o=rwx -not -type l -type f", folder)
+def test_configuration_is_not_for_others(host, service):
+    found = host.check_output("find %s -perm /o=rwx -not -type l -type f", "/etc/" + service)
     assert found == ""

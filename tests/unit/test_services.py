@@ -1,0 +1,70 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one list of services, and what depends on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.filter.service_groups import service_groups
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import judge, lost_dependency, words
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, decide
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import blackbox_exporter_profile
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import OWN_CHECKS
+
+ROOT = Path(__file__).resolve().parents[2]
+RUNNING = Running(1, "100", "/bin/x", "unit")
+UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
+
+
+def test_each_service_has_a_role_a_play_and_checks_of_its_inputs():
+    assert set(OWN_CHECKS) == set(SERVICES)
+    plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
+    assert [play["hosts"] for play in plays if "hosts" in play] == list(SERVICES)
+    assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in SERVICES)
+
+
+def test_groups_of_an_inventory_in_the_order_of_deployment():
+    assert service_groups({"web": [], "prometheus": [], "postgres_exporter": []}) == ["postgres_exporter", "prometheus"]
+
+
+@pytest.mark.parametrize(
+    ("service", "action"),
+    [
+        ("prometheus", "reload"),
+        ("blackbox_exporter", "reload"),
+        ("postgres_exporter", "restart"),
+        ("node_exporter", "none"),
+    ],
+)
+def test_how_a_changed_configuration_is_taken_up(service, action):
+    assert decide(RUNNING, "/bin/x", "unit", False, SERVICES[service].on_change).action == action
+    assert decide(RUNNING, "/bin/x", "unit", True, SERVICES[service].on_change).action == "none"
+
+
+def test_a_database_that_is_down_is_no_fault_of_the_exporter_but_is_said():
+    class Answer:
+        status, text = 200, UP % 0
+
+    assert judge("postgres_exporter", Answer, None, "0.19.1").state == "ok"
+    assert lost_dependency("postgres_exporter", UP % 0) == "its database does not answer (pg_up is 0)"
+    assert lost_dependency("postgres_exporter", UP % 1) is None
+    # An exporter for the targets of its path /probe alone has no database of its own.
+    assert lost_dependency("postgres_exporter", "") is None
+    assert words("node_exporter", "pg_up 0\n").dependency_up is None
+
+
+@pytest.mark.parametrize(
+    ("modules", "profile"),
+    [
+        ({"a": {"prober": "http"}}, "blackbox_exporter"),
+        ({"a": {"prober": "http"}, "b": {"prober": "icmp"}}, "blackbox_exporter_icmp"),
+        ({}, "blackbox_exporter"),
+    ],
+)
+def test_only_icmp_gets_a_right_of_its_own(modules, profile):
+    assert blackbox_exporter_profile(modules) == profile
