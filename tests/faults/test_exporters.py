@@ -29,6 +29,10 @@ class Stack(Site):
         """What PostgreSQL's administrator gets for a statement."""
         return self.host.run("cd / && su postgres -c 'psql -XAtq -v ON_ERROR_STOP=1'", stdin=statement).stdout.strip()
 
+    def postgresql(self, verb: str) -> None:
+        """Start or stop the server itself: the unit `postgresql` only stands for it, and does not wait."""
+        self.host.run(f"systemctl {verb} postgresql@$(ls /etc/postgresql)-main")
+
     def pg_up(self) -> str:
         metrics = self.host.run("curl -fsS http://127.0.0.1:9187/metrics").stdout
         return re.search(r"(?m)^pg_up (\S+)$", metrics)[1]
@@ -122,7 +126,7 @@ def test_a_password_that_was_always_wrong_is_red_in_the_exporters_own_words(stac
 def test_a_database_that_is_down_takes_no_exporter_back(stack):
     """Not even one that is changed just then; that the proof is red says whose fault it is."""
     stack.variables["postgres_exporter_password"] = NEXT_PASSWORD
-    stack.host.run("systemctl stop postgresql")
+    stack.postgresql("stop")
     stack.variables["postgres_exporter_log_level"] = "warn"
     outcome = stack.run(groups=DATABASE)
     outcome.must_be_red(
@@ -131,7 +135,7 @@ def test_a_database_that_is_down_takes_no_exporter_back(stack):
         "connect: connection refused",
     )
     assert stack.host.run("grep -c log.level=warn /etc/systemd/system/postgres_exporter.service").stdout.strip() == "1"
-    stack.host.run("systemctl start postgresql")
+    stack.postgresql("start")
     assert stack.pg_up() == "1"
 
 
