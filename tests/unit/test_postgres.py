@@ -14,8 +14,8 @@ ROLE = {"rolcanlogin": True, **dict.fromkeys(_postgres.ATTRIBUTES, False)}
 CONVERGED = {"version": 170000, "standby": False, "role": ROLE, "member_of": ["pg_monitor"], "connect": True}
 
 
-def said(state=CONVERGED, password=None, **changes):
-    return [shown for dummy, shown in _postgres.statements("exp", "shop", {**state, **changes}, password)]
+def said(password=None, **changes):
+    return [shown for dummy, shown in _postgres.statements("exp", "shop", {**CONVERGED, **changes}, password)]
 
 
 def test_a_role_that_is_as_it_has_to_be_is_left_alone():
