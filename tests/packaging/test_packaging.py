@@ -149,7 +149,8 @@ def test_the_archive_holds_no_development_files(installed):
         "roles",
     }
     # What a person may want beside the collection, and does no harm.
-    tolerated = {"ansible.cfg", "drill.yml", "inventories", "report.yml", "silence.yml", "site.yml", "verify.yml"}
+    playbooks = {"drill.yml", "report.yml", "silence.yml", "site.yml", "verify.yml"}
+    tolerated = {"ansible.cfg", "examples", "inventories", *playbooks}
     assert {path.name for path in folder.iterdir()} <= allowed | tolerated
     assert not list(folder.rglob("*.pyc"))
 
