@@ -155,7 +155,8 @@ def test_a_service_that_another_tool_deployed(bare):
 
 def test_programs_that_are_there_already(bare):
     """What an image brought along is used where it is, in whatever version; where it is not, that is said."""
-    for program in ("prometheus", "alertmanager", "node_exporter"):
+    programs = ("prometheus", "alertmanager", "node_exporter")
+    for program in programs:
         unpack(bare.host, program, "old", "/srv/monitoring")
         bare.variables[f"{program}_install_method"] = "preinstalled"
         bare.variables[f"{program}_preinstalled_path"] = "/srv/monitoring"
@@ -165,8 +166,8 @@ def test_programs_that_are_there_already(bare):
     )
     bare.variables["node_exporter_preinstalled_path"] = "/srv/monitoring/node_exporter"
     bare.run().must_be_green(changed=True)
-    for program, ages in mirror.versions().items():
-        assert bare.version(program) == ages["old"]
+    for program in programs:
+        assert bare.version(program) == mirror.versions()[program]["old"]
         assert bare.host.run(f"readlink /proc/{bare.pid(program)}/exe").stdout.startswith("/srv/monitoring/")
     assert bare.host.run("ls /opt/vigil /usr/local/bin", check=False).stdout.split() in ([], ["/usr/local/bin:"])
     bare.run().must_be_green(changed=False)
