@@ -20,7 +20,9 @@ def ensure() -> None:
     """Make or renew .venv when it does not fit pyproject.toml and this Python; instant when it does."""
     with open(ROOT / "pyproject.toml", "rb") as handle:
         pins = tomllib.load(handle)["dependency-groups"]["dev"]
-    digest = hashlib.sha256(repr((pins, sys.version, os.path.realpath(sys.executable))).encode()).hexdigest()
+    # Not sys.executable: where .venv is active, that is the one which is about to go.
+    python = os.path.realpath(sys.executable)
+    digest = hashlib.sha256(repr((pins, sys.version, python)).encode()).hexdigest()
     if STAMP.exists() and STAMP.read_text(encoding="ascii") == digest:
         return
     if importlib.util.find_spec("ensurepip") is None:
@@ -31,7 +33,7 @@ def ensure() -> None:
         )
     with step(f"making .venv with Python {sys.version.split()[0]}"):
         shutil.rmtree(FOLDER, ignore_errors=True)
-        run([sys.executable, "-m", "venv", str(FOLDER)])
+        run([python, "-m", "venv", str(FOLDER)])
         run(
             [
                 str(FOLDER / "bin" / "python"),
