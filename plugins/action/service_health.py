@@ -203,26 +203,3 @@ class ActionModule(ActionBase):
         for line, (service, dummy) in zip(lines, services):
             line["url"] = service["url"]
         return lines
-
-
-def members(host, group, value):
-    """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
-
-    :param group: hosts with an Alertmanager.
-    :param value: function of a host and the name of a variable.
-    """
-    peers = (value(host, "alertmanager_cluster") or {}).get("peers") or []
-    names = {_peer_host(peer) for peer in ([peers] if isinstance(peers, str) else peers)}
-    if not names:
-        return 0
-    others = 0
-    for other in group:
-        if other == host or value(other, "alertmanager_state") == "absent":
-            continue
-        known_as = {other, value(other, "ansible_host"), value(other, "monitoring_address")}
-        others += bool(names & known_as)
-    return others + 1 if others else 0
-
-
-def _peer_host(peer):
-    return str(peer).rpartition(":")[0].strip("[]")

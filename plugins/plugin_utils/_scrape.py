@@ -22,6 +22,8 @@ HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
 # Settings of a scrape job that mean the same to Prometheus when it speaks to an Alertmanager.
 SHARED_HTTP = ("authorization", "basic_auth", "oauth2", "proxy_url", "tls_config")
 DIRECTORY = "file_sd/inventory"
+# The variable of a scraped host that gives it bounds of its own.
+THRESHOLDS = "prometheus_thresholds"
 
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -408,13 +410,15 @@ def plan(
     files.update(target_files or {})
     scrape_configs = [config for config in scrape_configs or () if isinstance(config, Mapping)]
     theirs = {str(config.get("job_name")) for config in scrape_configs}
-    expected, pools, read = set(), set(), set()
+    expected, pools, renamed, read = set(), set(), set(), set()
 
     def expect(config, target_groups):
         if config.get("relabel_configs"):
             # What relabelling makes of them is for Prometheus to say: whatever it has of this job has to be up.
             if target_groups:
                 pools.add(str(config["job_name"]))
+                if any(rule.get("target_label") == "job" or rule.get("action") for rule in config["relabel_configs"]):
+                    renamed.add(str(config["job_name"]))
             return
         for found in target_groups or ():
             labels = found.get("labels") or {}
@@ -467,12 +471,65 @@ def plan(
             job = {"job_name": name, "file": "file_sd/{0}.yml".format(name), "config": {"job_name": name}}
             jobs.append({**job, "targets": None})
             expect(job["config"], targets[name])
+    managers = alertmanagers(
+        alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
+    )
     return {
         "jobs": sorted(jobs, key=lambda job: job["job_name"]),
-        "alertmanagers": alertmanagers(
-            alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
-        ),
+        "alertmanagers": managers,
         "expected": [{"job": job, "instance": instance} for job, instance in sorted(expected)],
         "pools": sorted(pools),
         "overridden": overridden,
+        "rules": {
+            "groups": {group: str(entry.get("job") or group) for group, entry in groups.items() if inventory.get(group)},
+            "jobs": sorted({job for job, dummy in expected} | (pools - renamed)),
+            "alertmanagers": sum(len(manager["static_configs"][0]["targets"]) for manager in managers),
+            "members": max(
+                (members(host, inventory[alertmanager_group], value) for host in inventory.get(alertmanager_group) or ()),
+                default=0,
+            ),
+            "overrides": own_thresholds(groups, inventory, value, own_host),
+        },
     }
+
+
+def own_thresholds(groups, inventory, value, own_host=None):
+    """The hosts with thresholds other than those that the Prometheus server itself sees, and their targets' instances."""
+    usual = value(own_host, THRESHOLDS) if own_host else None
+    found = []
+    for host in sorted({host for group in groups for host in inventory.get(group) or ()} - {own_host}):
+        thresholds = value(host, THRESHOLDS)
+        if not thresholds or thresholds == usual:
+            continue
+        targets = [
+            target
+            for group, entry in groups.items()
+            if host in (inventory.get(group) or ())
+            for target in targets_of_group(group, entry, [host], value, own_host)
+        ]
+        instances = sorted({target.labels.get("instance") or target.target for target in targets})
+        found.append({"host": host, "instances": instances, "thresholds": thresholds})
+    return found
+
+
+def members(host, group, value):
+    """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
+
+    :param group: hosts with an Alertmanager.
+    :param value: function of a host and the name of a variable.
+    """
+    peers = (value(host, "alertmanager_cluster") or {}).get("peers") or []
+    names = {_peer_host(peer) for peer in ([peers] if isinstance(peers, str) else peers)}
+    if not names:
+        return 0
+    others = 0
+    for other in group:
+        if other == host or value(other, "alertmanager_state") == "absent":
+            continue
+        known_as = {other, value(other, "ansible_host"), value(other, "monitoring_address")}
+        others += bool(names & known_as)
+    return others + 1 if others else 0
+
+
+def _peer_host(peer):
+    return str(peer).rpartition(":")[0].strip("[]")

@@ -1,0 +1,519 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rule groups from packs of alerts, thresholds and what the inventory has. Data in, data out.
+
+A pack is a file in ``roles/prometheus/rules``. Its texts hold ``<< name >>`` where a parameter goes, and ``<< instance >>``
+among the matchers where hosts may have bounds of their own: such an alert becomes one rule for the hosts that keep to the
+environment's bound, and one more for each other bound.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import NamedTuple
+
+import yaml
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Problem,
+    is_duration,
+    not_a_duration,
+    shown,
+    unknown_key,
+)
+
+PACKS = ("host", "api", "database", "containers", "probe", "tls", "backup", "monitoring")
+# Stands in a list of packs for those whose exporters the inventory has.
+AUTO = "auto"
+TIERS = ("critical", "warning", "info", "none")
+# Labels and annotations that the packs set themselves.
+OWN_LABELS = ("alertname", "severity", "service")
+OWN_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
+VARIABLE = "prometheus_thresholds"
+
+_DIRECTORY = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles", "prometheus", "rules"
+)
+_SLOT = re.compile(r"<< (\w+) >>")
+_INSTANCE = "<< instance >>"
+_NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+# The comparison that a report takes out of an expression to look at what is compared.
+_COMPARED = re.compile(r" (>=|<=|>|<) << threshold >>")
+
+
+class RulesError(ValueError):
+    """Packs or thresholds cannot be used; the message says where and why."""
+
+
+class Tier(NamedTuple):
+    """One severity of an alert as it will be.
+
+    :ivar values: value of each parameter by name.
+    :ivar wait: ``for``.
+    """
+
+    values: dict
+    wait: str
+
+
+@functools.lru_cache(maxsize=1)
+def load_packs(directory=_DIRECTORY):
+    """The packs by name, as their files have them."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    packs = {}
+    for name in PACKS:
+        with open(os.path.join(directory, name + ".yml"), encoding="utf-8") as stream:
+            packs[name] = yaml.load(stream, Loader=loader)
+    return packs
+
+
+def alerts_of(packs):
+    """All alerts by name."""
+    return {name: alert for pack in packs.values() for name, alert in pack["alerts"].items()}
+
+
+def tiers_of(alert):
+    """The severities that an alert has."""
+    return [tier for tier in TIERS if tier in alert]
+
+
+def per_instance(alert):
+    """Whether hosts may have bounds of their own for this alert."""
+    return any(_INSTANCE in _expression(alert, tier) for tier in tiers_of(alert))
+
+
+def _expression(alert, tier):
+    return alert[tier].get("expr") or alert["expr"]
+
+
+def merge(under, over):
+    """Thresholds over others: mappings are merged, ``false`` switches off, and ``true`` goes back to the pack's own."""
+    if over is True:
+        return {}
+    if not isinstance(over, dict):
+        return over
+    under = under if isinstance(under, dict) else {}
+    return {**under, **{key: merge(under.get(key), value) for key, value in over.items()}}
+
+
+# Thresholds
+
+
+def check_thresholds(packs, thresholds, where=VARIABLE):
+    """What is wrong with thresholds.
+
+    :param where: the variable, for the messages.
+    """
+    if not isinstance(thresholds, dict):
+        yield Problem(where, "is {0}".format(shown(thresholds)), "write a dictionary of alerts")
+        return
+    alerts = alerts_of(packs)
+    for name, given in thresholds.items():
+        if name not in alerts:
+            yield unknown_key(where, name, list(alerts))
+        else:
+            dummy, problems = resolve(alerts[name], given, "{0}.{1}".format(where, name))
+            yield from problems
+
+
+def check_host(packs, thresholds, of_host, host):
+    """What is wrong with the thresholds of one host, which are put over the environment's.
+
+    :param thresholds: those of the environment, which have no problem of their own.
+    """
+    where = "{0} of host {1}".format(VARIABLE, host)
+    problems = list(check_thresholds(packs, of_host, where))
+    # Each alone is right: what is left is how they go together.
+    yield from problems or check_thresholds(packs, merge(thresholds, of_host), where)
+    if problems:
+        return
+    alerts = alerts_of(packs)
+    for name, given in of_host.items():
+        if per_instance(alerts[name]):
+            continue
+        usual = resolve(alerts[name], thresholds.get(name, {}), "")[0]
+        if resolve(alerts[name], merge(thresholds.get(name), given), "")[0] != usual:
+            yield Problem(
+                "{0}.{1}".format(where, name),
+                "is about no single host",
+                "set it where the Prometheus server sees it, such as in group_vars/prometheus",
+            )
+
+
+def resolve(alert, given, where):
+    """An alert's severities with what was given put over the pack's own.
+
+    :param alert: the alert as its pack has it.
+    :param given: its entry in the thresholds.
+    :param where: path of that entry.
+    :returns: mapping of severities to :class:`Tier`, None for those that are switched off; and a list of problems.
+    """
+    problems = []
+    shipped = tiers_of(alert)
+    if given is False:
+        return dict.fromkeys(shipped), problems
+    given = {} if given is True or given is None else given
+    if not isinstance(given, dict):
+        problems.append(Problem(where, "is {0}".format(shown(given)), "write a dictionary, or false to switch it off"))
+        return {}, problems
+    parameters = alert.get("parameters") or {}
+    # A severity of its own is the user's to add, where one expression serves for all.
+    tiers = [tier for tier in TIERS if tier in alert or ("expr" in alert and tier in given and tier != "none")]
+    common = {}
+    for key, value in given.items():
+        path = "{0}.{1}".format(where, key)
+        if key in tiers:
+            continue
+        if key != "for" and key not in parameters:
+            possible = [tier for tier in TIERS if tier in alert or ("expr" in alert and tier != "none")]
+            problems.append(unknown_key(where, key, [*possible, "for", *parameters]))
+        elif not _wrong(key, parameters.get(key), value, path, problems):
+            common[key] = value
+    resolved = {}
+    for tier in tiers:
+        resolved[tier] = _resolve_tier(alert, tier, given.get(tier), common, "{0}.{1}".format(where, tier), problems)
+    if not problems:
+        problems += _out_of_order(parameters, resolved, where)
+    return resolved, problems
+
+
+def _resolve_tier(alert, tier, given, common, where, problems):
+    if given is False:
+        return None
+    parameters = alert.get("parameters") or {}
+    given = {} if given is True or given is None else given
+    if isinstance(given, (int, float)) and "threshold" in parameters:
+        # HighDiskUsage.critical: 95
+        given = {"threshold": given}
+    if not isinstance(given, dict):
+        remedy = "write a dictionary of {0}, or false to switch it off".format(", ".join(["for", *parameters]))
+        problems.append(Problem(where, "is {0}".format(shown(given)), remedy))
+        return None
+    found = {name: rule["default"] for name, rule in parameters.items() if "default" in rule}
+    found.update({name: None for name, rule in parameters.items() if "from" in rule})
+    like = alert.get(tier) or {"for": alert[tiers_of(alert)[0]]["for"]}
+    found.update((name, value) for name, value in like.items() if name != "expr")
+    found.update(common)
+    for key, value in given.items():
+        path = "{0}.{1}".format(where, key)
+        if key != "for" and key not in parameters:
+            problems.append(unknown_key(where, key, ["for", *parameters]))
+        elif not _wrong(key, parameters.get(key), value, path, problems):
+            found[key] = value
+    for name in parameters:
+        if name not in found and "{0}.{1}".format(where, name) not in [problem.variable for problem in problems]:
+            found_none = "is missing, and the pack has no {0} for this alert".format(tier)
+            problems.append(Problem("{0}.{1}".format(where, name), found_none, "give it"))
+    return Tier({name: found.get(name) for name in parameters}, str(found["for"]))
+
+
+def _wrong(key, parameter, value, where, problems):
+    """Whether a parameter cannot have this value; the problem is added to the others."""
+    if key == "for":
+        if isinstance(value, bool) or not is_duration(value):
+            problems.append(not_a_duration(where, value))
+            return True
+        return False
+    kind = parameter.get("kind", "number")
+    if kind == "names":
+        names = value if isinstance(value, list) else None
+        remedy = "write a list of {0}".format(parameter["unit"])
+    elif kind == "sizes":
+        names = list(value) if isinstance(value, dict) else None
+        remedy = "write a dictionary: {0}".format(parameter["unit"])
+    else:
+        names, remedy = [], ""
+    if names is None:
+        problems.append(Problem(where, "is {0}".format(shown(value)), remedy))
+        return True
+    before = len(problems)
+    for name in names:
+        if not isinstance(name, (str, int)) or isinstance(name, bool) or not _NAME.fullmatch(str(name)):
+            problems.append(Problem(where, "{0} is no name".format(shown(name)), remedy))
+    if kind == "names":
+        return len(problems) > before
+    numbers = {"{0}.{1}".format(where, name): size for name, size in value.items()} if kind == "sizes" else {where: value}
+    for path, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, (int, float)):
+            unit = parameter["unit"] if kind == "number" else "connections"
+            problems.append(Problem(path, "is {0}".format(shown(number)), "write a number ({0})".format(unit)))
+        elif not parameter["min"] <= number <= parameter["max"]:
+            between = "give one from {0} to {1}".format(_number(parameter["min"]), _number(parameter["max"]))
+            problems.append(Problem(path, "is {0}".format(shown(number)), between))
+    return len(problems) > before
+
+
+def _out_of_order(parameters, resolved, where):
+    """Milder severities that are stricter than the graver ones."""
+    present = [tier for tier in TIERS if resolved.get(tier)]
+    for grave, mild in zip(present, present[1:]):
+        for name, parameter in parameters.items():
+            worse = parameter.get("worse")
+            graver, milder = resolved[grave].values[name], resolved[mild].values[name]
+            if (worse == "higher" and milder > graver) or (worse == "lower" and milder < graver):
+                yield Problem(
+                    "{0}.{1}.{2}".format(where, mild, name),
+                    "is {0}, {1} the {2} of {3}".format(
+                        _number(milder), "above" if worse == "higher" else "below", _number(graver), grave
+                    ),
+                    "let {0} come before {1}, or switch one of them off with false".format(mild, grave),
+                )
+
+
+# Packs
+
+
+def check_packs(wanted, where="prometheus_rule_packs"):
+    """What is wrong with the list of packs."""
+    for name in wanted:
+        if name not in (AUTO, *PACKS):
+            problem = unknown_key(where, name, [AUTO, *PACKS])
+            yield problem._replace(variable=where, found="there is no pack {0}".format(shown(name)))
+
+
+def check_additions(labels, annotations):
+    """What is wrong with labels and annotations for all alerts of the packs."""
+    for where, found, own in (
+        ("prometheus_rule_labels", labels, OWN_LABELS),
+        ("prometheus_rule_annotations", annotations, OWN_ANNOTATIONS),
+    ):
+        for name, value in found.items():
+            path = "{0}.{1}".format(where, name)
+            if name in own:
+                yield Problem(path, "is set by the packs", "choose another name")
+            elif not _LABEL.fullmatch(str(name)):
+                yield Problem(path, "is no name of a label", "write letters, digits and underscores")
+            elif isinstance(value, (dict, list)) or value is None:
+                yield Problem(path, "is {0}".format(shown(value)), "write a text")
+
+
+def chosen(packs, wanted, facts):
+    """The names of the packs to deploy, in their own order.
+
+    :param wanted: names of packs; ``auto`` stands for those whose exporters the inventory has.
+    :param facts: see :func:`rule_groups`.
+    """
+    names = set(wanted)
+    if AUTO in names:
+        there = {*facts["groups"], *facts["groups"].values(), *facts["jobs"]}
+        names |= {name for name, pack in packs.items() if there & set(pack["exporters"])}
+    return [name for name in PACKS if name in names]
+
+
+def rule_groups(packs, settings, facts):
+    """The rule group of each pack that is to be deployed.
+
+    :param packs: as :func:`load_packs` gives them.
+    :param settings: dict: ``rule_packs``, ``thresholds``, ``rule_labels``, ``rule_annotations``, ``runbook_url``,
+        ``dashboard_url`` and ``alert_rules``, the inputs of those names.
+    :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that have to have
+        targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
+        of their own as ``host``, ``instances`` and ``thresholds``.
+    :returns: mapping of packs to groups in Prometheus' own shape.
+    :raises RulesError: when packs or thresholds cannot be used.
+    """
+    thresholds = settings["thresholds"]
+    problems = [*check_packs(settings["rule_packs"]), *check_thresholds(packs, thresholds)]
+    problems += check_additions(settings["rule_labels"], settings["rule_annotations"])
+    if not problems:
+        for entry in facts["overrides"]:
+            problems += check_host(packs, thresholds, entry["thresholds"], entry["host"])
+    if problems:
+        raise RulesError("\n".join(str(problem) for problem in problems))
+    # An alert of the user's own takes the place of the one that has its name.
+    taken = {rule.get("alert") for rule in settings["alert_rules"] or () if isinstance(rule, dict)}
+    groups = {}
+    for name in chosen(packs, settings["rule_packs"], facts):
+        pack = packs[name]
+        rules = [{"record": record, "expr": expr.strip()} for record, expr in (pack.get("record") or {}).items()]
+        known = {**facts, "own_jobs": own_jobs(pack, facts)}
+        for alert in pack["alerts"]:
+            if alert not in taken:
+                rules += _Alert(name, alert, pack["alerts"][alert], settings, known).rules()
+        groups[name] = {"name": "vigil-" + name, "rules": rules}
+    return groups
+
+
+def own_jobs(pack, facts):
+    """The jobs that a pack is about."""
+    jobs = {job for group, job in facts["groups"].items() if group in pack["exporters"] or job in pack["exporters"]}
+    return sorted(jobs | {job for job in facts["jobs"] if job in pack["exporters"]})
+
+
+class _Alert:
+    """An alert on its way to rules."""
+
+    def __init__(self, pack, name, alert, settings, facts):
+        self.pack, self.name, self.alert = pack, name, alert
+        self.settings, self.facts = settings, facts
+        self.parameters = alert.get("parameters") or {}
+
+    def rules(self):
+        """The rules of all severities, hosts with bounds of their own included."""
+        return [rule for tier, variants in self.variants().items() for found in variants for rule in self.tier(tier, *found)]
+
+    def variants(self):
+        """For each severity its distinct settings, each with the matcher of its instances."""
+        thresholds = self.settings["thresholds"].get(self.name, {})
+        usual = resolve(self.alert, thresholds, "")[0]
+        own = []
+        for entry in self.facts["overrides"] if per_instance(self.alert) else ():
+            if self.name in entry["thresholds"] and entry["instances"]:
+                merged = merge(thresholds, entry["thresholds"][self.name])
+                own.append((entry["instances"], resolve(self.alert, merged, "")[0]))
+        found = {}
+        for tier in TIERS:
+            if tier not in usual and not any(tier in tiers for dummy, tiers in own):
+                continue
+            others, excepted = {}, []
+            for instances, tiers in own:
+                if tiers.get(tier) != usual.get(tier):
+                    excepted += instances
+                    if tiers.get(tier):
+                        key = repr(tiers[tier])
+                        others.setdefault(key, (tiers[tier], []))[1].extend(instances)
+            found[tier] = [(usual[tier], _matcher(excepted, False))] if usual.get(tier) else []
+            found[tier] += [(settings, _matcher(instances, True)) for settings, instances in others.values()]
+        return found
+
+    def tier(self, tier, settings, matcher):
+        """The rules of one severity with these settings: one, or one for each name."""
+        for values in self.values(settings):
+            text = functools.partial(_filled, values=values)
+            rule = {"alert": self.name, "expr": text(_with_matcher(self.template(tier), matcher)).strip()}
+            if settings.wait not in ("0", "0s"):
+                rule["for"] = settings.wait
+            labels = {"severity": tier, "service": self.pack}
+            labels.update((name, text(value)) for name, value in (self.alert.get("labels") or {}).items())
+            rule["labels"] = {**_texts(self.settings["rule_labels"]), **labels}
+            rule["annotations"] = {
+                "summary": text(self.alert["summary"]),
+                "description": text(self.alert["description"]),
+                **self.links(),
+                **_texts(self.settings["rule_annotations"]),
+            }
+            yield rule
+
+    def template(self, tier):
+        """The expression of a severity, unfilled."""
+        return (self.alert.get(tier) or {}).get("expr") or self.alert["expr"]
+
+    def links(self):
+        """The annotations that lead somewhere."""
+        links = {}
+        if self.settings["runbook_url"]:
+            links["runbook_url"] = runbook(self.settings["runbook_url"], self.name)
+        if self.settings["dashboard_url"]:
+            base = self.settings["dashboard_url"].rstrip("/")
+            links["dashboard_url"] = "{0}/d/{1}".format(base, DASHBOARDS[self.pack])
+        return links
+
+    def values(self, settings):
+        """What goes into the slots: one mapping for each rule, none where there is nothing to watch."""
+        values, repeated = {"for": settings.wait}, [{}]
+        for name, parameter in self.parameters.items():
+            value = settings.values[name]
+            if value is None and "from" in parameter:
+                value = self.facts[parameter["from"]]
+            if parameter.get("when_empty") and not value:
+                return
+            if parameter.get("kind") == "names" and "each" in parameter:
+                repeated = [{parameter["each"][0]: str(one)} for one in value]
+            elif parameter.get("kind") == "names":
+                values[name] = _quoted("|".join(re.escape(str(one)) for one in value))
+            elif parameter.get("kind") == "sizes":
+                repeated = [dict(zip(parameter["each"], (str(key), _number(size)))) for key, size in value.items()]
+            else:
+                values[name] = _number(value)
+        for more in repeated:
+            yield {**values, **more}
+
+
+# Dashboards by pack; their uid is fixed.
+DASHBOARDS = {
+    "host": "mon-system",
+    "api": "mon-app",
+    "database": "mon-db",
+    "containers": "mon-system",
+    "probe": "mon-app",
+    "tls": "mon-app",
+    "backup": "mon-self",
+    "monitoring": "mon-self",
+}
+
+
+def runbook(base, alert):
+    """The address of an alert's runbook: ``{alert}`` in the base stands for its name, else the name follows it."""
+    return base.replace("{alert}", alert) if "{alert}" in base else "{0}/{1}".format(base.rstrip("/"), alert)
+
+
+def thresholds_of(packs, settings, facts):
+    """Alerts as what is measured and its bound, where there is one: what a report holds against history.
+
+    :returns: list of dicts with ``alert``, ``severity``, ``expr``, ``op``, ``threshold`` and ``for``.
+    """
+    found = []
+    taken = {rule.get("alert") for rule in settings["alert_rules"] or () if isinstance(rule, dict)}
+    for pack in chosen(packs, settings["rule_packs"], facts):
+        known = {**facts, "own_jobs": own_jobs(packs[pack], facts)}
+        for name, alert in packs[pack]["alerts"].items():
+            if name in taken:
+                continue
+            shaped = _Alert(pack, name, alert, settings, known)
+            for tier, variants in shaped.variants().items():
+                template = shaped.template(tier)
+                compared = _COMPARED.findall(template)
+                # With `or`, what is on its other side has no bound.
+                if len(compared) != 1 or re.search(r"(?m)^or ", template):
+                    continue
+                for tier_settings, matcher in variants:
+                    for values in shaped.values(tier_settings):
+                        expr = _filled(_with_matcher(_COMPARED.sub("", template), matcher), values)
+                        found.append(
+                            {
+                                "alert": name,
+                                "severity": tier,
+                                "expr": " ".join(expr.split()),
+                                "op": compared[0],
+                                "threshold": float(values["threshold"]),
+                                "for": tier_settings.wait,
+                            }
+                        )
+    return found
+
+
+def _filled(text, values):
+    return _SLOT.sub(lambda match: values[match.group(1)], text)
+
+
+def _with_matcher(text, matcher):
+    if matcher:
+        return text.replace(_INSTANCE, matcher)
+    return text.replace("{" + _INSTANCE + "}", "").replace(", " + _INSTANCE, "").replace(_INSTANCE + ", ", "")
+
+
+def _matcher(instances, equal):
+    """A matcher of the label instance; none for no instances."""
+    found = sorted(set(instances))
+    if not found:
+        return ""
+    if len(found) == 1:
+        return 'instance{0}"{1}"'.format("=" if equal else "!=", _quoted(found[0]))
+    return 'instance{0}"{1}"'.format("=~" if equal else "!~", _quoted("|".join(map(re.escape, found))))
+
+
+def _quoted(text):
+    """Text for between the quotes of a PromQL string."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _number(value):
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
+def _texts(mapping):
+    return {str(name): str(value).lower() if isinstance(value, bool) else str(value) for name, value in mapping.items()}
