@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -157,7 +157,7 @@ class ActionModule(ActionBase):
             service.update(self._expectations(role, given))
         if kind == "alertmanager":
             values = HostValues(task_vars["hostvars"], self._templar, {"groups": groups})
-            service["members"] = members(host, groups.get(given["groups"][kind]) or [], values)
+            service["members"] = _scrape.members(host, groups.get(given["groups"][kind]) or [], values)
         return service
 
     def _expectations(self, role, given):
@@ -165,6 +165,7 @@ class ActionModule(ActionBase):
         inventory = role["__prometheus_inventory"]
         agent = bool(role.get("prometheus_agent_mode"))
         alertmanagers = role.get("prometheus_alertmanager_config") or inventory["alertmanagers"]
+        packs = _rules.chosen(_rules.load_packs(), role.get("prometheus_rule_packs"), inventory["rules"])
         addresses = [
             str(address)
             for manager in alertmanagers
@@ -177,7 +178,7 @@ class ActionModule(ActionBase):
             "expect": inventory["expected"],
             "pools": inventory["pools"],
             "ignore": given["ignore"],
-            "rules": not agent and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"]),
+            "rules": not agent and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"] or packs),
             "alertmanagers": [] if agent else addresses,
         }
 

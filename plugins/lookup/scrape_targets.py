@@ -140,6 +140,12 @@ _raw:
       description: Jobs whose targets are relabelled, so that only Prometheus knows which they are.
       type: list
       elements: str
+    rules:
+      description:
+        - What the packs of rules depend on. C(groups), the inventory groups that are scraped and the job of each; C(jobs)
+          that have targets; how many C(alertmanagers) there are, and C(members) of their cluster; C(overrides), the hosts
+          that have C(prometheus_thresholds) of their own, and the instances of their targets.
+      type: dict
     overridden:
       description: Jobs from the inventory that a job or a target file of the user's replaces.
       type: list

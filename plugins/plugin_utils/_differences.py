@@ -68,7 +68,7 @@ CHANGES = {
     ),
     "prometheus_targets": "Targets that no job reads get a job of their own instead of an error.",
     "prometheus_alertmanager_config": "Empty means the Alertmanagers of the inventory's group, not none.",
-    "prometheus_alert_rules": "The default is a small set, and counts even when `prometheus_alert_rules_files` is empty.",
+    "prometheus_alert_rules": "The default is empty: the packs of `prometheus_rule_packs` take its place.",
     "prometheus_external_labels": "The default needs no facts: `environment` is the host's name in the inventory.",
     "prometheus_remote_read": "Left out in agent mode, which does not know it.",
     "*_files": (

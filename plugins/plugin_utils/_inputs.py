@@ -14,7 +14,7 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source, _rules
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
@@ -275,8 +275,17 @@ def check_service(role, values):
             yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
 
 
+def check_rules(values):
+    """Packs of rules, thresholds, and what all alerts get besides."""
+    packs = _rules.load_packs()
+    yield from _rules.check_packs(values["prometheus_rule_packs"])
+    yield from _rules.check_thresholds(packs, values["prometheus_thresholds"])
+    yield from _rules.check_additions(values["prometheus_rule_labels"], values["prometheus_rule_annotations"])
+
+
 def check_prometheus(values):
     """What only Prometheus has."""
+    yield from check_rules(values)
     for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
         value = (values["prometheus_global"] or {}).get(key)
         if value is not None and not is_duration(value):
@@ -416,9 +425,10 @@ CHECKED = (
     "admin_username agent_mode basic_auth_users binary_install_dir checksum cli_flags cluster config_dir"
     " config_file config_flags_extra configuration_modules db_dir disabled_collectors dsn_file enabled_collectors"
     " escalation global http_server_config install_method limit_nofile manage_role name password preinstalled_path"
-    " probe_password probe_username ready_timeout receivers release_dir resolve_timeout route smtp"
-    " storage_retention storage_retention_size system_group system_user systemd_dropin targets textfile_dir"
-    " tls_server_config uri username version web_config web_listen_address web_telemetry_path"
+    " probe_password probe_username ready_timeout receivers release_dir resolve_timeout route rule_annotations"
+    " rule_labels rule_packs smtp storage_retention storage_retention_size system_group system_user systemd_dropin"
+    " targets textfile_dir thresholds tls_server_config uri username version web_config web_listen_address"
+    " web_telemetry_path"
 ).split()
 
 

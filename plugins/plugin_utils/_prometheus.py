@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
@@ -115,15 +116,18 @@ def prometheus_config(settings, inventory):
 def prometheus_files(settings, inventory, config):
     """The files of Prometheus' configuration directory.
 
-    :param settings: as for :func:`prometheus_config`, with ``alert_rules``, ``rule_files``, ``target_files`` and
-        ``web_config`` besides.
-    :param inventory: what the lookup scrape_targets returns.
+    :param settings: as for :func:`prometheus_config`, with ``rule_files``, ``target_files`` and ``web_config``
+        besides, and those of :func:`rule_groups`.
+    :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``rules``.
     :param config: text of ``prometheus.yml``.
     :raises FileProblem: when two files want the same name.
+    :raises RulesError: when packs or thresholds cannot be used.
     """
     files = Files()
     files.add("prometheus.yml", "prometheus_config_file", content=config.rstrip() + "\n")
     if not settings["agent_mode"]:
+        for pack, group in rule_groups(load_packs(), settings, inventory["rules"]).items():
+            files.add("rules/vigil-{0}.yml".format(pack), "prometheus_rule_packs", data={"groups": [group]})
         if settings["alert_rules"]:
             rules = {"groups": [{"name": RULE_GROUP, "rules": settings["alert_rules"]}]}
             files.add("rules/ansible_managed.yml", "prometheus_alert_rules", data=rules)

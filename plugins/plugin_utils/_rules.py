@@ -16,7 +16,6 @@ import re
 from typing import NamedTuple
 
 import yaml
-
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     is_duration,
@@ -236,7 +235,9 @@ def _wrong(key, parameter, value, where, problems):
             problems.append(Problem(where, "{0} is no name".format(shown(name)), remedy))
     if kind == "names":
         return len(problems) > before
-    numbers = {"{0}.{1}".format(where, name): size for name, size in value.items()} if kind == "sizes" else {where: value}
+    numbers = (
+        {"{0}.{1}".format(where, name): size for name, size in value.items()} if kind == "sizes" else {where: value}
+    )
     for path, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             unit = parameter["unit"] if kind == "number" else "connections"
@@ -309,7 +310,7 @@ def rule_groups(packs, settings, facts):
 
     :param packs: as :func:`load_packs` gives them.
     :param settings: dict: ``rule_packs``, ``thresholds``, ``rule_labels``, ``rule_annotations``, ``runbook_url``,
-        ``dashboard_url`` and ``alert_rules``, the inputs of those names.
+        ``dashboard_url`` and ``alert_rules``, the inputs of those names without their prefix.
     :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that have to have
         targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
         of their own as ``host``, ``instances`` and ``thresholds``.
@@ -354,7 +355,9 @@ class _Alert:
 
     def rules(self):
         """The rules of all severities, hosts with bounds of their own included."""
-        return [rule for tier, variants in self.variants().items() for found in variants for rule in self.tier(tier, *found)]
+        return [
+            rule for tier, variants in self.variants().items() for found in variants for rule in self.tier(tier, *found)
+        ]
 
     def variants(self):
         """For each severity its distinct settings, each with the matcher of its instances."""

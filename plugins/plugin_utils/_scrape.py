@@ -481,11 +481,16 @@ def plan(
         "pools": sorted(pools),
         "overridden": overridden,
         "rules": {
-            "groups": {group: str(entry.get("job") or group) for group, entry in groups.items() if inventory.get(group)},
+            "groups": {
+                group: str(entry.get("job") or group) for group, entry in groups.items() if inventory.get(group)
+            },
             "jobs": sorted({job for job, dummy in expected} | (pools - renamed)),
             "alertmanagers": sum(len(manager["static_configs"][0]["targets"]) for manager in managers),
             "members": max(
-                (members(host, inventory[alertmanager_group], value) for host in inventory.get(alertmanager_group) or ()),
+                (
+                    members(host, inventory[alertmanager_group], value)
+                    for host in inventory.get(alertmanager_group) or ()
+                ),
                 default=0,
             ),
             "overrides": own_thresholds(groups, inventory, value, own_host),
