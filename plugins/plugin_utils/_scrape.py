@@ -500,11 +500,11 @@ def plan(
 
 def own_thresholds(groups, inventory, value, own_host=None):
     """The hosts with thresholds other than those that the Prometheus server itself sees, and their targets' instances."""
-    usual = value(own_host, THRESHOLDS) if own_host else None
+    hosts = {host for group in groups for host in inventory.get(group) or ()} - {own_host}
+    given = {host: value(host, THRESHOLDS) for host in sorted(hosts)}
     found = []
-    for host in sorted({host for group in groups for host in inventory.get(group) or ()} - {own_host}):
-        thresholds = value(host, THRESHOLDS)
-        if not thresholds or thresholds == usual:
+    for host, thresholds in given.items():
+        if not thresholds or (own_host and thresholds == value(own_host, THRESHOLDS)):
             continue
         targets = [
             target

@@ -26,6 +26,7 @@ INVENTORY = {
         {"job_name": "db", "file": "file_sd/db.yml", "config": {"job_name": "db"}, "targets": None},
     ],
     "alertmanagers": [{"scheme": "http", "static_configs": [{"targets": ["a:9093"]}]}],
+    "rules": {"groups": {}, "jobs": [], "alertmanagers": 1, "members": 0, "overrides": []},
 }
 NODE = {
     "job_name": "node",
@@ -53,6 +54,12 @@ def settings(**given):
             "scrape_config_files": [],
             "target_files": [],
             "alert_rules": [],
+            "rule_packs": ["auto"],
+            "thresholds": {},
+            "rule_labels": {},
+            "rule_annotations": {},
+            "runbook_url": "",
+            "dashboard_url": "",
             "rule_files": [],
             "web_config": {},
         },
@@ -133,6 +140,10 @@ RULES = {
     ("given", "expected"),
     [
         ({}, ["file_sd/inventory/node.yml"]),
+        (
+            {"rule_packs": ["tls", "host"]},
+            ["rules/vigil-host.yml", "rules/vigil-tls.yml", "file_sd/inventory/node.yml"],
+        ),
         (RULES, ["rules/ansible_managed.yml", "rules/r.yml", "file_sd/inventory/node.yml"]),
         (dict(RULES, agent_mode=True), ["file_sd/inventory/node.yml"]),
         (

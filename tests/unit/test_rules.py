@@ -1,0 +1,252 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packs, thresholds and the rules made of them. What the rules do is for promtool to say: tests/rules."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
+    DASHBOARDS,
+    PACKS,
+    TIERS,
+    RulesError,
+    check_additions,
+    check_host,
+    check_packs,
+    check_thresholds,
+    load_packs,
+    merge,
+    rule_groups,
+    tiers_of,
+)
+
+PACKS_AS_SHIPPED = load_packs()
+ALERTS = [(pack, name) for pack in PACKS for name in PACKS_AS_SHIPPED[pack]["alerts"]]
+
+
+def facts(**given):
+    return {
+        "groups": {"node_exporter": "node", "prometheus": "prometheus"},
+        "jobs": ["node", "prometheus"],
+        "alertmanagers": 1,
+        "members": 0,
+        "overrides": [],
+        **given,
+    }
+
+
+def settings(**given):
+    return {
+        "rule_packs": ["auto"],
+        "thresholds": {},
+        "rule_labels": {},
+        "rule_annotations": {},
+        "runbook_url": "",
+        "dashboard_url": "",
+        "alert_rules": [],
+        **given,
+    }
+
+
+def rules(alert, found=None, **given):
+    """The rules of one alert."""
+    groups = rule_groups(PACKS_AS_SHIPPED, settings(**given), found or facts())
+    return [rule for group in groups.values() for rule in group["rules"] if rule.get("alert") == alert]
+
+
+def problems(thresholds):
+    return [str(problem) for problem in check_thresholds(PACKS_AS_SHIPPED, thresholds)]
+
+
+@pytest.mark.parametrize(("pack", "name"), ALERTS)
+def test_an_alert_is_complete(pack, name):
+    alert = PACKS_AS_SHIPPED[pack]["alerts"][name]
+    assert tiers_of(alert), "no severity"
+    parameters = alert.get("parameters") or {}
+    for tier in tiers_of(alert):
+        texts = [alert[tier].get("expr") or alert["expr"], alert["summary"], alert["description"]]
+        each = {slot for parameter in parameters.values() for slot in parameter.get("each", ())}
+        slots = {slot for text in texts for slot in re.findall(r"<< (\w+) >>", text)}
+        assert slots <= {*parameters, *each, "for", "instance"}
+        assert "for" in alert[tier]
+        for parameter, rule in parameters.items():
+            assert rule["unit"]
+            assert parameter in alert[tier] or "default" in rule or "from" in rule, (tier, parameter)
+    assert alert["about"].endswith(".")
+    assert alert["description"].endswith(".")
+
+
+def test_names_are_used_once():
+    assert len({name for pack, name in ALERTS}) == len(ALERTS)
+    assert set(DASHBOARDS) == set(PACKS)
+
+
+def test_the_packs_are_those_whose_exporters_are_scraped():
+    def chosen(found, *wanted):
+        return list(rule_groups(PACKS_AS_SHIPPED, settings(rule_packs=list(wanted)), found))
+
+    assert chosen(facts(), "auto") == ["host", "monitoring"]
+    assert chosen(facts(), "auto", "backup") == ["host", "backup", "monitoring"]
+    assert chosen(facts(), "tls") == ["tls"]
+    assert chosen(facts(), *[]) == []
+    # A group and a job of the user's own names count by either.
+    everything = facts(groups={"mine": "postgres", "application": "api", "cadvisor": "c"}, jobs=["blackbox"])
+    assert chosen(everything, "auto") == ["api", "database", "containers", "probe", "tls", "monitoring"]
+
+
+def test_a_rule_as_prometheus_reads_it():
+    critical, warning = rules(
+        "HighCPUUsage",
+        rule_labels={"team": "shop"},
+        rule_annotations={"contact": 112},
+        runbook_url="https://wiki.example.org/",
+        dashboard_url="https://grafana.example.org/",
+    )
+    assert critical == {
+        "alert": "HighCPUUsage",
+        "expr": "100 * instance:node_cpu_utilisation:rate5m > 80",
+        "for": "5m",
+        "labels": {"team": "shop", "severity": "critical", "service": "host"},
+        "annotations": {
+            "summary": "CPU of {{ $labels.instance }} is busy",
+            "description": '{{ $value | printf "%.0f" }} % of the CPU of {{ $labels.instance }} have been in use for 5m; '
+            "the bound is 80 %.",
+            "runbook_url": "https://wiki.example.org/HighCPUUsage",
+            "dashboard_url": "https://grafana.example.org/d/mon-system",
+            "contact": "112",
+        },
+    }
+    assert (warning["labels"]["severity"], warning["for"]) == ("warning", "15m")
+    assert "runbook_url" not in rules("HighCPUUsage")[0]["annotations"]
+    (again,) = rules("Watchdog", runbook_url="https://x/{alert}.html")
+    assert again["annotations"]["runbook_url"] == "https://x/Watchdog.html"
+    assert "for" not in again
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"critical": ("> 85", "10m"), "warning": ("> 75", "30m")}),
+        ({"critical": 95}, {"critical": ("> 95", "10m"), "warning": ("> 75", "30m")}),
+        ({"critical": {"threshold": 92.5, "for": "1m"}}, {"critical": ("> 92.5", "1m"), "warning": ("> 75", "30m")}),
+        ({"threshold": 80}, {"critical": ("> 80", "10m"), "warning": ("> 80", "30m")}),
+        ({"for": "1h", "warning": {"for": "2h"}}, {"critical": ("> 85", "1h"), "warning": ("> 75", "2h")}),
+        ({"warning": False}, {"critical": ("> 85", "10m")}),
+        # A severity that the pack has not.
+        (
+            {"info": 50},
+            {"critical": ("> 85", "10m"), "warning": ("> 75", "30m"), "info": ("> 50", "10m")},
+        ),
+        (False, {}),
+        (True, {"critical": ("> 85", "10m"), "warning": ("> 75", "30m")}),
+    ],
+)
+def test_thresholds(given, expected):
+    assert problems({"HighDiskUsage": given}) == []
+    found = rules("HighDiskUsage", thresholds={"HighDiskUsage": given})
+    assert {rule["labels"]["severity"]: (rule["expr"][-4:].strip(), rule["for"]) for rule in found} == {
+        tier: (bound[-4:].strip(), wait) for tier, (bound, wait) in expected.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([], ["prometheus_thresholds: is []", "dictionary of alerts"]),
+        ({"HighCpuUsage": {}}, ["prometheus_thresholds.HighCpuUsage: unknown key", "HighCPUUsage"]),
+        ({"HighCPUUsage": {"fatal": 3}}, ["prometheus_thresholds.HighCPUUsage.fatal: unknown key"]),
+        ({"HighCPUUsage": {"critical": {"treshold": 3}}}, ["HighCPUUsage.critical.treshold", "threshold?"]),
+        ({"HighCPUUsage": {"critical": 120}}, ["HighCPUUsage.critical.threshold: is 120", "from 0 to 100"]),
+        ({"HighCPUUsage": {"critical": {"threshold": "80"}}}, ["critical.threshold: is '80'", "a number (percent)"]),
+        ({"HighCPUUsage": {"critical": {"threshold": True}}}, ["critical.threshold: is True"]),
+        ({"HighCPUUsage": {"critical": [80]}}, ["HighCPUUsage.critical: is [80]"]),
+        ({"HighCPUUsage": 80}, ["prometheus_thresholds.HighCPUUsage: is 80", "false to switch it off"]),
+        ({"HighCPUUsage": {"warning": 90}}, ["HighCPUUsage.warning.threshold: is 90, above the 80 of critical"]),
+        ({"CertificateExpiresSoon": {"warning": 1}}, ["warning.threshold: is 1, below the 3 of critical"]),
+        ({"HighCPUUsage": {"for": "5 m"}}, ["HighCPUUsage.for: is '5 m'", "15s"]),
+        ({"ContainerDown": {"containers": "shop"}}, ["ContainerDown.containers: is 'shop'", "write a list"]),
+        ({"ContainerDown": {"containers": ['a"b']}}, ["ContainerDown.containers", "is no name"]),
+        ({"DatabasePoolHigh": {"pools": ["shop"]}}, ["DatabasePoolHigh.pools", "write a dictionary"]),
+        ({"DatabasePoolHigh": {"pools": {"shop": 0}}}, ["DatabasePoolHigh.pools.shop: is 0", "from 1 to"]),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused_with_its_path(given, words):
+    (problem,) = problems(given)
+    assert [word for word in words if word not in problem] == []
+
+
+def test_a_host_may_have_bounds_of_its_own():
+    own = {"host": "db1", "instances": ["db1:9100"], "thresholds": {"HighDiskUsage": {"critical": 95}}}
+    found = {
+        (rule["labels"]["severity"], rule["expr"])
+        for rule in rules("HighDiskUsage", facts(overrides=[own, {**own, "host": "db2", "instances": ["db2:9100"]}]))
+    }
+    usual = "100 * (1 - instance:node_filesystem_avail:ratio{0}) > {1}"
+    assert found == {
+        ("critical", usual.format('{instance!~"db1:9100|db2:9100"}', 85)),
+        ("critical", usual.format('{instance=~"db1:9100|db2:9100"}', 95)),
+        ("warning", usual.format("", 75)),
+    }
+    off = {**own, "thresholds": {"HighDiskUsage": False}}
+    assert [rule["expr"] for rule in rules("HighDiskUsage", facts(overrides=[off]))] == [
+        usual.format('{instance!="db1:9100"}', 85),
+        usual.format('{instance!="db1:9100"}', 75),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "words"),
+    [
+        ({"HighDiskUsage": {"critical": 70}}, ["prometheus_thresholds of host db1.HighDiskUsage.warning.threshold"]),
+        ({"HighErrorRate": {"critical": 70}}, ["HighErrorRate", "is about no single host"]),
+        ({"HighDisk": {}}, ["prometheus_thresholds of host db1.HighDisk"]),
+    ],
+)
+def test_a_host_with_wrong_bounds_is_named(thresholds, words):
+    (problem,) = check_host(PACKS_AS_SHIPPED, {}, thresholds, "db1")
+    assert [word for word in words if word not in str(problem)] == []
+    with pytest.raises(RulesError, match="db1"):
+        rules("HighDiskUsage", facts(overrides=[{"host": "db1", "instances": [], "thresholds": thresholds}]))
+
+
+def test_what_is_the_environments_is_no_hosts_own():
+    """A host that sees the variable of all hosts repeats what holds anyway."""
+    usual = {"HighErrorRate": {"critical": 7}}
+    assert list(check_host(PACKS_AS_SHIPPED, usual, usual, "db1")) == []
+
+
+def test_an_alert_of_the_users_own_takes_the_place_of_a_packs():
+    assert rules("TargetDown", alert_rules=[{"alert": "TargetDown", "expr": "up == 0"}]) == []
+
+
+def test_one_rule_for_each_name():
+    assert [rule["expr"] for rule in rules("JobMissing")] == ['absent(up{job="node"})', 'absent(up{job="prometheus"})']
+    assert rules("AlertmanagerClusterMembers") == []
+    assert rules("AlertmanagerClusterMembers", facts(members=2))[0]["expr"].endswith("< 2")
+    given = {"rule_packs": ["containers"], "thresholds": {"ContainerDown": {"containers": ["shop-a.b"]}}}
+    (found,) = rules("ContainerDown", **given)
+    assert found["labels"] == {"severity": "critical", "service": "containers", "name": "shop-a.b"}
+
+
+def test_additions_and_packs_are_checked():
+    assert [str(one) for one in check_packs(["auto", "host"])] == []
+    found = [str(one) for one in check_additions({"alertname": "x", "a-b": "x", "c": None}, {"summary": "x", "d": "1"})]
+    assert [one.partition(":")[0] for one in found] == [
+        "prometheus_rule_labels.alertname",
+        "prometheus_rule_labels.a-b",
+        "prometheus_rule_labels.c",
+        "prometheus_rule_annotations.summary",
+    ]
+
+
+def test_merging():
+    assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}, "d": False}) == {"a": {"b": 3, "c": 2}, "d": False}
+    assert merge({"a": 1}, True) == {}
+    assert merge(False, {"a": 1}) == {"a": 1}
+
+
+def test_severities_are_in_their_order():
+    assert TIERS == ("critical", "warning", "info", "none")
