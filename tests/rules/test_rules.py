@@ -1,0 +1,154 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the packs' alerts do, by promtool, with the series and the expectations of ``cases/*.yml``.
+
+A case is one of three: one that ``fires``, one in which the alert stays ``silent``, one at its ``border``. ``series`` are in
+promtool's notation, one sample a minute; ``#`` in a name stands for ten series. ``at`` says how many alerts of which severity
+fire at that time.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS, load_packs, rule_groups
+
+from lab import mirror
+
+KINDS = ("fires", "silent", "border")
+# By its nature it cannot be silent.
+ALWAYS = {"Watchdog"}
+SETTINGS = {
+    "rule_packs": list(PACKS),
+    "thresholds": {
+        "ContainerDown": {"containers": ["shop"]},
+        "DatabasePoolHigh": {"pools": {"shop": 15}},
+        "BackupMissing": {"backups": ["shop"]},
+    },
+    "rule_labels": {"team": "shop"},
+    "rule_annotations": {},
+    "runbook_url": "https://runbooks.example.org",
+    "dashboard_url": "https://grafana.example.org",
+    "alert_rules": [],
+}
+FACTS = {
+    "groups": {
+        "node_exporter": "node",
+        "application": "shop",
+        "postgres_exporter": "postgres",
+        "blackbox_exporter": "blackbox_exporter",
+        "cadvisor": "cadvisor",
+        "prometheus": "prometheus",
+        "alertmanager": "alertmanager",
+    },
+    "jobs": ["node"],
+    "alertmanagers": 1,
+    "members": 2,
+    "overrides": [],
+}
+
+
+def cases():
+    """All cases: alert, kind, and the case."""
+    for path in sorted((Path(__file__).parent / "cases").glob("*.yml")):
+        for alert, found in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+            for case in found:
+                (kind,) = set(KINDS) & set(case)
+                yield alert, kind, case
+
+
+CASES = list(cases())
+
+
+@pytest.fixture(scope="session", params=["new", "old"])
+def promtool(request, tmp_path_factory):
+    """The promtool of the newest and of the oldest release of the lab."""
+    version = mirror.versions()["prometheus"][request.param]
+    folder = tmp_path_factory.mktemp("promtool")
+    name = f"prometheus-{version}.linux-{mirror.architecture()}"
+    with tarfile.open(mirror.path() / "prometheus" / f"v{version}" / f"{name}.tar.gz") as archive:
+        archive.extract(f"{name}/promtool", folder, filter="data")
+    return folder / name / "promtool"
+
+
+def asked(promtool, folder, tests, overrides=()):
+    """promtool's answer to tests of the packs' rules."""
+    groups = rule_groups(load_packs(), SETTINGS, {**FACTS, "overrides": list(overrides)})
+    (folder / "rules.json").write_text(json.dumps({"groups": list(groups.values())}), encoding="utf-8")
+    content = {"rule_files": ["rules.json"], "evaluation_interval": "1m", "tests": tests}
+    (folder / "tests.json").write_text(json.dumps(content), encoding="utf-8")
+    return subprocess.run(
+        [promtool, "test", "rules", str(folder / "tests.json")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def series(case):
+    """The series of a case, as promtool takes them."""
+    return [
+        {"series": name.replace("#", str(number)), "values": values}
+        for name, values in case["series"].items()
+        for number in (range(10) if "#" in name else (0,))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("alert", "case"), [pytest.param(alert, case, id=f"{alert} {kind}: {case[kind]}") for alert, kind, case in CASES]
+)
+def test_alert(promtool, tmp_path, alert, case):
+    questions = [
+        {
+            "expr": f'count by (severity) (ALERTS{{alertname="{alert}",alertstate="firing"}})',
+            "eval_time": time,
+            "exp_samples": [
+                {"labels": f'{{severity="{severity}"}}', "value": count} for severity, count in firing.items()
+            ],
+        }
+        for time, firing in case["at"].items()
+    ]
+    test = {"interval": "1m", "input_series": series(case), "promql_expr_test": questions}
+    answer = asked(promtool, tmp_path, [test], case.get("overrides", ()))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("alert", "case"), [pytest.param(alert, case, id=alert) for alert, kind, case in CASES if kind == "fires"]
+)
+def test_what_it_says_can_be_read(promtool, tmp_path, alert, case):
+    """promtool, told to expect nothing, shows what it got instead: labels and annotations as a person would get them."""
+    time = list(case["at"])[-1]
+    test = {
+        "interval": "1m",
+        "input_series": series(case),
+        "alert_rule_test": [{"eval_time": time, "alertname": alert, "exp_alerts": []}],
+    }
+    answer = asked(promtool, tmp_path, [test], case.get("overrides", ()))
+    said = answer.stdout + answer.stderr
+    assert answer.returncode != 0
+    assert f'runbook_url="https://runbooks.example.org/{alert}"' in said
+    for broken in ("error expanding", "<no value>", "<<", "%!", "{{"):
+        assert broken not in said, said
+
+
+def test_every_alert_has_a_case_of_each_kind():
+    there = {(alert, kind) for alert, kind, dummy in CASES}
+    wanted = {
+        (alert, kind)
+        for pack in load_packs().values()
+        for alert in pack["alerts"]
+        for kind in (KINDS if alert not in ALWAYS else ("fires",))
+    }
+    assert wanted - there == set()
+    assert {alert for alert, kind in there} == {alert for alert, kind in wanted}
+    # A case that expects nothing is no case of an alert that fires.
+    assert all(any(case["at"].values()) for dummy, kind, case in CASES if kind == "fires")
+    assert not any(list(case["at"].values())[-1] for dummy, kind, case in CASES if kind == "silent")
