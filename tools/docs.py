@@ -22,6 +22,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
+    DASHBOARDS,
+    load_packs,
+    per_instance,
+    tiers_of,
+)
 
 ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "prometheus", "alertmanager")
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
@@ -188,6 +194,99 @@ def differences_tables():
     return "\n".join(lines) + "\n"
 
 
+ALERTS = """# Alerts
+
+The packs of alerts that `prometheus_rule_packs` deploys. Its default, `auto`, takes those whose exporters the inventory has.
+Each alert is tested with promtool: when it fires, when it does not, and what happens at its border (`tests/rules`).
+
+Every number here is a default. `prometheus_thresholds` puts others in their places, for an environment, for a group of
+Prometheus servers and, where it says "by host", in the `host_vars` of a single host:
+
+```yaml
+prometheus_thresholds:
+  HighDiskUsage: {critical: 90}                # the threshold of one severity
+  HighCPUUsage:
+    warning: {threshold: 70, for: 30m}         # several parameters of it
+  HighErrorRate: {floor: 100}                  # a parameter of all severities
+  SlowEndpoint: false                          # no such alert
+  HighMemoryUsage: {warning: false}            # or none of that severity
+  ContainerDown: {containers: [shop, proxy]}   # names to watch
+  DatabasePoolHigh: {pools: {shop: 15}}        # database to the pool size of all workers
+```
+
+An unknown key, a number out of its range and a warning that would come after its critical are refused, with their path.
+`prometheus_rule_labels` and `prometheus_rule_annotations` go on all of them; a rule in `prometheus_alert_rules` that bears an
+alert's name takes its place.
+
+A pack is a file in `roles/prometheus/rules`. In its expressions `<< name >>` is a parameter, and `<< instance >>` stands where
+hosts with bounds of their own are told from the others.
+"""
+
+
+def value_of(value):
+    """A parameter's value for a cell."""
+    return "none" if value in ([], {}) else "{0:g}".format(value) if isinstance(value, (int, float)) else str(value)
+
+
+def bounds_of(alert, tier):
+    """The parameters of one severity, as words."""
+    parameters = alert.get("parameters") or {}
+    found = []
+    for name, rule in parameters.items():
+        if name in alert[tier]:
+            found.append("{0} {1} {2}".format(name, value_of(alert[tier][name]), rule["unit"]))
+    return ", ".join([*found, "for {0}".format(alert[tier]["for"])])
+
+
+def alerts_page(packs):
+    """The list of all alerts."""
+    lines = [NOTE.format("roles/prometheus/rules"), ALERTS]
+    for name, pack in packs.items():
+        lines.append("## `{0}`\n".format(name))
+        said = ", ".join("`{0}`".format(one) for one in pack["exporters"]) or "nothing: name the pack to have it"
+        lines.append("Deployed by `auto` where the inventory scrapes: {0}.\n".format(said))
+        lines.append("| Alert | Severities | By host | Meaning |\n|---|---|---|---|")
+        for alert, found in pack["alerts"].items():
+            tiers = "<br>".join("{0}: {1}".format(tier, bounds_of(found, tier)) for tier in tiers_of(found))
+            hosts = "yes" if per_instance(found) else ""
+            lines.append(
+                "| [{0}](runbooks/{0}.md) | {1} | {2} | {3} |".format(alert, tiers, hosts, cell(found["about"]))
+            )
+        lines.append("")
+    return "\n".join(lines)
+
+
+def runbook_page(pack, name, alert):
+    """What to know when this alert wakes somebody."""
+    lines = [NOTE.format("roles/prometheus/rules/{0}.yml".format(pack)), "# {0}\n".format(name), alert["about"] + "\n"]
+    lines.append("## What to do\n")
+    lines += ["{0}. {1}".format(number, step) for number, step in enumerate(alert["steps"], 1)]
+    lines.append("\n## When it fires\n\n| Severity | Bounds |\n|---|---|")
+    lines += ["| {0} | {1} |".format(tier, bounds_of(alert, tier)) for tier in tiers_of(alert)]
+    for tier in tiers_of(alert):
+        expr = alert[tier].get("expr")
+        if expr:
+            lines.append("\n{0}:\n\n```promql\n{1}\n```".format(tier.capitalize(), expr.strip()))
+    if "expr" in alert:
+        lines.append("\n```promql\n{0}\n```".format(alert["expr"].strip()))
+    others = {key: rule for key, rule in (alert.get("parameters") or {}).items() if "default" in rule or "min" in rule}
+    if others:
+        lines.append("\n## What can be set\n\n| `prometheus_thresholds.{0}...` | Unit | Range | Default |".format(name))
+        lines.append("|---|---|---|---|")
+        for key, rule in others.items():
+            between = "{0} to {1}".format(value_of(rule["min"]), value_of(rule["max"])) if "min" in rule else ""
+            default = (
+                value_of(rule["default"]) if "default" in rule else "see above" if "from" not in rule else "inventory"
+            )
+            lines.append("| `{0}` | {1} | {2} | {3} |".format(key, rule["unit"], between, default))
+    lines.append(
+        "\nThe alert's dashboard has the uid `{0}`; all alerts stand in [alerts](../alerts.md).\n".format(
+            DASHBOARDS[pack]
+        )
+    )
+    return "\n".join(lines)
+
+
 def pages():
     """Path to content of everything that is generated."""
     content = {ROOT / "docs" / "roles" / (role + ".md"): role_page(role) for role in ROLES}
@@ -198,6 +297,11 @@ def pages():
         + "\n\n## Set once for all roles\n\n"
         + shared_table()
     )
+    packs = load_packs()
+    content[ROOT / "docs" / "alerts.md"] = alerts_page(packs)
+    for pack, found in packs.items():
+        for alert in found["alerts"]:
+            content[ROOT / "docs" / "runbooks" / (alert + ".md")] = runbook_page(pack, alert, found["alerts"][alert])
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     for name, table in (("differences", differences_tables()), ("shared", shared_table())):

@@ -89,6 +89,13 @@ STAGES = (
         _has("tests/packaging"),
     ),
     Stage(
+        "rules",
+        "every alert: when it fires, when not, and at its border, by promtool",
+        (mirror.ensure,),
+        lambda: _pytest("tests/rules", workers=2),
+        _has("tests/rules"),
+    ),
+    Stage(
         "report",
         "the report of a real Prometheus with a made-up week",
         (mirror.ensure,),

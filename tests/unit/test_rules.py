@@ -76,6 +76,8 @@ def test_an_alert_is_complete(pack, name):
             assert rule["unit"]
             assert parameter in alert[tier] or "default" in rule or "from" in rule, (tier, parameter)
     assert alert["about"].endswith(".")
+    # What its runbook begins with.
+    assert all(step.endswith((".", "?")) for step in alert["steps"])
     assert alert["description"].endswith(".")
 
 
