@@ -225,7 +225,7 @@ hosts with bounds of their own are told from the others.
 
 def value_of(value):
     """A parameter's value for a cell."""
-    return "none" if value in ([], {}) else "{0:g}".format(value) if isinstance(value, (int, float)) else str(value)
+    return "none" if value in ([], {}) else "{0:.10g}".format(value) if isinstance(value, (int, float)) else str(value)
 
 
 def bounds_of(alert, tier):
