@@ -87,7 +87,7 @@ def test_a_rule_that_fails_when_it_is_evaluated(site):
 
 
 def test_rules_that_are_not_there(site):
-    site.variables["prometheus_alert_rules"] = []
+    site.variables["prometheus_rule_packs"] = []
     verify(site.run() and site).must_be_green()
     site.variables["prometheus_alert_rules"] = [{"alert": "A", "expr": "vector(1)"}]
     verify(site, monitoring_verify_timeout=1).must_be_red("it has loaded no rules")

@@ -58,6 +58,7 @@ def test_rules_targets_and_templates_go_with_the_inventory(site):
     (site.folder / "statics.yml").write_text("- targets: ['127.0.0.1:9100']\n  labels: {of: statics}\n")
     plain = dict(site.variables)
     site.variables.update(
+        prometheus_rule_packs=[],
         prometheus_alert_rules=[{"alert": "OfTheInventory", "expr": "vector(1)"}],
         prometheus_alert_rules_files=[str(site.folder / "ours.yml")],
         prometheus_targets={"extra": [{"targets": ["localhost:9090"]}]},
