@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -23,17 +24,23 @@ PROGRESS = re.compile(
 )
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
+# Stages that run side by side: much of their time is waiting for hosts.
+LANES = 2
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the tests: what it is, what it needs made before, and its command."""
+    """A part of the tests: what it is, what it needs made before, and its command.
+
+    `alone`: it measures how long things take, so nothing runs beside it.
+    """
 
     name: str
     about: str
     needs: tuple[Callable[[], object], ...]
     command: Callable[[], list[str]]
     present: Callable[[], bool] = lambda: True
+    alone: bool = False
 
 
 def prepare() -> None:
@@ -101,6 +108,7 @@ STAGES = (
         (mirror.ensure,),
         lambda: _pytest("tests/report"),
         _has("tests/report"),
+        alone=True,
     ),
     Stage(
         "routes",
@@ -108,6 +116,7 @@ STAGES = (
         (prepare,),
         lambda: _pytest("tests/routes", workers=2),
         _has("tests/routes"),
+        alone=True,
     ),
     Stage(
         "molecule",
@@ -136,14 +145,11 @@ def test(names: list[str]) -> int:
         )
     venv.ensure()
     LOGS.mkdir(parents=True, exist_ok=True)
-    results = []
-    for stage in STAGES:
-        if names and stage.name not in names:
-            continue
+    wanted = [stage for stage in STAGES if stage.name in names or not names]
+    for stage in wanted:
         if not stage.present():
             say(f"{stage.name}: nothing of it is here, left out")
-            continue
-        results.append((stage.name, *_run(stage)))
+    results = _run_all([stage for stage in wanted if stage.present()])
     say("")
     for name, code, seconds, lines in results:
         say(f"{'green' if code == 0 else 'RED  '} {name:10} {seconds:5.0f} s  {lines[-1] if lines else ''}")
@@ -164,6 +170,24 @@ def bench(arguments: list[str]) -> int:
     return subprocess.call([venv.tool("python"), str(script), *arguments], cwd=ROOT, env=environment())
 
 
+def _run_all(wanted: list[Stage]) -> list[tuple[str, int, float, list[str]]]:
+    """Run stages, side by side where they may; returns name, exit status, seconds and closing lines in their order."""
+    # The longest stage is the last one: it begins first.
+    together = [stage for stage in wanted[-1:] + wanted[:-1] if not stage.alone]
+    done = {}
+    with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
+        futures = {stage.name: pool.submit(_run, stage) for stage in together}
+        try:
+            done.update((name, future.result()) for name, future in futures.items())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in list(_children):
+                _end(child)
+            raise
+    done.update((stage.name, _run(stage)) for stage in wanted if stage.alone)
+    return [(stage.name, *done[stage.name]) for stage in wanted]
+
+
 def _run(stage: Stage) -> tuple[int, float, list[str]]:
     """Run one stage: its exit status, its seconds, and the closing lines of pytest in its output."""
     log = LOGS / f"{stage.name}.log"
@@ -175,26 +199,36 @@ def _run(stage: Stage) -> tuple[int, float, list[str]]:
             need()
         # Its hosts have fixed names, so two runs at once would take them from each other.
         with locked(stage.name) if stage.name == "molecule" else contextlib.nullcontext():
-            code = _stream(stage.command(), log, lines)
+            code = _stream(stage, log, lines)
     except LabError as error:
         say(str(error))
         code = 1
     else:
         if code:
-            say(f"the end of {log.relative_to(ROOT)}:")
             tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL:]
-            print("\n".join(f"    {line}" for line in tail), file=sys.stderr, flush=True)
+            shown = "\n".join(f"    {line}" for line in tail)
+            say(f"the end of {log.relative_to(ROOT)}:\n{shown}")
     seconds = time.monotonic() - began
     say(f"---- {stage.name}: {'green' if code == 0 else f'RED (exit status {code})'} after {seconds:.0f} s")
     return code, seconds, lines
 
 
-def _stream(argv: list[str], log: Path, closing: list[str]) -> int:
-    """Run a command into its log, showing the lines that tell its progress; collects pytest's closing lines."""
+# The commands that run, for an interruption to end them.
+_children: set[subprocess.Popen] = set()
+
+
+def _end(child: subprocess.Popen) -> None:
+    """End a command with all that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+
+
+def _stream(stage: Stage, log: Path, closing: list[str]) -> int:
+    """Run a stage into its log, showing the lines that tell its progress; collects pytest's closing lines."""
     with open(log, "w", encoding="utf-8") as sink:
         # A group of its own, so that an interrupted run takes its children with it.
         with subprocess.Popen(
-            argv,
+            stage.command(),
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -204,6 +238,7 @@ def _stream(argv: list[str], log: Path, closing: list[str]) -> int:
             errors="replace",
             start_new_session=True,
         ) as child:
+            _children.add(child)
             try:
                 for line in child.stdout:
                     sink.write(line)
@@ -212,8 +247,10 @@ def _stream(argv: list[str], log: Path, closing: list[str]) -> int:
                     if match := SUMMARY.match(text):
                         closing.append(match[1])
                     elif PROGRESS.match(text):
-                        print(f"     {text[:160]}", file=sys.stderr, flush=True)
+                        print(f"     {stage.name}: {text[:160]}", file=sys.stderr, flush=True)
             except BaseException:
-                os.killpg(child.pid, signal.SIGTERM)
+                _end(child)
                 raise
+            finally:
+                _children.discard(child)
         return child.returncode
