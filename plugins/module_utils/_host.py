@@ -36,6 +36,10 @@ class HostError(Exception):
     """Something about the host stops the run; the message names the path and the way out."""
 
 
+class NotProven(Exception):
+    """A service does not do what it has to; the message says why."""
+
+
 def fsync_dir(path):
     """Make renames within a directory survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

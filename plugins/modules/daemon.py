@@ -205,11 +205,10 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
+    NotProven,
     State,
     ensure_directory,
-    last_words,
     one_run_at_a_time,
-    read_bytes,
     read_text,
     run,
     write_atomically,
@@ -224,47 +223,36 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     Decision,
-    Running,
     decide,
     listeners,
-    start_ticks,
     unknown_features,
     unknown_flag,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import (
+    UNIT_DIRECTORY,
+    Systemd,
+    belongs_to,
+    in_the_way,
+    stop_and_mask,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
-from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
-    FINGERPRINT_VARIABLE,
-    PROPERTIES,
-    complete_unit,
-    crashed,
-    nofile_ceiling,
-    parse_show,
-    unit_fingerprint,
-)
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
-UNIT_DIRECTORY = "/etc/systemd/system"
 POLL_SECONDS = 0.2
 LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
 
 
-class NotProven(Exception):
-    """The service does not do what it has to; the message says why."""
-
-
 class Daemon:
-    """One systemd service on this host."""
+    """One service on this host."""
 
     def __init__(self, module):
         self.module = module
         self.name = module.params["name"]
         self.role = module.params["role"] or self.name
-        self.unit_name = self.name + ".service"
-        self.unit_path = os.path.join(UNIT_DIRECTORY, self.unit_name)
-        self.dropin_path = os.path.join(UNIT_DIRECTORY, self.unit_name + ".d", "50-vigil.conf")
+        self.runtime = Systemd(self.name)
         self.probe = module.params["probe"]
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
@@ -274,30 +262,6 @@ class Daemon:
         self.reached_before = False
 
     # What is there
-
-    def show(self):
-        """The unit's properties as systemd has them."""
-        status, output = run(["systemctl", "show", self.unit_name, "--property=" + ",".join(PROPERTIES)])
-        if status:
-            raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
-        return parse_show(output)
-
-    def running(self, properties):
-        """The main process, or None when there is none."""
-        pid = int(properties["MainPID"])
-        if pid == 0 or properties["ActiveState"] not in ("active", "reloading", "activating"):
-            return None
-        stat = read_text("/proc/{0}/stat".format(pid))
-        if not stat:
-            return None
-        environment = (read_bytes("/proc/{0}/environ".format(pid)) or b"").decode("utf-8", "replace").split("\0")
-        prefix = FINGERPRINT_VARIABLE + "="
-        fingerprint = next((word[len(prefix) :] for word in environment if word.startswith(prefix)), None)
-        try:
-            executable = os.readlink("/proc/{0}/exe".format(pid))
-        except OSError:
-            return None
-        return Running(pid, start_ticks(stat), executable, fingerprint)
 
     def ask(self):
         """One request for the metrics and one for readiness."""
@@ -310,25 +274,14 @@ class Daemon:
 
     # What has to change
 
-    def wanted_unit(self):
-        """The unit as it belongs on this host's disk."""
-        ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
-        dropin = self.dropin_text()
-        return complete_unit(self.module.params["unit"], dropin, self.state.undo, ceiling)
-
-    def dropin_text(self):
-        """The user's drop-in with an end of line, or an empty string."""
-        text = self.module.params["dropin"].strip()
-        return text + "\n" if text else ""
-
     def plan(self, manifest):
         """Everything that the switch will change.
 
         :returns: ``(changes, new manifest, path of a changed unit -> (text before or None, text after or None))``.
         """
         changes, texts = [], {}
-        unit = self.wanted_unit()
-        wanted = dict(self.module.params["files"], **{self.unit_path: unit, self.dropin_path: self.dropin_text()})
+        definition = self.runtime.definition(self.module.params["unit"], self.module.params["dropin"], self.state.undo)
+        wanted = dict(self.module.params["files"], **definition)
         for path, text in dict(dict.fromkeys(manifest["units"], ""), **wanted).items():
             live = read_text(path) if os.path.isfile(path) else None
             if text and (live != text or os.path.islink(path)):
@@ -358,7 +311,7 @@ class Daemon:
         new = dict(files, units=units, links=dict(links))
         return changes, new, texts
 
-    def foreign_problems(self, manifest, properties):
+    def foreign_problems(self, manifest, seen):
         """What of somebody else's stands in the way, one sentence each."""
         problems = []
         if self.module.params["take_over"]:
@@ -366,23 +319,9 @@ class Daemon:
         hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
             self.role
         )
-        masked = os.path.realpath(self.unit_path) == "/dev/null"
-        if masked and self.unit_name in self.module.params["conflicts"]:
-            # The release module masks a package's unit before it installs the package.
-            pass
-        elif os.path.lexists(self.unit_path) and self.unit_path not in manifest["units"]:
-            what = "masks the service" if masked else "is another tool's unit"
-            problems.append("{0} {1}{2}".format(self.unit_path, what, hint))
-        elif (
-            properties["LoadState"] == "loaded"
-            and properties["FragmentPath"] not in ("", self.unit_path)
-            and properties["ActiveState"] == "active"
-        ):
-            problems.append(
-                "{0} is already run by {1}, another tool's unit{2}".format(
-                    self.unit_name, properties["FragmentPath"], hint
-                )
-            )
+        problem = self.runtime.foreign_problem(seen, manifest["units"], self.module.params["conflicts"])
+        if problem:
+            problems.append(problem + hint)
         for path, text in sorted(self.module.params["files"].items()):
             if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
                 problems.append("{0} was put there by somebody else{1}".format(path, hint))
@@ -431,7 +370,8 @@ class Daemon:
                 continue
             for inode, port in inodes.items():
                 if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
-                    if self.yields(int(pid)):
+                    # What is about to be stopped gives the port up.
+                    if self.runtime.owns(pid) or belongs_to(pid, self.module.params["conflicts"]):
                         continue
                     name = read_text("/proc/{0}/comm".format(pid)).strip()
                     return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
@@ -452,27 +392,6 @@ class Daemon:
             data, self.name
         )
 
-    def yields(self, pid):
-        """Whether a process belongs to a unit that is about to be stopped: one of the conflicts, or our own."""
-        cgroup = read_text("/proc/{0}/cgroup".format(pid))
-        units = [self.unit_name] + self.module.params["conflicts"]
-        return any(re.search(r"/{0}(/|$)".format(re.escape(unit)), cgroup, re.MULTILINE) for unit in units)
-
-    def conflicting_units(self):
-        """The packages' own units that would fight for the port: active ones and those started at boot."""
-        found = []
-        for unit in self.module.params["conflicts"]:
-            if unit == self.unit_name:
-                continue
-            properties = parse_show(
-                run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1]
-            )
-            if properties.get("LoadState") == "loaded" and (
-                properties["ActiveState"] in ("active", "activating") or properties["UnitFileState"] == "enabled"
-            ):
-                found.append(unit)
-        return found
-
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""
         known = [self.state.proven().get("data_version")]
@@ -483,12 +402,6 @@ class Daemon:
         return max(known, key=version_key) if known else None
 
     # Doing it
-
-    def reload_systemd(self):
-        """Let systemd read the units again."""
-        status, output = run(["systemctl", "daemon-reload"])
-        if status:
-            raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
 
     def next_unit(self, path):
         """Where a unit lies until the switch renames it."""
@@ -501,35 +414,23 @@ class Daemon:
                 ensure_directory(os.path.dirname(path))
                 write_atomically(self.next_unit(path), text.encode("utf-8"), 0o644)
 
-    def act(self, action):
-        """Start, restart or reload, and return the moment before (seconds since the epoch)."""
-        before = time.time()
-        if action != "reload":
-            # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
-            run(["systemctl", "reset-failed", self.unit_name])
-        # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
-        status, output = run(["systemctl", action, self.unit_name], timeout=1800)
-        if status:
-            raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
-        return before
-
     def watch(self, wanted_version, settle, baseline=None, reloaded_after=None, failed_before=False):
         """Wait until the service is ready and has stayed up.
 
         :param wanted_version: version that has to answer, or None.
         :param settle: seconds that it has to stay up.
-        :param baseline: properties from before; None after a start, which sets systemd's counter of restarts to zero.
+        :param baseline: what was seen before; None after a start.
         :param reloaded_after: moment after which the configuration must have been loaded.
         :param failed_before: whether the reload before had failed.
-        :returns: properties at the end.
+        :returns: what was seen at the end.
         :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
         """
         begin = time.monotonic()
         while True:
-            properties = self.show()
-            if baseline is None and int(properties["MainPID"]):
-                baseline = dict(properties, NRestarts="0")
-            trouble = crashed(baseline, properties)
+            seen = self.runtime.look()
+            if baseline is None:
+                baseline = self.runtime.since_start(seen)
+            trouble = self.runtime.trouble(baseline, seen)
             if trouble:
                 raise NotProven(trouble)
             metrics, ready = self.ask()
@@ -546,7 +447,7 @@ class Daemon:
                     continue
             if verdict.state in ("ok", "unproven") and waited >= settle:
                 self.conclude(metrics, verdict)
-                return properties
+                return seen
             if waited > self.module.params["ready_timeout"]:
                 raise NotProven(
                     "not ready within {0} s: {1}".format(self.module.params["ready_timeout"], verdict.reason)
@@ -569,13 +470,13 @@ class Daemon:
                 self.unproven.append(lost)
                 self.module.warn(
                     "{0} serves, but {1}. Its last words:\n{2}".format(
-                        self.name, lost, last_words(self.unit_name, time.time() - 5, 3)
+                        self.name, lost, self.runtime.last_words(time.time() - 5, 3)
                     )
                 )
 
-    def record(self, properties, previous_data_version):
+    def record(self, seen, previous_data_version):
         """Remember which generation was proven, with which process."""
-        running = self.running(properties)
+        running = self.runtime.running(seen)
         if running is None:
             return
         if self.module.params["allow_downgrade"]:
@@ -596,24 +497,22 @@ class Daemon:
         :returns: a sentence for the failure message.
         """
         self.state.roll_back()
-        self.reload_systemd()
+        self.runtime.refresh()
         # A process of an interrupted first deployment may run without that anything of ours was there before.
-        if not was_active or self.show()["LoadState"] == "not-found":
-            run(["systemctl", "stop", self.unit_name])
-            run(["systemctl", "reset-failed", self.unit_name])
-            if not os.path.exists(self.unit_path):
-                run(["systemctl", "disable", self.unit_name])
+        if not was_active or not self.runtime.is_known(self.runtime.look()):
+            self.runtime.stop()
+            if self.runtime.is_gone():
                 return "Nothing of {0} ran here before: it was stopped and taken away again.".format(self.name)
             return "What was there before was put back; it did not run before either."
         self.reached_before = False
         try:
-            self.act("restart")
-            properties = self.watch(None, self.module.params["settle"])
+            self.runtime.act("restart")
+            seen = self.watch(None, self.module.params["settle"])
         except NotProven as error:
             return "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
                 error
             )
-        self.record(properties, old_proof.get("data_version"))
+        self.record(seen, old_proof.get("data_version"))
         return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
 
     # The two jobs
@@ -627,18 +526,19 @@ class Daemon:
             )
         recovered = False if module.check_mode else self.state.recover()
         if recovered:
-            self.reload_systemd()
+            self.runtime.refresh()
             self.notes.append("an interrupted switch of an earlier run was undone first")
         manifest, proof = self.state.manifest(), self.state.proven()
-        properties = self.show()
-        running = self.running(properties)
-        was_active = properties["ActiveState"] in ("active", "activating", "reloading")
+        seen = self.runtime.look()
+        running = self.runtime.running(seen)
+        was_active = self.runtime.is_active(seen)
         changes, new_manifest, texts = self.plan(manifest)
-        conflicts = self.conflicting_units()
+        # A unit that bears the service's own name is replaced instead.
+        conflicts = in_the_way(unit for unit in module.params["conflicts"] if unit != self.runtime.title)
 
         problems = []
         if changes:
-            problems += self.foreign_problems(manifest, properties)
+            problems += self.foreign_problems(manifest, seen)
             problems.append(self.flag_problem())
             if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
                 problem = downgrade_problem(self.probe["kind"], self.written_by(running), module.params["version"])
@@ -658,7 +558,7 @@ class Daemon:
             module.fail_json(msg="{0} was not touched:\n{1}".format(self.name, "\n".join(problems)))
 
         if module.check_mode:
-            self.finish_check(changes, texts, properties, running, proof, manifest, conflicts)
+            self.finish_check(changes, texts, seen, running, proof, conflicts)
         self.yield_port(conflicts)
         if changes:
             self.state.create()
@@ -667,39 +567,37 @@ class Daemon:
         elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
             self.state.amend_manifest(new_manifest)
         self.state.discard_stage()
-        if texts or properties["NeedDaemonReload"] == "yes":
-            self.reload_systemd()
-        enabled = properties["UnitFileState"] == "enabled"
-        if not enabled or self.unit_path in texts:
-            status, output = run(["systemctl", "enable", self.unit_name])
-            if status:
-                raise HostError("systemctl enable {0} failed: {1}".format(self.unit_name, output.strip()))
+        if texts or self.runtime.is_outdated(seen):
+            self.runtime.refresh()
+        enabled = self.runtime.is_enabled(seen)
+        if not enabled or self.runtime.unit_path in texts:
+            self.runtime.enable()
 
-        properties = self.show()
-        running = self.running(properties)
-        decision = self.decision(running, proof, properties)
+        seen = self.runtime.look()
+        running = self.runtime.running(seen)
+        decision = self.decision(running, proof)
         since = time.time()
         try:
-            properties, decision = self.carry_out(decision, properties)
+            seen, decision = self.carry_out(decision, seen)
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes), was_active, proof)
-        self.record_if_new(proof, properties)
+        self.record_if_new(proof, seen)
         module.exit_json(
             changed=bool(changes or conflicts or recovered or not enabled or decision.action != "none"),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[decision.action],
             reason=decision.reason,
             version=self.said,
-            pid=int(properties["MainPID"]),
+            pid=self.runtime.pid(seen),
             unproven=self.unproven,
             notes=self.notes,
             diff=self.diff(changes, texts),
         )
 
-    def decision(self, running, proof, properties):
+    def decision(self, running, proof):
         """Compare what runs with what is on disk."""
         argv = self.module.params["argv"]
         binary = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
-        fingerprint = unit_fingerprint(read_text(self.unit_path))
+        fingerprint = self.runtime.fingerprint()
         manifest = self.state.manifest()
         loaded = running is not None and (
             (proof.get("generation"), proof.get("pid"), proof.get("started"))
@@ -724,25 +622,25 @@ class Daemon:
         # `btime` is rounded to seconds; a reload too many does no harm.
         return boot + int(running.started) / os.sysconf("SC_CLK_TCK") > switched + margin
 
-    def carry_out(self, decision, properties):
+    def carry_out(self, decision, seen):
         """Start, restart or reload as decided, and prove the outcome.
 
-        :returns: properties after it, and the decision (a reload may turn out to be needed after all).
+        :returns: what was seen after it, and the decision (a reload may turn out to be needed after all).
         """
         version = self.module.params["version"]
         settle = self.module.params["settle"]
         if decision.action == "none":
-            trouble = crashed(None, properties)
+            trouble = self.runtime.trouble(None, seen)
             if trouble:
                 raise NotProven(trouble)
             metrics, ready = self.ask()
             verdict = judge(self.probe["kind"], metrics, ready, version)
             if verdict.state in ("ok", "unproven"):
                 self.conclude(metrics, verdict)
-                return properties, decision
+                return seen, decision
             if verdict.state == "wait":
                 # Just started by somebody, or still reading its write-ahead log.
-                return self.watch(version, 0, properties), decision
+                return self.watch(version, 0, seen), decision
             failed_reload = words(self.probe["kind"], metrics.text).reload_successful is False
             if not failed_reload or self.kind.on_change != RELOAD:
                 raise NotProven(verdict.reason)
@@ -752,15 +650,15 @@ class Daemon:
             said = words(self.probe["kind"], self.ask()[0].text)
             failed_before = decision.action == "reload" and said.reload_successful is False
             self.reached_before = bool(said.dependency_up)
-        before = self.act(decision.action)
+        before = self.runtime.act(decision.action)
         if decision.action == "reload":
-            return self.watch(version, 0, properties, before, failed_before), decision
+            return self.watch(version, 0, seen, before, failed_before), decision
         return self.watch(version, settle), decision
 
     def give_up(self, error, decision, since, switched, was_active, proof):
         """Fail with the service's own words; after a switch, put back what was there."""
         message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
-            self.unit_name, error, last_words(self.unit_name, since)
+            self.runtime.title, error, self.runtime.last_words(since)
         )
         if switched and os.path.exists(self.state.rollback):
             message += "\n" + self.roll_back(was_active, proof)
@@ -771,34 +669,31 @@ class Daemon:
     def yield_port(self, conflicts):
         """Stop and mask the packages' own units that would fight for the port."""
         for unit in conflicts:
-            run(["systemctl", "disable", "--now", unit])
-            status, output = run(["systemctl", "mask", unit])
-            if status:
-                raise HostError("systemctl mask {0} failed: {1}".format(unit, output.strip()))
+            stop_and_mask(unit)
             self.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
 
-    def record_if_new(self, proof, properties):
+    def record_if_new(self, proof, seen):
         """Write the proof down, unless the same one stands there already."""
-        running = self.running(properties)
+        running = self.runtime.running(seen)
         same = running and (proof.get("generation"), proof.get("pid"), proof.get("started")) == (
             self.state.manifest()["generation"],
             running.pid,
             running.started,
         )
         if not same:
-            self.record(properties, proof.get("data_version"))
+            self.record(seen, proof.get("data_version"))
 
-    def finish_check(self, changes, texts, properties, running, proof, manifest, conflicts):
+    def finish_check(self, changes, texts, seen, running, proof, conflicts):
         """End a check run: what would change and what would have to happen to the process."""
         would = (
             Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
         )
         if running and not texts and not any(change.kind == "link" for change in changes):
-            would = self.decision(running, proof, properties)
+            would = self.decision(running, proof)
             if would.action == "none" and changes and self.kind.on_change:
                 would = Decision(self.kind.on_change, "its configuration would change")
         self.module.exit_json(
-            changed=bool(changes or conflicts or would.action != "none" or properties["UnitFileState"] != "enabled"),
+            changed=bool(changes or conflicts or would.action != "none" or not self.runtime.is_enabled(seen)),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[would.action],
             reason=would.reason,
             unproven=[],
@@ -829,9 +724,9 @@ class Daemon:
         if os.path.exists(self.state.undo) and not module.check_mode:
             # A part of what an interrupted switch put there is in no manifest yet.
             self.state.recover()
-            self.reload_systemd()
+            self.runtime.refresh()
         manifest = self.state.manifest()
-        properties = self.show()
+        seen = self.runtime.look()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
         paths += list(manifest["units"]) + list(manifest["links"])
         there = [path for path in paths if os.path.lexists(path)]
@@ -840,14 +735,12 @@ class Daemon:
         changed = bool(there or purged or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:
             module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=[])
-        if ours and properties["LoadState"] != "not-found" and self.unit_path in manifest["units"]:
-            status, output = run(["systemctl", "disable", "--now", self.unit_name], timeout=900)
-            if status:
-                raise HostError("systemctl disable --now {0} failed: {1}".format(self.unit_name, output.strip()))
+        if ours and self.runtime.is_known(seen) and self.runtime.unit_path in manifest["units"]:
+            self.runtime.shut_down()
         for path in there:
             os.unlink(path)
         # The directories of files such as amtool.yml and of drop-ins were made for these.
-        beside = {os.path.dirname(path) for path in [*manifest["units"], self.dropin_path]} - {UNIT_DIRECTORY}
+        beside = {os.path.dirname(path) for path in [*manifest["units"], self.runtime.dropin_path]} - {UNIT_DIRECTORY}
         directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
         remove_empty(directories, spared=purged)
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
@@ -855,8 +748,8 @@ class Daemon:
         remove_empty(directories, spared=purged)
         for path in purged:
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-        self.reload_systemd()
-        run(["systemctl", "reset-failed", self.unit_name])
+        self.runtime.refresh()
+        self.runtime.forget_failures()
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
 
 

@@ -1,0 +1,233 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service that systemd runs: how it is seen, started and stopped. What that is good for is decided elsewhere.
+
+A runtime is a class with the methods of this one. What ``look`` returns is for the other methods of the same runtime
+alone, and is called ``seen`` there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    NotProven,
+    last_words,
+    read_bytes,
+    read_text,
+    run,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
+    FINGERPRINT_VARIABLE,
+    PROPERTIES,
+    complete_unit,
+    crashed,
+    nofile_ceiling,
+    parse_show,
+    unit_fingerprint,
+)
+
+UNIT_DIRECTORY = "/etc/systemd/system"
+
+
+class Systemd:
+    """One systemd service on this host.
+
+    :param name: name of the service, without its suffix.
+    :ivar title: what messages call it.
+    """
+
+    def __init__(self, name):
+        self.name = name
+        self.title = name + ".service"
+        self.unit_path = os.path.join(UNIT_DIRECTORY, self.title)
+        self.dropin_path = os.path.join(UNIT_DIRECTORY, self.title + ".d", "50-vigil.conf")
+
+    # What is there
+
+    def look(self):
+        """The unit's properties as systemd has them."""
+        status, output = run(["systemctl", "show", self.title, "--property=" + ",".join(PROPERTIES)])
+        if status:
+            raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
+        return parse_show(output)
+
+    def running(self, seen):
+        """The main process, or None when there is none."""
+        pid = self.pid(seen)
+        if pid == 0 or not self.is_active(seen):
+            return None
+        stat = read_text("/proc/{0}/stat".format(pid))
+        if not stat:
+            return None
+        environment = (read_bytes("/proc/{0}/environ".format(pid)) or b"").decode("utf-8", "replace").split("\0")
+        prefix = FINGERPRINT_VARIABLE + "="
+        fingerprint = next((word[len(prefix) :] for word in environment if word.startswith(prefix)), None)
+        try:
+            executable = os.readlink("/proc/{0}/exe".format(pid))
+        except OSError:
+            return None
+        return Running(pid, start_ticks(stat), executable, fingerprint)
+
+    @staticmethod
+    def pid(seen):
+        """The id of the main process, 0 when there is none."""
+        return int(seen["MainPID"])
+
+    @staticmethod
+    def is_active(seen):
+        """Whether it runs or is on its way there."""
+        return seen["ActiveState"] in ("active", "activating", "reloading")
+
+    @staticmethod
+    def is_known(seen):
+        """Whether there is anything that could run."""
+        return seen["LoadState"] != "not-found"
+
+    @staticmethod
+    def is_enabled(seen):
+        """Whether it comes up with the host."""
+        return seen["UnitFileState"] == "enabled"
+
+    @staticmethod
+    def is_outdated(seen):
+        """Whether systemd has read another unit than the one on disk."""
+        return seen["NeedDaemonReload"] == "yes"
+
+    @staticmethod
+    def since_start(seen):
+        """What a watch that begins with a start compares with; None as long as nothing has started."""
+        # A start sets systemd's counter of restarts to zero.
+        return dict(seen, NRestarts="0") if int(seen["MainPID"]) else None
+
+    @staticmethod
+    def trouble(before, now):
+        """Whether the service stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
+        return crashed(before, now)
+
+    def last_words(self, since, *limit):
+        """Its last log lines that tell something, since a moment in seconds since the epoch."""
+        return last_words(self.title, since, *limit)
+
+    # What has to be there
+
+    def definition(self, unit, dropin, undo):
+        """The texts that make the service, by their paths; an empty one must not be there.
+
+        :param unit: text of the unit.
+        :param dropin: the user's lines for it, or an empty string.
+        :param undo: path of the journal of a running switch.
+        """
+        ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
+        dropin = dropin.strip()
+        dropin = dropin + "\n" if dropin else ""
+        return {self.unit_path: complete_unit(unit, dropin, undo, ceiling), self.dropin_path: dropin}
+
+    def fingerprint(self):
+        """The fingerprint that a process of the definition on disk bears."""
+        return unit_fingerprint(read_text(self.unit_path))
+
+    def foreign_problem(self, seen, ours, conflicts):
+        """That somebody else's service of this name is there, or None.
+
+        :param ours: paths that the collection wrote.
+        :param conflicts: units of packages that give way.
+        """
+        masked = os.path.realpath(self.unit_path) == "/dev/null"
+        if masked and self.title in conflicts:
+            # The release module masks a package's unit before it installs the package.
+            return None
+        if os.path.lexists(self.unit_path) and self.unit_path not in ours:
+            return "{0} {1}".format(self.unit_path, "masks the service" if masked else "is another tool's unit")
+        elsewhere = seen["FragmentPath"] not in ("", self.unit_path)
+        if seen["LoadState"] == "loaded" and elsewhere and seen["ActiveState"] == "active":
+            return "{0} is already run by {1}, another tool's unit".format(self.title, seen["FragmentPath"])
+        return None
+
+    def owns(self, pid):
+        """Whether a process belongs to the service."""
+        return belongs_to(pid, [self.title])
+
+    # Doing it
+
+    @staticmethod
+    def refresh():
+        """Let systemd read the units again."""
+        status, output = run(["systemctl", "daemon-reload"])
+        if status:
+            raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
+
+    def enable(self):
+        """Have it come up with the host."""
+        status, output = run(["systemctl", "enable", self.title])
+        if status:
+            raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
+
+    def act(self, action):
+        """``start``, ``restart`` or ``reload`` it.
+
+        :returns: the moment before, in seconds since the epoch.
+        :raises NotProven: when that fails.
+        """
+        before = time.time()
+        if action != "reload":
+            # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
+            self.forget_failures()
+        # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
+        status, output = run(["systemctl", action, self.title], timeout=1800)
+        if status:
+            raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
+        return before
+
+    def stop(self):
+        """Stop it, after a rollback to where it did not run."""
+        run(["systemctl", "stop", self.title])
+        self.forget_failures()
+
+    def is_gone(self):
+        """Whether nothing of it is left; what would have it come up with the host is taken away then."""
+        if os.path.exists(self.unit_path):
+            return False
+        run(["systemctl", "disable", self.title])
+        return True
+
+    def shut_down(self):
+        """Stop it and have it come up no more, for its removal."""
+        status, output = run(["systemctl", "disable", "--now", self.title], timeout=900)
+        if status:
+            raise HostError("systemctl disable --now {0} failed: {1}".format(self.title, output.strip()))
+
+    def forget_failures(self):
+        """Let systemd forget how often it failed."""
+        run(["systemctl", "reset-failed", self.title])
+
+
+def belongs_to(pid, units):
+    """Whether a process belongs to one of these units."""
+    cgroup = read_text("/proc/{0}/cgroup".format(pid))
+    return any(re.search(r"/{0}(/|$)".format(re.escape(unit)), cgroup, re.MULTILINE) for unit in units)
+
+
+def in_the_way(units):
+    """Those of other units that run or come up with the host."""
+    found = []
+    for unit in units:
+        seen = parse_show(run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1])
+        if seen.get("LoadState") == "loaded" and (
+            seen["ActiveState"] in ("active", "activating") or seen["UnitFileState"] == "enabled"
+        ):
+            found.append(unit)
+    return found
+
+
+def stop_and_mask(unit):
+    """Have another unit run no more, whatever may want to start it."""
+    run(["systemctl", "disable", "--now", unit])
+    status, output = run(["systemctl", "mask", unit])
+    if status:
+        raise HostError("systemctl mask {0} failed: {1}".format(unit, output.strip()))
