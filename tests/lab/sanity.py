@@ -38,7 +38,7 @@ def command() -> list[str]:
     _lay_out()
     home = cache_dir() / "ansible-test"
     _stand_in(home)
-    path = f"{_pythons()}:{_without_shims()}"
+    path = f"{_pythons()}:{venv.without_shims()}"
     environment = [
         f"PATH={path}",
         f"HOME={home}",
@@ -73,19 +73,9 @@ def _pythons() -> Path:
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     (folder / f"python{own}").symlink_to(venv.tool("python"))
     for version in HOST_PYTHONS:
-        name = f"python{version}"
-        # pyenv's shims fail for versions that are installed but not chosen, so its folders are looked into.
-        candidates = [shutil.which(name, path=_without_shims())]
-        candidates += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
-        for candidate in filter(None, candidates):
-            if version != own and run([str(candidate), "-c", "import venv, ensurepip"], check=False).returncode == 0:
-                (folder / name).symlink_to(candidate)
-                break
+        if version != own and (found := venv.find_python(version)):
+            (folder / f"python{version}").symlink_to(found)
     return folder
-
-
-def _without_shims() -> str:
-    return os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if not part.endswith("/shims"))
 
 
 def _stand_in(home: Path) -> None:

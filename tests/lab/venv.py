@@ -7,10 +7,11 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import tomllib
 
-from .common import ROOT, LabError, apt_install, run, step
+from .common import ROOT, LabError, apt_install, cache_dir, locked, run, step
 
 FOLDER = ROOT / ".venv"
 STAMP = FOLDER / ".stamp"
@@ -55,3 +56,44 @@ def tool(name: str) -> str:
     if not path.exists():
         raise LabError(f"{path} is not there: run `make venv`")
     return str(path)
+
+
+def without_shims() -> str:
+    """PATH without pyenv's shims, which fail for versions that are installed but not chosen."""
+    return os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if not part.endswith("/shims"))
+
+
+def find_python(version: str) -> Path | None:
+    """The interpreter of a version such as 3.12 that can make virtual environments, or None."""
+    name = f"python{version}"
+    candidates = [shutil.which(name, path=without_shims())]
+    candidates += sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/{name}"))
+    for candidate in filter(None, candidates):
+        if run([str(candidate), "-c", "import venv, ensurepip"], check=False).returncode == 0:
+            return Path(candidate)
+    return None
+
+
+def core(version: str, pythons: tuple[str, ...]) -> Path | None:
+    """The programs of an ansible-core, in an environment of its own that all clones share; None without such a Python.
+
+    It finds the collections that the lab connects with in .venv.
+    """
+    python = next(filter(None, map(find_python, pythons)), None)
+    if python is None:
+        return None
+    folder = cache_dir() / "cores" / version
+    with locked(f"core-{version}"):
+        if not (folder / ".complete").exists():
+            with step(f"installing ansible-core {version} with {python.name}"):
+                shutil.rmtree(folder, ignore_errors=True)
+                run([str(python), "-m", "venv", str(folder)])
+                install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+                run([*install, "--no-compile", "--disable-pip-version-check", f"ansible-core=={version}", "requests"])
+                (folder / ".complete").touch()
+    return folder / "bin"
+
+
+def collections() -> Path:
+    """Where .venv has the collections of the package `ansible`."""
+    return next(FOLDER.glob("lib/python*/site-packages"))
