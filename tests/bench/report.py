@@ -44,7 +44,7 @@ def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
         add_ratio(
             f"{fleet['hosts']} hosts with node_exporter, converged run", ratio(fleet, "converged"), RATIOS["fleet"]
         )
-    if rows_of_health := found.get("target_health"):
+    if rows_of_health := found.get("target_health", {}).get("sizes"):
         row = next((row for row in rows_of_health if row["targets"] == HEALTH_TARGETS), None)
         if row:
             kept = row["seconds"] < HEALTH_SECONDS
@@ -65,21 +65,19 @@ def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
 def tables(found: dict) -> str:
     """Everything that was measured, in Markdown."""
     kept = {True: "yes", False: "**no**", None: "not measured"}
-    text = [
-        _table(("promise", "asked for", "measured", "kept"), [(*row[:3], kept[row[3]]) for row in promises(found)]),
-        "\n".join(f"- {key}: {value}" for key, value in found["machine"].items()),
-    ]
+    text = [_table(("promise", "asked for", "measured", "kept"), [(*row[:3], kept[row[3]]) for row in promises(found)])]
     if one := found.get("one_host"):
-        text += ["### One host: node_exporter, Alertmanager, Prometheus", _runs(one)]
+        text += ["### One host: node_exporter, Alertmanager, Prometheus", _runs(one), _machine(one)]
     if fleet := found.get("fleet"):
-        text += [f"### {fleet['hosts']} hosts: node_exporter", _runs(fleet)]
-    if health := found.get("target_health"):
+        text += [f"### {fleet['hosts']} hosts: node_exporter", _runs(fleet), _machine(fleet)]
+    if health := found.get("target_health", {}).get("sizes"):
         header = ("targets", "answer of Prometheus", "seconds", "CPU seconds", "peak memory")
         rows = [
             (f"{row['targets']:,}", f"{row['answer_mib']} MiB", f"{row['seconds']:.2f}", f"{row['cpu']:.2f}",
              f"{row['peak_mib']:.0f} MiB") for row in health
         ]  # fmt: skip
         text += ["### target_health, the whole process of the module", _table(header, rows)]
+        text.append(_machine(found["target_health"]))
     if config := found.get("scrape_configuration"):
         rows = [
             ("the Prometheus role in check mode", config["role"]),
@@ -88,8 +86,12 @@ def tables(found: dict) -> str:
         ]
         rows = [(what, f"{cost['seconds']:.2f}", f"{cost['cpu']:.2f}" if "cpu" in cost else "") for what, cost in rows]
         title = f"### Scrape configuration from {config['hosts']:,} inventory hosts"
-        text += [title, _table(("what", "seconds", "CPU seconds"), rows)]
+        text += [title, _table(("what", "seconds", "CPU seconds"), rows), _machine(config)]
     return "\n\n".join(text)
+
+
+def _machine(part: dict) -> str:
+    return "; ".join(f"{key} {value}" for key, value in part["machine"].items()) + "."
 
 
 def _runs(part: dict) -> str:

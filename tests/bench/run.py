@@ -6,6 +6,7 @@ It judges and never fails for being slow: a timed test on a busy machine would b
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from lab.common import LabError, say
 
 PARTS = ("one_host", "fleet", "target_health", "scrape_configuration")
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+# The figures of the document as data, so that one part can be measured anew.
+FIGURES = ROOT / "docs" / "benchmarks.json"
 RESULT = ROOT / "build" / "bench.json"
 
 
@@ -34,8 +37,6 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no {', '.join(sorted(unknown))}")
-    if options.write and options.parts:
-        parser.error("--write wants everything to be measured in one run")
     try:
         found = collect(options)
     except LabError as error:
@@ -46,7 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     text = report.tables(found)
     print(text, flush=True)
     if options.write:
-        report.write(DOCUMENT, text)
+        known = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.exists() else {}
+        kept = {part: (known | found)[part] for part in PARTS if part in known | found}
+        FIGURES.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+        report.write(DOCUMENT, report.tables(kept))
     say(f"the same as data: {RESULT.relative_to(ROOT)}")
     return 0
 
@@ -56,10 +60,11 @@ def collect(options: argparse.Namespace) -> dict:
     parts = options.parts or PARTS
     compared = {"one_host", "fleet"} & set(parts)
     peer = deploy.find_peer(options.peer) if compared else None
-    found = {"machine": measure.machine()}
-    found["machine"]["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in mirror.versions().items())
-    if compared:
-        found["machine"][deploy.PEER] = peer.version if peer else "not here"
+    machine = {"measured": datetime.date.today().isoformat(), **measure.machine()}
+    machine["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in mirror.versions().items())
+    if peer:
+        machine[deploy.PEER] = peer.version
+    found = {}
     with tempfile.TemporaryDirectory(prefix="vigil-bench-") as name, mirror.serve(hosts.gateway()) as server:
         folder = Path(name)
         if "one_host" in parts:
@@ -67,10 +72,12 @@ def collect(options: argparse.Namespace) -> dict:
         if "fleet" in parts:
             found["fleet"] = deploy.fleet(folder, server.url, peer, options.rounds, options.fleet)
         if "target_health" in parts:
-            found["target_health"] = scale.target_health(folder, (100, 1_000, 10_000, 100_000))
+            found["target_health"] = {"sizes": scale.target_health(folder, (100, 1_000, 10_000, 100_000))}
         if "scrape_configuration" in parts:
             with deploy.booted(1) as (host,):
                 found["scrape_configuration"] = scale.scrape_configuration(folder, server.url, host, 10_000)
+    for part in found.values():
+        part["machine"] = machine
     return found
 
 
