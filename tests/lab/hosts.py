@@ -10,25 +10,28 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from . import engine, images
+from . import containers, engine, images
 from .common import LABEL, LabError, locked, run, step
 
 NETWORK = "vigil-lab"
 PREFIX = "vigil-"
+ENGINE = "/var/lib/docker"
 BOOT_TIMEOUT = 90
 # What root may do on a real host and our modules rely on, beyond Docker's own set: mounts and cgroups (systemd), the
 # /proc entries of other users' processes. SYS_RESOURCE stays out, as not every machine has it to give.
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
 OPTIONS = (
-    *(part for name in CAPABILITIES for part in ("--cap-add", name)),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock"),
 )
+BARE_OPTIONS = tuple(part for name in CAPABILITIES for part in ("--cap-add", name))
+# An engine gives its containers what it may itself, and writes the kernel's settings of its networks.
+DOCKER_OPTIONS = ("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "systempaths=unconfined")
 
 
 @dataclass(frozen=True)
 class Host:
-    """A lab host: its container's name, its Debian suite, its address on the lab's network."""
+    """A lab host: its container's name, its image (a Debian suite, maybe with an engine), its address."""
 
     name: str
     suite: str
@@ -55,6 +58,16 @@ class Host:
         log = run(["docker", "logs", "--tail", "20", self.name], check=False)
         raise LabError(f"{self.name} did not boot within {timeout} s (state {state!r}):\n{log.stdout}{log.stderr}")
 
+    @property
+    def has_docker(self) -> bool:
+        """Whether the host has a Docker engine of its own."""
+        return images.has_docker(self.suite)
+
+    def load(self, *wanted: containers.Image) -> None:
+        """Put images of services into the host's own engine, without any registry."""
+        with containers.archive(wanted) as archive, open(archive, "rb") as handle:
+            run(["docker", "exec", "-i", self.name, "docker", "load", "--quiet"], stdin=handle, timeout=120)
+
     def kill(self) -> None:
         """Cut the power: every process of the host gets SIGKILL at once."""
         run(["docker", "kill", self.name])
@@ -73,6 +86,12 @@ class Host:
         """Keep the host's disk as an image to boot others from; shut down in order first, so that all is written."""
         run(["docker", "stop", "--time", "60", self.name])
         changes = [part for key, value in labels.items() for part in ("--change", f"LABEL {key}={value}")]
+        if self.has_docker:
+            # No image holds what is on a volume.
+            volume = _volume(image)
+            run(["docker", "volume", "rm", "-f", volume])
+            run(["docker", "volume", "create", "--label", f"{LABEL}=snapshot", volume])
+            _copy_engine(self, volume, "/engine", f"{ENGINE}/. /engine")
         run(["docker", "commit", *changes, self.name, image], timeout=300)
 
     def remove(self) -> None:
@@ -117,10 +136,26 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
         address = _free_address()
         labels = ["--label", f"{LABEL}=host", "--label", f"{LABEL}.group={group}", "--label", f"{LABEL}.suite={suite}"]
         place = ["--name", name, "--hostname", name, "--network", NETWORK, "--ip", address]
-        run(["docker", "run", "-d", *place, *labels, *OPTIONS, image or images.name(suite)])
+        rights = DOCKER_OPTIONS if images.has_docker(suite) else BARE_OPTIONS
+        run(["docker", "create", *place, *labels, *OPTIONS, *rights, image or images.name(suite)])
     made = Host(name, suite, address)
-    made.wait()
+    if image and made.has_docker:
+        _copy_engine(made, _volume(image), "/engine:ro", f"/engine/. {ENGINE}")
+    made.start()
     return made
+
+
+def _volume(image: str) -> str:
+    """The volume that keeps the engine's data of a snapshot."""
+    return image.replace(":", "-")
+
+
+def _copy_engine(host: Host, volume: str, place: str, what: str) -> None:
+    """Copy an engine's data between a host that is down and a volume, with the devices and attributes of overlays."""
+    rights = ["--cap-add", "SYS_ADMIN", "--security-opt", "apparmor=unconfined", "--network", "none"]
+    mounts = ["--volumes-from", host.name, "--volume", f"{volume}:{place}"]
+    argv = ["docker", "run", "--rm", *rights, *mounts, "--entrypoint", "cp", images.name(host.suite), "-a"]
+    run([*argv, *what.split()], timeout=300)
 
 
 def find(name: str) -> Host:

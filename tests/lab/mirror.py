@@ -1,8 +1,8 @@
 """A release mirror in upstream's layout, made of the real programs that Debian builds.
 
-    MIRROR/NAME/vVERSION/NAME-VERSION.linux-ARCH.tar.gz, sha256sums.txt
+    MIRROR/NAME/vVERSION/NAME-VERSION.linux-ARCH.tar.gz, sha256sums.txt     (cAdvisor: NAME-vVERSION-linux-ARCH)
     MIRROR/versions.json    {"prometheus": {"new": "3.5.3", "old": "2.53.3"}, ...}
-    MIRROR/extra/           files that Debian's builds read from the host, for the lab's images
+    MIRROR/extra/           what the lab's images and its registry are made of
 
 "new" comes from Debian sid and "old" from trixie; both move, so each version is read off the binary. Debian adds
 build metadata to its versions (3.5.3+ds1): the names leave it out, as upstream's releases are called.
@@ -25,30 +25,58 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from .common import LabError, apt_install, as_root, cache_dir, locked, run, say, step
 
 # Raise it when the layout or the content changes: a mirror of an earlier format is made anew.
-FORMAT = 2
+FORMAT = 3
 SUITES = {"new": "sid", "old": "trixie"}
-# What each release holds: archive name -> (Debian package, {file in the archive: file in the package}).
+
+
+class Program(NamedTuple):
+    """A program of the mirror.
+
+    :ivar package: Debian's package of it.
+    :ivar members: what a release holds: file in the archive -> file in the package.
+    :ivar suites: age -> Debian suite.
+    :ivar bare: whether upstream publishes the program itself, not an archive.
+    """
+
+    package: str
+    members: dict[str, str]
+    suites: dict[str, str] = SUITES
+    bare: bool = False
+
+
 PROGRAMS = {
-    "prometheus": ("prometheus", {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"}),
-    "alertmanager": (
+    "prometheus": Program("prometheus", {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"}),
+    "alertmanager": Program(
         "prometheus-alertmanager",
         {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"},
     ),
-    "node_exporter": ("prometheus-node-exporter", {"node_exporter": "usr/bin/prometheus-node-exporter"}),
-    "blackbox_exporter": (
+    "node_exporter": Program("prometheus-node-exporter", {"node_exporter": "usr/bin/prometheus-node-exporter"}),
+    "blackbox_exporter": Program(
         "prometheus-blackbox-exporter",
         {"blackbox_exporter": "usr/bin/prometheus-blackbox-exporter"},
     ),
-    "postgres_exporter": (
+    "postgres_exporter": Program(
         "prometheus-postgres-exporter",
         {"postgres_exporter": "usr/bin/prometheus-postgres-exporter"},
     ),
+    # Debian 11 is the last to have it: one version, old and new.
+    "cadvisor": Program("cadvisor", {"cadvisor": "usr/bin/cadvisor"}, dict.fromkeys(SUITES, "bullseye"), bare=True),
 }
-TEMPLATES = "usr/share/prometheus/alertmanager"
+# What goes into extra/ from the newer suite: folder -> (Debian packages, their files). Debian's Alertmanager reads its
+# default templates from the host; the base of containers is a C library and a shell, as upstream's is.
+EXTRA = {
+    "alertmanager": (("prometheus-alertmanager",), r"usr/share/prometheus/alertmanager/[^/]+\.tmpl"),
+    "registry": (("docker-registry",), r"usr/bin/docker-registry"),
+    "base": (
+        ("busybox-static", "libzstd1"),
+        r"usr/bin/busybox|usr/lib/.*/(ld-linux[^/]*|lib(c|dl|m|nss_dns|nss_files|pthread|resolv|rt|zstd))\.so[.\d]+",
+    ),
+}
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
 VERSION = re.compile(r"version (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 
@@ -93,14 +121,16 @@ def _make() -> None:
     found: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="mirror.") as folder:
         made = Path(folder) / "mirror"
-        for age, suite in SUITES.items():
-            with step(f"fetching the {age} releases (Debian {suite})"):
+        for suite in dict.fromkeys(suite for program in PROGRAMS.values() for suite in program.suites.values()):
+            with step(f"fetching the releases of Debian {suite}"):
                 tree = _extract(suite, Path(folder))
-            for program in PROGRAMS:
-                with step(f"packing {program} of Debian {suite}"):
-                    found.setdefault(program, {})[age] = _pack(program, tree, made)
-            if age == "new":
-                shutil.copytree(tree / TEMPLATES, made / "extra" / "alertmanager")
+            for name, program in PROGRAMS.items():
+                ages = [age for age, of in program.suites.items() if of == suite]
+                if ages:
+                    with step(f"packing {name} of Debian {suite}"):
+                        found.setdefault(name, {}).update(dict.fromkeys(ages, _pack(name, tree, made)))
+            if suite == SUITES["new"]:
+                _keep_extra(tree, made / "extra")
         (made / "versions.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         (made / ".format").write_text(f"{FORMAT}\n", encoding="ascii")
         made.chmod(0o755)
@@ -116,53 +146,75 @@ def _make() -> None:
 def _extract(suite: str, folder: Path) -> Path:
     """Unpack the packages of a Debian suite, with what they depend on, into a folder of this user's."""
     archive = folder / f"{suite}.tar"
-    include = ",".join(package for package, _members in PROGRAMS.values())
+    programs = [program for program in PROGRAMS.values() if suite in program.suites.values()]
+    packages = {program.package for program in programs}
+    if suite == SUITES["new"]:
+        packages.update(package for needed, _files in EXTRA.values() for package in needed)
     # sid's release file may be past its date on a machine that sees a snapshot.
     argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", '--aptopt=Acquire::Check-Valid-Until "false"']
-    run(as_root([*argv, f"--include={include}", suite, str(archive)]))
+    run(as_root([*argv, f"--include={','.join(sorted(packages))}", suite, str(archive)]))
     tree = folder / suite
-    wanted = {member for _package, members in PROGRAMS.values() for member in members.values()}
+    wanted = {member for program in programs for member in program.members.values()}
+    extra = re.compile("|".join(files for _packages, files in EXTRA.values()))
     with tarfile.open(archive) as tar:
         for member in tar:
             name = member.name.removeprefix("./")
-            if name in wanted or (name.startswith(TEMPLATES + "/") and name.endswith(".tmpl")):
+            if member.isreg() and (name in wanted or extra.fullmatch(name)):
                 target = tree / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with tar.extractfile(member) as source, open(target, "wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 20)
-                target.chmod(0o755 if name in wanted else 0o644)
+                target.chmod(0o755 if member.mode & 0o100 else 0o644)
     run(as_root(["rm", "-f", str(archive)]))
     return tree
 
 
-def _pack(program: str, tree: Path, mirror: Path) -> str:
+def _keep_extra(tree: Path, extra: Path) -> None:
+    for folder, (packages, files) in EXTRA.items():
+        (extra / folder).mkdir(parents=True)
+        found = [path for path in tree.rglob("*") if re.fullmatch(files, str(path.relative_to(tree)))]
+        if not found:
+            raise LabError(f"{' and '.join(packages)} of Debian {SUITES['new']} do not hold what the lab needs of them")
+        for path in found:
+            # A library is asked for by its short name: libzstd.so.1, not libzstd.so.1.5.7.
+            shutil.copy2(path, extra / folder / re.sub(r"(\.so\.\d+)\..*", r"\1", path.name))
+
+
+def _pack(name: str, tree: Path, mirror: Path) -> str:
     """Pack one program as upstream does; return its version."""
-    _package, members = PROGRAMS[program]
-    done = run([str(tree / members[program]), "--version"])
+    program = PROGRAMS[name]
+    done = run([str(tree / program.members[name]), "--version"])
     match = VERSION.search(done.stdout + done.stderr)
     if not match:
-        raise LabError(f"{program} does not say its version: {done.stdout}{done.stderr}")
+        raise LabError(f"{name} does not say its version: {done.stdout}{done.stderr}")
     version = match["version"]
-    top = f"{program}-{version}.linux-{architecture()}"
-    folder = mirror / program / f"v{version}"
+    folder = mirror / name / f"v{version}"
     folder.mkdir(parents=True)
-    archive = folder / f"{top}.tar.gz"
+    if program.bare:
+        release = folder / f"{name}-v{version}-linux-{architecture()}"
+        shutil.copyfile(tree / program.members[name], release)
+    else:
+        release = folder / f"{name}-{version}.linux-{architecture()}.tar.gz"
+        _archive(release, {member: tree / source for member, source in program.members.items()}, f"{name} {version}")
+    digest = hashlib.sha256()
+    with open(release, "rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    (folder / "sha256sums.txt").write_text(f"{digest.hexdigest()}  {release.name}\n", encoding="ascii")
+    return version
+
+
+def _archive(release: Path, members: dict[str, Path], what: str) -> None:
+    top = release.name.removesuffix(".tar.gz")
     # Fixed times and owners: the same binaries make the same digest on every machine.
-    with open(archive, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:  # noqa: SIM117
+    with open(release, "wb") as raw, gzip.GzipFile("", "wb", 3, raw, mtime=0) as packed:  # noqa: SIM117
         with tarfile.open(fileobj=packed, mode="w") as tar:
             tar.addfile(_info(f"{top}/", 0o755, kind=tarfile.DIRTYPE))
             for member, source in members.items():
-                info = _info(f"{top}/{member}", 0o755, size=(tree / source).stat().st_size)
-                with open(tree / source, "rb") as handle:
-                    tar.addfile(info, handle)
-            note = f"{program} {version}, built by Debian.\n".encode()
+                with open(source, "rb") as handle:
+                    tar.addfile(_info(f"{top}/{member}", 0o755, size=source.stat().st_size), handle)
+            note = f"{what}, built by Debian.\n".encode()
             tar.addfile(_info(f"{top}/NOTICE", 0o644, size=len(note)), io.BytesIO(note))
-    digest = hashlib.sha256()
-    with open(archive, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    (folder / "sha256sums.txt").write_text(f"{digest.hexdigest()}  {archive.name}\n", encoding="ascii")
-    return version
 
 
 def _info(name: str, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
