@@ -35,7 +35,8 @@ unit lint sanity packaging rules report routes molecule faults: ## Run one stage
 bench: ## Measure the speed promises; BENCH=--write puts the figures into docs/benchmarks.md
 	@$(LAB) bench -- $(BENCH)
 
-docs: venv ## Write what is generated: docs/roles, and tables of the README
+docs: venv ## Write what is generated: dashboards, docs, and tables of the README
+	@PYTHONPATH=tools .venv/bin/python -m dashboards
 	@.venv/bin/python tools/docs.py
 
 clean: ## Remove what the tests built in this folder

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the documentation that is generated: the roles' variables, and what differs from prometheus.prometheus.
+"""Write the documentation that is generated: variables, alerts, dashboards, and what differs from prometheus.prometheus.
 
 usage: tools/docs.py [--check], or `make docs`
 
@@ -12,6 +12,8 @@ With --check nothing is written; the status is 1 when something is out of date.
 from __future__ import annotations
 
 import difflib
+import functools
+import json
 import pathlib
 import re
 import sys
@@ -23,7 +25,7 @@ sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
-    DASHBOARDS,
+    LINKS,
     load_packs,
     per_instance,
     tiers_of,
@@ -279,11 +281,56 @@ def runbook_page(pack, name, alert):
                 value_of(rule["default"]) if "default" in rule else "see above" if "from" not in rule else "inventory"
             )
             lines.append("| `{0}` | {1} | {2} | {3} |".format(key, rule["unit"], between, default))
-    lines.append(
-        "\nThe alert's dashboard has the uid `{0}`; all alerts stand in [alerts](../alerts.md).\n".format(
-            DASHBOARDS[pack]
+    uid = LINKS[pack].dashboard
+    shown = dashboards()[uid]
+    where = "the dashboard {0} (`{1}`)".format(shown["title"], uid)
+    for panel in shown["panels"]:
+        if panel["id"] == alert.get("panel"):
+            where = "the panel {0} of {1}".format(panel["title"], where)
+    lines.append("\nIts link leads to {0}. All alerts stand in [alerts](../alerts.md).\n".format(where))
+    return "\n".join(lines)
+
+
+DASHBOARDS = """# Dashboards
+
+Four dashboards in Grafana's folder Monitoring. Each has a variable for its data source, and where it makes sense for jobs,
+hosts and the like; links to the others; and marks in its graphs, which can be switched off at its top: alerts that fire,
+deployments (an application that began to count anew), reboots.
+
+What is coloured is coloured at the numbers of the [alerts](alerts.md), as they are without `prometheus_thresholds`: a bound
+of your own moves the alert, not the line. Where `prometheus_dashboard_url` says where Grafana is, an alert's link leads to
+its panel, with its job and instance chosen. Panels that show what an alert looks at use the same recording rules, so they
+need the packs of rules (`prometheus_rule_packs`) beside them.
+
+The files in `roles/grafana/files/dashboards` are written by `make docs` from `tools/dashboards`. To change one, change its
+source; to have one of your own, save a copy under another uid.
+"""
+
+
+@functools.lru_cache(maxsize=1)
+def dashboards():
+    """The dashboards that the role grafana deploys, by uid."""
+    files = sorted((ROOT / "roles" / "grafana" / "files" / "dashboards").glob("*/*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    order = [link.dashboard for link in LINKS.values()]
+    return {shown["uid"]: shown for shown in sorted(found, key=lambda shown: order.index(shown["uid"]))}
+
+
+def dashboards_page():
+    """What each panel shows."""
+    lines = [NOTE.format("roles/grafana/files/dashboards"), DASHBOARDS]
+    for uid, shown in dashboards().items():
+        lines.append("## {0} (`{1}`)\n\n{2}\n".format(shown["title"], uid, shown["description"]))
+        chosen = [one["label"] for one in shown["templating"]["list"]]
+        lines.append(
+            "Variables: {0}. Marks: {1}.\n".format(
+                ", ".join(chosen), ", ".join(one["name"] for one in shown["annotations"]["list"])
+            )
         )
-    )
+        lines.append("| | Panel | Shows |\n|---|---|---|")
+        for panel in shown["panels"]:
+            lines.append("| {0} | {1} | {2} |".format(panel["id"], cell(panel["title"]), cell(panel["description"])))
+        lines.append("")
     return "\n".join(lines)
 
 
@@ -299,6 +346,7 @@ def pages():
     )
     packs = load_packs()
     content[ROOT / "docs" / "alerts.md"] = alerts_page(packs)
+    content[ROOT / "docs" / "dashboards.md"] = dashboards_page()
     for pack, found in packs.items():
         for alert in found["alerts"]:
             content[ROOT / "docs" / "runbooks" / (alert + ".md")] = runbook_page(pack, alert, found["alerts"][alert])

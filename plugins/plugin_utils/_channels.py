@@ -81,7 +81,8 @@ KINDS = {
             },
             # Links without an address are left out by Alertmanager.
             "links": [
-                {"href": "{{ .CommonAnnotations.dashboard_url }}", "text": "Dashboard"},
+                # Each alert's link is its own, as it chooses job and instance: that of the first serves.
+                {"href": "{{ (index .Alerts 0).Annotations.dashboard_url }}", "text": "Dashboard"},
                 {"href": "{{ .CommonAnnotations.runbook_url }}", "text": "Runbook"},
                 {"href": '{{ template "vigil.silence" . }}', "text": "Silence"},
             ],

@@ -44,6 +44,29 @@ _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _COMPARED = re.compile(r" (>=|<=|>|<) << threshold >>")
 
 
+class Link(NamedTuple):
+    """Where the alerts of a pack lead to in Grafana.
+
+    :ivar dashboard: uid of the dashboard.
+    :ivar variables: its variables that are labels of the alerts, too.
+    """
+
+    dashboard: str
+    variables: tuple = ()
+
+
+LINKS = {
+    "host": Link("mon-system", ("job", "instance")),
+    "api": Link("mon-app", ("job", "handler")),
+    "database": Link("mon-db", ("job", "instance", "datname")),
+    "containers": Link("mon-system"),
+    "probe": Link("mon-app"),
+    "tls": Link("mon-self"),
+    "backup": Link("mon-self"),
+    "monitoring": Link("mon-self"),
+}
+
+
 class RulesError(ValueError):
     """Packs or thresholds cannot be used; the message says where and why."""
 
@@ -412,8 +435,19 @@ class _Alert:
             links["runbook_url"] = runbook(self.settings["runbook_url"], self.name)
         if self.settings["dashboard_url"]:
             base = self.settings["dashboard_url"].rstrip("/")
-            links["dashboard_url"] = "{0}/d/{1}".format(base, DASHBOARDS[self.pack])
+            links["dashboard_url"] = base + self.panel()
         return links
+
+    def panel(self):
+        """The path in Grafana of the alert's panel, with what the alert is about chosen there; else of its dashboard."""
+        link = LINKS[self.pack]
+        path = "/d/{0}".format(link.dashboard)
+        if "panel" not in self.alert:
+            return path
+        path += "?viewPanel={0}".format(self.alert["panel"])
+        # Prometheus fills it in: an alert has not all of these labels.
+        chosen_there = "{{{{ with $labels.{0} }}}}&var-{0}={{{{ . | urlquery }}}}{{{{ end }}}}"
+        return path + "".join(chosen_there.format(name) for name in link.variables)
 
     def values(self, settings):
         """What goes into the slots: one mapping for each rule, none where there is nothing to watch."""
@@ -434,19 +468,6 @@ class _Alert:
                 values[name] = _number(value)
         for more in repeated:
             yield {**values, **more}
-
-
-# Dashboards by pack; their uid is fixed.
-DASHBOARDS = {
-    "host": "mon-system",
-    "api": "mon-app",
-    "database": "mon-db",
-    "containers": "mon-system",
-    "probe": "mon-app",
-    "tls": "mon-app",
-    "backup": "mon-self",
-    "monitoring": "mon-self",
-}
 
 
 def runbook(base, alert):

@@ -155,6 +155,12 @@ def test_the_archive_holds_no_development_files(installed):
     assert not list(folder.rglob("*.pyc"))
 
 
+def test_the_archive_holds_the_dashboards(installed):
+    folder = Path("roles", "grafana", "files", "dashboards")
+    shipped = (installed / "ansible_collections" / "vigil" / "monitoring" / folder).rglob("*.json")
+    assert len(list(shipped)) == len(list((ROOT / folder).rglob("*.json"))) == 4
+
+
 def test_versions_agree():
     galaxy = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))
     assert f'\nversion = "{galaxy["version"]}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")

@@ -11,15 +11,13 @@ fire at that time.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
-import tarfile
 from pathlib import Path
 
 import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS, load_packs, rule_groups
-
-from lab import mirror
 
 KINDS = ("fires", "silent", "border")
 # By its nature it cannot be silent.
@@ -65,17 +63,6 @@ def cases():
 
 
 CASES = list(cases())
-
-
-@pytest.fixture(scope="session", params=["new", "old"])
-def promtool(request, tmp_path_factory):
-    """The promtool of the newest and of the oldest release of the lab."""
-    version = mirror.versions()["prometheus"][request.param]
-    folder = tmp_path_factory.mktemp("promtool")
-    name = f"prometheus-{version}.linux-{mirror.architecture()}"
-    with tarfile.open(mirror.path() / "prometheus" / f"v{version}" / f"{name}.tar.gz") as archive:
-        archive.extract(f"{name}/promtool", folder, filter="data")
-    return folder / name / "promtool"
 
 
 def asked(promtool, folder, alert, case, **questions):
@@ -139,6 +126,9 @@ def test_what_it_says_can_be_read(promtool, tmp_path, alert, case):
     said = answer.stdout + answer.stderr
     assert answer.returncode != 0
     assert f'runbook_url="https://runbooks.example.org/{alert}"' in said
+    assert re.search(
+        r'dashboard_url="https://grafana\.example\.org/d/mon-\w+(\?viewPanel=\d+(&var-\w+=[^"&]+)*)?"', said
+    ), said
     for broken in ("error expanding", "<no value>", "<<", "%!", "{{"):
         assert broken not in said, said
 

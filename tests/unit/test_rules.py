@@ -9,7 +9,7 @@ import re
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
-    DASHBOARDS,
+    LINKS,
     PACKS,
     TIERS,
     RulesError,
@@ -83,7 +83,7 @@ def test_an_alert_is_complete(pack, name):
 
 def test_names_are_used_once():
     assert len({name for pack, name in ALERTS}) == len(ALERTS)
-    assert set(DASHBOARDS) == set(PACKS)
+    assert set(LINKS) == set(PACKS)
 
 
 def test_the_packs_are_those_whose_exporters_are_scraped():
@@ -117,7 +117,9 @@ def test_a_rule_as_prometheus_reads_it():
             "description": '{{ $value | printf "%.0f" }} % of the CPU of {{ $labels.instance }} have been in use for 5m; '
             "the bound is 80 %.",
             "runbook_url": "https://wiki.example.org/HighCPUUsage",
-            "dashboard_url": "https://grafana.example.org/d/mon-system",
+            "dashboard_url": "https://grafana.example.org/d/mon-system?viewPanel=2"
+            "{{ with $labels.job }}&var-job={{ . | urlquery }}{{ end }}"
+            "{{ with $labels.instance }}&var-instance={{ . | urlquery }}{{ end }}",
             "contact": "112",
         },
     }

@@ -1,0 +1,63 @@
+"""The queries of the dashboards, as Grafana would send them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .common import ROOT
+
+FOLDER = ROOT / "roles" / "grafana" / "files" / "dashboards"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query of a panel, of an annotation or of a variable.
+
+    :ivar where: the dashboard and the panel's number, or the name of what else asks; and which of its queries.
+    :ivar title: the panel's title.
+    :ivar instant: it asks for now, and not for the time that is shown.
+    """
+
+    where: str
+    title: str
+    expr: str
+    instant: bool = False
+
+
+def shown() -> dict[str, dict]:
+    """The dashboards by uid."""
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.rglob("*.json"))]
+    return {one["uid"]: one for one in found}
+
+
+def panels() -> Iterator[Query]:
+    """The queries of all panels."""
+    for uid, dashboard in shown().items():
+        for panel in dashboard["panels"]:
+            for target in panel["targets"]:
+                where = f"{uid} {panel['id']} {target['refId']}"
+                yield Query(where, panel["title"], target["expr"], target["instant"])
+
+
+def others() -> Iterator[Query]:
+    """The queries of annotations and variables; of the latter the series whose label is wanted."""
+    for uid, dashboard in shown().items():
+        for annotation in dashboard["annotations"]["list"]:
+            yield Query(f"{uid} {annotation['name']}", annotation["name"], annotation["expr"])
+        for variable in dashboard["templating"]["list"]:
+            if variable["type"] == "query":
+                (series,) = re.fullmatch(r"label_values\((.*), \w+\)", variable["query"]["query"]).groups()
+                yield Query(f"{uid} ${variable['name']}", variable["label"], series, instant=True)
+
+
+def filled(expr: str, span: str = "1h", interval: str = "5m") -> str:
+    """An expression with all chosen in every variable.
+
+    :param span: the time that is shown.
+    :param interval: what Grafana would take for a rate.
+    """
+    of_grafana = {"$__range": span, "$__rate_interval": interval, "$__from": "0"}
+    return re.sub(r"\$\w+", lambda found: of_grafana.get(found[0], ".*"), expr)

@@ -1,0 +1,175 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Application Performance: what users get, as prometheus-fastapi-instrumentator and the probes tell."""
+
+from __future__ import annotations
+
+from .build import DEPLOYMENTS, Dashboard, Panel, Query, Variable, bound, falling, firing, rising
+
+# Scrapes count themselves as requests: the alerts leave them out, too.
+_HTTP = 'job=~"$job", handler=~"$handler", handler!~".*/metrics"'
+# This histogram has no label for the handler.
+_BUCKETS = 'http_request_duration_highr_seconds_bucket{job=~"$job"}'
+
+_ALL = f"sum by (job) (rate(http_requests_total{{{_HTTP}}}[$__rate_interval]))"
+_FAILED = f'sum by (job) (rate(http_requests_total{{{_HTTP}, status=~"5.."}}[$__rate_interval]))'
+
+_ERRORS = bound("HighErrorRate", "warning"), bound("HighErrorRate", "critical")
+_SLOW = bound("SlowResponseTime", "warning"), bound("SlowResponseTime", "critical")
+
+
+def _quantile(share: str) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({_BUCKETS}[$__rate_interval])))"
+
+
+def _over_the_range(name: str, by: str, matchers: str = "") -> str:
+    return f"sum by ({by}) (increase(http_request_duration_seconds_{name}{{{_HTTP}{matchers}}}[$__range]))"
+
+
+DASHBOARD = Dashboard(
+    uid="mon-app",
+    title="Application Performance",
+    about="Requests, errors and response times of the application, and whether it can be reached from outside.",
+    span="6h",
+    variables=(
+        Variable("job", "Job", "label_values(http_requests_total, job)"),
+        Variable(
+            "handler", "Endpoint", 'label_values(http_requests_total{job=~"$job", handler!~".*/metrics"}, handler)'
+        ),
+    ),
+    events=(firing("api|probe"), DEPLOYMENTS),
+    panels=(
+        Panel(
+            id=1,
+            title="Requests per second",
+            kind="timeseries",
+            width=12,
+            unit="reqps",
+            queries=(Query(_ALL, "{{job}}"),),
+            about="Requests to the chosen endpoints. A sudden fall is worth as much attention as a rise.",
+        ),
+        Panel(
+            id=2,
+            title="Error rate (5xx)",
+            kind="timeseries",
+            width=12,
+            unit="percent",
+            lines=True,
+            thresholds=rising(*_ERRORS, calm="transparent"),
+            # Without a single error there is no series of errors: that is 0 and not nothing.
+            queries=(Query(f"100 * ({_FAILED} or 0 * {_ALL}) / {_ALL}", "{{job}}"),),
+            about="Share of the requests that ended with a status of 500 or above.",
+        ),
+        Panel(
+            id=3,
+            title="Response time p50, p95, p99",
+            kind="timeseries",
+            width=12,
+            unit="s",
+            lines=True,
+            thresholds=rising(*_SLOW, calm="transparent"),
+            queries=(
+                Query(_quantile("0.50"), "p50"),
+                Query(_quantile("0.95"), "p95"),
+                Query(_quantile("0.99"), "p99"),
+            ),
+            colors={"^p50$": "green", "^p95$": "yellow", "^p99$": "red"},
+            about="Half of the requests, 95 % and 99 % were answered within this time. The lines are the bounds of p95.",
+        ),
+        Panel(
+            id=4,
+            title="Response time distribution",
+            kind="heatmap",
+            width=12,
+            unit="s",
+            queries=(Query(f"sum by (le) (increase({_BUCKETS}[$__rate_interval]))", "{{le}}"),),
+            about="How many requests took how long. Two bands are two kinds of requests, or a cache that misses.",
+        ),
+        Panel(
+            id=5,
+            title="Errors by status code",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            bars=True,
+            stack=True,
+            queries=(
+                Query(
+                    f'sum by (status) (increase(http_requests_total{{{_HTTP}, status=~"4..|5.."}}[$__rate_interval]))',
+                    "{{status}}",
+                ),
+            ),
+            colors={"^4": "orange", "^5": "red"},
+            empty="No request has failed",
+            about="Requests that failed: 4xx by the client's fault, 5xx by the application's.",
+        ),
+        Panel(
+            id=6,
+            title="Slowest endpoints (mean, top 10)",
+            kind="bargauge",
+            width=12,
+            unit="s",
+            instant=True,
+            thresholds=rising(*_SLOW),
+            queries=(
+                Query(
+                    f"topk(10, {_over_the_range('sum', 'method, handler')}"
+                    f" / ({_over_the_range('count', 'method, handler')} > 0))",
+                    "{{method}} {{handler}}",
+                ),
+            ),
+            about="Mean time of a request within the time that is shown.",
+        ),
+        Panel(
+            id=7,
+            title="Requests above 1 s by endpoint",
+            kind="bargauge",
+            width=12,
+            unit="percent",
+            max=100,
+            instant=True,
+            # Ours is the milder one: at the other the alert fires.
+            thresholds=rising(1, bound("SlowEndpoint", "warning")),
+            queries=(
+                Query(
+                    "topk(10, 100 * (1 - "
+                    + _over_the_range("bucket", "handler", r', le=~"1(\\.0)?"')
+                    + f" / ({_over_the_range('count', 'handler')} > 0)))",
+                    "{{handler}}",
+                ),
+            ),
+            about="Share of the requests that took longer than a second, within the time that is shown.",
+        ),
+        Panel(
+            id=8,
+            title="Active database connections",
+            kind="timeseries",
+            width=6,
+            unit="short",
+            decimals=0,
+            queries=(
+                Query(
+                    'sum by (datname) (pg_stat_activity_count{state="active", datname!~"template.*|postgres|"})',
+                    "{{datname}}",
+                ),
+            ),
+            empty="No postgres_exporter is scraped",
+            about="Connections in which a query runs.",
+        ),
+        Panel(
+            id=9,
+            title="Availability (probes)",
+            kind="stat",
+            width=6,
+            unit="percent",
+            decimals=2,
+            instant=True,
+            # The objective; ours is the graver one.
+            thresholds=falling(99, bound("ErrorBudgetBurn", "critical", "objective")),
+            queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
+            empty="Nothing is probed",
+            about="Share of the probes from outside that succeeded, within the time that is shown.",
+        ),
+    ),
+)

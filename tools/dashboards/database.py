@@ -1,0 +1,189 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Database Health: PostgreSQL, as postgres_exporter tells."""
+
+from __future__ import annotations
+
+from .build import DEPLOYMENTS, Column, Dashboard, Panel, Query, Variable, bound, firing, rising
+
+_SERVER = 'job=~"$job", instance=~"$instance"'
+_DATABASE = _SERVER + ', datname=~"$datname"'
+
+_CONNECTIONS = bound("DatabaseConnectionsHigh", "warning"), bound("DatabaseConnectionsHigh", "critical")
+_STATEMENT = "datname, user, queryid"
+_QUERY = (Column("datname", "Database"), Column("user", "User"), Column("queryid", "Query"))
+
+
+def _rate(name: str) -> str:
+    return f"sum by (datname) (rate(pg_stat_database_{name}{{{_DATABASE}}}[$__rate_interval]))"
+
+
+def _increase(name: str) -> str:
+    return f"sum by (datname) (increase(pg_stat_database_{name}{{{_DATABASE}}}[$__rate_interval]))"
+
+
+def _statements(function: str, name: str) -> str:
+    return f"sum by ({_STATEMENT}) ({function}(pg_stat_statements_{name}{{{_DATABASE}}}[$__range]))"
+
+
+def _tables(what: str) -> str:
+    return f"sum by (datname, schemaname, relname) (pg_stat_user_tables_{what}_size_bytes{{{_DATABASE}}})"
+
+
+DASHBOARD = Dashboard(
+    uid="mon-db",
+    title="Database Health",
+    about="Connections, queries, cache and sizes of PostgreSQL.",
+    span="6h",
+    variables=(
+        Variable("job", "Job", "label_values(pg_up, job)"),
+        Variable("instance", "Server", 'label_values(pg_up{job=~"$job"}, instance)'),
+        Variable(
+            "datname",
+            "Database",
+            'label_values(pg_stat_database_numbackends{instance=~"$instance", datname!~"template.*|"}, datname)',
+        ),
+    ),
+    events=(firing("database"), DEPLOYMENTS),
+    panels=(
+        Panel(
+            id=1,
+            title="Connections used",
+            kind="gauge",
+            width=6,
+            unit="percent",
+            max=100,
+            decimals=0,
+            instant=True,
+            thresholds=rising(*_CONNECTIONS),
+            queries=(Query(f"100 * instance:pg_connections:utilisation{{{_SERVER}}}", "{{instance}}"),),
+            about="Share of the connections in use that ordinary users can have: reserved ones do not count.",
+        ),
+        Panel(
+            id=2,
+            title="Connections by state",
+            kind="timeseries",
+            width=18,
+            unit="short",
+            decimals=0,
+            stack=True,
+            queries=(
+                Query(f"sum by (state) (pg_stat_activity_count{{{_DATABASE}}})", "{{state}}"),
+                Query(f"max(pg_settings_max_connections{{{_SERVER}}})", "max_connections"),
+            ),
+            limit="^max_connections$",
+            colors={
+                "^active$": "green",
+                "^idle$": "blue",
+                "^idle in transaction": "orange",
+                "^max_connections$": "red",
+            },
+            about="What the connections do, below the number that the server allows. Idle in a transaction holds locks.",
+        ),
+        Panel(
+            id=3,
+            title="Top 10 queries by total time",
+            kind="table",
+            width=12,
+            unit="percentunit",
+            decimals=2,
+            instant=True,
+            queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
+            columns=(*_QUERY, Column("Value", "Share of the time", 150)),
+            empty="pg_stat_statements is not there",
+            about="Time spent in a query, of all time that is shown: 100 % is one connection that does nothing else.",
+        ),
+        Panel(
+            id=4,
+            title="Top 10 queries by mean time",
+            kind="table",
+            width=12,
+            unit="s",
+            instant=True,
+            queries=(
+                Query(
+                    f"topk(10, {_statements('increase', 'seconds_total')} / ({_statements('increase', 'calls_total')} > 0))"
+                ),
+            ),
+            columns=(*_QUERY, Column("Value", "Mean time", 150)),
+            empty="pg_stat_statements is not there",
+            about="Mean time of a call, within the time that is shown."
+            " `SELECT query FROM pg_stat_statements WHERE queryid = …` tells the text.",
+        ),
+        Panel(
+            id=5,
+            title="Cache hit ratio",
+            kind="timeseries",
+            width=12,
+            unit="percent",
+            lines=True,
+            # Ours is the milder one: at the other the alert fires.
+            thresholds=((None, "red"), (bound("DatabaseCacheHitLow", "warning"), "orange"), (99, "transparent")),
+            queries=(
+                Query(f"100 * {_rate('blks_hit')} / ({_rate('blks_hit')} + {_rate('blks_read')})", "{{datname}}"),
+            ),
+            from_zero=False,
+            about="Share of the blocks that came from PostgreSQL's own memory and not from disk.",
+        ),
+        Panel(
+            id=6,
+            title="Table sizes (top 10)",
+            kind="piechart",
+            width=6,
+            unit="bytes",
+            instant=True,
+            queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})", "{{schemaname}}.{{relname}}"),),
+            empty="There are no tables",
+            about="The largest tables with their indexes.",
+        ),
+        Panel(
+            id=7,
+            title="Database size",
+            kind="timeseries",
+            width=6,
+            unit="bytes",
+            queries=(Query(f"sum by (datname) (pg_database_size_bytes{{{_DATABASE}}})", "{{datname}}"),),
+            about="What each database takes on disk.",
+        ),
+        Panel(
+            id=8,
+            title="Transactions per second",
+            kind="timeseries",
+            width=8,
+            unit="ops",
+            queries=(
+                Query(_rate("xact_commit"), "commit {{datname}}"),
+                Query(_rate("xact_rollback"), "rollback {{datname}}"),
+            ),
+            about="Transactions that were committed and that were rolled back.",
+        ),
+        Panel(
+            id=9,
+            title="Longest transaction by state",
+            kind="timeseries",
+            width=8,
+            unit="s",
+            lines=True,
+            thresholds=((None, "transparent"), (bound("DatabaseIdleInTransaction", "warning"), "orange")),
+            queries=(Query(f"max by (state) (pg_stat_activity_max_tx_duration{{{_DATABASE}}})", "{{state}}"),),
+            colors={"^active$": "green", "^idle$": "blue", "^idle in transaction": "orange"},
+            about="Age of the oldest transaction. The line is for those that are idle: they hold locks and stop VACUUM.",
+        ),
+        Panel(
+            id=10,
+            title="Deadlocks and temp files",
+            kind="timeseries",
+            width=8,
+            unit="short",
+            decimals=0,
+            bars=True,
+            queries=(
+                Query(_increase("deadlocks"), "deadlocks {{datname}}"),
+                Query(_increase("temp_files"), "temp files {{datname}}"),
+            ),
+            colors={"^deadlocks": "red", "^temp files": "blue"},
+            about="Transactions that waited for each other until one was ended; sorts that did not fit into work_mem.",
+        ),
+    ),
+)

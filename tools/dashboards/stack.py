@@ -1,0 +1,277 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Monitoring Stack: whether monitoring itself works, and which alerts are worth their noise."""
+
+from __future__ import annotations
+
+from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, bound, falling, firing, rising
+
+# The services that this collection deploys; their build_info has the version.
+_OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
+_ALERT = (Column("alertname", "Alert"), Column("severity", "Severity", 90))
+_STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
+
+DASHBOARD = Dashboard(
+    uid="mon-self",
+    title="Monitoring Stack",
+    about="What fires, whether alerts reach somebody, and how Prometheus and Alertmanager fare.",
+    span="24h",
+    variables=(),
+    events=(
+        firing(".+"),
+        DEPLOYMENTS,
+        Event(
+            name="Restarts of the monitoring",
+            expr=(
+                "process_start_time_seconds * 1000 * on (job, instance) group_left (version)"
+                f' max by (job, instance, version) ({{__name__=~"({_OURS})_build_info"}}) > $__from'
+            ),
+            color="purple",
+            title="{{job}} {{version}} started",
+            text="{{instance}}",
+            at_value=True,
+        ),
+    ),
+    panels=(
+        Panel(
+            id=1,
+            title="Targets down",
+            kind="stat",
+            width=4,
+            unit="short",
+            instant=True,
+            thresholds=((None, "green"), (1, "red")),
+            queries=(Query("count(up == 0) or vector(0)", "down"),),
+            about="Targets that cannot be scraped now. Page /targets of Prometheus has the error of each.",
+        ),
+        Panel(
+            id=2,
+            title="Firing alerts",
+            kind="table",
+            width=12,
+            unit="short",
+            instant=True,
+            queries=(Query('ALERTS{alertstate="firing", alertname!="Watchdog"}'),),
+            columns=(
+                *_ALERT,
+                Column("instance", "Instance"),
+                Column("job", "Job"),
+                Column("mountpoint", "Mount point"),
+                Column("datname", "Database"),
+                Column("handler", "Endpoint"),
+                Column("name", "Container"),
+            ),
+            empty="No alert fires",
+            about="What is wrong now. Watchdog, which always fires, is left out.",
+        ),
+        Panel(
+            id=3,
+            title="Watchdog and config reloads",
+            kind="stat",
+            width=8,
+            unit="bool_on_off",
+            instant=True,
+            thresholds=((None, "red"), (1, "green")),
+            queries=(
+                Query('max(ALERTS{alertname="Watchdog", alertstate="firing"}) or vector(0)', "watchdog"),
+                Query("min(prometheus_config_last_reload_successful)", "prometheus reload"),
+                Query("min(alertmanager_config_last_reload_successful)", "alertmanager reload"),
+            ),
+            texts=_STATE,
+            about="Whether rules are evaluated at all, and whether each service took the configuration that lies on disk.",
+        ),
+        Panel(
+            id=4,
+            title="Alerts that fired most (false-positive review)",
+            kind="table",
+            width=12,
+            unit="short",
+            decimals=0,
+            instant=True,
+            queries=(Query("topk(20, sum by (alertname, severity) (changes(ALERTS_FOR_STATE[$__range]) + 1))"),),
+            columns=(*_ALERT, Column("Value", "Times", 90)),
+            empty="No alert fired",
+            about="How often each alert became pending or fired, within the time that is shown. Choose a week,"
+            " and ask of each whether somebody had to do something.",
+        ),
+        Panel(
+            id=5,
+            title="Minutes spent firing",
+            kind="table",
+            width=12,
+            unit="m",
+            decimals=0,
+            instant=True,
+            queries=(
+                Query(
+                    "topk(20, sum by (alertname, severity)"
+                    ' (sum_over_time(ALERTS{alertstate="firing", alertname!="Watchdog"}[$__range:1m])))'
+                ),
+            ),
+            columns=(*_ALERT, Column("Value", "Time", 90)),
+            empty="No alert fired",
+            about="How long each alert fired, within the time that is shown, added up over its instances.",
+        ),
+        Panel(
+            id=6,
+            title="Scrape duration (slowest 10)",
+            kind="timeseries",
+            width=8,
+            unit="s",
+            queries=(Query("topk(10, scrape_duration_seconds)", "{{job}} {{instance}}"),),
+            about="How long the slowest targets take to answer. At the scrape timeout they are down.",
+        ),
+        Panel(
+            id=7,
+            title="Samples ingested per second",
+            kind="timeseries",
+            width=8,
+            unit="short",
+            queries=(
+                Query(
+                    "sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))",
+                    "{{instance}}",
+                ),
+            ),
+            about="What Prometheus takes in. At 0 every alert is blind.",
+        ),
+        Panel(
+            id=8,
+            title="Head series",
+            kind="timeseries",
+            width=8,
+            unit="short",
+            queries=(Query("prometheus_tsdb_head_series", "{{instance}}"),),
+            about="Series in memory. A steady climb is a label with ever new values.",
+        ),
+        Panel(
+            id=9,
+            title="TSDB size",
+            kind="timeseries",
+            width=8,
+            unit="bytes",
+            queries=(
+                Query("prometheus_tsdb_storage_blocks_bytes", "blocks {{instance}}"),
+                Query("prometheus_tsdb_wal_storage_size_bytes", "wal {{instance}}"),
+                Query("prometheus_tsdb_retention_limit_bytes > 0", "limit {{instance}}"),
+            ),
+            colors={"^limit ": "red"},
+            about="What Prometheus' data takes on disk, and the limit where there is one.",
+        ),
+        Panel(
+            id=10,
+            title="Rule groups by share of their interval",
+            kind="bargauge",
+            width=8,
+            unit="percentunit",
+            max=1,
+            instant=True,
+            # Ours: at 1 evaluations are skipped.
+            thresholds=rising(0.5, 1),
+            queries=(
+                Query(
+                    "topk(10, prometheus_rule_group_last_duration_seconds / prometheus_rule_group_interval_seconds)",
+                    "{{rule_group}}",
+                ),
+            ),
+            about="How much of the time between two evaluations a group of rules takes. At 100 % alerts come late.",
+        ),
+        Panel(
+            id=11,
+            title="Rule evaluation failures",
+            kind="timeseries",
+            width=8,
+            unit="short",
+            decimals=0,
+            bars=True,
+            queries=(
+                Query(
+                    "sum by (rule_group) (increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))",
+                    "{{rule_group}}",
+                ),
+            ),
+            about="Rules that could not be evaluated: their alerts are blind. Page /rules of Prometheus has the error.",
+        ),
+        Panel(
+            id=12,
+            title="Prometheus to Alertmanager",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            queries=(
+                Query(
+                    "sum by (alertmanager) (rate(prometheus_notifications_sent_total[$__rate_interval]))",
+                    "sent {{alertmanager}}",
+                ),
+                Query(
+                    "sum by (alertmanager) (rate(prometheus_notifications_errors_total[$__rate_interval]))",
+                    "errors {{alertmanager}}",
+                ),
+                Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped"),
+            ),
+            colors={"^errors ": "orange", "^dropped$": "red"},
+            empty="Prometheus knows no Alertmanager",
+            about="Alerts handed over per second. Errors and dropped ones reached nobody by this way.",
+        ),
+        Panel(
+            id=13,
+            title="Notifications by integration",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            decimals=0,
+            bars=True,
+            queries=(
+                Query(
+                    "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval])) > 0",
+                    "sent {{integration}}",
+                ),
+                Query(
+                    "sum by (integration, reason) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
+                    "failed {{integration}} {{reason}}",
+                ),
+            ),
+            colors={"^failed ": "red"},
+            empty="Nothing was sent",
+            about="Messages that Alertmanager sent, and those that a channel did not take.",
+        ),
+        Panel(
+            id=14,
+            title="Active silences",
+            kind="stat",
+            width=4,
+            unit="short",
+            instant=True,
+            queries=(Query('max(alertmanager_silences{state="active"})', "silences"),),
+            about="Silences in force. A forgotten one hides the next outage.",
+        ),
+        Panel(
+            id=15,
+            title="Days to certificate expiry",
+            kind="bargauge",
+            width=10,
+            unit="d",
+            decimals=0,
+            max=90,
+            instant=True,
+            thresholds=falling(bound("CertificateExpiresSoon", "critical"), bound("CertificateExpiresSoon", "warning")),
+            queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400", "{{instance}}"),),
+            empty="No certificate is probed",
+            about="Days until the first certificate in each chain expires.",
+        ),
+        Panel(
+            id=16,
+            title="Hours since last backup",
+            kind="bargauge",
+            width=10,
+            unit="h",
+            decimals=1,
+            instant=True,
+            thresholds=((None, "green"), (bound("BackupTooOld", "critical"), "red")),
+            queries=(Query("(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600", "{{backup}}"),),
+            empty="No backup tells of itself",
+            about="Hours since each backup last succeeded, as its script tells by backup_last_success_timestamp_seconds.",
+        ),
+    ),
+)
