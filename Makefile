@@ -9,7 +9,7 @@ endif
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-down test unit lint sanity packaging rules report routes molecule faults bench docs clean
+.PHONY: help venv lab demo demo-break demo-down test unit lint sanity packaging rules report routes live molecule faults bench docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,16 +20,19 @@ venv: ## Make .venv with the tools that pyproject.toml pins
 lab: ## Make the lab: Docker engine, images of the hosts, release mirror
 	@$(LAB) prepare
 
-demo: ## Deploy to two lab hosts on this machine and show the URLs; again: nothing changes
+demo: ## Show an application in production and its monitoring, on two lab hosts of this machine; again: nothing changes
 	@$(LAB) demo
+
+demo-break: ## Stop the demo's database, show what arrives in which channel and when, and start it again
+	@$(LAB) demo-break
 
 demo-down: ## Remove what the demo made, and nothing else
 	@$(LAB) demo-down
 
-test: ## Run every test: unit, lint, sanity, packaging, rules, report, routes, molecule, faults
+test: ## Run every test: unit, lint, sanity, packaging, rules, report, routes, live, molecule, faults
 	@$(LAB) test
 
-unit lint sanity packaging rules report routes molecule faults: ## Run one stage of the tests
+unit lint sanity packaging rules report routes live molecule faults: ## Run one stage of the tests
 	@$(LAB) test $@
 
 bench: ## Measure the speed promises; BENCH=--write puts the figures into docs/benchmarks.md

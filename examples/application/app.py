@@ -51,6 +51,9 @@ async def lifespan(app: FastAPI):
         min_size=1,
         max_size=POOL_SIZE,
         timeout=2,
+        # What a busy minute needed is given back soon after it, one connection in so many seconds: else the database's
+        # alerts see the largest pool of the day.
+        max_idle=10,
         # Connections that a restart of the database has cut are noticed here and not by a customer.
         check=AsyncConnectionPool.check_connection,
         open=False,

@@ -214,18 +214,6 @@ def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     return image
 
 
-def with_postgresql(suite: str) -> str:
-    """The image of a host on which Debian's PostgreSQL runs, made by whoever asks first."""
-    image = f"vigil-lab-deployed:{suite}-postgresql-{images.recipe(suite)[:12]}"
-    with locked(f"postgresql-{suite}"):
-        if run(["docker", "image", "inspect", image], check=False).returncode:
-            with hosts.host(suite, group="snapshot") as host:
-                install = "DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql"
-                host.run(f"apt-get update -q && {install} && apt-get clean", timeout=300)
-                host.snapshot(image, {LABEL: "snapshot"})
-    return image
-
-
 def started(site: Site) -> Site:
     """Wait until everything serves on a host that was booted from a snapshot: started is not yet listening."""
     for service in site.groups:

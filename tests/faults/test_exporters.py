@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import EXPORTERS, Site, base_variables, with_postgresql
+from conftest import EXPORTERS, Site, base_variables
 
 from lab import hosts, mirror
+from lab.application import with_postgresql
 
 pytestmark = pytest.mark.xdist_group("exporters")
 

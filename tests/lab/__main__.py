@@ -26,7 +26,8 @@ def main(argv: list[str] | None = None) -> int:
     test.add_argument("stages", nargs="*", metavar="STAGE")
     bench = commands.add_parser("bench", help="run the benchmark")
     bench.add_argument("arguments", nargs="*", help="its own, after a --: see tests/bench/run.py --help")
-    commands.add_parser("demo", help="deploy to two lab hosts and show the URLs")
+    commands.add_parser("demo", help="deploy an application and its monitoring to two lab hosts and show the URLs")
+    commands.add_parser("demo-break", help="stop the demo's database, show who is told of it, and start it again")
     commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
     commands.add_parser("ls", help="list the hosts")
     up = commands.add_parser("up", help="boot hosts (or keep those that run)")
@@ -82,6 +83,10 @@ def _bench(options) -> int:
 
 def _demo(_options) -> int:
     return demo.up()
+
+
+def _demo_break(_options) -> int:
+    return demo.broken()
 
 
 def _demo_down(_options) -> None:

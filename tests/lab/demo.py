@@ -1,17 +1,23 @@
-"""`make demo`: the real site.yml over inventories/demo, on two lab hosts of this machine."""
+"""`make demo`: an application in production on two lab hosts of this machine, monitored by the real site.yml.
+
+`make demo-break` stops its database and shows what arrives in which channel, and when.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
-from . import engine, hosts, mirror, stages, venv
-from .common import ROOT, STATE, say, step
+from . import application, engine, hosts, mirror, stack, stages, venv
+from .common import ROOT, STATE, LabError, say, step
+from .sink import Message
+from .stack import Stack
 
 GROUP = "demo"
-HOSTS = {"vigil-demo1": "trixie", "vigil-demo2": "bookworm"}
 ADDRESSES = STATE / "demo.json"
 # What to open in a browser or with curl: group -> (port, path that answers when the service is ready).
 SERVICES = {
@@ -20,21 +26,28 @@ SERVICES = {
     "node_exporter": (9100, "/metrics"),
     "blackbox_exporter": (9115, "/-/healthy"),
     "postgres_exporter": (9187, "/metrics"),
+    "application": (8000, "/health"),
 }
+# The dead man's switch is told all the time, of nothing.
+QUIET = "deadmansswitch"
+# What a stopped database brings at once, and what ends with it. The page is the last stage.
+BROKEN = ("PostgresDown", "ProbeFailed")
+LAST_STAGE = "page"
+# How a person calls the channels of a kind.
+CALLED = {"slack": "Slack #{}", "email": "mail to {}", "pagerduty": "PagerDuty, {}"}
+# By far more than the inventory's waits add up to.
+PATIENCE = 180
 
 
 def up() -> int:
     """Boot what is missing, deploy, and print the URLs; returns the exit status of ansible-playbook."""
     venv.ensure()
     stages.prepare()
-    booted = hosts.boot_all(HOSTS, GROUP)
-    STATE.mkdir(exist_ok=True)
+    booted = hosts.boot_all(stack.SUITES, GROUP, {stack.PRODUCTION: application.image()})
+    made = Stack(*booted, ADDRESSES)
     # The addresses are the lab's own, so they stand beside the inventory and not in it.
-    ADDRESSES.write_text(
-        json.dumps({"all": {"hosts": {host.name: {"monitoring_address": host.ip} for host in booted}}}),
-        encoding="utf-8",
-    )
-    argv = [venv.tool("ansible-playbook"), "site.yml", "-i", "inventories/demo", "-i", str(ADDRESSES.relative_to(ROOT))]
+    made.write()
+    argv = made.command()
     say("$ " + " ".join(argv).replace(f"{ROOT}/", ""))
     environment = stages.environment()
     del environment["ANSIBLE_NOCOLOR"], environment["NO_COLOR"]
@@ -46,8 +59,37 @@ def up() -> int:
     for service, host in _placed(booted):
         port, path = SERVICES[service]
         url = f"http://{host.ip}:{port}"
-        print(f"{service:14} {host.name:12} {url:28} {_answer(url + path)}", flush=True)
-    say("make demo again: nothing changes; make demo-down removes it; docker exec -it vigil-demo1 bash looks inside")
+        print(f"{service:18} {host.name:12} {url:28} {_answer(url + path)}", flush=True)
+    print(f"{'messages':18} {made.production.name:12} {made.application.sink}/messages", flush=True)
+    say("make demo again: nothing changes; make demo-break stops the database and shows who is told of it")
+    say(f"make demo-down removes it all; docker exec -it {made.monitoring.name} bash looks inside")
+    return 0
+
+
+def broken() -> int:
+    """Stop the database, print what arrives until the last stage is told, and the same for its end; the exit status."""
+    made = _made()
+    shop = made.application
+    say(
+        "waits are scaled down here (inventories/demo): alerts fire after 10 s, by default after minutes; the stages are"
+    )
+    say("due after 5 s, 20 s and 40 s, by default after 10 s, 2 min and 4 min. This takes a minute or two.")
+    shown, began = shop.messages(), time.time()
+    _tell(began, began, "PostgreSQL is stopped")
+    shop.postgresql("stop")
+    try:
+        reached = _follow(made, began, shown, {(LAST_STAGE, alert) for alert in BROKEN}, "CRITICAL")
+    finally:
+        _tell(began, time.time(), "PostgreSQL is started again")
+        shop.postgresql("start")
+    told = {(channel, alert) for channel, alert, word in map(_about, shown) if alert in BROKEN and word == "CRITICAL"}
+    over = _follow(made, began, shown, told, "RESOLVED")
+    rest = sorted({name for name, severity in made.firing() if severity != "none"})
+    if rest:
+        say(f"still firing: {', '.join(rest)}; what looks at the last five minutes ends when those are over")
+    if not (reached and over):
+        say(f"not everything arrived within {PATIENCE} s: is `make demo` green, and is nothing silenced?")
+        return 1
     return 0
 
 
@@ -58,7 +100,42 @@ def down() -> None:
         say("removed " + (", ".join(gone) or "nothing: no demo host is there"))
     ADDRESSES.unlink(missing_ok=True)
     engine.stop()
-    say(f"kept for the next time: .venv, the images vigil-lab:* and the mirror {mirror.path()}")
+    say(f"kept for the next time: .venv, the images vigil-lab* and the mirror {mirror.path()}")
+
+
+def _made() -> Stack:
+    """The demo that runs; LabError where none does."""
+    if not engine.answers() or not ADDRESSES.exists():
+        raise LabError("there is no demo: run `make demo` first")
+    return Stack(hosts.find(stack.MONITORING), hosts.find(stack.PRODUCTION), ADDRESSES)
+
+
+def _follow(made: Stack, began: float, shown: list[Message], wanted: set[tuple[str, str]], word: str) -> bool:
+    """Print messages as they arrive until each wanted channel was told this of its alert; whether all were in time.
+
+    :param shown: the messages so far; those that arrive are added.
+    """
+    missing, deadline = set(wanted), time.monotonic() + PATIENCE
+    while missing and time.monotonic() < deadline:
+        time.sleep(0.5)
+        for one in made.application.messages()[len(shown) :]:
+            shown.append(one)
+            channel, alert, said = _about(one)
+            if channel != QUIET:
+                _tell(began, one.at, f"{CALLED.get(one.kind, '{}').format(channel):28} {one.title}")
+            if said == word:
+                missing.discard((channel, alert))
+    return not missing
+
+
+def _about(message: Message) -> tuple[str, str, str]:
+    """The channel of a message, its alert, and the word that it begins with."""
+    found = re.match(r"\[(\w+)[^]]*\] (\w+):", message.title)
+    return message.channel, *((found[2], found[1]) if found else ("", ""))
+
+
+def _tell(began: float, at: float, text: str) -> None:
+    print(f"+{at - began:4.0f} s  {text}", flush=True)
 
 
 def _placed(booted: list[hosts.Host]) -> list[tuple[str, hosts.Host]]:
@@ -66,9 +143,12 @@ def _placed(booted: list[hosts.Host]) -> list[tuple[str, hosts.Host]]:
     argv = [venv.tool("ansible-inventory"), "-i", "inventories/demo", "--list"]
     done = subprocess.run(argv, cwd=ROOT, env=stages.environment(), capture_output=True, text=True, check=True)
     inventory = json.loads(done.stdout)
-    return [
-        (name, host) for name in SERVICES for host in booted if host.name in inventory.get(name, {}).get("hosts", [])
-    ]
+    groups = {name: inventory.get(name, {}) for name in SERVICES}
+    # The database's exporter is where the database is.
+    for group in groups.values():
+        for child in group.get("children", []):
+            group.setdefault("hosts", []).extend(inventory[child].get("hosts", []))
+    return [(name, host) for name in SERVICES for host in booted if host.name in groups[name].get("hosts", [])]
 
 
 def _answer(url: str) -> str:

@@ -236,19 +236,27 @@ def _free_address() -> str:
     raise LabError(f"no address is left on the network {NETWORK}")
 
 
-def boot_all(wanted: dict[str, str], group: str) -> list[Host]:
-    """Make sure that these hosts (name -> suite) run: start what is stopped, boot what is missing, keep the rest."""
+def boot_all(wanted: dict[str, str], group: str, snapshots: dict[str, str] | None = None) -> list[Host]:
+    """Make sure that these hosts (name -> suite) run: start what is stopped, boot what is missing, keep the rest.
+
+    `snapshots` are images to boot instead of a suite's bare one (name -> image); a host that was made from another than
+    it is now is made anew.
+    """
     have = {host.name: host for host in listing(group)}
     result = []
     for name, suite in wanted.items():
-        running = name in have and run(["docker", "inspect", "-f", "{{.State.Running}}", name]).stdout.strip() == "true"
-        if running:
+        image = (snapshots or {}).get(name) or images.name(suite)
+        running, origin = "", image
+        if name in have:
+            form = "{{.State.Running}} {{.Config.Image}}"
+            running, _space, origin = run(["docker", "inspect", "-f", form, name]).stdout.strip().partition(" ")
+        if running == "true" and origin == image:
             result.append(have[name])
-        elif name in have:
+        elif name in have and origin == image:
             with step(f"starting the host {name}"):
                 have[name].start()
             result.append(have[name])
         else:
             with step(f"booting the host {name} (Debian {suite})"):
-                result.append(up(name, suite, group))
+                result.append(up(name, suite, group, image))
     return result

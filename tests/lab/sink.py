@@ -2,17 +2,22 @@
 
 HTTP, by the first part of the path: `/slack/NAME`, `/webhook/NAME`, `/discord/NAME`, `/msteams/NAME`, `/v2/enqueue`
 (PagerDuty), `/v2/alerts` (Opsgenie), `/botTOKEN/sendMessage` (Telegram). SMTP on a port of its own. What a real service
-would refuse is refused.
+would refuse is refused. GET `/messages` tells what arrived so far.
+
+A test has one of its own with `serve`; on a lab host it is a service: `python3 sink.py ADDRESS HTTP-PORT SMTP-PORT`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import email
 import email.policy
 import http.server
 import json
+import signal
 import socketserver
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -110,6 +115,10 @@ def read(path: str, body: dict) -> tuple[str, str, str, str]:
 
 
 class _Http(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        """Tell what arrived."""
+        self._answer(200, json.dumps([dataclasses.asdict(one) for one in list(self.server.sink.messages)]))
+
     def do_POST(self):
         """Take a message."""
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -129,9 +138,10 @@ class _Http(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, status: int, text: str):
         self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
+        body = text.encode()
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(text.encode())
+        self.wfile.write(body)
 
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         """Stay silent: the messages are the log."""
@@ -184,10 +194,10 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def serve(address: str = "127.0.0.1"):
-    """A sink for the length of a `with` block."""
+def serve(address: str = "127.0.0.1", port: int = 0, smtp_port: int = 0):
+    """A sink for the length of a `with` block; on ports that are free where none are given."""
     sink = Sink()
-    with _Server((address, 0), _Http, sink) as web, _Server((address, 0), _Smtp, sink) as smtp:
+    with _Server((address, port), _Http, sink) as web, _Server((address, smtp_port), _Smtp, sink) as smtp:
         sink.url = f"http://{address}:{web.server_address[1]}"
         sink.smtp = f"{address}:{smtp.server_address[1]}"
         for server in (web, smtp):
@@ -197,3 +207,10 @@ def serve(address: str = "127.0.0.1"):
         finally:
             web.shutdown()
             smtp.shutdown()
+
+
+if __name__ == "__main__":
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_signal: over.set())
+    with serve(sys.argv[1], *map(int, sys.argv[2:])):
+        over.wait()

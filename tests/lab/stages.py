@@ -119,6 +119,13 @@ STAGES = (
         alone=True,
     ),
     Stage(
+        "live",
+        "an application in trouble, under load: alerts fire, arrive and resolve",
+        (prepare,),
+        lambda: [*_pytest("tests/live"), "-v"],
+        _has("tests/live"),
+    ),
+    Stage(
         "molecule",
         "two real hosts, Debian 12 and 13",
         (prepare,),

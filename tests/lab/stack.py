@@ -1,0 +1,132 @@
+"""The demo's stack: an application in production on two lab hosts, and the monitoring that site.yml puts beside it.
+
+The inventory is inventories/demo; where its hosts are stands in a file that the lab writes beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import application, hosts, stages, venv
+from .application import Application
+from .common import ROOT, LabError
+from .hosts import Host
+
+INVENTORY = ROOT / "inventories" / "demo"
+# The hosts of the inventory and their suites.
+MONITORING, PRODUCTION = "vigil-demo1", "vigil-demo2"
+SUITES = {MONITORING: "bookworm", PRODUCTION: application.SUITE}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Two hosts, and what one asks of them.
+
+    :ivar monitoring: the host of Prometheus, Alertmanager and the blackbox exporter.
+    :ivar production: the host of the application, its database and its customers, and of the sink.
+    :ivar overlay: the file that says where the inventory's hosts are.
+    """
+
+    monitoring: Host
+    production: Host
+    overlay: Path
+
+    @property
+    def prometheus(self) -> str:
+        """The URL of Prometheus."""
+        return f"http://{self.monitoring.ip}:9091"
+
+    @property
+    def application(self) -> Application:
+        """What can be done to the application."""
+        return Application(self.production)
+
+    def command(self, playbook: str = "site.yml", *arguments: str) -> list[str]:
+        """The command line of a playbook over the demo's inventory and these hosts."""
+        inventories = ("-i", str(INVENTORY), "-i", str(self.overlay))
+        return [venv.tool("ansible-playbook"), str(ROOT / playbook), *inventories, *arguments]
+
+    def write(self, **variables: object) -> None:
+        """Write where the hosts are, and variables that win over the inventory's."""
+        places = {MONITORING: self.monitoring, PRODUCTION: self.production}
+        at = {name: {"ansible_host": host.name, "monitoring_address": host.ip} for name, host in places.items()}
+        own = {name: {**where, **variables} for name, where in at.items()}
+        self.overlay.parent.mkdir(parents=True, exist_ok=True)
+        self.overlay.write_text(json.dumps({"all": {"hosts": own}}), encoding="utf-8")
+
+    def deploy(self, *arguments: str, **variables: object) -> str:
+        """Run site.yml with variables that win over the inventory's; what it said. LabError when it is red."""
+        self.write(**variables)
+        done = subprocess.run(
+            self.command("site.yml", *arguments),
+            cwd=ROOT,
+            env=stages.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise LabError(f"site.yml is red:\n{done.stdout}")
+        return done.stdout
+
+    def ask(self, path: str, **parameters: object) -> dict | list:
+        """The data of an answer of Prometheus' API; urllib's HTTPError when it is none."""
+        query = "?" + urllib.parse.urlencode(parameters) if parameters else ""
+        with urllib.request.urlopen(f"{self.prometheus}/api/v1/{path}{query}", timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def query(self, expr: str) -> list[dict]:
+        """The series of an instant query, each with `metric` and `value`."""
+        return self.ask("query", query=expr)["result"]
+
+    def firing(self) -> set[tuple[str, str]]:
+        """Name and severity of each alert that fires in Prometheus."""
+        alerts = self.ask("alerts")["alerts"]
+        labels = [alert["labels"] for alert in alerts if alert["state"] == "firing"]
+        return {(one["alertname"], one["severity"]) for one in labels}
+
+    def wait(self, what: str, ready: Callable[[], object], within: float) -> float:
+        """Wait until something is true; the seconds that it took. An AssertionError with the state when time is up."""
+        began = time.monotonic()
+        while not ready():
+            if time.monotonic() - began > within:
+                told = [f"{one.at:.0f} {one.channel} {one.title}" for one in self.application.messages()]
+                state = "\n".join([f"firing: {sorted(self.firing())}", "arrived:", *told])
+                raise AssertionError(f"{what}: not within {within} s\n{state}")
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def stack(folder: Path, **variables: object) -> Iterator[Stack]:
+    """The whole stack, on hosts of its own, for the length of a `with` block: deployed, proven, with its customers.
+
+    What it has: node_exporter on both hosts, blackbox and postgres exporters, probes, the packs of rules, two Alertmanagers
+    that send to the sink, the application with three workers under load, its database. Prometheus scrapes every 5 s.
+
+    :param folder: a directory for the inventory's file.
+    :param variables: variables that win over those of inventories/demo.
+    """
+    group = f"live-{uuid.uuid4().hex[:8]}"
+    made = []
+    try:
+        for name, suite in SUITES.items():
+            image = application.image() if name == PRODUCTION else None
+            made.append(hosts.up(f"vigil-{group}-{name.removeprefix('vigil-')}", suite, group, image))
+        one = Stack(*made, folder / "hosts.json")
+        one.deploy(**variables)
+        yield one
+    finally:
+        for host in made:
+            host.remove()

@@ -1,0 +1,55 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An application in trouble: the alerts fire when they should, arrive, and end with the trouble.
+
+All of them at once on one stack: customers who get errors, wait, and take all connections; a target that is gone; then a
+database that is down, which probes notice as well. The bounds are those that a user gets; only `for` is scaled down.
+"""
+
+from __future__ import annotations
+
+# Alert and severity -> the channel that hears of it first.
+LOADED = {
+    ("HighErrorRate", "critical"): "monitoring",
+    ("SlowResponseTime", "critical"): "monitoring",
+    ("DatabaseConnectionsHigh", "critical"): "monitoring",
+    ("TargetDown", "warning"): "warnings",
+}
+DATABASE_DOWN = {("PostgresDown", "critical"): "monitoring", ("ProbeFailed", "critical"): "monitoring"}
+ALL = {**LOADED, **DATABASE_DOWN}
+
+
+def arrived(stack, alert, word=""):
+    """When the first channel of an alert was told that it fires, or this word; None while it was not."""
+    name, severity = alert
+    title = f"[{word or severity.upper()}] {name}: "
+    told = [one for one in stack.application.messages() if one.channel == ALL[alert]]
+    return next((one.at for one in told if one.title.startswith(title)), None)
+
+
+def test_alerts_fire_and_resolve(stack):
+    shop = stack.application
+    # A rate needs its history, and what the start of everything took has to be given back.
+    stack.wait("a quiet beginning", lambda: not stack.firing() & set(ALL), within=60)
+    stack.wait("customers", lambda: stack.query("job:http_requests:rate5m > 1"), within=30)
+
+    # Every second request waits three seconds with a connection in its hand: 15 at a time, which is all that there are.
+    shop.load(rate=10, errors=0.3, slow=0.5, delay=3)
+    stack.production.run("systemctl stop node_exporter")
+    stack.wait("alerts about load", lambda: set(LOADED) <= stack.firing(), within=75)
+    shop.load(rate=1)
+    shop.postgresql("stop")
+    stack.wait("alerts about the database", lambda: set(DATABASE_DOWN) <= stack.firing(), within=45)
+    for alert in ALL:
+        stack.wait(f"the message about {alert[0]}", lambda alert=alert: arrived(stack, alert), within=30)
+
+    shop.postgresql("start")
+    stack.production.run("systemctl start node_exporter")
+    # The rules look at five minutes; so many happy customers soon outnumber the others.
+    shop.load(rate=80, errors=0, slow=0)
+    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=90)
+    for alert in ALL:
+        stack.wait(f"the end of {alert[0]} is told", lambda alert=alert: arrived(stack, alert, "RESOLVED"), within=30)
+        assert arrived(stack, alert) < arrived(stack, alert, "RESOLVED")
+    shop.load()
