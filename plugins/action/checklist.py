@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action.service_health import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.module_utils._checklist import Unanswered
 from ansible_collections.vigil.monitoring.plugins.modules import checklist
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 GROUP = "prometheus"
@@ -52,12 +52,12 @@ class ActionModule(ActionBase):
                 result.update(_unanswered(host, "it is an agent, which keeps no history"), agent=True)
                 return result
             asked = self._from_role(host, role, task_vars)
-        except (AnsibleError, _scrape.ScrapeError) as error:
+        except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
             result.update(_unanswered(host, "what to ask cannot be told: {0}".format(error)))
             return result
         for name in ("expect", "pools"):
             settings[name] = asked[name] if settings[name] in (None, []) else settings[name]
-        public = asked["url"]
+        public, result["marks"] = asked["url"], asked["marks"]
         if asked["here"]:
             here = {**plain(given), **asked["options"], "prometheus_url": public}
             try:
@@ -105,6 +105,9 @@ class ActionModule(ActionBase):
             "options": {name: value for name, value in options.items() if value is not None},
             "expect": inventory["expected"],
             "pools": inventory["pools"],
+            "marks": _rules.marks(
+                _rules.load_packs(), role.get("prometheus_thresholds"), inventory["rules"]["overrides"]
+            ),
         }
 
     def _ask_host(self, arguments, task_vars):

@@ -261,6 +261,12 @@ thresholds:
       description: Rules without a threshold that can be told from their expression - C(alert), C(severity), C(why).
       type: list
       elements: dict
+marks:
+  description:
+    - The bounds of disks and backups by the thresholds of the role - C(disk), percent by severity, C(disk_of), the same of
+      each instance with thresholds of its own, and C(backup), hours by severity.
+  type: dict
+  returned: when answered and O(prometheus_url) is not given
 problems:
   description: Questions that were not answered, as C(section) and C(text).
   type: list

@@ -12,12 +12,12 @@ import datetime
 import statistics
 from typing import NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
+
 GOOD, WARN, BAD, DIM = "good", "warn", "bad", "dim"
 
 ROWS = 40
 NOTHING = "-"
-BACKUP_MAX_AGE = 26 * 3600
-DISK_USED = (75.0, 85.0)
 DISK_DAYS = (30.0, 7.0)
 AVAILABLE = 0.995
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
@@ -208,6 +208,8 @@ class Section:
     def __init__(self, host, answers, local, limit=ROWS):
         self.host = host
         self.answers = answers or {"answered": False, "problems": []}
+        # A Prometheus that was asked by its URL has no inventory that says otherwise.
+        self.marks = self.answers.get("marks") or _rules.marks(_rules.load_packs(), {})
         self.local = local
         self.limit = limit
         self.glance = []
@@ -428,7 +430,7 @@ class Section:
             days, used = disk["days_left"], disk["used"]
             by_days = BAD if days is not None and days < DISK_DAYS[1] else None
             by_days = by_days or (WARN if days is not None and days < DISK_DAYS[0] else None)
-            by_use = BAD if used > DISK_USED[1] else WARN if used > DISK_USED[0] else None
+            by_use = _mark(used, self.marks["disk_of"].get(disk["instance"], self.marks["disk"]))
             if by_days or by_use:
                 text = "{0} {1}: {2:.0f} % used".format(disk["instance"], disk["mountpoint"], used)
                 text += ", full in {0}".format(_days(days)) if days is not None and days < DISK_DAYS[0] else ""
@@ -468,10 +470,10 @@ class Section:
             self.glance.append((WARN, "no backup metric"))
             text = "No backup metric: nothing reports backup_last_success_timestamp_seconds."
             return [*blocks, Para(text, WARN)]
-        rows, old = [], 0
+        rows, states, bounds = [], [], self.marks["backup"]
         for backup in found:
-            state = BAD if backup["age"] > BACKUP_MAX_AGE else GOOD
-            old += state == BAD
+            state = _mark(backup["age"] / 3600, bounds) or GOOD
+            states.append(state)
             successes = backup["successes"]
             rows.append(
                 [
@@ -484,13 +486,15 @@ class Section:
                 ]
             )
         oldest = length(max(backup["age"] for backup in found)) if all(backup["last"] > 0 for backup in found) else None
-        text = "{0}, {1}".format(
-            plural(len(found), "backup"), "none older than 26 h" if not old else "{0} older than 26 h".format(old)
-        )
+        text = plural(len(found), "backup")
+        if bounds:
+            old = len(states) - states.count(GOOD)
+            text += ", {0} older than {1:g} h".format(old or "none", min(bounds.values()))
         text += ", the oldest {0}".format(oldest) if oldest else ""
         gone = sum(backup["gone"] for backup in found)
         text += ", {0} without a metric now".format(gone) if gone else ""
-        self.glance.append((BAD if old else WARN if gone else GOOD, text))
+        states += [WARN] * bool(gone)
+        self.glance.append((next((state for state in (BAD, WARN) if state in states), GOOD), text))
         columns = [Column("Backup"), Column("Host"), Column("Last success"), Column("Age", True),
                    Column("Successes in the range", True), Column("")]  # fmt: skip
         return [*blocks, self.table(columns, rows)]
@@ -568,6 +572,12 @@ def _change(per_day):
     if abs(per_day) < 1 << 20:
         return "steady"
     return ("+" if per_day > 0 else "") + size(per_day)
+
+
+def _mark(value, bounds):
+    """The state of a value by the bounds of each severity; None below all of them."""
+    passed = [severity for severity, bound in bounds.items() if value > bound]
+    return (BAD if "critical" in passed else WARN) if passed else None
 
 
 def _full_in(disk):

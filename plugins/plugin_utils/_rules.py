@@ -510,6 +510,38 @@ def thresholds_of(packs, settings, facts):
     return found
 
 
+def marks(packs, thresholds, overrides=()):
+    """The bounds at which a report marks disks and backups: those of HighDiskUsage and BackupTooOld.
+
+    :param thresholds: those of the environment.
+    :param overrides: see :func:`rule_groups`.
+    :returns: dict: ``disk``, a mapping of severities to percent; ``disk_of``, the same of each instance that has its own;
+        ``backup``, a mapping of severities to hours. A severity that is switched off is left out.
+    :raises RulesError: when thresholds cannot be used.
+    """
+    problems = list(check_thresholds(packs, thresholds))
+    for entry in overrides if not problems else ():
+        problems += check_host(packs, thresholds, entry["thresholds"], entry["host"])
+    if problems:
+        raise RulesError("\n".join(str(problem) for problem in problems))
+    alerts = alerts_of(packs)
+
+    def bounds(name, given):
+        found = resolve(alerts[name], given.get(name), "")[0]
+        return {tier: settings.values["threshold"] for tier, settings in found.items() if settings}
+
+    own = {
+        instance: bounds("HighDiskUsage", merge(thresholds, entry["thresholds"]))
+        for entry in overrides
+        for instance in entry["instances"]
+    }
+    return {
+        "disk": bounds("HighDiskUsage", thresholds),
+        "disk_of": own,
+        "backup": bounds("BackupTooOld", thresholds),
+    }
+
+
 def _filled(text, values):
     return _SLOT.sub(lambda match: values[match.group(1)], text)
 

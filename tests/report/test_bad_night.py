@@ -199,6 +199,7 @@ def test_the_playbook_writes_all_forms(world, tmp_path):
     ):
         assert words in output and words in markdown and words in page
     assert "✗ db1:9100 /var/lib/postgresql: 94 % used, full in 3.2 days" in output
+    assert "✗ 2 backups, 1 older than 26 h" in output
     assert "\x1b" not in output and "\u202e" not in output + markdown + page
     assert "<img" not in page and "&lt;img src=x" in page and page.count("<svg") == 4 + 3
     HTMLParser().feed(page)
@@ -206,10 +207,12 @@ def test_the_playbook_writes_all_forms(world, tmp_path):
     assert f"prometheus   {world['address']}" not in output and "1 of 1 expected target up" in output
 
 
-def test_check_mode_writes_nothing(world, tmp_path):
-    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+def test_check_mode_writes_nothing_and_marks_are_those_of_the_thresholds(world, tmp_path):
+    thresholds = {"BackupTooOld": {"critical": 48}}
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"], "prometheus_thresholds": thresholds}}
     status, output, files = report(tmp_path, hosts, "--check", "-e", "monitoring_report_range=7d")
     assert status == 0 and not files and "7 days until" in output and not (tmp_path / "reports").exists()
+    assert "✓ 2 backups, none older than 48 h" in output
 
 
 def test_chosen_formats(world, tmp_path):

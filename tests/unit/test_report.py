@@ -181,6 +181,18 @@ def test_what_is_not_there_is_said(change, words):
     assert words in text_of({**quiet(), **change})
 
 
+def test_disks_and_backups_are_marked_by_the_bounds_of_the_inventory():
+    found = {**quiet(), "disks": [disk(host, "/", 80.0) for host in ("a", "b", "c")]}
+    found["backups"] = [backup("db", 25 * HOUR), backup("files", 3 * HOUR)]
+    assert re.findall(r"(.) (.) /: 80 % used", text_of({**found})) == [("!", "a"), ("!", "b"), ("!", "c")]
+    disks = {"a": {"critical": 70}, "b": {}}
+    found["marks"] = {"disk": {"warning": 79}, "disk_of": disks, "backup": {"warning": 24, "critical": 30}}
+    text = text_of(found)
+    assert re.findall(r"(.) (.) /: 80 % used", text) == [("✗", "a"), ("!", "c")]
+    assert "! 2 backups, 1 older than 24 h, the oldest 25 h" in text
+    assert "✓ 2 backups, the oldest" in text_of({**found, "marks": {**found["marks"], "backup": {}}})
+
+
 def test_many_alerts_are_told_by_name():
     answers = quiet()
     storm = {**fired("Storm", "critical", spell(2, 1)), "most": 1700}

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     check_packs,
     check_thresholds,
     load_packs,
+    marks,
     merge,
     rule_groups,
     tiers_of,
@@ -199,6 +200,21 @@ def test_a_host_may_have_bounds_of_its_own():
         usual.format('{instance!="db1:9100"}', 85),
         usual.format('{instance!="db1:9100"}', 75),
     ]
+
+
+def test_a_report_has_the_bounds_of_the_alerts():
+    shipped = marks(PACKS_AS_SHIPPED, {})
+    assert shipped == {"disk": {"critical": 85, "warning": 75}, "disk_of": {}, "backup": {"critical": 26}}
+    own = {"host": "db1", "instances": ["db1:9100"], "thresholds": {"HighDiskUsage": {"critical": 95}}}
+    off = {"host": "db2", "instances": ["db2:9100"], "thresholds": {"HighDiskUsage": False}}
+    given = {"HighDiskUsage": {"warning": 60}, "BackupTooOld": {"warning": 20, "critical": 50}}
+    assert marks(PACKS_AS_SHIPPED, given, [own, off]) == {
+        "disk": {"critical": 85, "warning": 60},
+        "disk_of": {"db1:9100": {"critical": 95, "warning": 60}, "db2:9100": {}},
+        "backup": {"critical": 50, "warning": 20},
+    }
+    with pytest.raises(RulesError, match=r"prometheus_thresholds\.HighDisk: "):
+        marks(PACKS_AS_SHIPPED, {"HighDisk": 1})
 
 
 @pytest.mark.parametrize(
