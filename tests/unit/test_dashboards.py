@@ -157,6 +157,8 @@ def test_its_variables_are_used_and_no_others(uid):
     asked = [str(one) for key in ("expr", "query") for one in everything(shown, key)]
     used = {name for one in asked for name in re.findall(r"\$(\w+)", one) if not name.startswith("__")}
     assert used | {"datasource"} == set(variables)
+    # Grafana takes those of one id for one.
+    assert len({one["id"] for one in variables.values()}) == len(variables)
     for name, variable in variables.items():
         assert variable["label"]
         if name != "datasource":
@@ -192,6 +194,14 @@ def test_a_panel_explains_itself(uid, panel):
         assert target["instant"] != target["range"]
         # What shows one number asks for one.
         assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap"))
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_what_an_override_is_for_is_matched(uid, panel):
+    for override in panel["fieldConfig"]["overrides"]:
+        matcher = override["matcher"]
+        # Without slashes the whole name has to match.
+        assert matcher["id"] == "byName" or re.fullmatch("/.+/", matcher["options"])
 
 
 @pytest.mark.parametrize(("uid", "number", "alert"), COLOURED)

@@ -46,6 +46,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="reqps",
+            latest=True,
             queries=(Query(_ALL, "{{job}}"),),
             about="Requests to the chosen endpoints. A sudden fall is worth as much attention as a rise.",
         ),
@@ -56,6 +57,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percent",
             lines=True,
+            latest=True,
             thresholds=rising(*_ERRORS, calm="transparent"),
             # Without a single error there is no series of errors: that is 0 and not nothing.
             queries=(Query(f"100 * ({_FAILED} or 0 * {_ALL}) / {_ALL}", "{{job}}"),),
@@ -68,6 +70,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="s",
             lines=True,
+            latest=True,
             thresholds=rising(*_SLOW, calm="transparent"),
             queries=(
                 Query(_quantile("0.50"), "p50"),

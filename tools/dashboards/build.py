@@ -85,6 +85,9 @@ class Panel:
     :ivar mirrored: regular expression of the names of series that are drawn below zero.
     :ivar from_zero: the axis begins at zero.
     :ivar texts: values that are shown as a text in a color.
+    :ivar named: name of a series that stands alone, which Grafana would leave out.
+    :ivar latest: the legend has the latest values.
+    :ivar renamed: a regular expression of names of series, and what is shown instead.
     :ivar columns: of a table, from left to right.
     """
 
@@ -108,6 +111,9 @@ class Panel:
     mirrored: str = ""
     from_zero: bool = True
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    named: str = ""
+    latest: bool = False
+    renamed: tuple[str, str] = ()
     columns: tuple[Column, ...] = ()
 
 
@@ -247,9 +253,17 @@ def rendered(shown: Dashboard) -> str:
         .refresh("1m")
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .link(
-            dashboard.DashboardLink("Monitoring").type(model.DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True)
+            dashboard.DashboardLink("Dashboards")
+            .type(model.DashboardLinkType.DASHBOARDS)
+            .tags([TAG])
+            # One beside the other, they take a line of their own.
+            .as_dropdown(True)
+            .keep_time(True)
         )
-        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        # Without an id of their own, Grafana takes all variables for one.
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").id("datasource").label("Data source").type("prometheus")
+        )
     )
     for variable in shown.variables:
         made.with_variable(_variable(variable))
@@ -267,6 +281,7 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
     everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
     return (
         dashboard.QueryVariable(variable.name)
+        .id(variable.name)
         .label(variable.label)
         .datasource(SOURCE)
         .query({"query": variable.query, "refId": variable.name})
@@ -295,6 +310,10 @@ def _panel(shown: Dashboard, panel: Panel):
     made.id(panel.id).title(panel.title).description(_described(shown, panel)).datasource(SOURCE)
     for number, query in enumerate(panel.queries):
         made.with_target(_target(panel, query, "ABCDEFGH"[number]))
+    if panel.renamed:
+        regex, shown_as = panel.renamed
+        options = {"regex": regex, "renamePattern": shown_as}
+        made.with_transformation(model.DataTransformerConfig(id_val="renameByRegex", options=options))
     return made.no_value(panel.empty or "No data")
 
 
@@ -338,8 +357,11 @@ def _numbers(made, panel: Panel):
     made.unit(panel.unit).thresholds(_steps(panel))
     if panel.max is not None:
         made.min(0).max(panel.max)
-    if panel.decimals is not None:
+    if panel.decimals is not None and panel.kind != "timeseries":
+        # On an axis, Grafana puts the text for nothing where a number would have to be rounded.
         made.decimals(panel.decimals)
+    if panel.named:
+        made.display_name(panel.named)
     if panel.texts:
         options = {
             value: model.ValueMappingResult(text=text, color=color, index=number)
@@ -360,6 +382,10 @@ def _gauge(panel: Panel) -> gauge.Panel:
     return _single(gauge.Panel(), panel).show_threshold_markers(True)
 
 
+# Few series are not to be shouted.
+_TEXT = common.VizTextDisplayOptions().title_size(13).value_size(18)
+
+
 def _bargauge(panel: Panel) -> bargauge.Panel:
     return (
         _single(bargauge.Panel(), panel)
@@ -367,17 +393,21 @@ def _bargauge(panel: Panel) -> bargauge.Panel:
         .display_mode(common_model.BarGaugeDisplayMode.BASIC)
         .show_unfilled(True)
         .min_viz_height(16)
+        .text(_TEXT)
     )
 
 
 def _stat(panel: Panel) -> stat.Panel:
-    several = len(panel.queries) > 1 or "{{" in panel.queries[0].legend
-    return (
+    listed = "{{" in panel.queries[0].legend
+    several = listed or len(panel.queries) > 1
+    made = (
         _single(stat.Panel(), panel)
         .graph_mode(common_model.BigValueGraphMode.NONE)
         .color_mode(common_model.BigValueColorMode.BACKGROUND)
         .text_mode(common_model.BigValueTextMode.VALUE_AND_NAME if several else common_model.BigValueTextMode.VALUE)
     )
+    # As many as there are series, with names of any length: one below the other.
+    return made.orientation(common_model.VizOrientation.HORIZONTAL).text(_TEXT) if listed else made
 
 
 def _piechart(panel: Panel) -> piechart.Panel:
@@ -403,7 +433,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
             .show_legend(True)
             .display_mode(common_model.LegendDisplayMode.LIST)
             .placement(common_model.LegendPlacement.BOTTOM)
-            .calcs(["lastNotNull"])
+            .calcs(["lastNotNull"] if panel.latest else [])
         )
         .tooltip(
             common.VizTooltipOptions()
@@ -411,29 +441,34 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
             .sort(common_model.SortOrder.DESCENDING)
         )
         .draw_style(common_model.GraphDrawStyle.BARS if panel.bars else common_model.GraphDrawStyle.LINE)
-        .line_width(1)
-        .fill_opacity(60 if panel.bars else 40 if panel.stack else 10)
+        # In a stack, the line of a series that is zero would lie on the one below it.
+        .line_width(0 if panel.stack else 1)
+        .fill_opacity(60 if panel.bars or panel.stack else 10 if panel.from_zero else 0)
         .show_points(common_model.VisibilityMode.NEVER)
     )
     if panel.from_zero and not panel.mirrored:
         made.axis_soft_min(0)
+    if panel.bars:
+        # They count something: without any, the axis would go to 100.
+        made.axis_soft_max(1)
     if panel.stack:
         made.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
     if panel.lines:
         made.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_model.GraphTresholdsStyleMode.DASHED))
     for pattern, color in panel.colors.items():
-        made.override_by_regexp(pattern, [_property("color", {"mode": "fixed", "fixedColor": color})])
+        made.override_by_regexp(_regexp(pattern), [_property("color", {"mode": "fixed", "fixedColor": color})])
     if panel.limit:
         made.override_by_regexp(
-            panel.limit,
+            _regexp(panel.limit),
             [
                 _property("custom.stacking", {"mode": "none", "group": "A"}),
                 _property("custom.fillOpacity", 0),
+                _property("custom.lineWidth", 1),
                 _property("custom.lineStyle", {"fill": "dash", "dash": [10, 10]}),
             ],
         )
     if panel.mirrored:
-        made.override_by_regexp(panel.mirrored, [_property("custom.transform", "negative-Y")])
+        made.override_by_regexp(_regexp(panel.mirrored), [_property("custom.transform", "negative-Y")])
     return made
 
 
@@ -458,7 +493,8 @@ def _heatmap(panel: Panel) -> heatmap.Panel:
 
 
 def _table(panel: Panel) -> table.Panel:
-    made = _numbers(table.Panel(), panel).show_header(True).cell_height(common_model.TableCellHeight.SM)
+    # Only the value has a unit: what looks like a number in a label is none.
+    made = _numbers(table.Panel(), panel).unit("string").show_header(True).cell_height(common_model.TableCellHeight.SM)
     shown = [column.label for column in panel.columns]
     made.with_transformation(
         model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": shown}})
@@ -477,8 +513,8 @@ def _table(panel: Panel) -> table.Panel:
         properties = [_property("custom.width", column.width)] if column.width else []
         if column.label == "severity":
             properties += [_property("mappings", [_SEVERITIES]), *_cell("color-text")]
-        if column.label == "Value" and panel.thresholds:
-            properties += _cell("color-text")
+        if column.label == "Value":
+            properties.append(_property("unit", panel.unit))
         if properties:
             made.override_by_name(column.title, properties)
     if any(column.label == "Value" for column in panel.columns):
@@ -503,6 +539,11 @@ _KINDS: dict[str, Callable] = {
     "heatmap": _heatmap,
     "table": _table,
 }
+
+
+def _regexp(pattern: str) -> str:
+    """Without the slashes, the whole name would have to match."""
+    return f"/{pattern}/"
 
 
 def _property(name: str, value: object) -> model.DynamicConfigValue:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from .build import DEPLOYMENTS, Column, Dashboard, Panel, Query, Variable, bound, firing, rising
 
 _SERVER = 'job=~"$job", instance=~"$instance"'
-_DATABASE = _SERVER + ', datname=~"$datname"'
+# Templates are nobody's, and background processes are in no database.
+_DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 
 _CONNECTIONS = bound("DatabaseConnectionsHigh", "warning"), bound("DatabaseConnectionsHigh", "critical")
 _STATEMENT = "datname, user, queryid"
-_QUERY = (Column("datname", "Database"), Column("user", "User"), Column("queryid", "Query"))
+_QUERY = (Column("datname", "Database", 110), Column("user", "User", 120), Column("queryid", "Query"))
 
 
 def _rate(name: str) -> str:
@@ -90,7 +91,7 @@ DASHBOARD = Dashboard(
             decimals=2,
             instant=True,
             queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
-            columns=(*_QUERY, Column("Value", "Share of the time", 150)),
+            columns=(*_QUERY, Column("Value", "Share of time", 120)),
             empty="pg_stat_statements is not there",
             about="Time spent in a query, of all time that is shown: 100 % is one connection that does nothing else.",
         ),
@@ -106,7 +107,7 @@ DASHBOARD = Dashboard(
                     f"topk(10, {_statements('increase', 'seconds_total')} / ({_statements('increase', 'calls_total')} > 0))"
                 ),
             ),
-            columns=(*_QUERY, Column("Value", "Mean time", 150)),
+            columns=(*_QUERY, Column("Value", "Mean time", 120)),
             empty="pg_stat_statements is not there",
             about="Mean time of a call, within the time that is shown."
             " `SELECT query FROM pg_stat_statements WHERE queryid = …` tells the text.",
@@ -118,6 +119,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percent",
             lines=True,
+            latest=True,
             # Ours is the milder one: at the other the alert fires.
             thresholds=((None, "red"), (bound("DatabaseCacheHitLow", "warning"), "orange"), (99, "transparent")),
             queries=(

@@ -10,6 +10,8 @@ from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, bound, f
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
 _ALERT = (Column("alertname", "Alert"), Column("severity", "Severity", 90))
+# Of a group of rules, the file is left out.
+_GROUP = (".*;(.*)", "$1")
 _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
 
 DASHBOARD = Dashboard(
@@ -56,7 +58,7 @@ DASHBOARD = Dashboard(
             columns=(
                 *_ALERT,
                 Column("instance", "Instance"),
-                Column("job", "Job"),
+                Column("job", "Job", 150),
                 Column("mountpoint", "Mount point"),
                 Column("datname", "Database"),
                 Column("handler", "Endpoint"),
@@ -128,6 +130,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=8,
             unit="short",
+            latest=True,
             queries=(
                 Query(
                     "sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))",
@@ -142,6 +145,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=8,
             unit="short",
+            latest=True,
             queries=(Query("prometheus_tsdb_head_series", "{{instance}}"),),
             about="Series in memory. A steady climb is a label with ever new values.",
         ),
@@ -156,6 +160,7 @@ DASHBOARD = Dashboard(
                 Query("prometheus_tsdb_wal_storage_size_bytes", "wal {{instance}}"),
                 Query("prometheus_tsdb_retention_limit_bytes > 0", "limit {{instance}}"),
             ),
+            limit="^limit ",
             colors={"^limit ": "red"},
             about="What Prometheus' data takes on disk, and the limit where there is one.",
         ),
@@ -175,6 +180,7 @@ DASHBOARD = Dashboard(
                     "{{rule_group}}",
                 ),
             ),
+            renamed=_GROUP,
             about="How much of the time between two evaluations a group of rules takes. At 100 % alerts come late.",
         ),
         Panel(
@@ -191,6 +197,7 @@ DASHBOARD = Dashboard(
                     "{{rule_group}}",
                 ),
             ),
+            renamed=_GROUP,
             about="Rules that could not be evaluated: their alerts are blind. Page /rules of Prometheus has the error.",
         ),
         Panel(
@@ -243,6 +250,8 @@ DASHBOARD = Dashboard(
             width=4,
             unit="short",
             instant=True,
+            # Neither good nor bad.
+            thresholds=((None, "blue"),),
             queries=(Query('max(alertmanager_silences{state="active"})', "silences"),),
             about="Silences in force. A forgotten one hides the next outage.",
         ),
@@ -257,6 +266,7 @@ DASHBOARD = Dashboard(
             instant=True,
             thresholds=falling(bound("CertificateExpiresSoon", "critical"), bound("CertificateExpiresSoon", "warning")),
             queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400", "{{instance}}"),),
+            named="${__field.labels.instance}",
             empty="No certificate is probed",
             about="Days until the first certificate in each chain expires.",
         ),
@@ -270,6 +280,7 @@ DASHBOARD = Dashboard(
             instant=True,
             thresholds=((None, "green"), (bound("BackupTooOld", "critical"), "red")),
             queries=(Query("(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600", "{{backup}}"),),
+            named="${__field.labels.backup}",
             empty="No backup tells of itself",
             about="Hours since each backup last succeeded, as its script tells by backup_last_success_timestamp_seconds.",
         ),

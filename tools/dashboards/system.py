@@ -11,6 +11,8 @@ from .build import DEPLOYMENTS, Dashboard, Event, Panel, Query, Variable, bound,
 _NODE = 'job=~"$job", instance=~"$instance"'
 _DISK = _NODE + ', fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
 _CARD = _NODE + ', device!~"lo|veth.*|docker.*|br-.*"'
+# A file system first, then its host without the port: the end of a long name is cut off.
+_MOUNTED = (r"(.*?)(?::\d+)? (\S+)", "$2 $1")
 
 _CPU = bound("HighCPUUsage", "warning"), bound("HighCPUUsage", "critical")
 _MEMORY = bound("HighMemoryUsage", "warning"), bound("HighMemoryUsage", "critical")
@@ -89,6 +91,7 @@ DASHBOARD = Dashboard(
             unit="percent",
             max=100,
             lines=True,
+            latest=True,
             thresholds=rising(*_MEMORY, calm="transparent"),
             queries=(Query(f"100 * instance:node_memory_utilisation:ratio{{{_NODE}}}", "{{instance}}"),),
             about="Share of the memory in use, caches not counted.",
@@ -108,7 +111,7 @@ DASHBOARD = Dashboard(
             id=6,
             title="Disk usage by partition",
             kind="bargauge",
-            width=8,
+            width=6,
             unit="percent",
             max=100,
             decimals=0,
@@ -120,13 +123,14 @@ DASHBOARD = Dashboard(
                     "{{instance}} {{mountpoint}}",
                 ),
             ),
+            renamed=_MOUNTED,
             about="Share of each file system in use, by what is left for ordinary users. Read-only ones are left out.",
         ),
         Panel(
             id=7,
             title="Disk space used by partition",
             kind="piechart",
-            width=4,
+            width=5,
             unit="bytes",
             instant=True,
             queries=(
@@ -135,13 +139,14 @@ DASHBOARD = Dashboard(
                     "{{instance}} {{mountpoint}}",
                 ),
             ),
+            renamed=_MOUNTED,
             about="Where the data lies.",
         ),
         Panel(
             id=8,
             title="Days until full (1d trend)",
             kind="bargauge",
-            width=4,
+            width=5,
             unit="d",
             decimals=0,
             instant=True,
@@ -155,6 +160,7 @@ DASHBOARD = Dashboard(
                     "{{instance}} {{mountpoint}}",
                 ),
             ),
+            renamed=_MOUNTED,
             empty="None is filling up",
             about="Days until a file system is full, should it go on filling as it did within the last day.",
         ),
@@ -184,6 +190,7 @@ DASHBOARD = Dashboard(
             width=8,
             unit="short",
             lines=True,
+            latest=True,
             # Ours: at 1 every core has work, at 2 as much waits as runs.
             thresholds=rising(1, 2, calm="transparent"),
             queries=(
