@@ -52,7 +52,13 @@ class ActionModule(ActionBase):
         if arguments.get("readable") or refused or not all(given.values()):
             return False
         validators = [str(command[0]) for command in arguments.get("validate") or ()]
-        tree = Tree(**given, files=files, directories=arguments.get("directories") or [], validators=validators)
+        tree = Tree(
+            **given,
+            files=files,
+            directories=arguments.get("directories") or [],
+            validators=validators,
+            image=arguments.get("image"),
+        )
         output = answer(self, tree.command())
         return output is not None and tree.is_as_asked(output)
 

@@ -9,9 +9,6 @@ the archive and copy it to the host, or to have packages installed. Then the mod
 
 from __future__ import annotations
 
-import os
-
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
@@ -26,8 +23,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Release, answer
-
-DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
 
 display = Display()
 
@@ -101,30 +98,16 @@ class ActionModule(ActionBase):
         return self._ask(dict(told, archive=self._copy(path), checksum=digest), task_vars)
 
     def _copy(self, path):
-        """Path by which the host reads a file of the controller. A copy goes with the task's temporary directory."""
-        if self._connection.transport == "local":
-            return path
-        shell = self._connection._shell
-        if shell.tmpdir is None:
-            self._make_tmp_path()
-        target = shell.join_path(shell.tmpdir, "archive.tar.gz")
         try:
-            self._transfer_file(path, target)
-        except AnsibleConnectionFailure:
-            raise
-        except AnsibleError as error:
-            size, words = os.path.getsize(path) >> 20, " ".join(str(error).split())
+            return copy(self, path, "archive.tar.gz")
+        except CannotCopy as error:
             raise ReleaseError(
-                f"cannot copy {path} ({size} MiB) to the host; is there room for it? {words}. With "
-                f"monitoring_release_fetch=host, the host downloads to the place where it is unpacked."
+                f"{error}. With monitoring_release_fetch=host, the host downloads to the place where it is unpacked."
             ) from error
-        self._fixup_perms2((shell.tmpdir, target))
-        return target
 
     def _with_packages(self, told, first, wanted, task_vars):
         packages, masked = told["packages"], first["masked"]
-        install = self._install_with_apt if wanted["manager"] == "apt" else self._install_with_package
-        done = install(packages, task_vars)
+        done = install(self, packages, wanted["manager"] == "apt", task_vars, start=False)
         if done.get("failed"):
             for unit in masked:
                 self._run_module("ansible.builtin.systemd_service", {"name": unit, "masked": False}, task_vars)
@@ -144,34 +127,6 @@ class ActionModule(ActionBase):
                 f"; masked {', '.join(masked)} first, so that nothing of it could start" if masked else ""
             )
         return answer
-
-    def _install_with_apt(self, packages, task_vars):
-        options = {
-            "name": packages,
-            "state": "present",
-            "policy_rc_d": DO_NOT_START,
-            "install_recommends": False,  # Debian's Prometheus recommends a node_exporter that nobody asked for here
-        }
-        done = self._run_module("ansible.builtin.apt", options, task_vars)
-        if done.get("failed"):
-            # The host's lists of packages may be missing or out of date.
-            done = self._run_module("ansible.builtin.apt", dict(options, update_cache=True), task_vars)
-        return done
-
-    def _install_with_package(self, packages, task_vars):
-        """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
-        task = self._task.copy()
-        task.args = {"name": packages, "state": "present"}
-        action = self._shared_loader_obj.action_loader.get(
-            "ansible.builtin.package",
-            task=task,
-            connection=self._connection,
-            play_context=self._play_context,
-            loader=self._loader,
-            templar=self._templar,
-            shared_loader_obj=self._shared_loader_obj,
-        )
-        return action.run(task_vars=task_vars)
 
 
 def _without_secrets(options):

@@ -144,7 +144,15 @@ def last_words(unit, since, limit=LOG_LINES):
     :param limit: how many lines at the most.
     """
     argv = ["journalctl", "--no-pager", "--output=cat", "--unit", unit, "--since", "@{0:.0f}".format(since - 1)]
-    lines = telling_lines(redact_text(run(argv)[1]).splitlines(), limit)
+    return log_excerpt(run(argv)[1], limit)
+
+
+def log_excerpt(text, limit=LOG_LINES):
+    """The lines of a log that tell something, indented and without secrets.
+
+    :param limit: how many lines at the most.
+    """
+    lines = telling_lines(redact_text(text).splitlines(), limit)
     return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
 
 
@@ -365,6 +373,18 @@ class State:
             self._undo()
             raise
         fsync_dir(self.directory)
+
+    def engine(self):
+        """Address of the Docker engine that has had a container of the service, or None."""
+        return (read_text(self._path("engine")) or "").strip() or None
+
+    def remember_engine(self, host):
+        """Remember the engine, before it gets a container of the service; None: it has none any more."""
+        if host:
+            write_atomically(self._path("engine"), host.encode("utf-8") + b"\n", 0o600)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path("engine"))
 
     def amend_manifest(self, manifest):
         """Rewrite what is remembered about a generation whose files stay as they are."""

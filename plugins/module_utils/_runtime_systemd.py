@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A service that systemd runs: how it is seen, started and stopped. What that is good for is decided elsewhere.
 
-A runtime is a class with the methods of this one. What ``look`` returns is for the other methods of the same runtime
-alone, and is called ``seen`` there.
+What ``look`` returns is for the other methods of the same runtime alone, and is called ``seen`` there.
 """
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import time
@@ -39,11 +39,15 @@ class Systemd:
     """One systemd service on this host.
 
     :param name: name of the service, without its suffix.
+    :param unit: text of its unit; None where it is to go.
+    :param dropin: the user's lines for the unit, or an empty string.
     :ivar title: what messages call it.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, unit=None, dropin=""):
         self.name = name
+        self._unit = unit
+        self._dropin = dropin.strip() + "\n" if dropin.strip() else ""
         self.title = name + ".service"
         self.unit_path = os.path.join(UNIT_DIRECTORY, self.title)
         self.dropin_path = os.path.join(UNIT_DIRECTORY, self.title + ".d", "50-vigil.conf")
@@ -95,11 +99,6 @@ class Systemd:
         return seen["UnitFileState"] == "enabled"
 
     @staticmethod
-    def is_outdated(seen):
-        """Whether systemd has read another unit than the one on disk."""
-        return seen["NeedDaemonReload"] == "yes"
-
-    @staticmethod
     def since_start(seen):
         """What a watch that begins with a start compares with; None as long as nothing has started."""
         # A start sets systemd's counter of restarts to zero.
@@ -116,21 +115,29 @@ class Systemd:
 
     # What has to be there
 
-    def definition(self, unit, dropin, undo):
+    def definition(self, undo):
         """The texts that make the service, by their paths; an empty one must not be there.
 
-        :param unit: text of the unit.
-        :param dropin: the user's lines for it, or an empty string.
         :param undo: path of the journal of a running switch.
         """
         ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
-        dropin = dropin.strip()
-        dropin = dropin + "\n" if dropin else ""
-        return {self.unit_path: complete_unit(unit, dropin, undo, ceiling), self.dropin_path: dropin}
+        unit = complete_unit(self._unit, self._dropin, undo, ceiling)
+        return {self.unit_path: unit, self.dropin_path: self._dropin}
 
-    def fingerprint(self):
-        """The fingerprint that a process of the definition on disk bears."""
-        return unit_fingerprint(read_text(self.unit_path))
+    def expected(self, argv, running):
+        """The executable and the fingerprint that the process has to have."""
+        executable = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
+        return executable, unit_fingerprint(read_text(self.unit_path))
+
+    @staticmethod
+    def trial(argv, links, *more):
+        """What the program says to these arguments.
+
+        :param links: links that the switch will make, from path to target.
+        :returns: ``(exit status, output)``, or None where it cannot be asked.
+        """
+        binary = links.get(argv[0], argv[0])
+        return run([binary, *argv[1:], *more], timeout=20) if os.path.exists(binary) else None
 
     def foreign_problem(self, seen, ours, conflicts):
         """That somebody else's service of this name is there, or None.
@@ -162,11 +169,20 @@ class Systemd:
         if status:
             raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
 
-    def enable(self):
-        """Have it come up with the host."""
-        status, output = run(["systemctl", "enable", self.title])
-        if status:
-            raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
+    def settle(self, texts, seen):
+        """Let systemd read what was written, and have the service come up with the host.
+
+        :param texts: paths of units that were changed.
+        :returns: whether it did not come up with the host before.
+        """
+        if texts or seen["NeedDaemonReload"] == "yes":
+            self.refresh()
+        enabled = self.is_enabled(seen)
+        if not enabled or self.unit_path in texts:
+            status, output = run(["systemctl", "enable", self.title])
+            if status:
+                raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
+        return not enabled
 
     def act(self, action):
         """``start``, ``restart`` or ``reload`` it.
@@ -183,6 +199,19 @@ class Systemd:
         if status:
             raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
         return before
+
+    def wanted_by(self):
+        """The links that have it come up with the host."""
+        kinds = ("wants", "requires")
+        return [path for kind in kinds for path in glob.glob("{0}/*.{1}/{2}".format(UNIT_DIRECTORY, kind, self.title))]
+
+    def retire(self):
+        """Stop it once its unit is off the disk, to make room for another runtime."""
+        status, output = run(["systemctl", "stop", self.title], timeout=1800)
+        if status:
+            raise NotProven("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
+        self.refresh()
+        self.forget_failures()
 
     def stop(self):
         """Stop it, after a rollback to where it did not run."""

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The switch from one generation of a service to the next: what changes, and the journal that undoes it.
 
-A generation is everything that has to fit together: the links to the binaries, the unit, and the configuration files.
+A generation is everything that has to fit together: the links to the binaries and the unit, or the container, and the
+configuration files.
 The journal is a POSIX shell script, so that one and the same text serves the next run of a play, the start hook of
 the unit after a power cut, and the rollback after a failed proof.
 """
@@ -14,7 +15,15 @@ import posixpath
 import shlex
 from typing import NamedTuple
 
-EMPTY_MANIFEST = {"generation": None, "files": {}, "secret": [], "directories": [], "units": [], "links": {}}
+EMPTY_MANIFEST = {
+    "generation": None,
+    "files": {},
+    "secret": [],
+    "directories": [],
+    "units": [],
+    "links": {},
+    "container": None,
+}
 
 # What stands beside a path for the moment before it is renamed into its place.
 SCRATCH = ".vigil-new"

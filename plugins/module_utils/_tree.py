@@ -89,3 +89,12 @@ def reference_problem(path, problem, user):
         "unreadable": "cannot be read by the user {0}".format(user),
     }
     return "{0}, which the configuration names, {1}".format(path, words[problem])
+
+
+def validators_of(image, programs):
+    """What stands for an image's validators in the manifest: one word each, another one for another image.
+
+    :param image: id of the image; without one the host's own programs are meant, and nothing is returned.
+    :param programs: their paths.
+    """
+    return ["{0}:{1}".format(image, program) for program in programs] if image else []

@@ -98,6 +98,15 @@ options:
     type: list
     elements: list
     default: []
+  image:
+    description: >-
+      Id of the container image that the programs of O(validate) belong to. They are run in a container of it, without a
+      network. Without it, they are the host's own.
+    type: str
+  docker_host:
+    description: Address of the Docker engine on the host.
+    type: str
+    default: unix:///var/run/docker.sock
   readable:
     description: Absolute paths of files that the configuration names and that the service's user has to be able to read.
     type: list
@@ -179,6 +188,8 @@ import shutil
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, mounts_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     State,
@@ -198,6 +209,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     reference_problem,
     relocate,
     unpack,
+    validators_of,
 )
 
 
@@ -281,10 +293,12 @@ class Tree:
     def validate(self, manifest, plan):
         """Have the whole tree checked by the service's own validator."""
         commands = self.module.params["validate"]
-        identity = [os.path.realpath(command[0]) for command in commands]
+        image = self.module.params["image"]
+        identity = validators_of(image, [command[0] for command in commands])
+        identity = identity or [os.path.realpath(command[0]) for command in commands]
         if not plan.changed and not plan.foreign and manifest.get("validators") == identity:
             return identity, False
-        there = [command for command in commands if os.path.exists(command[0])]
+        there = [command for command in commands if image or os.path.exists(command[0])]
         if len(there) < len(commands) and not self.module.check_mode:
             absent = sorted({command[0] for command in commands} - {command[0] for command in there})
             self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
@@ -292,7 +306,7 @@ class Tree:
             return identity, False
         with self.whole_tree(manifest) as whole:
             for command in there:
-                status, output = run([word.replace("%s", whole) for word in command])
+                status, output = self.check([word.replace("%s", whole) for word in command], whole)
                 if status:
                     shown = " ".join(word.replace("%s", self.path) for word in command)
                     self.fail(
@@ -302,6 +316,25 @@ class Tree:
                         ]
                     )
         return identity, True
+
+    def check(self, command, whole):
+        """Run one validator, the host's own or that of the image.
+
+        :param whole: the directory that holds the whole tree.
+        :returns: ``(exit status, output)``.
+        """
+        image = self.module.params["image"]
+        if not image:
+            return run(command)
+        # What others keep in the tree is linked from the copy.
+        seen = [path for path in (whole, self.path) if os.path.isdir(path)]
+        mounts = ["{0}:{0}:ro".format(path) for path in seen]
+        try:
+            mounts += mounts_of(self.module.params["readable"], inside=seen)
+        except ValueError as error:
+            self.fail([str(error)])
+        name = self.module.params["role"] or os.path.basename(self.path)
+        return Engine(self.module.params["docker_host"]).run_once(name, image, command[1:], mounts, command[0])
 
     def whole_tree(self, manifest):
         """A directory, at the same depth, with everything that the configuration will consist of."""
@@ -536,6 +569,8 @@ def main():
                 },
             },
             "validate": {"type": "list", "elements": "list", "default": []},
+            "image": {"type": "str"},
+            "docker_host": {"type": "str", "default": DEFAULT_HOST},
             "readable": {"type": "list", "elements": "path", "default": []},
             "refuse": {"type": "list", "elements": "str", "default": []},
             "take_over": {"type": "bool", "default": False},

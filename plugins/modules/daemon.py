@@ -8,13 +8,19 @@ DOCUMENTATION = r"""
 module: daemon
 short_description: Switch a service to what was prepared, and prove that it works
 description:
-  - This service runs, enabled, with the binary, the unit and the configuration that are on disk.
-  - The binary's link, the unit and the configuration staged by M(vigil.monitoring.config_tree) are switched together,
-    with a journal on disk first, so that a crash at any moment is undone by the next run or the next start.
+  - This service runs, enabled, with the binary, the unit and the configuration that are on disk; or as a container, with
+    the image and the options that are asked for.
+  - The binary's link and the unit, or the container, and the configuration staged by M(vigil.monitoring.config_tree) are
+    switched together, with a journal on disk first, so that a crash at any moment is undone by the next run, and for
+    systemd by the next start.
+  - From one runtime to the other a service is switched in the same way.
   - What has to start, restart or reload is decided by comparing what runs with what is on disk. Then the service has to
     become ready and stay up; where it does not, everything is put back, the earlier service is proven, and the module
     fails with the service's own last words.
 version_added: 0.1.0
+requirements:
+  - For O(runtime=docker), Docker 20.10 or newer and Python's requests on the host, and the collection community.docker on
+    the controller.
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
@@ -23,13 +29,13 @@ attributes:
     description: Tells what would be switched and what would have to restart or reload.
   diff_mode:
     support: full
-    description: Shows the unit, the drop-in and the links.
+    description: Shows the unit, the drop-in and the links, or what changes about the container.
   idempotent:
     support: full
     description: A converged service is asked once and not watched.
 options:
   name:
-    description: Name of the systemd service, without its suffix.
+    description: Name of the systemd service, without its suffix, and of the container.
     type: str
     required: true
   role:
@@ -37,8 +43,8 @@ options:
     type: str
   state:
     description: >-
-      Whether the service is to run, or to be gone: stopped, with its unit, links and configuration removed, its data
-      kept unless O(purge) names it.
+      Whether the service is to run, or to be gone: stopped, with its unit and links, or its container, and its
+      configuration removed, its data kept unless O(purge) names it.
     type: str
     choices: [present, absent]
     default: present
@@ -46,8 +52,31 @@ options:
     description: Configuration directory of the service; what the collection remembers lies below it.
     type: path
     required: true
+  runtime:
+    description: What the service runs under.
+    type: str
+    choices: [systemd, docker]
+    default: systemd
+  container:
+    description:
+      - Options of M(community.docker.docker_container#module) for the container. Required for O(state=present) with
+        O(runtime=docker).
+      - In C(user), names of the host's accounts may stand in place of numbers.
+    type: dict
+  image:
+    description: Id of the container's image, which has to be on the host. Without it nothing but a check can be run.
+    type: str
+  docker_host:
+    description: Address of the Docker engine on the host.
+    type: str
+    default: unix:///var/run/docker.sock
+  candidate:
+    description: >-
+      Id of the container that was made for the switch. The action plugin fills it in, with
+      M(community.docker.docker_container#module), where another container is needed; do not set it.
+    type: str
   unit:
-    description: Text of the unit. Required for O(state=present).
+    description: Text of the unit. Required for O(state=present) with O(runtime=systemd).
     type: str
   dropin:
     description: The user's own lines for the unit, as the text of a drop-in. Empty for none.
@@ -197,12 +226,23 @@ pid:
 """
 
 import contextlib
+import importlib.util
+import json
 import os
 import re
 import shutil
+import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    NO_REQUESTS,
+    different_options,
+    published_by,
+    version_in,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
@@ -210,7 +250,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     ensure_directory,
     one_run_at_a_time,
     read_text,
-    run,
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
@@ -218,6 +257,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     downgrade_problem,
     judge,
     lost_dependency,
+    same_version,
     version_key,
     words,
 )
@@ -228,6 +268,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     unknown_features,
     unknown_flag,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import (
     UNIT_DIRECTORY,
     Systemd,
@@ -252,14 +293,34 @@ class Daemon:
         self.module = module
         self.name = module.params["name"]
         self.role = module.params["role"] or self.name
-        self.runtime = Systemd(self.name)
         self.probe = module.params["probe"]
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
+        self.systemd = Systemd(self.name, module.params["unit"], module.params["dropin"])
+        self.docker = self.find_docker()
+        self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
         self.said = None
         # Whether the service reached what it depends on before anything was done to it.
         self.reached_before = False
+
+    def find_docker(self):
+        """The other runtime: where it is asked for, and where it has had, or may have, a container of the service."""
+        params = self.module.params
+        if params["state"] == "present" and params["runtime"] == "docker":
+            engine = Engine(params["docker_host"])
+            return Docker(self.name, engine, params["container"], params["image"], params["candidate"])
+        host = self.state.engine()
+        if not host and params["state"] == "present":
+            return None
+        try:
+            engine = Engine(host or params["docker_host"])
+            engine.version()
+        except NoEngine as error:
+            if host:
+                self.notes.append("{0}; it may have a container {1} that comes back with it".format(error, self.name))
+            return None
+        return Docker(self.name, engine)
 
     # What is there
 
@@ -280,8 +341,7 @@ class Daemon:
         :returns: ``(changes, new manifest, path of a changed unit -> (text before or None, text after or None))``.
         """
         changes, texts = [], {}
-        definition = self.runtime.definition(self.module.params["unit"], self.module.params["dropin"], self.state.undo)
-        wanted = dict(self.module.params["files"], **definition)
+        wanted = dict(self.module.params["files"], **self.runtime.definition(self.state.undo))
         for path, text in dict(dict.fromkeys(manifest["units"], ""), **wanted).items():
             live = read_text(path) if os.path.isfile(path) else None
             if text and (live != text or os.path.islink(path)):
@@ -307,21 +367,27 @@ class Daemon:
                 Change(os.path.join(base, path), "file", self.state.staged_file(path)) for path in staged["replace"]
             ]
             changes += [Change(os.path.join(base, path), "remove") for path in staged["remove"]]
+        if self.runtime is not self.systemd and self.systemd.unit_path in manifest["units"]:
+            changes += [Change(path, "remove") for path in self.systemd.wanted_by()]
         units = sorted(path for path, text in wanted.items() if text)
-        new = dict(files, units=units, links=dict(links))
+        container = self.runtime.entry() if self.runtime is self.docker else None
+        new = dict(files, units=units, links=dict(links), container=container)
         return changes, new, texts
 
     def foreign_problems(self, manifest, seen):
         """What of somebody else's stands in the way, one sentence each."""
         problems = []
+        if self.runtime is self.docker:
+            problems += self.docker.foreign_problems()
         if self.module.params["take_over"]:
             return problems
         hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
             self.role
         )
-        problem = self.runtime.foreign_problem(seen, manifest["units"], self.module.params["conflicts"])
-        if problem:
-            problems.append(problem + hint)
+        if self.runtime is self.systemd:
+            problem = self.systemd.foreign_problem(seen, manifest["units"], self.module.params["conflicts"])
+            if problem:
+                problems.append(problem + hint)
         for path, text in sorted(self.module.params["files"].items()):
             if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
                 problems.append("{0} was put there by somebody else{1}".format(path, hint))
@@ -338,23 +404,60 @@ class Daemon:
         argv = self.module.params["argv"]
         if not argv:
             return None
-        binary = self.module.params["links"].get(argv[0], argv[0])
-        if not os.path.exists(binary):
-            return None
         # --version acts only after every flag before it was understood, and starts nothing.
-        status, output = run([binary] + argv[1:] + ["--version"], timeout=20)
+        links, version = self.module.params["links"], self.module.params["version"] or ""
+        answer = self.runtime.trial(argv, links, "--version")
+        if answer is None:
+            return None
+        status, output = answer
         flag = unknown_flag(output) if status else None
         if flag:
             return "{0} {1} does not know the flag {2}; remove it, or ask for a version that has it".format(
-                self.name, self.module.params["version"] or "", flag
+                self.name, version, flag
             )
         if any(word.startswith("--enable-feature=") for word in argv):
-            unknown, known = unknown_features(argv, run([binary, "--help"], timeout=20)[1])
+            unknown, known = unknown_features(argv, self.runtime.trial(argv[:1], links, "--help")[1])
             if unknown:
                 return "{0} {1} does not know the feature {2}; it knows {3}".format(
-                    self.name, self.module.params["version"] or "", ", ".join(unknown), ", ".join(known)
+                    self.name, version, ", ".join(unknown), ", ".join(known)
                 )
+        if self.runtime is self.docker:
+            return self.image_problem(status, output)
         return None
+
+    def image_problem(self, status, output):
+        """That the image does not hold what was asked for: a sentence, or None.
+
+        :param status: with which its program ended that was asked for its version.
+        :param output: what it said.
+        """
+        image, wanted = self.module.params["container"]["image"], self.module.params["version"]
+        if status:
+            return "{0} of the image {1} ends with status {2} when it is asked for its version: {3}".format(
+                self.name, image, status, output.strip()[:500]
+            )
+        found = version_in(output)
+        if found and wanted and not same_version(found, wanted):
+            return "the image {0} holds version {1}, and {2}_version asks for {3}; make them agree".format(
+                image, found, self.role, wanted
+            )
+        return None
+
+    def leak_problem(self):
+        """That everybody who may ask the engine would see a secret: a sentence, or None."""
+        shown = json.dumps(self.docker.container)
+        if any(len(secret) > 3 and secret in shown for secret in self.module.params["secrets"] or ()):
+            return (
+                "a secret would stand in the options of the container, where `docker inspect` shows it; give the"
+                " service a file instead"
+            )
+        return None
+
+    def library_problem(self):
+        """That community.docker could not make a container on this host: a sentence, or None."""
+        if importlib.util.find_spec("requests"):
+            return None
+        return NO_REQUESTS.format(sys.executable)
 
     def port_problem(self, running):
         """Who holds one of the service's ports already: a sentence, or None."""
@@ -363,6 +466,9 @@ class Daemon:
         if not inodes:
             return None
         mine = running.pid if running else None
+        yielding = list(self.module.params["conflicts"])
+        if self.runtime is self.systemd or self.systemd.unit_path in self.state.manifest()["units"]:
+            yielding.append(self.systemd.title)
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 sockets = {os.readlink(entry.path) for entry in os.scandir("/proc/{0}/fd".format(pid))}
@@ -370,14 +476,23 @@ class Daemon:
                 continue
             for inode, port in inodes.items():
                 if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
-                    # What is about to be stopped gives the port up.
-                    if self.runtime.owns(pid) or belongs_to(pid, self.module.params["conflicts"]):
-                        continue
                     name = read_text("/proc/{0}/comm".format(pid)).strip()
+                    publisher = self.publisher(name, port)
+                    # What is about to be stopped gives the port up.
+                    if belongs_to(pid, yielding) or publisher == self.name or (self.docker and self.docker.owns(pid)):
+                        continue
+                    name = "the container " + publisher if publisher else name
                     return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
                         port, name, pid
                     )
         return None
+
+    def publisher(self, process, port):
+        """The name of the container for which the engine holds a port, or None."""
+        if process != "docker-proxy" or not self.docker:
+            return None
+        container = published_by(self.docker.engine.containers(), port)
+        return container["Names"][0].lstrip("/") if container else None
 
     def space_problem(self):
         """Whether there is no room where the data goes, so that a start would not be for long: a sentence, or None."""
@@ -395,7 +510,7 @@ class Daemon:
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""
         known = [self.state.proven().get("data_version")]
-        if running and not self.state.manifest()["units"]:
+        if running and not self.is_deployed(self.state.manifest()):
             # Somebody else's service, about to be taken over: only its own words tell.
             known.append(words(self.probe["kind"], self.ask()[0].text).version)
         known = [version for version in known if version]
@@ -497,7 +612,7 @@ class Daemon:
         :returns: a sentence for the failure message.
         """
         self.state.roll_back()
-        self.runtime.refresh()
+        self.reinstate()
         # A process of an interrupted first deployment may run without that anything of ours was there before.
         if not was_active or not self.runtime.is_known(self.runtime.look()):
             self.runtime.stop()
@@ -515,6 +630,67 @@ class Daemon:
         self.record(seen, old_proof.get("data_version"))
         return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
 
+    def is_deployed(self, manifest):
+        """Whether a generation has a service, in whatever runtime."""
+        return bool(manifest["container"]) or self.systemd.unit_path in manifest["units"]
+
+    def runtime_of(self, manifest):
+        """The runtime that a generation's service has; the one asked for where it has none."""
+        if manifest["container"] and self.docker:
+            return self.docker
+        return self.systemd if self.systemd.unit_path in manifest["units"] else self.runtime
+
+    def reinstate(self):
+        """Give the generation that was put back on the disk its runtime, and take that of the other one away."""
+        manifest = self.state.manifest()
+        old = self.runtime_of(manifest)
+        if has_systemd():
+            self.systemd.refresh()
+            if old is not self.systemd and self.runtime is self.systemd:
+                self.systemd.stop()
+                self.systemd.is_gone()
+        if self.docker:
+            self.docker.target, self.docker.candidate = manifest["container"], None
+            self.docker.tidy()
+        self.runtime = old
+
+    def repair(self):
+        """Undo a switch that an earlier run began and did not prove.
+
+        :returns: whether there was anything to do.
+        """
+        recovered = self.state.recover()
+        manifest = self.state.manifest()
+        if self.docker:
+            self.docker.target = manifest["container"]
+        # Files are also put back by config_tree, which knows nothing of containers.
+        untidy = self.docker is not None and self.docker.is_untidy()
+        if not recovered and not untidy:
+            return False
+        wanted, candidate = self.runtime, self.docker.candidate if self.docker else None
+        self.reinstate()
+        if untidy and manifest["generation"] and manifest["generation"] == self.state.proven().get("generation"):
+            # What ran before the switch was stopped for it.
+            with contextlib.suppress(NotProven):
+                self.runtime.act("start")
+        self.runtime = wanted
+        if self.docker:
+            self.docker.candidate = candidate
+        self.notes.append("an interrupted switch of an earlier run was undone first")
+        return True
+
+    def make_room(self, manifest, was_active):
+        """Stop what the generation before has in another runtime than the one asked for.
+
+        :param manifest: that of the generation before.
+        """
+        old = self.runtime_of(manifest)
+        if old is self.runtime:
+            return
+        if was_active:
+            self.reached_before = bool(words(self.probe["kind"], self.ask()[0].text).dependency_up)
+        old.retire()
+
     # The two jobs
 
     def ensure(self):
@@ -524,22 +700,27 @@ class Daemon:
             module.exit_json(
                 changed=True, action="started", reason="nothing is deployed yet", unproven=[], notes=[], diff=[]
             )
-        recovered = False if module.check_mode else self.state.recover()
-        if recovered:
-            self.runtime.refresh()
-            self.notes.append("an interrupted switch of an earlier run was undone first")
+        recovered = False if module.check_mode else self.repair()
         manifest, proof = self.state.manifest(), self.state.proven()
+        if self.docker:
+            self.docker.target = manifest["container"]
         seen = self.runtime.look()
         running = self.runtime.running(seen)
-        was_active = self.runtime.is_active(seen)
+        old = self.runtime_of(manifest)
+        was_active = self.runtime.is_active(seen) or (old is not self.runtime and old.is_active(old.look()))
+        replacing = self.docker.replacement(seen) if self.runtime is self.docker else None
         changes, new_manifest, texts = self.plan(manifest)
         # A unit that bears the service's own name is replaced instead.
-        conflicts = in_the_way(unit for unit in module.params["conflicts"] if unit != self.runtime.title)
+        mine = self.runtime is self.systemd or self.systemd.unit_path in manifest["units"]
+        conflicts = in_the_way(unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title)
 
         problems = []
-        if changes:
+        if changes or replacing:
             problems += self.foreign_problems(manifest, seen)
-            problems.append(self.flag_problem())
+            if self.runtime is self.systemd or (replacing and not self.docker.candidate):
+                problems.append(self.flag_problem())
+            if replacing:
+                problems += [self.leak_problem(), self.library_problem()]
             if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
                 problem = downgrade_problem(self.probe["kind"], self.written_by(running), module.params["version"])
                 if problem:
@@ -547,9 +728,9 @@ class Daemon:
                         "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
                         " {2}_allow_downgrade: true".format(problem, module.params["data_dir"], self.role)
                     )
-        if running is None or changes:
+        if running is None or changes or replacing:
             problems.append(self.port_problem(running))
-        if running is None or texts or any(change.kind == "link" for change in changes):
+        if running is None or replacing or texts or any(change.kind == "link" for change in changes):
             problems.append(self.space_problem())
         problems = [problem for problem in problems if problem]
         if problems:
@@ -558,46 +739,55 @@ class Daemon:
             module.fail_json(msg="{0} was not touched:\n{1}".format(self.name, "\n".join(problems)))
 
         if module.check_mode:
-            self.finish_check(changes, texts, seen, running, proof, conflicts)
+            self.finish_check(changes, texts, seen, running, proof, conflicts, replacing)
+        if replacing and not self.docker.candidate:
+            network, wanted = self.docker.wanted_network(), self.docker.wanted()
+            module.exit_json(changed=False, wanted_container=wanted, wanted_network=network)
         self.yield_port(conflicts)
-        if changes:
+        if changes or replacing:
             self.state.create()
             self.write_units(texts)
+            if self.runtime is self.docker:
+                self.state.remember_engine(self.docker.engine.host)
             self.state.switch(changes, new_manifest, bool(texts))
         elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
             self.state.amend_manifest(new_manifest)
         self.state.discard_stage()
-        if texts or self.runtime.is_outdated(seen):
-            self.runtime.refresh()
-        enabled = self.runtime.is_enabled(seen)
-        if not enabled or self.runtime.unit_path in texts:
-            self.runtime.enable()
+        if self.runtime is self.docker:
+            self.docker.target, self.docker.candidate = new_manifest["container"], None
+        enabled_now = self.runtime.settle(texts, seen)
 
         seen = self.runtime.look()
         running = self.runtime.running(seen)
         decision = self.decision(running, proof)
+        if replacing:
+            decision = decision._replace(reason=replacing)
         since = time.time()
         try:
+            self.make_room(manifest, was_active)
             seen, decision = self.carry_out(decision, seen)
         except NotProven as error:
-            self.give_up(error, decision, since, bool(changes), was_active, proof)
+            self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
         self.record_if_new(proof, seen)
+        if self.docker:
+            self.docker.target = self.state.manifest()["container"]
+            self.docker.tidy()
+            if self.runtime is self.systemd:
+                self.state.remember_engine(None)
         module.exit_json(
-            changed=bool(changes or conflicts or recovered or not enabled or decision.action != "none"),
+            changed=bool(changes or replacing or conflicts or recovered or enabled_now or decision.action != "none"),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[decision.action],
             reason=decision.reason,
             version=self.said,
             pid=self.runtime.pid(seen),
             unproven=self.unproven,
             notes=self.notes,
-            diff=self.diff(changes, texts),
+            diff=self.diff(changes, texts, replacing, manifest),
         )
 
     def decision(self, running, proof):
         """Compare what runs with what is on disk."""
-        argv = self.module.params["argv"]
-        binary = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
-        fingerprint = self.runtime.fingerprint()
+        executable, fingerprint = self.runtime.expected(self.module.params["argv"], running)
         manifest = self.state.manifest()
         loaded = running is not None and (
             (proof.get("generation"), proof.get("pid"), proof.get("started"))
@@ -607,7 +797,7 @@ class Daemon:
         for path in self.module.params["reads"]:
             if running and not self.started_after(running, path, margin=0):
                 return Decision("restart", "{0} is newer than what it has read of it".format(path))
-        return decide(running, binary, fingerprint, loaded, self.kind.on_change)
+        return decide(running, executable, fingerprint, loaded, self.kind.on_change)
 
     def started_after(self, running, path, margin=2):
         """Whether a process began after a file was written, so that it can have read nothing else.
@@ -683,12 +873,14 @@ class Daemon:
         if not same:
             self.record(seen, proof.get("data_version"))
 
-    def finish_check(self, changes, texts, seen, running, proof, conflicts):
+    def finish_check(self, changes, texts, seen, running, proof, conflicts, replacing):
         """End a check run: what would change and what would have to happen to the process."""
         would = (
             Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
         )
-        if running and not texts and not any(change.kind == "link" for change in changes):
+        if replacing:
+            would = would._replace(reason=replacing)
+        elif running and not texts and not any(change.kind == "link" for change in changes):
             would = self.decision(running, proof)
             if would.action == "none" and changes and self.kind.on_change:
                 would = Decision(self.kind.on_change, "its configuration would change")
@@ -698,11 +890,14 @@ class Daemon:
             reason=would.reason,
             unproven=[],
             notes=self.notes,
-            diff=self.diff(changes, texts),
+            diff=self.diff(changes, texts, replacing, self.state.manifest()),
         )
 
-    def diff(self, changes, texts):
-        """Ansible's diff of units and links; the configuration was shown by config_tree."""
+    def diff(self, changes, texts, replacing, manifest):
+        """Ansible's diff of units, links and the container; the configuration was shown by config_tree.
+
+        :param manifest: that of the generation before.
+        """
         if not self.module._diff:
             return []
         entries = [diff_entry(path, before, after, False) for path, (before, after) in texts.items()]
@@ -716,6 +911,18 @@ class Daemon:
                         "after": "-> {0}\n".format(change.source),
                     }
                 )
+        if replacing:
+            before = (manifest["container"] or {}).get("definition") or {}
+            names = different_options(before, self.docker.container)
+            shown = [
+                "".join(
+                    "{0}: {1}\n".format(name, json.dumps(options[name], sort_keys=True))
+                    for name in names
+                    if name in options
+                )
+                for options in (before, self.docker.container)
+            ]
+            entries.append(diff_entry(self.docker.title, *shown, False))
         return entries
 
     def remove(self):
@@ -724,23 +931,25 @@ class Daemon:
         if os.path.exists(self.state.undo) and not module.check_mode:
             # A part of what an interrupted switch put there is in no manifest yet.
             self.state.recover()
-            self.runtime.refresh()
+            if has_systemd():
+                self.systemd.refresh()
         manifest = self.state.manifest()
-        seen = self.runtime.look()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
         paths += list(manifest["units"]) + list(manifest["links"])
         there = [path for path in paths if os.path.lexists(path)]
         purged = [path for path in module.params["purge"] if os.path.lexists(path)]
-        ours = bool(manifest["units"]) or os.path.isdir(self.state.directory)
-        changed = bool(there or purged or os.path.isdir(self.state.directory))
+        contained = self.docker is not None and not self.docker.is_gone()
+        changed = bool(there or purged or contained or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:
             module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=[])
-        if ours and self.runtime.is_known(seen) and self.runtime.unit_path in manifest["units"]:
-            self.runtime.shut_down()
+        if self.systemd.unit_path in manifest["units"] and has_systemd() and self.systemd.is_known(self.systemd.look()):
+            self.systemd.shut_down()
+        if contained:
+            self.docker.shut_down()
         for path in there:
             os.unlink(path)
         # The directories of files such as amtool.yml and of drop-ins were made for these.
-        beside = {os.path.dirname(path) for path in [*manifest["units"], self.runtime.dropin_path]} - {UNIT_DIRECTORY}
+        beside = {os.path.dirname(path) for path in [*manifest["units"], self.systemd.dropin_path]} - {UNIT_DIRECTORY}
         directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
         remove_empty(directories, spared=purged)
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
@@ -748,9 +957,15 @@ class Daemon:
         remove_empty(directories, spared=purged)
         for path in purged:
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-        self.runtime.refresh()
-        self.runtime.forget_failures()
+        if has_systemd():
+            self.systemd.refresh()
+            self.systemd.forget_failures()
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+
+
+def has_systemd():
+    """Whether systemd runs this host."""
+    return os.path.isdir("/run/systemd/system")
 
 
 def remove_empty(paths, spared):
@@ -768,10 +983,15 @@ def main():
             "role": {"type": "str"},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "config_dir": {"type": "path", "required": True},
+            "runtime": {"type": "str", "choices": ["systemd", "docker"], "default": "systemd"},
             "unit": {"type": "str"},
             "dropin": {"type": "str", "default": ""},
             "links": {"type": "dict", "default": {}},
             "files": {"type": "dict", "default": {}},
+            "container": {"type": "dict"},
+            "image": {"type": "str"},
+            "candidate": {"type": "str"},
+            "docker_host": {"type": "str", "default": DEFAULT_HOST},
             "argv": {"type": "list", "elements": "str", "default": []},
             "version": {"type": "str"},
             "probe": {
@@ -796,18 +1016,22 @@ def main():
             "purge": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },
-        required_if=[("state", "present", ("unit", "probe"))],
+        required_if=[("state", "present", ("probe",))],
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
         module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
-    if not os.path.isdir("/run/systemd/system"):
+    present, runtime = module.params["state"] == "present", module.params["runtime"]
+    needed = {"systemd": "unit", "docker": "container"}[runtime]
+    if present and module.params[needed] is None:
+        module.fail_json(msg="runtime {0} needs the option {1}".format(runtime, needed))
+    if present and runtime == "systemd" and not has_systemd():
         module.fail_json(msg="this host is not run by systemd; choose another runtime for the service")
     if module.params["probe"] and module.params["probe"]["kind"] not in SERVICES:
         module.fail_json(msg="probe.kind has to be one of {0}".format(", ".join(SERVICES)))
-    daemon = Daemon(module)
-    work = daemon.remove if module.params["state"] == "absent" else daemon.ensure
     try:
+        daemon = Daemon(module)
+        work = daemon.remove if module.params["state"] == "absent" else daemon.ensure
         with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(daemon.state.config_dir):
             work()
     except HostError as error:

@@ -16,13 +16,14 @@ import posixpath
 import shlex
 from types import SimpleNamespace
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE, image_problem, label
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     architecture,
     given_digest,
     matches,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
 
 MARK = "--- vigil ---"
 # A command is one argument of the shell, which Linux limits to 128 KiB.
@@ -100,6 +101,37 @@ def _status(line):
     return SimpleNamespace(st_size=int(size), st_mtime_ns=int(modified.replace(".", "")), st_mode=int(mode, 8))
 
 
+class Image:
+    """An image that the container of a service runs already.
+
+    :param name: name of the container.
+    :param reference: name of the image.
+    :param host: address of the engine.
+    """
+
+    def __init__(self, name, reference, host):
+        self.name = name
+        self.reference = reference
+        self.host = host
+
+    def command(self):
+        """What to run on the host."""
+        inspect = "docker -H {0} {1} inspect --format '{{{{json .}}}}' {2}"
+        return _script(
+            inspect.format(shlex.quote(self.host), "image", shlex.quote(self.reference)),
+            inspect.format(shlex.quote(self.host), "container", shlex.quote(self.name)),
+        )
+
+    def known(self, output):
+        """What the engine knows about the image, when it is the one asked for and runs; else None."""
+        try:
+            image, container = map(json.loads, _sections(output))
+        except ValueError:
+            return None
+        runs = container["Image"] == image["Id"] and label(container, LABEL_SERVICE) == self.name
+        return image if runs and not image_problem(self.reference, image) else None
+
+
 class Tree:
     """A configuration tree that is complete, proven, and ours.
 
@@ -107,10 +139,12 @@ class Tree:
     :param files: list of dicts with ``path``, ``content``, ``mode`` (int) and ``secret``.
     :param directories: list of dicts with ``path``, ``owner``, ``group`` and ``mode`` (octal text).
     :param validators: the programs that check the tree.
+    :param image: id of the image that they belong to, or None for the host's own.
     """
 
-    def __init__(self, path, user, group, files, directories, validators):
+    def __init__(self, path, user, group, files, directories, validators, image=None):
         self.path = path.rstrip("/")
+        self.image = image
         self.user = user
         self.files = files
         self.validators = validators
@@ -137,7 +171,7 @@ class Tree:
             _of("id -u", [self.user]),
             _of("sha256sum", [posixpath.join(self.path, entry["path"]) for entry in self.files]),
             _of("stat -c '%F|%a|%U|%G'", self.wanted),
-            _of("readlink -f", self.validators),
+            _of("readlink -f", () if self.image else self.validators),
         )
 
     def is_as_asked(self, output):
@@ -158,7 +192,7 @@ class Tree:
             and manifest.get("generation") == proven.get("generation")
             and manifest.get("files") == digests
             and manifest.get("secret") == sorted(entry["path"] for entry in self.files if entry["secret"])
-            and manifest.get("validators") == identity.splitlines()
+            and manifest.get("validators") == (validators_of(self.image, self.validators) or identity.splitlines())
             and [line.split(" ")[0] for line in sums.splitlines()] == list(digests.values())
             and [(kind.replace("regular empty file", "regular file"), *rest) for kind, *rest in found]
             == list(self.wanted.values())

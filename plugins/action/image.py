@@ -1,0 +1,173 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's part of image: an image that a container of the service runs already is found by one look. Else the
+module says what is wanted, and community.docker loads or pulls it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    image_answer,
+    parse_reference,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Image, answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
+    CannotCopy,
+    copy,
+    temporary_directory,
+)
+
+# Debian has the command line in a package of its own from 13 on, and names it as a recommendation alone.
+PACKAGES = {"apt": {"engine": ["docker.io"], "requests": ["python3-requests"]}}
+OTHERS = {"engine": ["docker"], "requests": ["python3-requests"]}
+
+
+class ActionModule(ActionBase):
+    """Action plugin of the image module."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """Look; obtain what is missing; look again."""
+        super().run(tmp, task_vars)
+        options = {name: value for name, value in self._task.args.items() if value not in (None, "")}
+        try:
+            reference = parse_reference(options["image"])
+        except ValueError as error:
+            raise AnsibleActionFail("{0}_image: {1}".format(self._role(options), error)) from error
+        there = self._look(options)
+        if there:
+            return there
+        must_be_there(self._shared_loader_obj, "docker_image_pull")
+        result, changed = self._ask(options, task_vars), False
+        for step in (self._provide_engine, self._provide_image):
+            wanted = result.get("wanted")
+            if not wanted or result.get("failed"):
+                continue
+            if self._task.check_mode:
+                given = (options[name] for name in ("image", "program"))
+                return {"changed": True, **image_answer(None, *given, options.get("tools") or (), options["version"])}
+            if step(wanted, options, reference, task_vars):
+                result, changed = self._ask(options, task_vars), True
+        if result.get("wanted") and not result.get("failed"):
+            raise AnsibleActionFail(self._still_missing(options, result["wanted"]))
+        result["changed"] = changed
+        return result
+
+    @staticmethod
+    def _role(options):
+        return options.get("role") or options["program"]
+
+    def _look(self, options):
+        """The answer for an image that the service's container runs already, else None."""
+        image = Image(options["name"], options["image"], options.get("docker_host") or DEFAULT_HOST)
+        output = answer(self, image.command())
+        known = output and image.known(output)
+        if not known:
+            return None
+        given = (options["image"], options["program"], options.get("tools") or (), options["version"])
+        return {"changed": False, **image_answer(known, *given)}
+
+    def _ask(self, options, task_vars):
+        # A host that is only asked is not told the secret.
+        told = {name: value for name, value in options.items() if name != "password"}
+        return self._execute_module(module_name="vigil.monitoring.image", module_args=told, task_vars=task_vars)
+
+    def _docker(self, module, arguments, options, task_vars, doing):
+        """The answer of a module of community.docker, which has to succeed."""
+        result = self._execute_module(
+            module_name="community.docker." + module,
+            module_args={"docker_host": options.get("docker_host") or DEFAULT_HOST, **arguments},
+            task_vars=task_vars,
+        )
+        if result.get("failed"):
+            reason = result.get("msg") or result.get("module_stderr") or "no reason given"
+            raise AnsibleActionFail("{0}, nothing was changed: {1}".format(doing, reason))
+        return result
+
+    def _provide_engine(self, wanted, options, dummy_reference, task_vars):
+        """Install the engine, or what community.docker needs besides; whether that was wanted."""
+        missing = [what for what in wanted if what != "image"]
+        if not missing:
+            return False
+        with_apt = self._low_level_execute_command("command -v apt-get")["rc"] == 0
+        names = PACKAGES["apt"] if with_apt else OTHERS
+        packages = [package for what in missing for package in names[what]]
+        done = install(self, packages, with_apt, task_vars, start=True)
+        if done.get("failed"):
+            raise AnsibleActionFail(
+                "{0} cannot be installed (docker_engine is install): {1}".format(
+                    ", ".join(packages), done.get("msg", "no reason given")
+                )
+            )
+        if "engine" in missing:
+            service = {"name": "docker", "state": "started", "enabled": True}
+            self._execute_module(
+                module_name="ansible.builtin.systemd_service", module_args=service, task_vars=task_vars
+            )
+        return True
+
+    def _provide_image(self, dummy_wanted, options, reference, task_vars):
+        """Load the image from an archive or pull it."""
+        if options.get("archive"):
+            self._load(options, task_vars)
+            return True
+        doing = "the image {0} cannot be pulled".format(options["image"])
+        task = self._task
+        try:
+            if options.get("username"):
+                # The login goes with the task's temporary directory: the host's own logins stay as they are.
+                folder = temporary_directory(self)
+                login = {
+                    "username": options["username"],
+                    "password": options.get("password") or "",
+                    "config_path": self._connection._shell.join_path(folder, "config.json"),
+                    **({"registry_url": reference.registry} if reference.registry else {}),
+                }
+                self._docker("docker_login", login, options, task_vars, doing)
+                self._task = task.copy()
+                self._task.environment = [*(task.environment or []), {"DOCKER_CONFIG": folder}]
+            pull = {"name": options["image"], "pull": "not_present"}
+            self._docker("docker_image_pull", pull, options, task_vars, doing)
+        finally:
+            self._task = task
+        return True
+
+    def _load(self, options, task_vars):
+        """Load an archive of the controller."""
+        variable = self._role(options) + "_image_archive"
+        path = self._loader.path_dwim(options["archive"])
+        if not os.path.isfile(path):
+            raise AnsibleActionFail("{0}: {1} is not on the controller".format(variable, path))
+        try:
+            there = copy(self, path, "image.tar")
+        except CannotCopy as error:
+            raise AnsibleActionFail("{0}: {1}".format(variable, error)) from error
+        loaded = self._docker(
+            "docker_image_load", {"path": there}, options, task_vars, "{0} cannot be loaded".format(path)
+        )
+        self._loaded = loaded.get("image_names") or []
+
+    _loaded = ()
+
+    def _still_missing(self, options, wanted):
+        """Why what was obtained is not what is needed."""
+        if "image" in wanted:
+            return "{0} holds {1}, and not {2}: make {3}_image and {3}_image_archive agree".format(
+                options.get("archive") or "its registry",
+                ", ".join(self._loaded) or "no image",
+                options["image"],
+                self._role(options),
+            )
+        return "{0} was installed, and cannot be used yet: see `journalctl -u docker` on the host".format(
+            " and ".join(wanted)
+        )

@@ -1,0 +1,279 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Docker engine says and what it is told, as values in and values out. Nothing here talks to an engine.
+
+The answers are those of the Engine API, https://docs.docker.com/reference/api/engine/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from typing import NamedTuple, Optional
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+# Engine 20.10, the oldest whose API has everything that is asked of it.
+OLDEST_API = (1, 41)
+OLDEST_ENGINE = "20.10"
+
+LABEL_SERVICE = "monitoring.vigil.service"
+LABEL_DEFINITION = "monitoring.vigil.definition"
+LABEL_IMAGE = "monitoring.vigil.image"
+
+NO_REQUESTS = (
+    "Python's requests, with which community.docker makes containers, is not there for {0} on this host: install the"
+    " package python3-requests, or let it be installed with docker_engine: install"
+)
+
+# What `docker update` can change of a container that is there; everything else stays as it was made.
+UPDATABLE = (
+    "BlkioWeight CpuPeriod CpuQuota CpuRealtimePeriod CpuRealtimeRuntime CpuShares CpusetCpus CpusetMems Memory"
+    " MemoryReservation MemorySwap NanoCpus PidsLimit"
+).split()
+
+# Directories whose place in a container belongs to the image.
+OF_THE_IMAGE = ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr")
+OF_THE_IMAGE += ("/home", "/opt", "/root", "/tmp", "/usr/bin", "/usr/lib", "/usr/local", "/var", "/var/lib", "/var/run")
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class Reference(NamedTuple):
+    """The name of an image: ``registry.example:5000/prometheus/prometheus:v3.5.3@sha256:…``.
+
+    :ivar registry: host with its port; empty for Docker's own.
+    :ivar repository: path below it.
+    :ivar tag: None where there is none.
+    :ivar digest: ``sha256:…``, or None.
+    """
+
+    registry: str
+    repository: str
+    tag: Optional[str]
+    digest: Optional[str]
+
+
+def parse_reference(text):
+    """The parts of an image's name.
+
+    :raises ValueError: when it is none.
+    """
+    name, dummy, digest = str(text).partition("@")
+    if digest and not _DIGEST.fullmatch(digest):
+        raise ValueError("{0!r} has a digest that is not sha256: and 64 hexadecimal digits".format(str(text)))
+    match = re.fullmatch(r"(?P<path>[a-zA-Z0-9][^\s:]*(?::\d+/[^\s:]+)?)(?::(?P<tag>\w[\w.-]{0,127}))?", name)
+    if not match:
+        raise ValueError("{0!r} is not the name of an image".format(str(text)))
+    first, slash, rest = match.group("path").partition("/")
+    # As Docker has it: the first part is a host where it has a dot or a port, or is localhost.
+    is_host = slash and ("." in first or ":" in first or first == "localhost")
+    registry, repository = (first, rest) if is_host else ("", match.group("path"))
+    if not re.fullmatch(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", repository):
+        raise ValueError("{0!r} is not the name of an image".format(str(text)))
+    return Reference(registry, repository, match.group("tag"), digest or None)
+
+
+def socket_path(host):
+    """Path of the socket in the address of an engine, ``unix:///PATH``.
+
+    :raises ValueError: when it is another kind of address.
+    """
+    path = host[len("unix://") :] if str(host).startswith("unix://") else ""
+    if not path.startswith("/"):
+        raise ValueError("{0!r} is not the address of an engine on the host itself, unix:///PATH".format(host))
+    return path
+
+
+def version_problem(version):
+    """That an engine is too old, or None.
+
+    :param version: answer to ``/version``.
+    """
+    numbers = tuple(int(part) for part in re.findall(r"\d+", str(version.get("ApiVersion", "0")))[:2])
+    if numbers >= OLDEST_API:
+        return None
+    return "the Docker engine on this host is {0} (API {1}), too old: {2} is the oldest that can be used".format(
+        version.get("Version", "of an unknown version"), version.get("ApiVersion", "unknown"), OLDEST_ENGINE
+    )
+
+
+def image_problem(reference, image):
+    """That an image is not the one that its pinned digest names, or None.
+
+    :param reference: name asked for.
+    :param image: what the engine knows about the image.
+    """
+    pinned = parse_reference(reference).digest
+    found = [image["Id"], *(name.partition("@")[2] for name in image.get("RepoDigests") or ())]
+    if pinned is None or pinned in found:
+        return None
+    return "the image {0} that is on the host has other digests: {1}".format(reference, ", ".join(found))
+
+
+def digest_of(image, repository=None):
+    """The digest that a registry knows an image by; its id for one that came from none.
+
+    :param repository: name without tag, to choose among several.
+    """
+    names = sorted(image.get("RepoDigests") or (), key=lambda name: name.partition("@")[0] != repository)
+    return names[0].partition("@")[2] if names else image["Id"]
+
+
+def image_answer(image, reference, program, tools, version):
+    """What the module image returns, in the shape of the module release.
+
+    :param image: what the engine knows about the image, or None where it is not there yet.
+    :param reference: name asked for.
+    :param program: name of the program that containers of it run.
+    :param tools: names of further programs beside it.
+    :param version: version asked for.
+    """
+    entry = ((image or {}).get("Config") or {}).get("Entrypoint") or ["/bin/" + program]
+    folder = posixpath.dirname(entry[0])
+    repository = reference.partition("@")[0].rpartition(":")[0]
+    return {
+        "version": version,
+        "image": image["Id"] if image else None,
+        "digest": digest_of(image, repository) if image else None,
+        "links": {},
+        "commands": {program: entry[0]},
+        "binaries": {program: entry[0], **{tool: posixpath.join(folder, tool) for tool in tools}},
+    }
+
+
+def fingerprint(definition, image):
+    """Sixteen hexadecimal digits that stand for everything a container is made of.
+
+    :param definition: options of docker_container.
+    :param image: id of the image.
+    """
+    text = json.dumps([definition, image], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
+def label(container, name):
+    """A container's label, or None."""
+    return ((container.get("Config") or {}).get("Labels") or {}).get(name)
+
+
+def limits(container):
+    """What ``docker update`` could change about a container, and the networks that it is on."""
+    host = container["HostConfig"]
+    found = {name: host[name] for name in UPDATABLE if host.get(name)}
+    found["networks"] = sorted((container.get("NetworkSettings") or {}).get("Networks") or {})
+    return found
+
+
+def different_options(before, after):
+    """Names of the options in which two definitions differ, sorted."""
+    return sorted(name for name in set(before) | set(after) if before.get(name) != after.get(name))
+
+
+def trouble(before, now):
+    """Why a container does not run as it has to, or None.
+
+    :param before: what the engine said when the watch began, or None when it is yet to begin.
+    :param now: what it says; None when there is no container.
+    """
+    if now is None:
+        return "its container is gone"
+    state = now["State"]
+    status = "status {0}".format(state.get("ExitCode"))
+    if state.get("OOMKilled"):
+        return "it was killed for want of memory ({0})".format(status)
+    restarted = before is not None and now["RestartCount"] > before["RestartCount"]
+    if state.get("Restarting") or restarted:
+        return "it keeps restarting ({0})".format(status)
+    if not state.get("Running"):
+        # A container that has just been made says nothing yet.
+        words = ", ".join(filter(None, [status, state.get("Error")]))
+        return "it stopped ({0})".format(words)
+    if before is not None and before["State"]["StartedAt"] != state["StartedAt"]:
+        return "it was restarted while it was watched ({0})".format(status)
+    return None
+
+
+def log_text(stream):
+    """The text in a stream of log frames: each begins with eight bytes, the last four of which are its length.
+
+    :param stream: bytes; text without frames, as of a container with a terminal, is returned as it is.
+    """
+    parts, position = [], 0
+    while position + 8 <= len(stream):
+        if stream[position] > 2 or stream[position + 1 : position + 4] != b"\0\0\0":
+            parts.append(stream[position:])
+            break
+        length = int.from_bytes(stream[position + 4 : position + 8], "big")
+        parts.append(stream[position + 8 : position + 8 + length])
+        position += 8 + length
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+def published_by(containers, port):
+    """The container that publishes a TCP port of the host, or None.
+
+    :param containers: the engine's list of containers.
+    """
+    for container in containers:
+        for found in container.get("Ports") or ():
+            if found.get("PublicPort") == port and found.get("Type", "tcp") == "tcp":
+                return container
+    return None
+
+
+def in_container(cgroup):
+    """The id of the container that a process belongs to, or None.
+
+    :param cgroup: text of ``/proc/PID/cgroup``.
+    """
+    match = re.search(r"docker[-/]([0-9a-f]{64})", cgroup)
+    return match.group(1) if match else None
+
+
+def version_in(output):
+    """The version that a program prints when it is asked for it, or None."""
+    match = re.search(r"\bversion:? v?(\d+\.\d+\.\d+[0-9A-Za-z.+~-]*)", output)
+    return match.group(1) if match else None
+
+
+def mounts_of(paths, inside=()):
+    """Read-only mounts that let a container see these files of the host where they are.
+
+    A directory is mounted, never a single file: one that is replaced by a rename would not be seen.
+
+    :param paths: absolute paths of files.
+    :param inside: directories that are mounted anyway.
+    :raises ValueError: for a file in a directory that cannot be laid over that of the image.
+    """
+    found = set()
+    for path in paths:
+        folder = posixpath.dirname(path)
+        if any(folder == other or folder.startswith(other.rstrip("/") + "/") for other in inside):
+            continue
+        if folder in OF_THE_IMAGE:
+            raise ValueError(
+                "{0} lies in {1}, which a container has of its image; put it into a directory of its own".format(
+                    path, folder
+                )
+            )
+        found.add("{0}:{0}:ro".format(folder))
+    return sorted(found)
+
+
+def clamp_nofile(ulimits, ceiling):
+    """Limits of open files that the host can grant.
+
+    :param ulimits: list of ``NAME:SOFT:HARD`` or ``NAME:BOTH``.
+    :param ceiling: the highest number, or None for no ceiling.
+    """
+
+    def clamped(entry):
+        name, *values = str(entry).split(":")
+        if name != "nofile" or ceiling is None:
+            return entry
+        return ":".join([name, *(str(min(int(value), ceiling)) for value in values)])
+
+    return [clamped(entry) for entry in ulimits]

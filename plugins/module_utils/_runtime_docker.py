@@ -1,0 +1,340 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service that a Docker engine runs: how it is seen, replaced, started and stopped.
+
+The container of the generation on disk is named in the manifest by its id and bears the service's name. While a switch
+is under way there are two more: ``NAME-vigil-next``, made and not started, and ``NAME-vigil-previous``, stopped and kept
+until the new one is proven. Whatever of these is not the manifest's is left over from a switch that was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import time
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    LABEL_DEFINITION,
+    LABEL_IMAGE,
+    LABEL_SERVICE,
+    clamp_nofile,
+    different_options,
+    fingerprint,
+    in_container,
+    label,
+    limits,
+    trouble,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Refused
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    NotProven,
+    log_excerpt,
+    read_text,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
+
+# How much of a log is read for the lines that tell something.
+LOG_LINES = 500
+
+
+class Docker:
+    """One container on this host. Methods that the other runtime has too mean the same here.
+
+    :param name: name of the service and of its container.
+    :param engine: :class:`_engine.Engine`.
+    :param container: options of docker_container for it; None where it is to go.
+    :param image: id of the image.
+    :param candidate: id of the container that was made for the switch, or None.
+    :ivar target: the manifest's entry about the container of the generation on disk, or None.
+    """
+
+    def __init__(self, name, engine, container=None, image=None, candidate=None):
+        self.name = name
+        self.title = "the container " + name
+        self.engine = engine
+        self.image = image
+        self.candidate = candidate
+        self.next = name + "-vigil-next"
+        self.previous = name + "-vigil-previous"
+        self.container = self._resolved(container) if container else None
+        self.target = None
+
+    @staticmethod
+    def _resolved(container):
+        """The options with numbers for the accounts of this host, and limits that it can grant."""
+        found = dict(container)
+        user, dummy, group = str(found["user"]).partition(":")
+        with contextlib.suppress(KeyError):
+            if not user.isdigit():
+                account = pwd.getpwnam(user)
+                gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
+                others = set(os.getgrouplist(user, gid)) - {gid}
+                found["groups"] = [*(found.get("groups") or ()), *map(str, sorted(others))]
+                found["user"] = "{0}:{1}".format(account.pw_uid, gid)
+        if found.get("ulimits"):
+            ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
+            found["ulimits"] = clamp_nofile(found["ulimits"], ceiling)
+        return found
+
+    # What is there
+
+    def look(self):
+        """What the engine knows about the service's container, or None."""
+        return self.engine.container(self.name)
+
+    def running(self, seen):
+        """The main process, or None when there is none."""
+        pid = self.pid(seen)
+        stat = read_text("/proc/{0}/stat".format(pid)) if pid else ""
+        if not stat:
+            return None
+        return Running(pid, start_ticks(stat), seen["Id"], label(seen, LABEL_DEFINITION))
+
+    @staticmethod
+    def pid(seen):
+        """The id of the main process as the host sees it, 0 when there is none."""
+        return seen["State"]["Pid"] if seen and seen["State"]["Running"] else 0
+
+    @staticmethod
+    def is_active(seen):
+        """Whether it runs or is on its way there."""
+        return bool(seen and (seen["State"]["Running"] or seen["State"]["Restarting"]))
+
+    def is_known(self, seen):
+        """Whether there is anything that could run."""
+        return self._is_mine(seen)
+
+    def is_enabled(self, seen):
+        """Whether it comes up with the engine."""
+        if not seen or not self.target or seen["Id"] != self.target["id"]:
+            return True
+        return seen["HostConfig"]["RestartPolicy"]["Name"] == self._policy()
+
+    @staticmethod
+    def since_start(seen):
+        """What a watch that begins with a start compares with; None as long as nothing has started."""
+        # A start sets the engine's counter of restarts to zero.
+        return dict(seen, RestartCount=0) if seen and seen["State"]["Running"] else None
+
+    @staticmethod
+    def trouble(before, now):
+        """Whether the container stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
+        return trouble(before, now)
+
+    def last_words(self, since, *limit):
+        """Its last log lines that tell something, since a moment in seconds since the epoch."""
+        try:
+            return log_excerpt(self.engine.log(self.name, since, LOG_LINES), *limit)
+        except Refused as error:
+            return "  ({0})".format(error)
+
+    def owns(self, pid):
+        """Whether a process belongs to one of the service's containers."""
+        found = in_container(read_text("/proc/{0}/cgroup".format(pid)))
+        return found is not None and found in {container["Id"] for container in self._mine()}
+
+    def _is_mine(self, container):
+        return container is not None and label(container, LABEL_SERVICE) == self.name
+
+    def _mine(self):
+        found = [self.engine.container(name) for name in (self.name, self.next, self.previous)]
+        return [container for container in found if self._is_mine(container)]
+
+    # What has to be there
+
+    @staticmethod
+    def definition(dummy_undo):
+        """The texts that make the service, by their paths: a container needs none."""
+        return {}
+
+    def expected(self, dummy_argv, dummy_running):
+        """The container and the fingerprint that the process has to have."""
+        return (self.target["id"], self.target["fingerprint"]) if self.target else ("", "")
+
+    def replacement(self, seen):
+        """Why another container is needed, or None."""
+        if self.target is None:
+            return "it is no container yet"
+        if seen is None or seen["Id"] != self.target["id"]:
+            return "its container is gone"
+        if seen["Image"] != self.image:
+            return "it runs another image than the one asked for"
+        if self.target["fingerprint"] != self.fingerprint():
+            names = different_options(self.target["definition"], self.container)
+            return "its container was made with other options ({0})".format(", ".join(names))
+        if limits(seen) != self.target["limits"]:
+            return "the limits or networks of its container were changed since it was made"
+        return None
+
+    def fingerprint(self):
+        """The fingerprint of the container that is asked for."""
+        return fingerprint(self.container, self.image)
+
+    def wanted(self):
+        """Options of docker_container that make the candidate; it must not start by itself before it is its turn.
+
+        :raises HostError: when the host lacks its account.
+        """
+        if not self.container["user"][0].isdigit():
+            raise HostError("the host has no account {0} for the container".format(self.container["user"]))
+        labels = {
+            **(self.container.get("labels") or {}),
+            LABEL_SERVICE: self.name,
+            LABEL_DEFINITION: self.fingerprint(),
+            LABEL_IMAGE: self.container["image"],
+        }
+        return {
+            **self.container,
+            "name": self.next,
+            "labels": labels,
+            "restart_policy": "no",
+            "state": "present",
+            "pull": "never",
+        }
+
+    def wanted_network(self):
+        """The name of a network of ours that has to be made first, or None."""
+        name = self.container["network_mode"]
+        if name in ("host", "none", "bridge", "default") or ":" in name or self.engine.network(name):
+            return None
+        return name
+
+    def entry(self):
+        """What the manifest of the new generation says about its container.
+
+        :raises HostError: when the candidate is not what was asked for.
+        """
+        made = self.engine.container(self.candidate) if self.candidate else None
+        if made is None:
+            return self.target
+        if made["Image"] != self.image or label(made, LABEL_DEFINITION) != self.fingerprint():
+            raise HostError("the container {0} is not what was asked for; run again".format(self.next))
+        return {
+            "id": made["Id"],
+            "image": self.image,
+            "fingerprint": self.fingerprint(),
+            "definition": self.container,
+            "limits": limits(made),
+        }
+
+    def foreign_problems(self):
+        """That somebody else's containers have the names that are needed, one sentence each."""
+        found = {name: self.engine.container(name) for name in (self.name, self.next, self.previous)}
+        return [
+            "the container {0} was made by somebody else and is not touched; rename or remove it".format(name)
+            for name, container in found.items()
+            if container is not None and not self._is_mine(container)
+        ]
+
+    def trial(self, argv, dummy_links, *more):
+        """What the program says to these arguments.
+
+        :returns: ``(exit status, output)``, or None where it cannot be asked.
+        """
+        if not self.image:
+            return None
+        try:
+            return self.engine.run_once(self.name, self.image, [*argv[1:], *more])
+        except Refused as error:
+            return 125, str(error)
+
+    # Doing it
+
+    def _policy(self):
+        return self.target["definition"].get("restart_policy") or "unless-stopped"
+
+    def settle(self, dummy_texts, seen):
+        """Have it come up with the engine.
+
+        :returns: whether that had to be changed.
+        """
+        if self.is_enabled(seen):
+            return False
+        self.engine.set_policy(self.name, self._policy())
+        return True
+
+    def act(self, action):
+        """``start``, ``restart`` or ``reload`` it, or put the candidate into its place.
+
+        :returns: the moment before, in seconds since the epoch.
+        :raises NotProven: when that fails.
+        """
+        before = time.time()
+        try:
+            current = self.look()
+            if action == "reload":
+                self.engine.hang_up(self.name)
+            elif current and current["Id"] == self.target["id"]:
+                self.engine.set_policy(self.name, self._policy())
+                # A start leaves one that runs as it is.
+                (self.engine.restart if action == "restart" else self.engine.start)(self.name)
+            else:
+                self.retire()
+                self.engine.rename(self.target["id"], self.name)
+                self.engine.set_policy(self.name, self._policy())
+                self.engine.start(self.name)
+        except Refused as error:
+            raise NotProven(str(error)) from error
+        return before
+
+    def retire(self):
+        """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""
+        if self.look() is None:
+            return
+        try:
+            self.engine.set_policy(self.name, "no")
+            self.engine.stop(self.name)
+            self.engine.rename(self.name, self.previous)
+        except Refused as error:
+            raise NotProven(str(error)) from error
+
+    def is_untidy(self):
+        """Whether there are other containers of the service than the generation's, or under other names."""
+        return any(
+            container["Id"] != self.candidate
+            and (not self.target or container["Id"] != self.target["id"] or container["Name"] != "/" + self.name)
+            for container in self._mine()
+        )
+
+    def tidy(self):
+        """Remove whatever of the service is not the generation's container, and give that one its name.
+
+        :returns: whether there was anything to do.
+        """
+        untidy = self.is_untidy()
+        kept = None
+        for container in self._mine():
+            if self.target and container["Id"] == self.target["id"]:
+                kept = container
+            elif container["Id"] != self.candidate:
+                self.engine.remove(container["Id"])
+        if kept is not None and kept["Name"] != "/" + self.name:
+            self.engine.rename(kept["Id"], self.name)
+        return untidy
+
+    def stop(self):
+        """Stop it, after a rollback to where it did not run."""
+        if self.is_known(self.look()):
+            self.engine.stop(self.name)
+
+    def is_gone(self):
+        """Whether nothing of it is left."""
+        return not self._mine()
+
+    def shut_down(self):
+        """Stop it and take it away, with a network that was made for it and serves nobody else."""
+        networks = {name for container in self._mine() for name in limits(container)["networks"]}
+        for container in self._mine():
+            if container["State"]["Running"]:
+                self.engine.stop(container["Id"])
+            self.engine.remove(container["Id"])
+        for name in networks:
+            network = self.engine.network(name)
+            ours = network and LABEL_SERVICE in (network.get("Labels") or {})
+            if ours and not network.get("Containers"):
+                self.engine.remove_network(name)

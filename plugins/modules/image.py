@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image
+short_description: Have the container image of a service on the host
+description:
+  - The Docker engine of this host has this image, pulled from its registry or loaded from an archive of the controller.
+  - An image that is there is neither pulled nor loaded again. Where its name has a digest, it has to be that one.
+  - An engine that does not answer, is too old, or cannot be used for want of Python's requests is named before anything
+    changes.
+version_added: 0.2.0
+requirements:
+  - Docker 20.10 or newer and Python's requests on the host, and the collection community.docker on the controller.
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Tells whether the image would have to be obtained.
+  diff_mode:
+    support: none
+    description: An image has no text to compare.
+  idempotent:
+    support: full
+    description: An image that is there costs one look and no request to any registry.
+options:
+  name:
+    description: Name of the service's container.
+    type: str
+    required: true
+  program:
+    description: Name of the program in the image.
+    type: str
+    required: true
+  tools:
+    description: Names of further programs that lie beside it.
+    type: list
+    elements: str
+    default: []
+  image:
+    description: Name of the image, with a tag, a digest, or both.
+    type: str
+    required: true
+  version:
+    description: Version of the program that the image holds.
+    type: str
+    required: true
+  role:
+    description: Prefix of the variables that messages name as the way out. The default is O(program).
+    type: str
+  archive:
+    description: An archive on the controller, as C(docker save) writes it, to load the image from. It needs no registry.
+    type: path
+  username:
+    description: User name at the registry.
+    type: str
+  password:
+    description: Password of that user. It is used for the pull alone, and stays on no disk.
+    type: str
+  engine:
+    description: Whether the engine has to be V(present), or is to be installed with the packages of the distribution.
+    type: str
+    choices: [present, install]
+    default: present
+  docker_host:
+    description: Address of the Docker engine on the host.
+    type: str
+    default: unix:///var/run/docker.sock
+seealso:
+  - module: vigil.monitoring.daemon
+  - module: community.docker.docker_image_pull
+  - module: community.docker.docker_image_load
+"""
+
+EXAMPLES = r"""
+- name: Have the image of Prometheus on the host
+  vigil.monitoring.image:
+    name: prometheus
+    program: prometheus
+    tools: [promtool]
+    image: quay.io/prometheus/prometheus:v3.5.3
+    version: 3.5.3
+  register: release
+"""
+
+RETURN = r"""
+image:
+  description: Id of the image; nothing in check mode where it is not there yet.
+  returned: success
+  type: str
+  sample: sha256:6b9f60b4c33e2f7d9e2e1f2ba1a2a3d2f7bd7b3c8e1d8a9a0b6a6b6f6a3a3a3a
+digest:
+  description: Digest that its registry knows it by; its id where it came from none.
+  returned: when the image is there
+  type: str
+  sample: sha256:0d0c2b1d6a2c7a5ab1f8e1a3b7d9f0c4e2b6a8d1c3f5e7a9b1c3d5e7f9a1b3c5
+version:
+  description: The version that was asked for.
+  returned: success
+  type: str
+  sample: 3.5.3
+commands:
+  description: Path of the program inside the image.
+  returned: success
+  type: dict
+  sample: {"prometheus": "/bin/prometheus"}
+binaries:
+  description: Paths of all programs inside the image, by their names.
+  returned: success
+  type: dict
+  sample: {"prometheus": "/bin/prometheus", "promtool": "/bin/promtool"}
+links:
+  description: No links, as M(vigil.monitoring.release) has it for what needs none.
+  returned: success
+  type: dict
+  sample: {}
+"""
+
+import importlib.util
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    NO_REQUESTS,
+    image_answer,
+    image_problem,
+    version_problem,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+
+
+def main():
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "program": {"type": "str", "required": True},
+            "tools": {"type": "list", "elements": "str", "default": []},
+            "image": {"type": "str", "required": True},
+            "version": {"type": "str", "required": True},
+            "role": {"type": "str"},
+            "archive": {"type": "path"},
+            "username": {"type": "str"},
+            "password": {"type": "str", "no_log": True},
+            "engine": {"type": "str", "choices": ["present", "install"], "default": "present"},
+            "docker_host": {"type": "str", "default": DEFAULT_HOST},
+        },
+        supports_check_mode=True,
+    )
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
+    params = module.params
+    missing, image = [], None
+    try:
+        engine = Engine(params["docker_host"])
+        try:
+            problem = version_problem(engine.version())
+        except NoEngine as error:
+            missing.append("engine")
+            problem = "{0}; start one, or have one installed with docker_engine: install".format(error)
+        if not importlib.util.find_spec("requests"):
+            missing.append("requests")
+            problem = problem or NO_REQUESTS.format(sys.executable)
+        if problem and (params["engine"] != "install" or not missing):
+            module.fail_json(msg=problem)
+        if "engine" not in missing:
+            image = engine.image(params["image"])
+    except HostError as error:
+        module.fail_json(msg=str(error))
+    if image is None or missing:
+        module.exit_json(changed=True, wanted=missing + ([] if image else ["image"]))
+    problem = image_problem(params["image"], image)
+    if problem:
+        module.fail_json(msg="{0}; correct {1}_image".format(problem, params["role"] or params["program"]))
+    module.exit_json(
+        changed=False, **image_answer(image, params["image"], params["program"], params["tools"], params["version"])
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Packages of the host's distribution, installed by Ansible's own modules on behalf of an action plugin."""
+
+from __future__ import annotations
+
+DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
+
+
+def install(action, packages, with_apt, task_vars, start):
+    """Install packages.
+
+    :param with_apt: whether the host has apt; else Ansible finds out what it has.
+    :param start: whether services of theirs may start.
+    :returns: the module's answer.
+    """
+    if not with_apt:
+        return _with_package(action, packages, task_vars)
+    options = {
+        "name": packages,
+        "state": "present",
+        "install_recommends": False,  # Debian's Prometheus recommends a node_exporter that nobody asked for here
+        **({} if start else {"policy_rc_d": DO_NOT_START}),
+    }
+    for refresh in ({}, {"update_cache": True}):
+        # The host's lists of packages may be missing or out of date.
+        done = action._execute_module(
+            module_name="ansible.builtin.apt", module_args={**options, **refresh}, task_vars=task_vars
+        )
+        if not done.get("failed"):
+            break
+    return done
+
+
+def _with_package(action, packages, task_vars):
+    """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
+    task = action._task.copy()
+    task.args = {"name": packages, "state": "present"}
+    package = action._shared_loader_obj.action_loader.get(
+        "ansible.builtin.package",
+        task=task,
+        connection=action._connection,
+        play_context=action._play_context,
+        loader=action._loader,
+        templar=action._templar,
+        shared_loader_obj=action._shared_loader_obj,
+    )
+    return package.run(task_vars=task_vars)

@@ -1,0 +1,45 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A large file of the controller for one task on the host."""
+
+from __future__ import annotations
+
+import os
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+
+
+class CannotCopy(Exception):
+    """The file did not get there; the message says why."""
+
+
+def temporary_directory(action):
+    """The directory on the host that goes with the task of an action plugin."""
+    shell = action._connection._shell
+    if shell.tmpdir is None:
+        action._make_tmp_path()
+    return shell.tmpdir
+
+
+def copy(action, path, name):
+    """Path by which the host reads a file of the controller. A copy goes with the task's temporary directory.
+
+    :param name: name of the copy.
+    :raises CannotCopy: when it cannot be made.
+    """
+    if action._connection.transport == "local":
+        return path
+    folder = temporary_directory(action)
+    target = action._connection._shell.join_path(folder, name)
+    try:
+        action._transfer_file(path, target)
+    except AnsibleConnectionFailure:
+        raise
+    except AnsibleError as error:
+        size, words = os.path.getsize(path) >> 20, " ".join(str(error).split())
+        raise CannotCopy(
+            "cannot copy {0} ({1} MiB) to the host; is there room for it? {2}".format(path, size, words)
+        ) from error
+    action._fixup_perms2((folder, target))
+    return target
