@@ -81,6 +81,15 @@ SHARED = {
         "everywhere",
         "The time whose 99th percentile the report proposes as a threshold. Default: `30d`.",
     ),
+    "docker_engine": (
+        "everywhere",
+        "Whether a host that runs containers has its Docker engine already (`present`), or gets it with the packages of its"
+        " distribution (`install`). Default: `present`.",
+    ),
+    "monitoring_docker_host": (
+        "everywhere",
+        "Address of the Docker engine on the host itself. Default: `unix:///var/run/docker.sock`.",
+    ),
     "monitoring_own_variables": (
         "everywhere",
         "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other variable"

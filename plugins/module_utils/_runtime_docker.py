@@ -77,8 +77,7 @@ class Docker:
                 found["groups"] = [*(found.get("groups") or ()), *map(str, sorted(others))]
                 found["user"] = "{0}:{1}".format(account.pw_uid, gid)
         if found.get("ulimits"):
-            ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
-            found["ulimits"] = clamp_nofile(found["ulimits"], ceiling)
+            found["ulimits"] = clamp_nofile(found["ulimits"], engine_ceiling())
         return found
 
     # What is there
@@ -338,3 +337,13 @@ class Docker:
             ours = network and LABEL_SERVICE in (network.get("Labels") or {})
             if ours and not network.get("Containers"):
                 self.engine.remove_network(name)
+
+
+def engine_ceiling():
+    """The highest limit of open files that the engine's own processes can give, or None for no ceiling."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        folder = "/proc/{0}/".format(pid)
+        if read_text(folder + "comm").strip() in ("containerd", "dockerd"):
+            found.append(nofile_ceiling(read_text(folder + "limits"), read_text(folder + "status")))
+    return min((ceiling for ceiling in found if ceiling is not None), default=None)

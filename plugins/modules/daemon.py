@@ -59,7 +59,7 @@ options:
     default: systemd
   container:
     description:
-      - Options of M(community.docker.docker_container#module) for the container. Required for O(state=present) with
+      - Options of M(community.docker.docker_container) for the container. Required for O(state=present) with
         O(runtime=docker).
       - In C(user), names of the host's accounts may stand in place of numbers.
     type: dict
@@ -73,7 +73,7 @@ options:
   candidate:
     description: >-
       Id of the container that was made for the switch. The action plugin fills it in, with
-      M(community.docker.docker_container#module), where another container is needed; do not set it.
+      M(community.docker.docker_container), where another container is needed; do not set it.
     type: str
   unit:
     description: Text of the unit. Required for O(state=present) with O(runtime=systemd).

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import mounts_of, parse_reference
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source import container_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ANY, listen_addresses, route_prefix
 
 # What every container gets; <role>_container_extra has the last word.
 HARDENING = {
@@ -18,22 +19,6 @@ HARDENING = {
     "restart_policy": "unless-stopped",
     "log_driver": "json-file",
     "log_options": {"max-size": "10m", "max-file": "3"},
-}
-
-# What a service needs besides.
-PROFILES = {
-    "prometheus": {},
-    "alertmanager": {},
-    "node_exporter": {
-        # It measures the host, so it has to see it: processes, network and file systems, all of it read-only.
-        "pid_mode": "host",
-        "network_mode": "host",
-        "volumes": ["/:/host:ro,rslave"],
-    },
-    "blackbox_exporter": {},
-    # Raw sockets, for ICMP.
-    "blackbox_exporter_icmp": {"capabilities": ["NET_RAW"]},
-    "postgres_exporter": {},
 }
 
 # Options that make a container ours, or that the switch has to decide.
@@ -90,22 +75,54 @@ def seconds(duration):
     return max(1, round(int(match.group(1)) * _UNITS[match.group(2)]))
 
 
+def _nothing(dummy_settings):
+    return {}
+
+
+def _node_exporter(settings):
+    """It measures the host, so it has to see it: processes, network and file systems, all of it read-only."""
+    volumes = ["/:{0}:ro,rslave".format(settings["rootfs"])]
+    if settings.get("textfile_dir"):
+        volumes.append("{0}:{0}:ro".format(settings["textfile_dir"]))
+    enabled = settings.get("enabled_collectors") or []
+    if any("systemd" in (collector if isinstance(collector, dict) else [collector]) for collector in enabled):
+        # It asks systemd over D-Bus.
+        volumes.append("/run/dbus:/var/run/dbus:ro")
+    return {"pid_mode": "host", "volumes": volumes}
+
+
+def _blackbox_exporter_icmp(dummy_settings):
+    """Raw sockets, for ICMP."""
+    return {"capabilities": ["NET_RAW"]}
+
+
+# What a service needs besides.
+PROFILES = {
+    "prometheus": _nothing,
+    "alertmanager": _nothing,
+    "node_exporter": _node_exporter,
+    "blackbox_exporter": _nothing,
+    "blackbox_exporter_icmp": _blackbox_exporter_icmp,
+    "postgres_exporter": container_source,
+}
+
+
 def container(settings, profile):
     """The container of a service.
 
-    :param settings: dict with ``image``, ``argv``, ``user``, ``group``, ``config_dir``, ``network``,
-        ``listen_address``; and maybe ``data_dirs`` (written), ``read_dirs`` and ``readable`` (directories and files that
-        are read), ``volumes``, ``env``, ``publish`` (further listen addresses), ``memory``, ``cpus``, ``limit_nofile``,
-        ``stop_timeout``, ``health`` (URL) and ``extra``, which has the last word.
+    :param settings: what the flags of the service are made of (``config_dir``, ``listen_address``, ``web_config``,
+        ``external_url``, ``extra``), and ``name``, ``image``, ``argv``, ``user``, ``group`` and ``network``; maybe
+        ``data_dirs`` (written), ``read_dirs`` and ``readable`` (directories and files that are read), ``publish``
+        (further listen addresses), ``memory``, ``cpus``, ``limit_nofile``, ``stop_timeout``, ``health_path``,
+        ``ready_timeout`` and ``container_extra``, which has the last word.
     :param profile: key of :data:`PROFILES`.
     """
     if profile not in PROFILES:
         raise ValueError("no container profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
-    needs = PROFILES[profile]
+    needs = PROFILES[profile](settings)
     written = settings.get("data_dirs") or []
     read = [settings["config_dir"], *(settings.get("read_dirs") or [])]
-    volumes = [*(settings.get("volumes") or []), *needs.get("volumes", ())]
-    volumes += ["{0}:{0}:ro".format(path) for path in read] + ["{0}:{0}:rw".format(path) for path in written]
+    volumes = ["{0}:{0}:ro".format(path) for path in read] + ["{0}:{0}:rw".format(path) for path in written]
     volumes += mounts_of(settings.get("readable") or [], inside=[*read, *written])
     made = {
         **HARDENING,
@@ -117,17 +134,17 @@ def container(settings, profile):
         "stop_timeout": seconds(settings["stop_timeout"]) if settings.get("stop_timeout") else None,
         "memory": str(settings["memory"]) if settings.get("memory") else None,
         "cpus": float(settings["cpus"]) if settings.get("cpus") else None,
-        "env": {str(key): str(value) for key, value in (settings.get("env") or {}).items()} or None,
         **needs,
-        "volumes": volumes,
+        "volumes": [*volumes, *needs.get("volumes", ())],
     }
-    if settings.get("health"):
+    address = health_url(settings)
+    if address:
         made["healthcheck"] = {
-            "test": ["CMD", "wget", "-q", "-T", "4", "-O", "/dev/null", settings["health"]],
+            "test": ["CMD", "wget", "-q", "-T", "4", "-O", "/dev/null", address],
             "interval": "30s",
             "timeout": "5s",
             "retries": 3,
-            "start_period": "{0}s".format(settings.get("patience") or 60),
+            "start_period": "{0}s".format(settings.get("ready_timeout") or 60),
         }
     if is_bridge(made["network_mode"]):
         made["published_ports"] = published(settings["listen_address"]) + [
@@ -135,7 +152,9 @@ def container(settings, profile):
         ]
         # Others find it by its name, also while it bears another one for the length of a switch.
         made["networks"] = [{"name": made["network_mode"], "aliases": [settings["name"]]}]
-    return merged({key: value for key, value in made.items() if value is not None}, settings.get("extra") or {})
+    return merged(
+        {key: value for key, value in made.items() if value is not None}, settings.get("container_extra") or {}
+    )
 
 
 def merged(made, extra):
@@ -151,15 +170,14 @@ def merged(made, extra):
     return {key: value for key, value in result.items() if value is not None}
 
 
-def health_url(settings, path):
+def health_url(settings):
     """The URL at which a container asks itself, or an empty string where it could not without a secret.
 
-    :param settings: dict with ``listen_address``, ``web_config``, ``network`` and ``prefix``.
-    :param path: path below the prefix.
+    :param settings: as for :func:`container`.
     """
     web = settings.get("web_config") or {}
-    if web.get("tls_server_config") or web.get("basic_auth_users"):
+    if not settings.get("health_path") or web.get("tls_server_config") or web.get("basic_auth_users"):
         return ""
     host, port = listen_addresses(inside(settings["listen_address"], settings["network"]))[0]
-    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
-    return "http://{0}:{1}{2}{3}".format(host, port, settings.get("prefix") or "", path)
+    prefix = route_prefix(settings.get("external_url"), settings.get("extra"))
+    return "http://{0}:{1}{2}{3}".format(ANY.get(host, host), port, prefix, settings["health_path"])

@@ -130,7 +130,10 @@ def postgres_exporter_source(settings):
 
 
 def source_files(settings):
-    """The files that :func:`postgres_exporter_source` names, but for one of the user's own."""
+    """The files that :func:`postgres_exporter_source` names, but for one of the user's own.
+
+    :param settings: as for :func:`postgres_exporter_source`, and maybe ``reads_environment``.
+    """
     if settings["dsn_file"]:
         return []
     parts = _parts(settings)
@@ -141,7 +144,8 @@ def source_files(settings):
             {
                 "path": ENVIRONMENT_FILE,
                 "content": 'DATA_SOURCE_NAME="{0}"\n'.format(quoted),
-                "mode": "0600",
+                # Only root reads it for systemd; in a container the service does.
+                "mode": "0640" if settings.get("reads_environment") else "0600",
                 "secret": True,
             }
         ]
@@ -169,3 +173,36 @@ def postgres_role(settings):
         "port": source.port or "5432",
         "sslmode": source.sslmode,
     }
+
+
+# What a container runs that reads its variables itself: among its options everybody would see them who may ask the engine.
+# A value may stand in quotes, as systemd.exec(5) has it.
+READ_ENVIRONMENT = r"""
+while IFS= read -r line || [ -n "$line" ]; do
+  case $line in [A-Za-z_]*=*) ;; *) continue ;; esac
+  value=${line#*=}
+  case $value in
+    \"*\") value=${value#\"}; value=$(printf %s "${value%\"}" | sed 's/\\\([\\"$`]\)/\1/g') ;;
+    \'*\') value=${value#\'}; value=${value%\'} ;;
+  esac
+  export "${line%%=*}=$value"
+done <"$0"
+exec "$@"
+"""
+
+
+def container_source(settings):
+    """What a container of the exporter needs for its database: options of docker_container.
+
+    :param settings: as for :func:`postgres_exporter_source`, and ``argv``.
+    """
+    source, options = postgres_exporter_source(settings), {}
+    if source["environment"]:
+        options["env"] = dict(assignment.split("=", 1) for assignment in source["environment"])
+    if source["environment_file"]:
+        options["entrypoint"] = ["/bin/sh", "-c", READ_ENVIRONMENT, source["environment_file"]]
+        options["command"] = list(settings["argv"])
+    database = first(settings)
+    if database and database.host.startswith("/"):
+        options["volumes"] = ["{0}:{0}:ro".format(database.host)]
+    return options

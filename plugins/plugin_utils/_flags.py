@@ -167,11 +167,13 @@ def node_exporter_flags(settings, program):
     """Command line of node_exporter, as a list.
 
     :param settings: dict with ``version``, ``config_dir``, ``listen_address``, ``telemetry_path``,
-        ``disable_exporter_metrics``, ``enabled_collectors``, ``disabled_collectors``, ``log_level``, ``log_format``
-        and ``web_config``.
+        ``disable_exporter_metrics``, ``enabled_collectors``, ``disabled_collectors``, ``log_level``, ``log_format``,
+        ``web_config``, and ``rootfs`` where the host's file systems are not at the root.
     :param program: absolute path of the program.
     """
     arguments = [program] + _collectors(settings)
+    if settings.get("rootfs"):
+        arguments += flag("path.rootfs", settings["rootfs"])
     if web_config(settings.get("web_config")):
         known = knows("node_exporter", settings["version"], "web.config.file")
         arguments += flag("web.config.file" if known else "web.config", settings["config_dir"] + "/web_config.yml")

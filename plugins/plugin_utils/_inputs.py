@@ -13,8 +13,10 @@ import fnmatch
 import posixpath
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import parse_reference
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source, _rules
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import MANAGED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
@@ -275,6 +277,29 @@ def check_service(role, values):
             yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
 
 
+def check_container(role, values):
+    """The image, and the options of the container that are the user's own."""
+    name = role + "_image"
+    try:
+        reference = parse_reference(values[name])
+    except ValueError as error:
+        yield Problem(name, str(error), "write it like quay.io/prometheus/prometheus:v3.5.0")
+    else:
+        if not reference.digest and reference.tag in (None, "latest"):
+            found = "is {0}, which means another image every day".format(shown(values[name]))
+            yield Problem(name, found, "name a tag or a digest, so that every run deploys the same")
+    for option in values[role + "_container_extra"] or {}:
+        if option in MANAGED:
+            where = "{0}_container_extra[{1!r}]".format(role, str(option))
+            yield Problem(where, "is set already", "the role decides it; leave it out")
+    if bool(values[role + "_registry_username"]) != bool(values[role + "_registry_password"]):
+        both = "{0}_registry_username and {0}_registry_password".format(role)
+        yield Problem(both, "only one of them is set", "set both, or none")
+    cpus = str(values[role + "_container_cpus"] or "1")
+    if not re.fullmatch(r"\d+(\.\d+)?", cpus):
+        yield Problem(role + "_container_cpus", "is {0}".format(shown(cpus)), "give a number such as 1.5")
+
+
 def check_rules(values):
     """Packs of rules, thresholds, and what all alerts get besides."""
     packs = _rules.load_packs()
@@ -423,12 +448,12 @@ OWN_CHECKS = {
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
     "admin_username agent_mode basic_auth_users binary_install_dir checksum cli_flags cluster config_dir"
-    " config_file config_flags_extra configuration_modules db_dir disabled_collectors dsn_file enabled_collectors"
-    " escalation global http_server_config install_method limit_nofile manage_role name password preinstalled_path"
-    " probe_password probe_username ready_timeout receivers release_dir resolve_timeout route rule_annotations"
-    " rule_labels rule_packs smtp storage_retention storage_retention_size system_group system_user systemd_dropin"
-    " targets textfile_dir thresholds tls_server_config uri username version web_config web_listen_address"
-    " web_telemetry_path"
+    " config_file config_flags_extra configuration_modules container_cpus container_extra db_dir disabled_collectors"
+    " dsn_file enabled_collectors escalation global http_server_config image install_method limit_nofile manage_role"
+    " name password preinstalled_path probe_password probe_username ready_timeout receivers registry_password"
+    " registry_username release_dir resolve_timeout route rule_annotations rule_labels rule_packs runtime smtp"
+    " storage_retention storage_retention_size system_group system_user systemd_dropin targets textfile_dir"
+    " thresholds tls_server_config uri username version web_config web_listen_address web_telemetry_path"
 ).split()
 
 
@@ -439,6 +464,9 @@ def problems(role, values):
     :param values: the inputs named by :data:`CHECKED`, by their whole names, of the types that their specs say.
     """
     found = []
-    for check in (check_release, check_paths, check_web, check_flags, check_service):
+    checks = [check_release, check_paths, check_web, check_flags, check_service]
+    if values[role + "_runtime"] == "docker":
+        checks.append(check_container)
+    for check in checks:
         found += check(role, values)
     return found + list(OWN_CHECKS[role](values))

@@ -13,7 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._references impor
 
 _LISTEN = re.compile(r"(?P<host>|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 # Addresses that mean "all of them", and one of them that the host itself can reach.
-_ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
+ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def split_listen_address(address):
@@ -70,7 +70,7 @@ def probe(settings):
         "kind": settings["kind"],
         "url": "{0}://{1}:{2}{3}".format(
             "https" if tls else "http",
-            _ANY.get(host, host),
+            ANY.get(host, host),
             port,
             route_prefix(settings.get("external_url"), settings.get("extra")),
         ),

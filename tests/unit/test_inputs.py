@@ -22,6 +22,12 @@ COMMON = {
     "ready_timeout": 120,
     "probe_username": "",
     "probe_password": "",
+    "runtime": "docker",
+    "image": "quay.io/some/thing:v1.0",
+    "container_extra": {"oom_score_adj": -500},
+    "container_cpus": "1.5",
+    "registry_username": "",
+    "registry_password": "",
 }
 GOOD = {
     "prometheus": {
@@ -304,3 +310,25 @@ def test_a_database_elsewhere_needs_an_administrator_or_nobody():
     assert problems("postgres_exporter", name="", uri="db.example.org/shop", admin_username="root") == []
     assert problems("postgres_exporter", name="", uri="db.example.org/shop", manage_role=False) == []
     assert problems("postgres_exporter", name="", uri="localhost/shop") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"image": "quay.io/some/thing"}, ["_image: is 'quay.io/some/thing', which means another image every day"]),
+        ({"image": "quay.io/some/thing:latest"}, ["_image: is", "name a tag or a digest"]),
+        ({"image": "quay.io/some/thing:"}, ["_image", "is not the name of an image"]),
+        ({"image": "thing@sha256:12"}, ["_image", "64 hexadecimal digits"]),
+        ({"container_extra": {"name": "mine"}}, ["_container_extra['name']: is set already"]),
+        ({"container_cpus": "two"}, ["_container_cpus: is 'two'"]),
+        ({"registry_username": "me"}, ["_registry_username and", "only one of them is set"]),
+    ],
+)
+def test_a_container_that_cannot_be_made(given, words):
+    (problem,) = problems("prometheus", **given)
+    assert all(word in problem for word in words), problem
+    assert problems("prometheus", **given, runtime="systemd") == []
+
+
+def test_an_image_may_be_pinned_by_its_digest_alone():
+    assert problems("alertmanager", image="mirror.example:5000/a/b@sha256:" + "a" * 64) == []

@@ -1,0 +1,200 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Docker engine says, and what it is told."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _docker
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import Reference, parse_reference
+
+DIGEST = "sha256:" + "a" * 64
+OTHER = "sha256:" + "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("quay.io/prometheus/prometheus:v3.5.3", ("quay.io", "prometheus/prometheus", "v3.5.3", None)),
+        ("prom/prometheus", ("", "prom/prometheus", None, None)),
+        ("grafana/grafana:12.0.0", ("", "grafana/grafana", "12.0.0", None)),
+        ("localhost/a:1", ("localhost", "a", "1", None)),
+        ("172.18.0.1:5000/prometheus/node-exporter:v1", ("172.18.0.1:5000", "prometheus/node-exporter", "v1", None)),
+        ("mirror.example:5000/a/b@" + DIGEST, ("mirror.example:5000", "a/b", None, DIGEST)),
+        ("a/b:tag@" + DIGEST, ("", "a/b", "tag", DIGEST)),
+    ],
+)
+def test_the_name_of_an_image_has_parts(text, parts):
+    assert parse_reference(text) == Reference(*parts)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a:b:c", "UPPER/case:1", "a@sha256:12", "a@" + DIGEST + "0", "https://a/b:1", "-x"]
+)
+def test_what_is_no_name_of_an_image_is_refused(text):
+    with pytest.raises(ValueError, match=r"name of an image|digest"):
+        parse_reference(text)
+
+
+def test_only_a_socket_is_an_engine_of_the_host_itself():
+    assert _docker.socket_path("unix:///run/docker.sock") == "/run/docker.sock"
+    for wrong in ("tcp://127.0.0.1:2375", "unix://run", "/var/run/docker.sock", ""):
+        with pytest.raises(ValueError, match="unix:///PATH"):
+            _docker.socket_path(wrong)
+
+
+@pytest.mark.parametrize(
+    ("api", "good"), [("1.41", True), ("1.45", True), ("2.0", True), ("1.40", False), ("1.9", False)]
+)
+def test_an_old_engine_is_named(api, good):
+    problem = _docker.version_problem({"ApiVersion": api, "Version": "19.03.1"})
+    assert (problem is None) == good
+    assert good or ("19.03.1" in problem and "20.10" in problem)
+    assert "too old" in _docker.version_problem({})
+
+
+def test_a_pinned_image_is_that_one():
+    image = {"Id": OTHER, "RepoDigests": ["a/b@" + DIGEST]}
+    assert _docker.image_problem("a/b:1", image) is None
+    assert _docker.image_problem("a/b@" + DIGEST, image) is None
+    # An image from an archive has no digest but its id.
+    assert _docker.image_problem("a/b@" + OTHER, {"Id": OTHER, "RepoDigests": None}) is None
+    assert OTHER in _docker.image_problem("a/b@" + DIGEST, {"Id": OTHER})
+
+
+def test_the_digest_of_the_repository_asked_for_counts():
+    image = {"Id": OTHER, "RepoDigests": ["a/b@" + OTHER, "mirror:5000/a/b@" + DIGEST]}
+    assert _docker.digest_of(image, "mirror:5000/a/b") == DIGEST
+    assert _docker.digest_of({"Id": OTHER, "RepoDigests": []}) == OTHER
+
+
+def test_an_image_answers_like_a_release():
+    image = {"Id": OTHER, "RepoDigests": ["q/p@" + DIGEST], "Config": {"Entrypoint": ["/opt/p/bin/prometheus"]}}
+    assert _docker.image_answer(image, "q/p:v1", "prometheus", ["promtool"], "1.0.0") == {
+        "version": "1.0.0",
+        "image": OTHER,
+        "digest": DIGEST,
+        "links": {},
+        "commands": {"prometheus": "/opt/p/bin/prometheus"},
+        "binaries": {"prometheus": "/opt/p/bin/prometheus", "promtool": "/opt/p/bin/promtool"},
+    }
+    nothing = _docker.image_answer(None, "q/p:v1", "prometheus", [], "1.0.0")
+    assert (nothing["image"], nothing["digest"], nothing["commands"]) == (None, None, {"prometheus": "/bin/prometheus"})
+
+
+def test_a_fingerprint_stands_for_options_and_image():
+    one = _docker.fingerprint({"a": 1, "b": [1, 2]}, OTHER)
+    assert one == _docker.fingerprint({"b": [1, 2], "a": 1}, OTHER)
+    assert len({one, _docker.fingerprint({"a": 1, "b": [2, 1]}, OTHER), _docker.fingerprint({"a": 1}, DIGEST)}) == 3
+    assert _docker.different_options({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 3, "d": 4}) == ["b", "c", "d"]
+
+
+def container(networks=("host",), **state):
+    return {
+        "Id": "1",
+        "RestartCount": state.pop("restarts", 0),
+        "State": {
+            "Running": True,
+            "Restarting": False,
+            "OOMKilled": False,
+            "ExitCode": 0,
+            "Error": "",
+            "StartedAt": "then",
+            **state,
+        },
+        "HostConfig": {"Memory": 512, "NanoCpus": 0, "PidsLimit": None, "RestartPolicy": {"Name": "always"}},
+        "NetworkSettings": {"Networks": {name: {} for name in networks}},
+        "Config": {"Labels": {"monitoring.vigil.service": "prometheus"}},
+    }
+
+
+def test_what_an_update_could_change_is_remembered():
+    assert _docker.limits(container(networks=("b", "a"))) == {"Memory": 512, "networks": ["a", "b"]}
+    assert _docker.label(container(), "monitoring.vigil.service") == "prometheus"
+    assert _docker.label({"Config": {"Labels": None}}, "x") is None
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "words"),
+    [
+        (None, container(), None),
+        (container(), container(), None),
+        (None, None, "gone"),
+        (None, container(Running=False, ExitCode=3), "it stopped (status 3)"),
+        (None, container(Running=False, ExitCode=127, Error="no such file"), "it stopped (status 127, no such file)"),
+        (None, container(Restarting=True, ExitCode=3), "it keeps restarting (status 3)"),
+        (container(), container(restarts=1), "it keeps restarting"),
+        (container(restarts=2), container(restarts=2), None),
+        (container(), container(StartedAt="later"), "restarted while it was watched"),
+        (None, container(OOMKilled=True, Running=False, ExitCode=137), "want of memory (status 137)"),
+        # A child was killed, and the service itself goes on.
+        (None, container(OOMKilled=True), "want of memory"),
+    ],
+)
+def test_a_container_that_does_not_run_as_it_has_to_is_told(before, now, words):
+    found = _docker.trouble(before, now)
+    assert (found is None) if words is None else (words in found)
+
+
+def test_a_log_comes_in_frames():
+    def frame(kind, text):
+        return bytes([kind, 0, 0, 0]) + len(text).to_bytes(4, "big") + text
+
+    assert _docker.log_text(frame(1, b"one\n") + frame(2, "zwölf\n".encode())) == "one\nzwölf\n"
+    assert _docker.log_text(b"") == ""
+    # From a container with a terminal.
+    assert _docker.log_text(b"plain text without frames\n") == "plain text without frames\n"
+
+
+def test_the_holder_of_a_published_port_is_found():
+    listed = [
+        {"Names": ["/udp"], "Ports": [{"PublicPort": 9090, "Type": "udp"}]},
+        {"Names": ["/a"], "Ports": [{"PrivatePort": 9090}, {"PublicPort": 9091, "Type": "tcp"}]},
+        {"Names": ["/none"], "Ports": None},
+    ]
+    assert _docker.published_by(listed, 9091)["Names"] == ["/a"]
+    assert _docker.published_by(listed, 9090) is None
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        "0::/system.slice/docker-{0}.scope\n",
+        "12:pids:/docker/{0}\n0::/docker/{0}\n",
+        "0::/../docker-{0}.scope/init\n",
+    ],
+)
+def test_a_process_of_a_container_is_known_by_its_cgroup(cgroup):
+    assert _docker.in_container(cgroup.format("c" * 64)) == "c" * 64
+    assert _docker.in_container("0::/system.slice/docker.service\n") is None
+
+
+@pytest.mark.parametrize(
+    ("output", "version"),
+    [
+        ("prometheus, version 3.5.3+ds1 (branch: debian/sid, revision: 3)\n  build user: x", "3.5.3+ds1"),
+        ("cAdvisor version v0.49.1 (6f3f25ba)", "0.49.1"),
+        ("grafana version 12.0.0-pre", "12.0.0-pre"),
+        ("no idea", None),
+    ],
+)
+def test_a_version_is_read_off_a_program(output, version):
+    assert _docker.version_in(output) == version
+
+
+def test_directories_are_mounted_never_files():
+    assert _docker.mounts_of(["/etc/ssl/private/a.key", "/etc/ssl/private/b.pem", "/srv/ca/ca.pem"]) == [
+        "/etc/ssl/private:/etc/ssl/private:ro",
+        "/srv/ca:/srv/ca:ro",
+    ]
+    assert _docker.mounts_of(["/etc/prometheus/pass", "/etc/prometheus/tls/key"], inside=["/etc/prometheus"]) == []
+    assert _docker.mounts_of(["/etc/prometheus2/pass"], inside=["/etc/prometheus"]) != []
+    with pytest.raises(ValueError, match="directory of its own"):
+        _docker.mounts_of(["/etc/secret"])
+
+
+def test_limits_are_what_the_host_can_grant():
+    assert _docker.clamp_nofile(["nofile:65000:65000", "nproc:9:9"], 20000) == ["nofile:20000:20000", "nproc:9:9"]
+    assert _docker.clamp_nofile(["nofile:65000:65000"], None) == ["nofile:65000:65000"]
+    assert _docker.clamp_nofile(["nofile:100"], 20000) == ["nofile:100"]
