@@ -16,7 +16,11 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Optional
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _promql
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+
+# What Prometheus has by default as --storage.remote.flush-deadline, in seconds.
+FLUSH_DEADLINE = 60
 
 # Data written by `since` or newer cannot be opened by anything older than `reader`.
 # https://prometheus.io/docs/prometheus/latest/migration/#tsdb-format-and-downgrade
@@ -72,6 +76,26 @@ def lost_dependency(kind, metrics):
     if words(kind, metrics).dependency_up is not False:
         return None
     return "its {1} does not answer ({0} is 0)".format(*SERVICES[kind].dependency)
+
+
+def flush_seconds(metrics, argv):
+    """How long endpoints that Prometheus writes to may hold up a reload which changes them or takes them away.
+
+    It stops them one after the other, and gives each its deadline to take what is left: twice, where it was just about
+    to change the number of its shards.
+
+    :param metrics: what it said before the reload.
+    :param argv: its arguments.
+    """
+    endpoints = len(re.findall(r"(?m)^prometheus_remote_storage_shards\{", metrics))
+    flag = "--storage.remote.flush-deadline="
+    given = [word[len(flag) :] for word in argv if word.startswith(flag)]
+    try:
+        deadline = _promql.seconds(given[-1]) if given else FLUSH_DEADLINE
+    except ValueError:
+        # Prometheus runs with it, so it is a duration: one of less than a second.
+        deadline = 1
+    return endpoints * 2 * deadline
 
 
 def _number(metrics, name):

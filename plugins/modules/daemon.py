@@ -127,7 +127,8 @@ options:
   ready_timeout:
     description: >-
       Seconds within which the service has to be ready. Reading a long write-ahead log takes its time; a crash loop is
-      seen at once, whatever this says.
+      seen at once, whatever this says. A reload of Prometheus gets besides what C(--storage.remote.flush-deadline) grants
+      the endpoints that it writes to.
     type: int
     default: 120
   settle:
@@ -255,6 +256,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     downgrade_problem,
+    flush_seconds,
     judge,
     lost_dependency,
     same_version,
@@ -529,7 +531,7 @@ class Daemon:
                 ensure_directory(os.path.dirname(path))
                 write_atomically(self.next_unit(path), text.encode("utf-8"), 0o644)
 
-    def watch(self, wanted_version, settle, baseline=None, reloaded_after=None, failed_before=False):
+    def watch(self, wanted_version, settle, baseline=None, reloaded_after=None, failed_before=False, flushing=0):
         """Wait until the service is ready and has stayed up.
 
         :param wanted_version: version that has to answer, or None.
@@ -537,6 +539,7 @@ class Daemon:
         :param baseline: what was seen before; None after a start.
         :param reloaded_after: moment after which the configuration must have been loaded.
         :param failed_before: whether the reload before had failed.
+        :param flushing: seconds that a reload may take besides, for as long as the service answers.
         :returns: what was seen at the end.
         :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
         """
@@ -563,10 +566,9 @@ class Daemon:
             if verdict.state in ("ok", "unproven") and waited >= settle:
                 self.conclude(metrics, verdict)
                 return seen
-            if waited > self.module.params["ready_timeout"]:
-                raise NotProven(
-                    "not ready within {0} s: {1}".format(self.module.params["ready_timeout"], verdict.reason)
-                )
+            limit = self.module.params["ready_timeout"] + (flushing if metrics.status == 200 else 0)
+            if waited > limit:
+                raise NotProven("not ready within {0} s: {1}".format(limit, verdict.reason))
             time.sleep(POLL_SECONDS)
 
     def conclude(self, metrics, verdict):
@@ -835,14 +837,16 @@ class Daemon:
             if not failed_reload or self.kind.on_change != RELOAD:
                 raise NotProven(verdict.reason)
             decision = Decision("reload", verdict.reason)
-        failed_before = False
+        failed_before, flushing = False, 0
         if decision.action != "start":
-            said = words(self.probe["kind"], self.ask()[0].text)
+            metrics = self.ask()[0].text
+            said = words(self.probe["kind"], metrics)
+            flushing = flush_seconds(metrics, self.module.params["argv"])
             failed_before = decision.action == "reload" and said.reload_successful is False
             self.reached_before = bool(said.dependency_up)
         before = self.runtime.act(decision.action)
         if decision.action == "reload":
-            return self.watch(version, 0, seen, before, failed_before), decision
+            return self.watch(version, 0, seen, before, failed_before, flushing), decision
         return self.watch(version, settle), decision
 
     def give_up(self, error, decision, since, switched, was_active, proof):

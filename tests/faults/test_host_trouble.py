@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import time
 
 import pytest
 from conftest import TREES
@@ -113,6 +114,23 @@ def everything(site):
         r"|/(root|home/deployer)/\.ansible"
     )
     return {path: state for path, state in found.items() if not passing.match(path)}
+
+
+def test_a_reload_that_dead_endpoints_hold_up_is_waited_for(site):
+    site.variables["prometheus_remote_write"] = [{"url": f"http://127.0.0.1:9/{number}"} for number in range(3)]
+    site.variables["prometheus_config_flags_extra"] = {"storage.remote.flush-deadline": "4s"}
+    site.run().must_be_green(changed=True)
+    pending = "curl -fsS http://127.0.0.1:9090/metrics | grep -c '^prometheus_remote_storage_samples_pending.* [1-9]'"
+    for _second in range(30):
+        if site.host.run(pending, check=False).stdout.strip() == "3":
+            break
+        time.sleep(1)
+    pid, began = site.pid("prometheus"), time.monotonic()
+    # Prometheus grants each of them its deadline, one after the other: more than this in all.
+    site.variables.update(prometheus_remote_write=[], prometheus_ready_timeout=5)
+    site.run().must_be_green(changed=True)
+    assert site.pid("prometheus") == pid
+    assert time.monotonic() - began > 12
 
 
 def test_a_check_changes_nothing_on_a_bare_host(bare):

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.filter.service_groups import service_groups
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import judge, lost_dependency, words
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    flush_seconds,
+    judge,
+    lost_dependency,
+    words,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, decide
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import blackbox_exporter_profile
@@ -44,6 +49,21 @@ def test_groups_of_an_inventory_in_the_order_of_deployment():
 def test_how_a_changed_configuration_is_taken_up(service, action):
     assert decide(RUNNING, "/bin/x", "unit", False, SERVICES[service].on_change).action == action
     assert decide(RUNNING, "/bin/x", "unit", True, SERVICES[service].on_change).action == "none"
+
+
+@pytest.mark.parametrize(
+    ("argv", "seconds"),
+    [
+        (["prometheus"], 2 * 2 * 60),
+        (["prometheus", "--storage.remote.flush-deadline=1m30s"], 2 * 2 * 90),
+        (["prometheus", "--storage.remote.flush-deadline=1m", "--storage.remote.flush-deadline=3s"], 2 * 2 * 3),
+        (["prometheus", "--storage.remote.flush-deadline=200ms"], 2 * 2 * 1),
+    ],
+)
+def test_endpoints_may_hold_a_reload_up(argv, seconds):
+    shards = 'prometheus_remote_storage_shards{{remote_name="{0}",url="http://127.0.0.1/{0}"}} 1\n'
+    assert flush_seconds(shards.format("a") + shards.format("b"), argv) == seconds
+    assert flush_seconds("# HELP prometheus_remote_storage_shards The number of shards\n", argv) == 0
 
 
 def test_a_database_that_is_down_is_no_fault_of_the_exporter_but_is_said():
