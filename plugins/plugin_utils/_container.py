@@ -111,7 +111,7 @@ def container(settings, profile):
     """The container of a service.
 
     :param settings: what the flags of the service are made of (``config_dir``, ``listen_address``, ``web_config``,
-        ``external_url``, ``extra``), and ``name``, ``image``, ``argv``, ``user``, ``group`` and ``network``; maybe
+        ``external_url``, ``extra``), and ``service``, ``image``, ``argv``, ``user``, ``group`` and ``network``; maybe
         ``data_dirs`` (written), ``read_dirs`` and ``readable`` (directories and files that are read), ``publish``
         (further listen addresses), ``memory``, ``cpus``, ``limit_nofile``, ``stop_timeout``, ``health_path``,
         ``ready_timeout`` and ``container_extra``, which has the last word.
@@ -151,7 +151,7 @@ def container(settings, profile):
             "{0}/{1}".format(port, kind) for port in published(settings.get("publish") or []) for kind in ("tcp", "udp")
         ]
         # Others find it by its name, also while it bears another one for the length of a switch.
-        made["networks"] = [{"name": made["network_mode"], "aliases": [settings["name"]]}]
+        made["networks"] = [{"name": made["network_mode"], "aliases": [settings["service"]]}]
     return merged(
         {key: value for key, value in made.items() if value is not None}, settings.get("container_extra") or {}
     )
