@@ -1,6 +1,7 @@
 """An application in production, to be monitored: the shop of examples/application on a lab host.
 
-Beside it are its PostgreSQL, its customers, and a sink that plays Slack, PagerDuty, the mail server and the dead man's switch.
+Beside it are its PostgreSQL with backups, its customers, a page with TLS, and a sink that plays Slack, PagerDuty, the mail
+server and the dead man's switch.
 None of it is the collection's: the lab puts it there, as an image that is made once.
 """
 
@@ -92,13 +93,18 @@ def _install(host: Host) -> None:
         CREATE ROLE shop LOGIN PASSWORD '{password}';
         CREATE DATABASE shop OWNER shop;
         ALTER SYSTEM SET max_connections = {MAX_CONNECTIONS};
+        ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements';
+        \\c shop
+        CREATE EXTENSION pg_stat_statements;
     """
     host.run(PSQL, stdin=statements)
     host.run(
         "umask 077; cat > /etc/application.env", stdin=f"DATABASE_URL=postgresql://shop:{password}@localhost/shop\n"
     )
     host.run("cat > /etc/load.env", stdin=_load(ORDINARY))
-    host.run("chmod -R u=rwX,go=rX /opt/application /opt/sink && systemctl enable application load sink")
+    host.run(
+        "chmod -R u=rwX,go=rX /opt/application /opt/sink && systemctl enable application backup.timer load sink tls"
+    )
 
 
 def _load(options: dict) -> str:

@@ -120,7 +120,7 @@ STAGES = (
     ),
     Stage(
         "live",
-        "an application in trouble, under load: alerts fire, arrive and resolve",
+        "an application in trouble, under load: alerts fire, arrive and resolve; what dashboards ask for is there",
         (prepare,),
         lambda: [*_pytest("tests/live"), "-v"],
         _has("tests/live"),

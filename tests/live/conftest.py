@@ -12,3 +12,30 @@ def stack(tmp_path_factory):
     """The stack, deployed once for all tests; each leaves it as it was."""
     with lab_stack.stack(tmp_path_factory.mktemp("stack")) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def troubled(stack):
+    """The stack with something to see: an Alertmanager down, messages that do not arrive, a deployment, customers' errors."""
+    production = stack.production
+    production.run("systemctl stop alertmanager sink")
+    try:
+        production.run("systemctl restart application")
+        stack.application.load(errors=0.03)
+        failed = 'alertmanager_notifications_failed_total{integration="slack"}'
+        # Minutes are counted at their beginning.
+        firing = 'sum_over_time(ALERTS{alertname="TargetDown", alertstate="firing"}[10m:1m])'
+        stack.wait("a minute of an alert", lambda: stack.query(firing), within=120)
+        stack.wait("a message that did not arrive", lambda: stack.query(f"sum({failed}) > 0"), within=60)
+        stack.wait(
+            "a start of the application",
+            lambda: stack.query("resets(http_request_duration_highr_seconds_count[1m]) > 0"),
+            within=30,
+        )
+        errors = 'sum(increase(http_requests_total{status=~"5.."}[1m])) > 0'
+        stack.wait("customers' errors", lambda: stack.query(errors), within=30)
+        stack.wait("a backup", lambda: stack.query("backup_last_success_timestamp_seconds"), within=60)
+        yield stack
+    finally:
+        stack.application.load()
+        production.run("systemctl start alertmanager sink")

@@ -198,8 +198,8 @@ def firing(services: str, matchers: str = "") -> Event:
 DEPLOYMENTS = Event(
     name="Deployments",
     expr=(
-        "resets(http_request_duration_highr_seconds_count[5m]) > 0"
-        " or on (job, instance) changes(process_start_time_seconds[5m]) > 0"
+        "resets(http_request_duration_highr_seconds_count[$__rate_interval]) > 0"
+        " or on (job, instance) changes(process_start_time_seconds[$__rate_interval]) > 0"
         " and on (job, instance) http_request_duration_highr_seconds_count"
     ),
     color="blue",
@@ -226,7 +226,7 @@ class _Annotation(model.AnnotationQuery):
             "titleFormat": self.event.title,
             "textFormat": self.event.text,
             "tagKeys": "severity,service",
-            "step": "60s",
+            "step": "15s",
             "useValueForTime": self.event.at_value,
         }
 

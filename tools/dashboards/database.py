@@ -13,7 +13,8 @@ _DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 
 _CONNECTIONS = bound("DatabaseConnectionsHigh", "warning"), bound("DatabaseConnectionsHigh", "critical")
 _STATEMENT = "datname, user, queryid"
-_QUERY = (Column("datname", "Database", 110), Column("user", "User", 120), Column("queryid", "Query"))
+# The value comes first: a phone shows no more than two columns.
+_QUERY = (Column("queryid", "Query"), Column("datname", "Database", 110), Column("user", "User", 120))
 
 
 def _rate(name: str) -> str:
@@ -91,7 +92,7 @@ DASHBOARD = Dashboard(
             decimals=2,
             instant=True,
             queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
-            columns=(*_QUERY, Column("Value", "Share of time", 120)),
+            columns=(Column("Value", "Share of time", 120), *_QUERY),
             empty="pg_stat_statements is not there",
             about="Time spent in a query, of all time that is shown: 100 % is one connection that does nothing else.",
         ),
@@ -107,7 +108,7 @@ DASHBOARD = Dashboard(
                     f"topk(10, {_statements('increase', 'seconds_total')} / ({_statements('increase', 'calls_total')} > 0))"
                 ),
             ),
-            columns=(*_QUERY, Column("Value", "Mean time", 120)),
+            columns=(Column("Value", "Mean time", 120), *_QUERY),
             empty="pg_stat_statements is not there",
             about="Mean time of a call, within the time that is shown."
             " `SELECT query FROM pg_stat_statements WHERE queryid = …` tells the text.",
