@@ -45,6 +45,8 @@ def up() -> int:
     stages.prepare()
     booted = hosts.boot_all(stack.SUITES, GROUP, {stack.PRODUCTION: application.image()})
     made = Stack(*booted, ADDRESSES)
+    # It may still be stopped where demo-break was killed.
+    made.application.postgresql("start")
     # The addresses are the lab's own, so they stand beside the inventory and not in it.
     made.write()
     argv = made.command()

@@ -31,25 +31,25 @@ def arrived(stack, alert, word=""):
 def test_alerts_fire_and_resolve(stack):
     shop = stack.application
     # A rate needs its history, and what the start of everything took has to be given back.
-    stack.wait("a quiet beginning", lambda: not stack.firing() & set(ALL), within=60)
-    stack.wait("customers", lambda: stack.query("job:http_requests:rate5m > 1"), within=30)
+    stack.wait("a quiet beginning", lambda: not stack.firing() & set(ALL), within=120)
+    stack.wait("customers", lambda: stack.query("job:http_requests:rate5m > 1"), within=60)
 
     # Every second request waits three seconds with a connection in its hand: 15 at a time, which is all that there are.
     shop.load(rate=10, errors=0.3, slow=0.5, delay=3)
     stack.production.run("systemctl stop node_exporter")
-    stack.wait("alerts about load", lambda: set(LOADED) <= stack.firing(), within=75)
+    stack.wait("alerts about load", lambda: set(LOADED) <= stack.firing(), within=120)
     shop.load(rate=1)
     shop.postgresql("stop")
-    stack.wait("alerts about the database", lambda: set(DATABASE_DOWN) <= stack.firing(), within=45)
+    stack.wait("alerts about the database", lambda: set(DATABASE_DOWN) <= stack.firing(), within=90)
     for alert in ALL:
-        stack.wait(f"the message about {alert[0]}", lambda alert=alert: arrived(stack, alert), within=30)
+        stack.wait(f"the message about {alert[0]}", lambda alert=alert: arrived(stack, alert), within=60)
 
     shop.postgresql("start")
     stack.production.run("systemctl start node_exporter")
     # The rules look at five minutes; so many happy customers soon outnumber the others.
     shop.load(rate=80, errors=0, slow=0)
-    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=90)
+    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=180)
     for alert in ALL:
-        stack.wait(f"the end of {alert[0]} is told", lambda alert=alert: arrived(stack, alert, "RESOLVED"), within=30)
+        stack.wait(f"the end of {alert[0]} is told", lambda alert=alert: arrived(stack, alert, "RESOLVED"), within=60)
         assert arrived(stack, alert) < arrived(stack, alert, "RESOLVED")
     shop.load()
