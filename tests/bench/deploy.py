@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import hosts, mirror, stages
+from lab import application, containers, hosts, mirror, registry, stages
 from lab.common import ROOT, LabError, say
 
 from .measure import Cost, median, recap, timed, write_json
@@ -21,6 +21,9 @@ GROUP = "bench"
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 PEER = "prometheus.prometheus"
 RELEASES = "0.30."
+# All that the lab has a release and an image of, on a host with its own engine and a database.
+EVERYTHING = ("node_exporter", "blackbox_exporter", "postgres_exporter", "alertmanager", "prometheus")
+RUNTIMES = ("systemd", "docker")
 # What both get; the rest is each collection's own defaults.
 ALERTING = {"alertmanager_route": {"receiver": "nobody"}, "alertmanager_receivers": [{"name": "nobody"}]}
 
@@ -133,6 +136,27 @@ class Ours(Side):
         return {"monitoring_release_mirror": self.url, **versions, **ALERTING}
 
 
+class Everything(Ours):
+    """All services and the proof, under one runtime.
+
+    :ivar images: address of the registry that has the images.
+    """
+
+    def __init__(self, folder: Path, url: str, runtime: str, images: str):
+        super().__init__(folder, url, EVERYTHING)
+        self.runtime = runtime
+        self.images = images
+
+    def variables(self, on):
+        return {
+            **super().variables(on),
+            "monitoring_runtime": self.runtime,
+            "monitoring_image_registry": self.images,
+            "postgres_exporter_manage_role": True,
+            "monitoring_probes": [{"module": "http_2xx", "targets": [f"http://{on[0].ip}:9093/-/healthy"]}],
+        }
+
+
 class Theirs(Side):
     """The peer, which fetches from the same mirror."""
 
@@ -166,12 +190,12 @@ class Theirs(Side):
 
 
 @contextlib.contextmanager
-def booted(number: int):
-    """Bare hosts for the length of a `with` block."""
+def booted(number: int, suite: str = SUITE, image: str | None = None):
+    """Hosts for the length of a `with` block, bare or booted from a snapshot."""
     names = [f"{hosts.PREFIX}{GROUP}-{uuid.uuid4().hex[:8]}" for dummy in range(number)]
     try:
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(lambda name: hosts.up(name, SUITE, GROUP), names))
+            found = list(pool.map(lambda name: hosts.up(name, suite, GROUP, image), names))
         yield found
     finally:
         hosts.down(GROUP, names)
@@ -218,6 +242,28 @@ def fleet(folder: Path, url: str, peer: Peer | None, rounds: int, size: int) -> 
                 tasks = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
                 found[kind][who] = _result(costs, tasks)
     return {"hosts": size, **found}
+
+
+def whole_site(folder: Path, url: str, rounds: int) -> dict:
+    """site.yml with everything on one host, as systemd services and as containers, by turns."""
+    kinds = ("first", "converged")
+    costs = {(runtime, kind): [] for runtime in RUNTIMES for kind in kinds}
+    tasks = {}
+    suite = f"{SUITE}-docker"
+    image = application.with_postgresql(suite)
+    with registry.serve(*map(containers.image, EVERYTHING)) as served:
+        for number in range(rounds):
+            with booted(len(RUNTIMES), suite, image) as found:
+                sides = [Everything(folder / f"{name}{number}", url, name, served.address) for name in RUNTIMES]
+                for kind in kinds:
+                    for side, host in zip(sides, found):
+                        cost, output = side.run([host], ROOT / "site.yml")
+                        say(f"{kind} run of the whole site, round {number + 1}, {side.runtime}: {cost.seconds:.1f} s")
+                        costs[side.runtime, kind].append(cost)
+                        tasks[side.runtime, kind] = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
+    return {
+        kind: {runtime: _result(costs[runtime, kind], tasks[runtime, kind]) for runtime in RUNTIMES} for kind in kinds
+    }
 
 
 _LABELS = {"roles": "our roles", "site": "our site.yml, with the proof", "peer": PEER}

@@ -7,6 +7,9 @@ from pathlib import Path
 BEGIN = "<!-- figures: written by make bench BENCH=--write -->"
 END = "<!-- end of the figures -->"
 RATIOS = {"first": 4, "converged": 10, "fleet": 8}
+# A converged run of everything on one host, and how much longer containers may take than systemd services.
+SITE_SECONDS = 12
+DOCKER_RATIO = 1.5
 HEALTH_SECONDS = 2
 HEALTH_TARGETS = 10_000
 CONFIGURATION_SECONDS = 10
@@ -40,6 +43,15 @@ def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
     if one := found.get("one_host"):
         for kind in ("first", "converged"):
             add_ratio(f"one host, three services, {kind} run", ratio(one, kind), RATIOS[kind])
+    if site := found.get("whole_site"):
+        seconds = site["converged"]["systemd"]["seconds"]
+        rows.append(
+            ("the whole site, converged run", f"≤ {SITE_SECONDS} s", f"{seconds:.1f} s", seconds <= SITE_SECONDS)
+        )
+        for kind in ("first", "converged"):
+            value = site[kind]["docker"]["seconds"] / site[kind]["systemd"]["seconds"]
+            what = f"the whole site as containers, {kind} run"
+            rows.append((what, f"≤ {DOCKER_RATIO} of systemd", f"{value:.2f}", value <= DOCKER_RATIO))
     if fleet := found.get("fleet"):
         add_ratio(
             f"{fleet['hosts']} hosts with node_exporter, converged run", ratio(fleet, "converged"), RATIOS["fleet"]
@@ -68,6 +80,8 @@ def tables(found: dict) -> str:
     text = [_table(("promise", "asked for", "measured", "kept"), [(*row[:3], kept[row[3]]) for row in promises(found)])]
     if one := found.get("one_host"):
         text += ["### One host: node_exporter, Alertmanager, Prometheus", _runs(one), _machine(one)]
+    if site := found.get("whole_site"):
+        text += ["### One host: all services, site.yml with its proof", _runs(site), _machine(site)]
     if fleet := found.get("fleet"):
         text += [f"### {fleet['hosts']} hosts: node_exporter", _runs(fleet), _machine(fleet)]
     if health := found.get("target_health", {}).get("sizes"):
@@ -97,6 +111,7 @@ def _machine(part: dict) -> str:
 def _runs(part: dict) -> str:
     names = {"roles": "vigil.monitoring, the roles", "site": "vigil.monitoring, site.yml with its proof"}
     names["peer"] = "prometheus.prometheus, the roles"
+    names |= {"systemd": "as systemd services", "docker": "as containers"}
     rows = []
     for kind in ("first", "converged"):
         for who, name in names.items():

@@ -19,7 +19,7 @@ from bench import deploy, measure, report, scale
 from lab import hosts, mirror
 from lab.common import LabError, say
 
-PARTS = ("one_host", "fleet", "target_health", "scrape_configuration")
+PARTS = ("one_host", "whole_site", "fleet", "target_health", "scrape_configuration")
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # The figures of the document as data, so that one part can be measured anew.
 FIGURES = ROOT / "docs" / "benchmarks.json"
@@ -69,6 +69,8 @@ def collect(options: argparse.Namespace) -> dict:
         folder = Path(name)
         if "one_host" in parts:
             found["one_host"] = deploy.one_host(folder, server.url, peer, options.rounds)
+        if "whole_site" in parts:
+            found["whole_site"] = deploy.whole_site(folder, server.url, options.rounds)
         if "fleet" in parts:
             found["fleet"] = deploy.fleet(folder, server.url, peer, options.rounds, options.fleet)
         if "target_health" in parts:
