@@ -8,12 +8,15 @@ from __future__ import annotations
 import inspect
 import os
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
+from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Containers, answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
@@ -65,7 +68,7 @@ class ActionModule(ActionBase):
         given = self._arguments()
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
-        lines, for_the_host, wordless = [], [], []
+        lines, for_the_host, wordless, containers = [], [], [], {}
         for kind in SERVICES:
             group = given["groups"].get(kind)
             if not group or group not in task_vars["group_names"]:
@@ -79,7 +82,9 @@ class ActionModule(ActionBase):
                 lines.append({**unreachable({"kind": kind, "url": "http://" + host}, ""), "url": None,
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
                 continue
-            ways = service.pop("ways")
+            ways, image = service.pop("ways"), service.pop("image")
+            if image:
+                containers[kind] = image
             if ways["here"]:
                 try:
                     line = prove(service, timeout, patient=False)
@@ -97,6 +102,8 @@ class ActionModule(ActionBase):
             # Why it is so stands in its log, which only its host can read.
             (again,) = self._ask_host([(service, there)], 0.0, task_vars)
             lines.append(again if again["wordless"] and again["state"] == line["state"] else line)
+        if containers:
+            self._ask_engine(containers, lines, task_vars)
         if self._task.check_mode:
             for line in lines:
                 if line["state"] != "ok":
@@ -134,7 +141,8 @@ class ActionModule(ActionBase):
         path = role.get(kind + "_web_telemetry_path")
         prefix = "" if path else at.prefix
         url = "{0}://{1}{2}"
-        asked = role.get(kind + "_install_method", "archive") == "archive"
+        contained = role.get(kind + "_runtime") == "docker"
+        asked = contained or role.get(kind + "_install_method", "archive") == "archive"
         service = {
             "kind": kind,
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
@@ -144,6 +152,8 @@ class ActionModule(ActionBase):
             "password": role.get(kind + "_probe_password") or None,
             "ca_path": role.get(kind + "_probe_ca") or None,
             "secrets": role.get("__{0}_secrets".format(kind)) if SERVICES[kind].dependency else [],
+            "image": role.get(kind + "_image") if contained else None,
+            "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
         }
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
@@ -159,6 +169,27 @@ class ActionModule(ActionBase):
             values = HostValues(task_vars["hostvars"], self._templar, {"groups": groups})
             service["members"] = _scrape.members(host, groups.get(given["groups"][kind]) or [], values)
         return service
+
+    def _ask_engine(self, containers, lines, task_vars):
+        """Add what the engine says about the containers, which no other host can ask.
+
+        :param containers: service -> name of the image that was asked for.
+        """
+        host = self._templar.template(task_vars.get("monitoring_docker_host") or DEFAULT_HOST)
+        look = Containers(containers, host)
+        try:
+            output = answer(self, look.command())
+        except AnsibleConnectionFailure as error:
+            output, why = None, "its host cannot be asked about the container: {0}".format(error)
+        else:
+            why = "its container could not be asked about: no `docker` answers on the host"
+        found = look.problems(output) if output else None
+        for line in lines:
+            if line["service"] not in containers:
+                continue
+            for certain, reason in [(False, why)] if found is None else found[line["service"]]:
+                line["state"] = worst([line["state"], RED if certain else UNPROVEN])
+                line["reasons"] = [*line["reasons"], reason]
 
     def _expectations(self, role, given):
         """What this Prometheus has to have: the same data that its configuration was made of."""

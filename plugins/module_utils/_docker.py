@@ -23,6 +23,9 @@ LABEL_SERVICE = "monitoring.vigil.service"
 LABEL_DEFINITION = "monitoring.vigil.definition"
 LABEL_IMAGE = "monitoring.vigil.image"
 
+# A restart that is no longer ago than this many seconds says that it may happen again at any moment.
+RECENTLY = 60
+
 NO_REQUESTS = (
     "Python's requests, with which community.docker makes containers, is not there for {0} on this host: install the"
     " package python3-requests, or let it be installed with docker_engine: install"
@@ -194,6 +197,33 @@ def trouble(before, now):
     if before is not None and before["State"]["StartedAt"] != state["StartedAt"]:
         return "it was restarted while it was watched ({0})".format(status)
     return None
+
+
+def health_problems(container, images, reference, age):
+    """What speaks against a container that should serve, beside what the service itself says.
+
+    :param container: what the engine says about it; None where there is none.
+    :param images: what the engine knows about the images of containers, by their ids.
+    :param reference: name of the image that was asked for.
+    :param age: seconds since its last start, or None where that is not known.
+    :returns: list of ``(whether it is beyond doubt, sentence)``.
+    """
+    if container is None or not label(container, LABEL_SERVICE):
+        return [(True, "it is not run by a container that the collection made")]
+    found = [(True, reason) for reason in [trouble(None, container)] if reason]
+    if not found and container["RestartCount"] and age is not None and age < RECENTLY:
+        text = "the engine has restarted it {0} times, the last time {1:.0f} s ago"
+        found.append((True, text.format(container["RestartCount"], age)))
+    made_of = label(container, LABEL_IMAGE)
+    if made_of != reference:
+        found.append((True, "it runs the image {0}, {1} was asked for".format(made_of, reference)))
+    elif container["Image"] in images:
+        wrong = image_problem(reference, images[container["Image"]])
+        found += [(True, wrong)] if wrong else []
+    health = (container["State"].get("Health") or {}).get("Status")
+    if health == "unhealthy":
+        found.append((False, "its own health check fails"))
+    return found
 
 
 def log_text(stream):

@@ -82,7 +82,8 @@ class Engine:
             response = connection.getresponse()
             status, content = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise NoEngine("no Docker engine answers at {0}: {1}".format(self.host, error)) from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise NoEngine("no Docker engine answers at {0}: {1}".format(self.host, reason)) from error
         finally:
             connection.close()
         if status >= 400:

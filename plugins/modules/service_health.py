@@ -118,6 +118,9 @@ options:
         type: list
         elements: str
         default: []
+      docker_host:
+        description: Address of the Docker engine that runs it in a container; without it, systemd does.
+        type: str
       members:
         description: How many members the Alertmanager's cluster has.
         type: int
@@ -204,8 +207,11 @@ services:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import last_words
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
 
 # How far back, and how many lines, the log of a service is read that does not say why in its metrics.
 LOG_SECONDS = 5
@@ -227,7 +233,19 @@ SERVICE = {
     "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
     "alertmanagers": {"type": "list", "elements": "str", "default": []},
     "members": {"type": "int", "default": 0},
+    "docker_host": {"type": "str"},
 }
+
+
+def words_of(service):
+    """The last lines that the log of a service has."""
+    since = time.time() - LOG_SECONDS
+    if not service["docker_host"]:
+        return Systemd(service["kind"]).last_words(since, LOG_LINES)
+    try:
+        return Docker(service["kind"], Engine(service["docker_host"])).last_words(since, LOG_LINES)
+    except HostError as error:
+        return "  ({0})".format(error)
 
 
 def main():
@@ -251,8 +269,7 @@ def main():
         except CannotReach as error:
             line = unreachable(service, error)
         if line["wordless"] and line["state"] != "ok":
-            words = last_words(service["kind"] + ".service", time.time() - LOG_SECONDS, LOG_LINES)
-            line["reasons"].append("the last words of its log:\n{0}".format(words))
+            line["reasons"].append("the last words of its log:\n{0}".format(words_of(service)))
         lines.append(line)
     module.exit_json(changed=False, services=lines)
 
