@@ -25,7 +25,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import 
     temporary_directory,
 )
 
-# Debian has the command line in a package of its own from 13 on, and names it as a recommendation alone.
+# From Debian 13 on, the command line is a package of its own that docker.io recommends.
 PACKAGES = {"apt": {"engine": ["docker.io"], "requests": ["python3-requests"]}}
 OTHERS = {"engine": ["docker"], "requests": ["python3-requests"]}
 
@@ -102,7 +102,7 @@ class ActionModule(ActionBase):
         with_apt = self._low_level_execute_command("command -v apt-get")["rc"] == 0
         names = PACKAGES["apt"] if with_apt else OTHERS
         packages = [package for what in missing for package in names[what]]
-        done = install(self, packages, with_apt, task_vars, start=True)
+        done = install(self, packages, with_apt, task_vars, alone=False)
         if done.get("failed"):
             raise AnsibleActionFail(
                 "{0} cannot be installed (docker_engine is install): {1}".format(

@@ -107,7 +107,7 @@ class ActionModule(ActionBase):
 
     def _with_packages(self, told, first, wanted, task_vars):
         packages, masked = told["packages"], first["masked"]
-        done = install(self, packages, wanted["manager"] == "apt", task_vars, start=False)
+        done = install(self, packages, wanted["manager"] == "apt", task_vars, alone=True)
         if done.get("failed"):
             for unit in masked:
                 self._run_module("ansible.builtin.systemd_service", {"name": unit, "masked": False}, task_vars)

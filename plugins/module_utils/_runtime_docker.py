@@ -51,6 +51,7 @@ class Docker:
     :param image: id of the image.
     :param candidate: id of the container that was made for the switch, or None.
     :ivar target: the manifest's entry about the container of the generation on disk, or None.
+    :ivar notes: what a person should know besides.
     """
 
     def __init__(self, name, engine, container=None, image=None, candidate=None):
@@ -63,6 +64,7 @@ class Docker:
         self.previous = name + "-vigil-previous"
         self.container = self._resolved(container) if container else None
         self.target = None
+        self.notes = []
 
     @staticmethod
     def _resolved(container):
@@ -70,12 +72,13 @@ class Docker:
         found = dict(container)
         user, dummy, group = str(found["user"]).partition(":")
         with contextlib.suppress(KeyError):
+            uid = int(user) if user.isdigit() else pwd.getpwnam(user).pw_uid
+            gid = int(group) if group.isdigit() else grp.getgrnam(group).gr_gid if group else None
             if not user.isdigit():
-                account = pwd.getpwnam(user)
-                gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
+                gid = pwd.getpwnam(user).pw_gid if gid is None else gid
                 others = set(os.getgrouplist(user, gid)) - {gid}
                 found["groups"] = [*(found.get("groups") or ()), *map(str, sorted(others))]
-                found["user"] = "{0}:{1}".format(account.pw_uid, gid)
+            found["user"] = str(uid) if gid is None else "{0}:{1}".format(uid, gid)
         if found.get("ulimits"):
             found["ulimits"] = clamp_nofile(found["ulimits"], engine_ceiling())
         return found
@@ -179,7 +182,7 @@ class Docker:
 
         :raises HostError: when the host lacks its account.
         """
-        if not self.container["user"][0].isdigit():
+        if not self.container["user"].replace(":", "").isdigit():
             raise HostError("the host has no account {0} for the container".format(self.container["user"]))
         labels = {
             **(self.container.get("labels") or {}),
@@ -213,6 +216,8 @@ class Docker:
             return self.target
         if made["Image"] != self.image or label(made, LABEL_DEFINITION) != self.fingerprint():
             raise HostError("the container {0} is not what was asked for; run again".format(self.next))
+        if self.container.get("memory") and not made["HostConfig"].get("Memory"):
+            self.notes.append("this host's kernel can limit no memory: the container has no limit")
         return {
             "id": made["Id"],
             "image": self.image,
@@ -311,7 +316,7 @@ class Docker:
             if self.target and container["Id"] == self.target["id"]:
                 kept = container
             elif container["Id"] != self.candidate:
-                self.engine.remove(container["Id"])
+                self._remove(container)
         if kept is not None and kept["Name"] != "/" + self.name:
             self.engine.rename(kept["Id"], self.name)
         return untidy
@@ -327,16 +332,22 @@ class Docker:
 
     def shut_down(self):
         """Stop it and take it away, with a network that was made for it and serves nobody else."""
-        networks = {name for container in self._mine() for name in limits(container)["networks"]}
         for container in self._mine():
             if container["State"]["Running"]:
                 self.engine.stop(container["Id"])
-            self.engine.remove(container["Id"])
-        for name in networks:
+            self._remove(container)
+
+    def _remove(self, container):
+        """Take a container away, with a network that was made for it and serves nobody else."""
+        self.engine.remove(container["Id"])
+        for name in limits(container)["networks"]:
             network = self.engine.network(name)
-            ours = network and LABEL_SERVICE in (network.get("Labels") or {})
-            if ours and not network.get("Containers"):
+            if network and LABEL_SERVICE in (network.get("Labels") or {}) and not self._members(name):
                 self.engine.remove_network(name)
+
+    def _members(self, network):
+        """The containers that are on a network, or will be once they run."""
+        return [one for one in self.engine.containers() if network in one["NetworkSettings"]["Networks"]]
 
 
 def engine_ceiling():

@@ -774,6 +774,7 @@ class Daemon:
         if self.docker:
             self.docker.target = self.state.manifest()["container"]
             self.docker.tidy()
+            self.notes += self.docker.notes
             if self.runtime is self.systemd:
                 self.state.remember_engine(None)
         module.exit_json(

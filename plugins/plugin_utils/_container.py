@@ -91,9 +91,9 @@ def _node_exporter(settings):
     return {"pid_mode": "host", "volumes": volumes}
 
 
-def _blackbox_exporter_icmp(dummy_settings):
-    """Raw sockets, for ICMP."""
-    return {"capabilities": ["NET_RAW"]}
+def _blackbox_exporter_icmp(settings):
+    """Raw sockets, for ICMP: the one right that it has, and that an engine gives to nobody but root."""
+    return {"capabilities": ["NET_RAW"], "user": "0:{0}".format(settings["group"])}
 
 
 # What a service needs besides.

@@ -8,11 +8,11 @@ from __future__ import annotations
 DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
 
 
-def install(action, packages, with_apt, task_vars, start):
+def install(action, packages, with_apt, task_vars, alone):
     """Install packages.
 
     :param with_apt: whether the host has apt; else Ansible finds out what it has.
-    :param start: whether services of theirs may start.
+    :param alone: whether nothing of them may start, and nothing that they recommend comes along.
     :returns: the module's answer.
     """
     if not with_apt:
@@ -20,8 +20,9 @@ def install(action, packages, with_apt, task_vars, start):
     options = {
         "name": packages,
         "state": "present",
-        "install_recommends": False,  # Debian's Prometheus recommends a node_exporter that nobody asked for here
-        **({} if start else {"policy_rc_d": DO_NOT_START}),
+        # Debian's Prometheus recommends a node_exporter that nobody asked for here.
+        "install_recommends": not alone,
+        **({"policy_rc_d": DO_NOT_START} if alone else {}),
     }
     for refresh in ({}, {"update_cache": True}):
         # The host's lists of packages may be missing or out of date.
