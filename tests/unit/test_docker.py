@@ -137,6 +137,38 @@ def test_a_container_that_does_not_run_as_it_has_to_is_told(before, now, words):
     assert (found is None) if words is None else (words in found)
 
 
+NAME = "q/p:v1"
+
+
+def served(name=NAME, **state):
+    made = container(**state)
+    made.update(Image=OTHER, Config={"Labels": {"monitoring.vigil.service": "p", "monitoring.vigil.image": name}})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("one", "name", "age", "found"),
+    [
+        (served(), NAME, 5, []),
+        (None, NAME, None, [(True, "not run by a container")]),
+        # Somebody else's.
+        ({**container(), "Config": {"Labels": {}}}, NAME, 5, [(True, "not run by a container")]),
+        (served(restarts=3), NAME, 4000, []),
+        (served(restarts=3), NAME, 7, [(True, "has restarted it 3 times, the last time 7 s ago")]),
+        (served(OOMKilled=True), NAME, 5, [(True, "want of memory")]),
+        (served("q/p:v2"), NAME, 5, [(True, "runs the image q/p:v2, q/p:v1 was asked for")]),
+        (served("q/p@" + DIGEST), "q/p@" + DIGEST, 5, [(True, "has other digests")]),
+        (served("q/p@" + OTHER), "q/p@" + OTHER, 5, []),
+        (served(Health={"Status": "unhealthy"}), NAME, 5, [(False, "health check fails")]),
+        (served(Health={"Status": "starting"}), NAME, 5, []),
+    ],
+)
+def test_a_container_has_a_word_in_the_proof(one, name, age, found):
+    told = _docker.health_problems(one, {OTHER: {"Id": OTHER, "RepoDigests": []}}, name, age)
+    assert [certain for certain, dummy in told] == [certain for certain, dummy in found]
+    assert all(words in text for (dummy, text), (dummy, words) in zip(told, found))
+
+
 def test_a_log_comes_in_frames():
     def frame(kind, text):
         return bytes([kind, 0, 0, 0]) + len(text).to_bytes(4, "big") + text

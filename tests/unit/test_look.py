@@ -169,3 +169,68 @@ def test_a_command_that_fails_or_is_too_long_gives_no_answer():
     assert _look.answer(action, "false") is None
     assert _look.answer(action, "true; " * 20_000) is None
     assert ran == ["true", "false"]
+
+
+ENGINE = """#!/bin/sh
+# What the engine answers, by the kind of thing that is asked about.
+[ "$1 $2" = "-H unix:///its.sock" ] || exit 1
+shift 2
+case "$1 $4" in
+  "container {{.Image}}") for one in "${@:5}"; do echo sha256:1; done ;;
+  "container "*) cat "$0.container" ;;
+  "image "*) cat "$0.image" ;;
+esac
+"""
+IMAGE = {"Id": "sha256:1", "RepoDigests": [], "Config": {"Entrypoint": ["/bin/prometheus"]}}
+CONTAINER = {
+    "Name": "/prometheus",
+    "Image": "sha256:1",
+    "RestartCount": 0,
+    "State": {"Running": True, "StartedAt": "2026-11-25T22:13:14.516346015Z"},
+    "Config": {"Labels": {"monitoring.vigil.service": "prometheus", "monitoring.vigil.image": "q/p:v1"}},
+}
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """A `docker` on the PATH, and how to have it answer."""
+    program = tmp_path / "docker"
+    write(program, ENGINE.replace("/bin/sh", shutil.which("bash")))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def answers(image, container):
+        for kind, data in (("image", image), ("container", container)):
+            write(f"{program}.{kind}", "".join(json.dumps(one) + "\n" for one in data))
+
+    return answers
+
+
+def test_an_image_that_runs_already_needs_no_module(engine):
+    look = _look.Image("prometheus", "q/p:v1", "unix:///its.sock")
+    engine([IMAGE], [CONTAINER])
+    assert look.known(run(look.command())) == IMAGE
+    for image, container in (
+        ([], [CONTAINER]),
+        ([IMAGE], []),
+        ([{**IMAGE, "Id": "sha256:2"}], [CONTAINER]),
+        ([IMAGE], [{**CONTAINER, "Config": {"Labels": {}}}]),
+    ):
+        engine(image, container)
+        assert look.known(run(look.command())) is None
+    engine([IMAGE], [CONTAINER])
+    pinned = _look.Image("prometheus", "q/p@sha256:" + "a" * 64, "unix:///its.sock")
+    assert pinned.known(run(pinned.command())) is None
+    elsewhere = _look.Image("prometheus", "q/p:v1", "unix:///other.sock")
+    assert elsewhere.known(run(elsewhere.command())) is None
+
+
+def test_containers_are_asked_for_their_own_words(engine):
+    look = _look.Containers({"prometheus": "q/p:v1", "alertmanager": "q/a:v1"}, "unix:///its.sock")
+    engine([IMAGE], [CONTAINER])
+    found = look.problems(run(look.command()))
+    assert found["prometheus"] == []
+    assert found["alertmanager"][0][0] is True
+    engine([], [])
+    assert look.problems(run(look.command())) is None
+    assert look.problems("no docker") is None

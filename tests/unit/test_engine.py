@@ -1,0 +1,153 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client of an engine against a server on a socket: what is asked, and what becomes of each kind of answer."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socketserver
+import threading
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        self.server.asked.append((self.command, self.path, body))
+        status, content = self.server.answers.get(
+            (self.command, self.path.partition("?")[0]), (404, {"message": "no such"})
+        )
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = do_DELETE = answer
+
+    def log_message(self, *arguments):
+        """Quiet."""
+
+    def address_string(self):
+        return "socket"
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@pytest.fixture
+def server(tmp_path):
+    with Server(str(tmp_path / "docker.sock"), Handler) as made:
+        made.asked, made.answers = [], {}
+        made.engine = Engine("unix://" + str(tmp_path / "docker.sock"))
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield made
+        made.shutdown()
+
+
+def test_what_is_not_there_is_none(server):
+    assert server.engine.container("a") is None
+    assert server.engine.image("registry:5000/a/b@sha256:1") is None
+    assert server.engine.network("n/n") is None
+    assert [path for dummy, path, dummy in server.asked] == [
+        "/containers/a/json",
+        "/images/registry:5000/a/b@sha256:1/json",
+        "/networks/n%2Fn",
+    ]
+
+
+def test_what_the_engine_refuses_is_said_in_its_words(server):
+    server.answers["POST", "/containers/a/start"] = (500, {"message": "port is already allocated"})
+    with pytest.raises(Refused, match="port is already allocated") as caught:
+        server.engine.start("a")
+    assert caught.value.status == 500
+    server.answers["GET", "/version"] = (502, b"<html>bad gateway")
+    with pytest.raises(Refused, match="bad gateway"):
+        server.engine.version()
+
+
+def test_no_engine_is_named_with_its_address(tmp_path):
+    with pytest.raises(NoEngine, match=r"no Docker engine answers at unix:///.*: No such file"):
+        Engine(f"unix://{tmp_path}/none").version()
+    (tmp_path / "dead.sock").touch()
+    with pytest.raises(NoEngine, match="Connection refused"):
+        Engine(f"unix://{tmp_path}/dead.sock").version()
+    with pytest.raises(HostError, match="monitoring_docker_host"):
+        Engine("tcp://example.org:2375")
+
+
+def test_orders_carry_what_they_need(server):
+    ok = (204, b"")
+    for what in ("start", "stop", "restart", "rename", "kill", "update"):
+        server.answers["POST", "/containers/a/" + what] = ok
+    server.answers["DELETE", "/containers/a"] = ok
+    engine = server.engine
+    engine.start("a")
+    engine.stop("a")
+    engine.restart("a")
+    engine.rename("a", "b")
+    engine.hang_up("a")
+    engine.set_policy("a", "always")
+    engine.remove("a")
+    engine.remove("gone")
+    assert server.asked == [
+        ("POST", "/containers/a/start", None),
+        ("POST", "/containers/a/stop", None),
+        ("POST", "/containers/a/restart", None),
+        ("POST", "/containers/a/rename?name=b", None),
+        ("POST", "/containers/a/kill?signal=SIGHUP", None),
+        ("POST", "/containers/a/update", {"RestartPolicy": {"Name": "always"}}),
+        ("DELETE", "/containers/a?force=1&v=1", None),
+        ("DELETE", "/containers/gone?force=1&v=1", None),
+    ]
+
+
+def frame(text):
+    return b"\2\0\0\0" + len(text).to_bytes(4, "big") + text
+
+
+def test_a_program_of_an_image_is_run_to_its_end_and_taken_away(server):
+    name = "/containers/prometheus-vigil-check"
+    server.answers["POST", "/containers/create"] = (201, {"Id": "1"})
+    server.answers["POST", name + "/start"] = (204, b"")
+    server.answers["POST", name + "/wait"] = (200, {"StatusCode": 3})
+    server.answers["GET", name + "/logs"] = (200, frame(b"not valid\n"))
+    server.answers["DELETE", name] = (204, b"")
+    done = server.engine.run_once("prometheus", "sha256:1", ["check"], ["/a:/a:ro"], "/bin/promtool")
+    assert done == (3, "not valid\n")
+    made = next(body for method, path, body in server.asked if path.startswith("/containers/create"))
+    assert (made["Entrypoint"], made["Cmd"], made["Image"]) == (["/bin/promtool"], ["check"], "sha256:1")
+    assert made["HostConfig"]["NetworkMode"] == "none"
+    assert made["HostConfig"]["Binds"] == ["/a:/a:ro"]
+    assert server.asked[-1][0] == "DELETE"
+
+
+def test_a_program_that_cannot_be_started_leaves_nothing(server):
+    name = "/containers/prometheus-vigil-check"
+    server.answers["POST", "/containers/create"] = (201, {"Id": "1"})
+    server.answers["POST", name + "/start"] = (400, {"message": "no such file or directory"})
+    with pytest.raises(Refused, match="no such file"):
+        server.engine.run_once("prometheus", "sha256:1", [])
+    assert server.asked[-1][:2] == ("DELETE", name + "?force=1&v=1")
+
+
+def test_what_an_earlier_check_left_is_taken_away_unless_it_is_somebody_elses(server):
+    name = "/containers/prometheus-vigil-check"
+    server.answers["GET", name + "/json"] = (200, {"Config": {"Labels": {"monitoring.vigil.service": "prometheus"}}})
+    with pytest.raises(Refused):
+        server.engine.run_once("prometheus", "sha256:1", [])
+    assert server.asked[1][0] == "DELETE"
+    server.answers["GET", name + "/json"] = (200, {"Config": {"Labels": {}}})
+    server.asked.clear()
+    with pytest.raises(HostError, match="somebody else"):
+        server.engine.run_once("prometheus", "sha256:1", [])
+    assert [method for method, dummy, dummy in server.asked] == ["GET"]
