@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container, _data_source
 
 SETTINGS = {
-    "name": "prometheus",
+    "service": "prometheus",
     "image": "quay.io/prometheus/prometheus:v3.5.3",
     "argv": ["/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml"],
     "user": "prometheus",
