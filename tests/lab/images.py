@@ -123,6 +123,7 @@ def _docker_layer(suite: str) -> list[str]:
         f"RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive {install} && apt-get clean && rm -rf /var/lib/apt/lists/*"
         # It would load modules into the kernel of the machine.
         " && ln -sf /dev/null /etc/systemd/system/systemd-modules-load.service",
+        "COPY lab-init /usr/local/sbin/lab-init",
         "COPY daemon.json /etc/docker/daemon.json",
         "COPY 50-lab.conf /etc/systemd/system/docker.service.d/50-lab.conf",
         "COPY 50-lab.conf /etc/systemd/system/containerd.service.d/50-lab.conf",
