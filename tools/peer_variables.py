@@ -14,7 +14,7 @@ import sys
 
 import yaml
 
-ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "prometheus", "alertmanager")
+ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager")
 HEAD = """---
 # The variables of prometheus.prometheus {version}, from the argument specs of its roles: name to type.
 # Written by tools/peer_variables.py.

@@ -9,6 +9,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
     alertmanager_flags,
     blackbox_exporter_flags,
+    cadvisor_flags,
     node_exporter_flags,
     postgres_exporter_flags,
     prometheus_flags,
@@ -26,4 +27,5 @@ class FilterModule:
             "node_exporter_flags": filtered(node_exporter_flags),
             "blackbox_exporter_flags": filtered(blackbox_exporter_flags),
             "postgres_exporter_flags": filtered(postgres_exporter_flags),
+            "cadvisor_flags": filtered(cadvisor_flags),
         }

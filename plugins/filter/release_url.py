@@ -10,9 +10,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _release
 
 
 def _readable(function):
-    def filtered(program, version, mirror=None, upstream=None):
+    def filtered(program, version, mirror=None, upstream=None, **options):
         try:
-            return function(program, version, mirror=mirror, upstream=upstream)
+            return function(program, version, mirror=mirror, upstream=upstream, **options)
         except _release.ReleaseError as error:
             raise AnsibleFilterError(str(error)) from error
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # Prometheus refuses a range query with more than 11,000 points a series.
 POINTS = 10900
@@ -33,6 +35,15 @@ CONNECT = 5.0
 
 REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
 FIRING = 'alertstate="firing", alertname!="Watchdog", severity!="none"'
+# What tells the version of a program; some say it in a way of their own.
+VERSIONS = " or ".join(
+    ['{__name__=~"[a-z_]+_build_info", version!=""}']
+    + [
+        'label_replace({0}, "version", "$1", "{1}", "(.*)")'.format(*service.version_in)
+        for service in SERVICES.values()
+        if service.version_in
+    ]
+)
 DISK = ("job", "instance", "device", "fstype", "mountpoint")
 
 
@@ -361,7 +372,7 @@ def _services(prometheus, span):
     """Jobs with their availability over the range, versions and restarts."""
     end, length = span["end"], _promql.duration(span["range"])
     shares = prometheus.instant("targets", "availability", "avg_over_time(up[{0}])".format(length), end)
-    builds = prometheus.instant("targets", "versions", '{__name__=~"[a-z_]+_build_info", version!=""}', end)
+    builds = prometheus.instant("targets", "versions", VERSIONS, end)
     restarts = prometheus.instant(
         "targets", "restarts", "changes(process_start_time_seconds[{0}]) > 0".format(length), end
     )
@@ -375,7 +386,7 @@ def _services(prometheus, span):
     for labels, share in shares or ():
         of(labels)["instances"].append({"instance": labels.get("instance", ""), "up": share})
     for labels, dummy in builds or ():
-        program = labels.get("__name__", "").rpartition("_build_info")[0]
+        program = re.sub("_(build|version)_info$", "", labels.get("__name__", ""))
         version = labels["version"].lstrip("v")
         versions = of(labels)["versions"].setdefault(program, {})
         versions[version] = versions.get(version, 0) + 1

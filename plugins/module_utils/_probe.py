@@ -6,7 +6,7 @@
 Everything is read off a service's own metrics, the one interface that all of them share and that is there while a long
 write-ahead log is still being replayed:
 
-* ``<program>_build_info{version="…"}``: the version that serves.
+* ``<program>_build_info{version="…"}``, or what ``Service.version_in`` names: the version that serves.
 * ``<program>_config_last_reload_successful``: 1 when the configuration on disk was accepted.
 * ``<program>_config_last_reload_success_timestamp_seconds``: when that was, in seconds since the epoch.
 """
@@ -56,7 +56,7 @@ def words(kind, metrics):
     :param kind: key of ``SERVICES``; also the prefix of its metrics.
     :param metrics: text in Prometheus' exposition format.
     """
-    build = re.search(r'(?m)^{0}_build_info\{{[^}}\n]*\bversion="([^"]*)"'.format(kind), metrics)
+    build = re.search(r'(?m)^{0}\{{[^}}\n]*\b{1}="([^"]*)"'.format(*version_metric(kind)), metrics)
     successful = _number(metrics, kind + "_config_last_reload_successful")
     dependency = SERVICES[kind].dependency
     reached = _number(metrics, dependency[0]) if dependency else None
@@ -66,6 +66,11 @@ def words(kind, metrics):
         _number(metrics, kind + "_config_last_reload_success_timestamp_seconds"),
         None if reached is None else reached == 1,
     )
+
+
+def version_metric(kind):
+    """The metric that tells a service's version, and the label that holds it."""
+    return SERVICES[kind].version_in or (kind + "_build_info", "version")
 
 
 def lost_dependency(kind, metrics):
@@ -160,7 +165,8 @@ def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_befo
             )
     said = words(kind, metrics.text)
     if said.version is None:
-        return Verdict("wrong", "what answers there is no {0}: its metrics hold no {0}_build_info".format(kind))
+        metric = version_metric(kind)[0]
+        return Verdict("wrong", "what answers there is no {0}: its metrics hold no {1}".format(kind, metric))
     if wanted_version and not same_version(said.version, wanted_version):
         return Verdict("wrong", "version {0} answers, {1} was asked for".format(said.version, wanted_version))
     if said.reload_successful is False:

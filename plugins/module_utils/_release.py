@@ -47,18 +47,25 @@ def architecture(machine):
 # Addresses
 
 
-def release_url(program, version, mirror=None, upstream=None):
+def release_url(program, version, mirror=None, upstream=None, bare=False):
     """Address of a release's archive; ``{arch}`` is left in it for the host to fill in.
 
     :param mirror: URL or directory in the layout ``NAME/vVERSION/FILE``; None or empty means upstream.
     :param upstream: URL in the layout ``vVERSION/FILE``.
+    :param bare: whether the release is no archive but the program itself, ``NAME-vVERSION-linux-ARCH``.
     """
     plain = plain_version(version)
-    return f"{_folder(program, plain, mirror, upstream)}/{program}-{plain}.linux-{{arch}}.tar.gz"
+    name = f"{program}-v{plain}-linux-{{arch}}" if bare else f"{program}-{plain}.linux-{{arch}}.tar.gz"
+    return f"{_folder(program, plain, mirror, upstream)}/{name}"
 
 
-def release_sums_url(program, version, mirror=None, upstream=None):
-    """Address of the file with the checksums of a release; parameters as in :func:`release_url`."""
+def release_sums_url(program, version, mirror=None, upstream=None, bare=False):
+    """Address of the file with the checksums of a release; parameters as in :func:`release_url`.
+
+    Beside a program without an archive, upstream has a file of its own for the checksum of each build.
+    """
+    if bare and not mirror:
+        return release_url(program, version, upstream=upstream, bare=True) + ".sha256"
     return f"{_folder(program, plain_version(version), mirror, upstream)}/sha256sums.txt"
 
 

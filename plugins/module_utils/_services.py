@@ -17,11 +17,13 @@ class Service(NamedTuple):
     :ivar on_change: how it takes up a changed configuration: ``reload`` on SIGHUP, told in its metrics; ``restart``;
         or None where it reads its files anew each time.
     :ivar dependency: gauge that is 0 while it cannot reach what it depends on, and what that is.
+    :ivar version_in: metric that tells its version, and the label; None: ``version`` of ``<service>_build_info``.
     """
 
     ready_path: Optional[str] = None
     on_change: Optional[str] = None
     dependency: Optional[tuple] = None
+    version_in: Optional[tuple] = None
 
 
 # A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
@@ -29,6 +31,7 @@ SERVICES = {
     "node_exporter": Service(),
     "blackbox_exporter": Service(on_change=RELOAD),
     "postgres_exporter": Service(on_change=RESTART, dependency=("pg_up", "database")),
+    "cadvisor": Service(ready_path="/healthz", version_in=("cadvisor_version_info", "cadvisorVersion")),
     "alertmanager": Service(ready_path="/-/ready", on_change=RELOAD),
     "prometheus": Service(ready_path="/-/ready", on_change=RELOAD),
 }

@@ -16,7 +16,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import R
 
 
 def unpack(archive, target, executables, role):
-    """Unpack a ``tar.gz`` below a new directory, without the archive's own top directory.
+    """Unpack a ``tar.gz`` below a new directory, without the archive's own top directory, or put a program there that
+    is published without one.
 
     Owners and modes are set here, whatever the archive and the umask say. Times are the archive's, so that unpacking
     twice gives the same result. Everything is on the disk, not only in its cache, on return.
@@ -26,15 +27,16 @@ def unpack(archive, target, executables, role):
     """
     try:
         free = _free(os.path.dirname(target))
+        bare = _is_program(archive)
         # The quick answer may be wrong for a damaged archive: ask the archive itself before refusing it.
-        needed = _stated_size(archive)
-        if needed > free:
+        needed = os.path.getsize(archive) if bare else _stated_size(archive)
+        if needed > free and not bare:
             needed = _exact_size(archive)
         if needed > free:
             raise _full(target, needed, free, role)
         os.mkdir(target, 0o700)
         os.chmod(target, 0o755)
-        names = _extract(archive, target, executables)
+        names = _place(archive, target, executables[0]) if bare else _extract(archive, target, executables)
     except (tarfile.TarError, zlib.error, EOFError, UnicodeError, struct.error) as error:
         raise ReleaseError(f"the archive is damaged or is no tar.gz: {error or 'it ends too early'}") from error
     except OSError as error:
@@ -46,6 +48,19 @@ def unpack(archive, target, executables, role):
     missing = [name for name in executables if name not in names]
     if missing:
         raise ReleaseError(f"the archive has no {', '.join(missing)}; it has {', '.join(sorted(names)[:20])}")
+
+
+def _is_program(archive):
+    with open(archive, "rb") as stream:
+        return stream.read(4) == b"\x7fELF"
+
+
+def _place(program, target, name):
+    with open(program, "rb") as source:
+        # No archive tells its time, and the copy's is that of the run.
+        _write(source, os.path.join(target, name), 0o755, 0)
+    _sync(target)
+    return {name}
 
 
 def _extract(archive, target, executables):

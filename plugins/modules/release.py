@@ -35,7 +35,8 @@ options:
     default: present
   method:
     description:
-      - V(archive) unpacks an archive from upstream or from a mirror.
+      - V(archive) unpacks an archive from upstream or from a mirror, or takes the program itself where that is what
+        upstream publishes.
       - V(package) installs O(packages).
       - V(preinstalled) uses what is at O(path).
     type: str

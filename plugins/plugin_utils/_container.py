@@ -96,6 +96,17 @@ def _blackbox_exporter_icmp(settings):
     return {"capabilities": ["NET_RAW"], "user": "0:{0}".format(settings["group"])}
 
 
+def _cadvisor(dummy_settings):
+    """It measures the containers, so it has to see them: the engine, its files, and the kernel's files on both; and what
+    the kernel tells of processes that it ended for want of memory."""
+    seen = ("/:/rootfs", "/var/run:/var/run", "/sys:/sys", "/var/lib/docker:/var/lib/docker", "/dev/disk:/dev/disk")
+    return {
+        "volumes": ["{0}:ro".format(mount) for mount in seen],
+        "devices": ["/dev/kmsg:/dev/kmsg:r"],
+        "capabilities": ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"],
+    }
+
+
 # What a service needs besides.
 PROFILES = {
     "prometheus": _nothing,
@@ -104,6 +115,7 @@ PROFILES = {
     "blackbox_exporter": _nothing,
     "blackbox_exporter_icmp": _blackbox_exporter_icmp,
     "postgres_exporter": container_source,
+    "cadvisor": _cadvisor,
 }
 
 

@@ -35,6 +35,7 @@ DIFFERENCES = {
     "alertmanager_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "blackbox_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "postgres_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    "cadvisor_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "alertmanager_hipchat_api_url": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
     "alertmanager_hipchat_auth_token": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
     # Names that prometheus.prometheus itself only knows to refuse them or to warn.
@@ -83,6 +84,15 @@ CHANGES = {
     "postgres_exporter_name": (
         "Need not be emptied for `postgres_exporter_uri` to count. A password in it goes to a file that others cannot"
         " read instead of into the unit."
+    ),
+    "cadvisor_docker_only": "The default is true: what systemd's own units use is in nobody's dashboards.",
+    "cadvisor_disable_metrics": (
+        "The default also leaves out what costs most: the sizes of containers' directories (`disk`), and each core for"
+        " itself (`percpu`)."
+    ),
+    "cadvisor_store_container_labels": (
+        "The default is false: every label of every container would be one of each of its series; name those that you want"
+        " in `cadvisor_whitelisted_container_labels`."
     ),
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }

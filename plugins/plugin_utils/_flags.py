@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import split_listen_address, web_config
 
 # The first version of each program that knows a flag which the roles write.
 SINCE = {
@@ -24,6 +24,12 @@ SINCE = {
     },
     "blackbox_exporter": {"web.config.file": "0.19.0", "several listen addresses": "0.23.0"},
     "postgres_exporter": {"web.config.file": "0.11.0", "several listen addresses": "0.15.0"},
+    # The second came a little earlier; its former name, with docker_ before it, is known ever since.
+    "cadvisor": {
+        "enable_metrics": "0.41.0",
+        "env_metadata_whitelist": "0.45.0",
+        "disable_metrics=cpuset": "0.40.0",
+    },
     "node_exporter": {"web.config.file": "1.5.0", "web.config": "1.0.0", "several listen addresses": "1.5.0"},
 }
 
@@ -161,6 +167,41 @@ def postgres_exporter_flags(settings, program):
     arguments += flag("web.telemetry-path", settings["telemetry_path"])
     arguments += flag("log.level", settings["log_level"]) + flag("log.format", settings["log_format"])
     return arguments + extra_flags(settings.get("extra"))
+
+
+def cadvisor_flags(settings, program):
+    """Command line of cAdvisor, as a list. Its flags are Go's own: without a value, or with one after an ``=``.
+
+    :param settings: dict with ``version``, ``listen_address``, ``prometheus_endpoint``, ``enable_metrics``,
+        ``disable_metrics``, ``env_metadata_whitelist``, ``whitelisted_container_labels``, ``store_container_labels``,
+        ``docker_only``, ``housekeeping_interval``, ``max_housekeeping_interval`` and ``extra``.
+    :param program: absolute path of the program.
+    """
+    names = ("prometheus_endpoint", "housekeeping_interval", "max_housekeeping_interval")
+    names += ("docker_only", "store_container_labels")
+    address, port = split_listen_address(settings["listen_address"])
+    flags = {"listen_ip": address, "port": port, **{name: settings[name] for name in names}}
+    lists = {
+        name: list(settings[name])
+        for name in ("enable_metrics", "disable_metrics", "whitelisted_container_labels", "env_metadata_whitelist")
+    }
+    if not knows("cadvisor", settings["version"], "disable_metrics=cpuset"):
+        # It does not measure that, and fails where it is told not to.
+        lists["disable_metrics"] = [metric for metric in lists["disable_metrics"] if metric != "cpuset"]
+    for name, values in lists.items():
+        if values:
+            flags[_known_as(name, settings["version"])] = ",".join(map(str, values))
+    flags.update(settings["extra"] or {})
+    return [program] + ["--{0}={1}".format(name, _go_text(value)) for name, value in flags.items()]
+
+
+def _known_as(name, version):
+    early = name == "env_metadata_whitelist" and not knows("cadvisor", version, name)
+    return "docker_" + name if early else name
+
+
+def _go_text(value):
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else value
 
 
 def node_exporter_flags(settings, program):

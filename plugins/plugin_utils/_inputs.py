@@ -49,6 +49,11 @@ _SYSTEM = (
 )
 _SYSTEM += ("/bin", "/sbin", "/lib", "/boot", "/dev", "/proc", "/sys", "/run", "/tmp", "/srv", "/etc/systemd/system")
 
+# The flags of cAdvisor that are inputs: both bear the same names.
+CADVISOR_FLAGS = (
+    "disable_metrics docker_only enable_metrics env_metadata_whitelist housekeeping_interval listen_ip"
+    " max_housekeeping_interval port prometheus_endpoint store_container_labels whitelisted_container_labels"
+).split()
 # Flags that inputs of their own set; a second time in <role>_config_flags_extra they would contradict them.
 MANAGED_FLAGS = {
     "prometheus": {
@@ -86,9 +91,18 @@ MANAGED_FLAGS = {
         "log.level": "postgres_exporter_log_level",
         "log.format": "postgres_exporter_log_format",
     },
+    "cadvisor": dict(
+        {name: "cadvisor_" + name for name in CADVISOR_FLAGS},
+        docker_env_metadata_whitelist="cadvisor_env_metadata_whitelist",
+    ),
 }
 # Where further flags stand, for the roles that name it otherwise.
 FLAGS = {"blackbox_exporter": "blackbox_exporter_cli_flags"}
+# What cAdvisor can measure, as 0.38 to 0.60 call it.
+CADVISOR_METRICS = (
+    "accelerator advtcp app cpu cpuLoad cpu_topology cpuset disk diskIO hugetlb memory memory_numa network oom_event"
+    " percpu perf_event pressure process referenced_memory resctrl sched tcp udp"
+).split()
 # The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
 PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
@@ -176,6 +190,8 @@ def check_paths(role, values):
 def check_web(role, values):
     """Listen addresses, web configuration, and the credentials of the proof."""
     name = role + "_web_listen_address"
+    if name not in values:
+        return
     listen = values[name]
     several = isinstance(listen, (list, tuple))
     try:
@@ -438,22 +454,51 @@ def check_postgres_exporter(values):
             )
 
 
+def check_cadvisor(values):
+    """What only cAdvisor has: its address in two parts, and what it measures how often."""
+    role = "cadvisor_"
+    try:
+        listen_addresses("{0}:{1}".format(values[role + "listen_ip"], values[role + "port"]))
+    except ValueError as error:
+        yield Problem(role + "listen_ip and cadvisor_port", str(error), "write them like 0.0.0.0 or [::], and 8080")
+    if not str(values[role + "prometheus_endpoint"]).startswith("/"):
+        found = "is {0}".format(shown(values[role + "prometheus_endpoint"]))
+        yield Problem(role + "prometheus_endpoint", found, "begin it with a slash")
+    for name in ("housekeeping_interval", "max_housekeeping_interval"):
+        if not is_duration(values[role + name]):
+            yield not_a_duration(role + name, values[role + name])
+    for name in ("enable_metrics", "disable_metrics"):
+        for metric in values[role + name]:
+            if metric not in CADVISOR_METRICS:
+                near = difflib.get_close_matches(str(metric), CADVISOR_METRICS, n=1)
+                meant = "did you mean {0}?".format(near[0]) if near else "there are " + ", ".join(CADVISOR_METRICS)
+                yield Problem(role + name, "has {0}".format(shown(metric)), meant)
+    if values[role + "enable_metrics"] and _pinned("cadvisor", values):
+        if not knows("cadvisor", values[role + "version"], "enable_metrics"):
+            least = SINCE["cadvisor"]["enable_metrics"]
+            found = "is set, which needs version {0}".format(least)
+            yield Problem(role + "enable_metrics", found, "use cadvisor_disable_metrics, or deploy a newer version")
+
+
 OWN_CHECKS = {
     "prometheus": check_prometheus,
     "alertmanager": check_alertmanager,
     "node_exporter": check_node_exporter,
     "blackbox_exporter": check_blackbox_exporter,
     "postgres_exporter": check_postgres_exporter,
+    "cadvisor": check_cadvisor,
 }
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
     "admin_username agent_mode basic_auth_users binary_install_dir checksum cli_flags cluster config_dir"
-    " config_file config_flags_extra configuration_modules container_cpus container_extra db_dir disabled_collectors"
-    " dsn_file enabled_collectors escalation global http_server_config image install_method limit_nofile manage_role"
-    " name password preinstalled_path probe_password probe_username ready_timeout receivers registry_password"
-    " registry_username release_dir resolve_timeout route rule_annotations rule_labels rule_packs runtime smtp"
-    " storage_retention storage_retention_size system_group system_user systemd_dropin targets textfile_dir"
-    " thresholds tls_server_config uri username version web_config web_listen_address web_telemetry_path"
+    " config_file config_flags_extra configuration_modules container_cpus container_extra db_dir disable_metrics"
+    " disabled_collectors dsn_file enable_metrics enabled_collectors escalation global housekeeping_interval"
+    " http_server_config image install_method limit_nofile listen_ip manage_role max_housekeeping_interval name"
+    " password port preinstalled_path probe_password probe_username prometheus_endpoint ready_timeout receivers"
+    " registry_password registry_username release_dir resolve_timeout route rule_annotations rule_labels rule_packs"
+    " runtime smtp storage_retention storage_retention_size system_group system_user systemd_dropin targets"
+    " textfile_dir thresholds tls_server_config uri username version web_config web_listen_address"
+    " web_telemetry_path"
 ).split()
 
 

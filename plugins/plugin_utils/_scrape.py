@@ -84,6 +84,10 @@ def endpoint(service, host, value):
 
     listening = get("web_listen_address")
     name, port = "", None
+    if not listening and (get("listen_ip") or get("port")):
+        # cAdvisor's address is two variables, as with prometheus.prometheus.
+        name = str(get("listen_ip") or "").strip("[]")
+        name, port = "" if name in ("0.0.0.0", "::") else name, get("port") and int(get("port"))
     if listening:
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
     web_config = get("web_config")
@@ -95,7 +99,7 @@ def endpoint(service, host, value):
     if prefix is None:
         prefix = urlsplit(str(get("web_external_url") or flags.get("web.external-url") or "")).path
     prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
-    path = get("metrics_path") or get("web_telemetry_path")
+    path = get("metrics_path") or get("web_telemetry_path") or get("prometheus_endpoint")
     return Endpoint(name, port, "https" if tls else "http", prefix, str(path) if path else prefix + "/metrics")
 
 

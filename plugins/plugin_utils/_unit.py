@@ -90,6 +90,24 @@ PROFILES["blackbox_exporter_icmp"] = {
     "PrivateUsers": False,
 }
 
+PROFILES["cadvisor"] = {
+    # It measures what runs on the host: all processes and what the kernel says of them,
+    "ProtectProc": "default",
+    "ProcSubset": "all",
+    "PrivateUsers": False,
+    # processes and files that are others' (read only, as the whole file system is), and Docker's socket, which is root's,
+    "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYSLOG",
+    # file systems wherever they are mounted,
+    "ProtectHome": "read-only",
+    "PrivateTmp": False,
+    # the sizes of disks, and what the kernel tells of processes that it ended for want of memory,
+    "PrivateDevices": False,
+    "DeviceAllow": ["/dev/kmsg r"],
+    "ProtectKernelLogs": False,
+    # and the host's own name.
+    "ProtectHostname": False,
+}
+
 # A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
 # the last two and says so in the journal once; there the pause stays at RestartSec.
 RESTART = {

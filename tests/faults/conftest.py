@@ -39,6 +39,7 @@ URLS = {
     "prometheus": "http://127.0.0.1:9090/-/ready",
     "blackbox_exporter": "http://127.0.0.1:9115/metrics",
     "postgres_exporter": "http://127.0.0.1:9187/metrics",
+    "cadvisor": "http://127.0.0.1:8080/healthz",
 }
 
 

@@ -237,7 +237,7 @@ def _base() -> Layer:
             f"{name}:x:{number}:{number}:{name}:{home}:{shell}\n" for name, (number, home, shell) in USERS.items()
         )
         _add(tar, "etc/passwd", "".join(passwd).encode())
-        _add(tar, "etc/group", "".join(f"{name}:x:{number}:\n" for name, (number, *_) in USERS.items()).encode())
+        _add(tar, "etc/group", "".join(f"{name}:x:{number}:\n" for name, (number, *_rest) in USERS.items()).encode())
         _add(tar, "etc/nsswitch.conf", b"hosts: files dns\n")
 
     return _pack("base", [path.read_bytes() for path in sorted(extra.iterdir())], fill)

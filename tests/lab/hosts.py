@@ -26,7 +26,10 @@ OPTIONS = (
 )
 BARE_OPTIONS = tuple(part for name in CAPABILITIES for part in ("--cap-add", name))
 # An engine gives its containers what it may itself, and writes the kernel's settings of its networks.
-DOCKER_OPTIONS = ("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "systempaths=unconfined")
+DOCKER_OPTIONS = (
+    *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "systempaths=unconfined"),
+    *("--device", "/dev/kmsg"),
+)
 
 
 @dataclass(frozen=True)

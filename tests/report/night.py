@@ -90,6 +90,7 @@ def bad_night(end):
         data.add(
             "node_exporter_build_info", {**node, "version": "1.11.1" if host == "web1" else "1.9.0"}, lambda at: 1, 600
         )
+        data.add("cadvisor_version_info", {**node, "cadvisorVersion": "v0.60.3"}, lambda at: 1, 600)
         data.add(
             "process_start_time_seconds",
             node,

@@ -102,7 +102,7 @@ def test_targets_versions_restarts_and_availability(answers):
     assert "connection refused" in answers["targets"]["down"][0]["last_error"]
     jobs = {job["job"]: job for job in answers["services"]}
     assert answers["targets"]["jobs"] == {"prometheus": [1, 1], "lost": [0, 1]}
-    assert jobs["node"]["versions"] == {"node_exporter": {"1.11.1": 1, "1.9.0": 1}}
+    assert jobs["node"]["versions"] == {"node_exporter": {"1.11.1": 1, "1.9.0": 1}, "cadvisor": {"0.60.3": 2}}
     assert jobs["node"]["instances"][0]["instance"] == "web1:9100"
     assert jobs["node"]["instances"][0]["up"] == pytest.approx(23 / 24, abs=0.002)
     assert [entry["instance"] for entry in jobs["node"]["restarts"]] == ["web1:9100"]

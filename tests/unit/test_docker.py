@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import Reference, parse_reference
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -224,6 +225,16 @@ def test_directories_are_mounted_never_files():
     assert _docker.mounts_of(["/etc/prometheus2/pass"], inside=["/etc/prometheus"]) != []
     with pytest.raises(ValueError, match="directory of its own"):
         _docker.mounts_of(["/etc/secret"])
+
+
+def test_cadvisor_sees_the_host_and_changes_nothing():
+    settings = {"name": "cadvisor", "image": "i", "argv": ["/c", "--port=8080"], "user": "root", "group": "root"}
+    settings.update(network="host", config_dir="/etc/cadvisor", listen_address="0.0.0.0:8080", health_path="/healthz")
+    made = _container.container(settings, "cadvisor")
+    assert [mount for mount in made["volumes"] if not mount.endswith(":ro")] == []
+    assert {"/:/rootfs:ro", "/var/run:/var/run:ro", "/sys:/sys:ro"} < set(made["volumes"])
+    assert (made["cap_drop"], made["devices"]) == (["ALL"], ["/dev/kmsg:/dev/kmsg:r"])
+    assert made["healthcheck"]["test"][-1] == "http://127.0.0.1:8080/healthz"
 
 
 def test_limits_are_what_the_host_can_grant():

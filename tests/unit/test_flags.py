@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
     alertmanager_flags,
     blackbox_exporter_flags,
+    cadvisor_flags,
     flag,
     node_exporter_flags,
     postgres_exporter_flags,
@@ -190,6 +191,48 @@ def test_blackbox_exporter():
         "--log.level=warn",
         "--history.limit=10",
     ]
+
+
+CADVISOR = {
+    "version": "0.60.3",
+    "listen_address": "0.0.0.0:8080",
+    "prometheus_endpoint": "/metrics",
+    "enable_metrics": [],
+    "disable_metrics": ["cpuset", "tcp"],
+    "whitelisted_container_labels": ["com.docker.compose.service"],
+    "env_metadata_whitelist": ["TEAM"],
+    "store_container_labels": False,
+    "docker_only": True,
+    "housekeeping_interval": "10s",
+    "max_housekeeping_interval": "15s",
+    "extra": {"url_base_prefix": "/c", "profiling": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("version", "changed"),
+    [
+        ("0.60.3", ["--disable_metrics=cpuset,tcp", "--env_metadata_whitelist=TEAM"]),
+        ("0.38.7", ["--disable_metrics=tcp", "--docker_env_metadata_whitelist=TEAM"]),
+    ],
+)
+def test_cadvisors_flags_are_gos_own(version, changed):
+    arguments = cadvisor_flags(dict(CADVISOR, version=version), "/c")
+    assert sorted(arguments[1:]) == sorted(
+        [
+            *changed,
+            "--docker_only=true",
+            "--housekeeping_interval=10s",
+            "--listen_ip=0.0.0.0",
+            "--max_housekeeping_interval=15s",
+            "--port=8080",
+            "--profiling=true",
+            "--prometheus_endpoint=/metrics",
+            "--store_container_labels=false",
+            "--url_base_prefix=/c",
+            "--whitelisted_container_labels=com.docker.compose.service",
+        ]
+    )
 
 
 def test_postgres_exporter_is_not_told_its_database():

@@ -104,6 +104,18 @@ GOOD = {
         "http_server_config": {},
         "basic_auth_users": {},
     },
+    "cadvisor": {
+        "version": "0.60.3",
+        "config_dir": "/etc/cadvisor",
+        "listen_ip": "[::1]",
+        "port": "8080",
+        "prometheus_endpoint": "/metrics",
+        "enable_metrics": [],
+        "disable_metrics": ["tcp", "disk"],
+        "housekeeping_interval": "10s",
+        "max_housekeeping_interval": "1m",
+        "config_flags_extra": {"url_base_prefix": "/c"},
+    },
 }
 
 
@@ -298,6 +310,15 @@ SECRET = "hunter2-of-the-database"
         ("postgres_exporter", {"name": "", "uri": "db.example.org/shop"}, "the database is on 'db.example.org'"),
         ("postgres_exporter", {"disabled_collectors": ["wal"], "enabled_collectors": ["wal"]}, "is enabled as well"),
         ("postgres_exporter", {"config_flags_extra": {"web.telemetry-path": "/"}}, "_web_telemetry_path"),
+        ("cadvisor", {"listen_ip": "::1"}, "cadvisor_listen_ip and cadvisor_port: '::1:8080' is not HOST:PORT"),
+        ("cadvisor", {"port": "http"}, "write them like 0.0.0.0 or [::], and 8080"),
+        ("cadvisor", {"prometheus_endpoint": "metrics"}, "begin it with a slash"),
+        ("cadvisor", {"housekeeping_interval": "10"}, "cadvisor_housekeeping_interval: is '10'"),
+        ("cadvisor", {"disable_metrics": ["memry"]}, "has 'memry'; did you mean memory?"),
+        ("cadvisor", {"enable_metrics": ["x"]}, "there are accelerator, advtcp"),
+        ("cadvisor", {"enable_metrics": ["cpu"], "version": "0.38.7"}, "which needs version 0.41.0"),
+        ("cadvisor", {"config_flags_extra": {"port": 1}}, "use cadvisor_port"),
+        ("cadvisor", {"config_flags_extra": {"docker_env_metadata_whitelist": "A"}}, "cadvisor_env_metadata_whitelist"),
     ],
 )
 def test_inputs_of_the_exporters_that_cannot_work(role, given, words):

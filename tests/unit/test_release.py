@@ -54,6 +54,15 @@ def test_addresses(version, mirror, folder):
     assert sums == folder + "/sha256sums.txt"
 
 
+def test_address_of_a_program_that_is_published_without_an_archive():
+    filters = FilterModule().filters()
+    url = filters["release_url"]("cadvisor", "v0.60.3", upstream=UPSTREAM, bare=True)
+    assert url == f"{UPSTREAM}/v0.60.3/cadvisor-v0.60.3-linux-{{arch}}"
+    sums = filters["release_sums_url"]
+    assert sums("cadvisor", "0.60.3", upstream=UPSTREAM, bare=True) == url + ".sha256"
+    assert sums("cadvisor", "0.60.3", mirror="/m", upstream=UPSTREAM, bare=True) == "/m/cadvisor/v0.60.3/sha256sums.txt"
+
+
 @pytest.mark.parametrize(
     "url, remote, name",
     [

@@ -278,6 +278,17 @@ def test_damaged_archive(world, tmp_path, left):
     assert os.listdir(tmp_path / "bin") == []
 
 
+def test_a_program_that_comes_without_an_archive(tmp_path):
+    program = tmp_path / "fake-v1.0.0-linux-amd64"
+    shutil.copy("/bin/true", program)
+    _unpack.unpack(str(program), str(tmp_path / "fake-1.0.0"), ["fake"], "fake")
+    assert os.listdir(tmp_path / "fake-1.0.0") == ["fake"]
+    assert (tmp_path / "fake-1.0.0" / "fake").read_bytes() == program.read_bytes()
+    assert (tmp_path / "fake-1.0.0" / "fake").stat().st_mode & 0o7777 == 0o755
+    with pytest.raises(ReleaseError, match="has no faketool; it has fake"):
+        _unpack.unpack(str(program), str(tmp_path / "other-1.0.0"), ["fake", "faketool"], "fake")
+
+
 def test_an_archive_without_the_program(world):
     with pytest.raises(ReleaseError, match="has no faketool; it has docs/README, fake"):
         world(binaries=["fake", "faketool"])

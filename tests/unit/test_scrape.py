@@ -97,6 +97,26 @@ def test_a_services_own_variables_say_path_and_scheme(variables, path, scheme):
     assert (job["config"]["metrics_path"], job["config"]["scheme"]) == (path, scheme)
 
 
+@pytest.mark.parametrize(
+    "variables, target, path",
+    [
+        ({}, "a:8080", "/metrics"),
+        ({"cadvisor_port": "8081", "cadvisor_prometheus_endpoint": "/m"}, "a:8081", "/m"),
+        ({"cadvisor_listen_ip": "[::]", "cadvisor_port": 8081}, "a:8081", "/metrics"),
+    ],
+)
+def test_cadvisors_address_is_two_variables(variables, target, path):
+    (job,) = planned({"cadvisor": {"service": "cadvisor", "port": 8080}}, {"a": variables})["jobs"]
+    assert [found["targets"] for found in job["targets"]] == [[target]]
+    assert job["config"]["metrics_path"] == path
+
+
+def test_a_cadvisor_that_listens_on_the_loopback_is_its_own_hosts():
+    variables = {"a": {"cadvisor_listen_ip": "127.0.0.1"}}
+    (found,) = targets({"cadvisor": {"service": "cadvisor", "port": 8080}}, variables, own_host="a")
+    assert found["targets"] == ["127.0.0.1:8080"]
+
+
 @pytest.mark.parametrize("listening, port", [(None, 9187), (9200, 9200), (":9201", 9201), ("10.0.0.1:9202", 9202)])
 def test_port_from_a_host_variable(listening, port):
     groups = {"db": {"port": 9187, "port_from": "exporter_address"}}

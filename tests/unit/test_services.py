@@ -78,6 +78,19 @@ def test_a_database_that_is_down_is_no_fault_of_the_exporter_but_is_said():
     assert words("node_exporter", "pg_up 0\n").dependency_up is None
 
 
+def test_cadvisor_tells_its_version_in_its_own_way():
+    told = 'cadvisor_version_info{cadvisorRevision="8",cadvisorVersion="v0.60.3",dockerVersion="26.1.5"} 1\n'
+    assert words("cadvisor", told).version == "v0.60.3"
+
+    class Answer:
+        status, text = 200, told
+
+    assert judge("cadvisor", Answer, None, "0.60.3").state == "ok"
+    assert judge("cadvisor", Answer, None, "0.60.4").state == "wrong"
+    Answer.text = "up 1\n"
+    assert "its metrics hold no cadvisor_version_info" in judge("cadvisor", Answer, None, "0.60.3").reason
+
+
 @pytest.mark.parametrize(
     ("modules", "profile"),
     [

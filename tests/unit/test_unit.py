@@ -19,6 +19,7 @@ MOST_EXPOSED = {
     "blackbox_exporter": 1.5,
     "blackbox_exporter_icmp": 2.0,
     "postgres_exporter": 1.5,
+    "cadvisor": 3.5,
 }
 
 
