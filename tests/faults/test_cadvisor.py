@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import Site, base_variables
 
-from lab import containers, hosts, mirror
+from lab import containers, dashboards, hosts, mirror
 
 pytestmark = pytest.mark.xdist_group("cadvisor")
 
@@ -117,6 +117,17 @@ def test_the_alerts_on_containers_fire_on_what_cadvisor_tells(site):
     soon(lambda: firing(site, "ContainerDown"), {"app", "never-made"})
     site.host.run("docker start app")
     soon(lambda: firing(site, "ContainerDown"), {"never-made"})
+
+
+def test_the_dashboards_show_the_container(site):
+    """The dashboards' other queries are asked of the live stack, which has no containers (tests/live)."""
+    asked = [query for query in dashboards.panels() if "container_" in query.expr]
+    assert len(asked) == 2
+    for query in asked:
+        expr = dashboards.filled(query.expr, interval="30s")
+        url = f"-G http://127.0.0.1:9090/api/v1/query --data-urlencode 'query={expr}'"
+        found = json.loads(site.host.run(f"curl -fsS {url}").stdout)["data"]["result"]
+        assert [one["metric"] for one in found] == [{"name": "app"}], query.title
 
 
 def test_as_a_container_it_tells_the_same(site):

@@ -17,8 +17,8 @@ from lab import dashboards
 QUERIES = [*dashboards.panels(), *dashboards.others()]
 # Queries that return nothing here, and why.
 EMPTY = {
-    "mon-system 5 A": "there is no cAdvisor in the lab",
-    "mon-system 12 A": "there is no cAdvisor in the lab",
+    "mon-system 5 A": "no containers run here: tests/faults/test_cadvisor.py asks for them",
+    "mon-system 12 A": "no containers run here: tests/faults/test_cadvisor.py asks for them",
 }
 # What may return nothing, why, and the part without which it has to return something.
 BY_CHANCE = {

@@ -39,6 +39,8 @@ SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24
 # A row's height; a unit is 38 pixels.
 HEIGHT = 8
+_NO_DATA = "No data"
+_NEUTRAL = "#8e8e8e"
 Steps = tuple[tuple[float | None, str], ...]
 
 
@@ -83,7 +85,7 @@ class Panel:
     :ivar colors: regular expressions of names of series with the color of each.
     :ivar limit: regular expression of the name of a series that is a limit for the others.
     :ivar mirrored: regular expression of the names of series that are drawn below zero.
-    :ivar from_zero: the axis begins at zero.
+    :ivar floor: where the axis begins unless something is below it.
     :ivar texts: values that are shown as a text in a color.
     :ivar named: name of a series that stands alone, which Grafana would leave out.
     :ivar latest: the legend has the latest values.
@@ -109,7 +111,7 @@ class Panel:
     colors: dict[str, str] = field(default_factory=dict)
     limit: str = ""
     mirrored: str = ""
-    from_zero: bool = True
+    floor: float = 0
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     named: str = ""
     latest: bool = False
@@ -314,7 +316,7 @@ def _panel(shown: Dashboard, panel: Panel):
         regex, shown_as = panel.renamed
         options = {"regex": regex, "renamePattern": shown_as}
         made.with_transformation(model.DataTransformerConfig(id_val="renameByRegex", options=options))
-    return made.no_value(panel.empty or "No data")
+    return made.no_value(panel.empty or _NO_DATA)
 
 
 def _described(shown: Dashboard, panel: Panel) -> str:
@@ -356,19 +358,31 @@ def _numbers(made, panel: Panel):
     """What all kinds of panels say of their numbers."""
     made.unit(panel.unit).thresholds(_steps(panel))
     if panel.max is not None:
-        made.min(0).max(panel.max)
+        made.max(panel.max)
+        if panel.kind != "timeseries":
+            made.min(0)
     if panel.decimals is not None and panel.kind != "timeseries":
         # On an axis, Grafana puts the text for nothing where a number would have to be rounded.
         made.decimals(panel.decimals)
     if panel.named:
         made.display_name(panel.named)
-    if panel.texts:
-        options = {
-            value: model.ValueMappingResult(text=text, color=color, index=number)
-            for number, (value, (text, color)) in enumerate(panel.texts.items())
-        }
-        made.mappings([model.ValueMap(options=options)])
+    if panel.kind in ("gauge", "bargauge", "stat"):
+        made.mappings(_texts(panel))
     return made
+
+
+def _texts(panel: Panel) -> list[model.ValueMapping]:
+    """What is shown instead of numbers."""
+    options = {
+        value: model.ValueMappingResult(text=text, color=color, index=number)
+        for number, (value, (text, color)) in enumerate(panel.texts.items())
+    }
+    # Nothing has the color of nothing: that of the lowest threshold may be an alarm, or all-clear.
+    nothing = model.DashboardSpecialValueMapOptions(
+        match=model.SpecialValueMatch.NULL,
+        result=model.ValueMappingResult(text=panel.empty or _NO_DATA, color=_NEUTRAL),
+    )
+    return [*([model.ValueMap(options=options)] if options else []), model.SpecialValueMap(options=nothing)]
 
 
 def _single(made, panel: Panel):
@@ -443,11 +457,11 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
         .draw_style(common_model.GraphDrawStyle.BARS if panel.bars else common_model.GraphDrawStyle.LINE)
         # In a stack, the line of a series that is zero would lie on the one below it.
         .line_width(0 if panel.stack else 1)
-        .fill_opacity(60 if panel.bars or panel.stack else 10 if panel.from_zero else 0)
+        .fill_opacity(60 if panel.bars or panel.stack else 0 if panel.floor else 10)
         .show_points(common_model.VisibilityMode.NEVER)
     )
-    if panel.from_zero and not panel.mirrored:
-        made.axis_soft_min(0)
+    if not panel.mirrored:
+        made.axis_soft_min(panel.floor)
     if panel.bars:
         # They count something: without any, the axis would go to 100.
         made.axis_soft_max(1)

@@ -92,7 +92,7 @@ DASHBOARD = Dashboard(
             decimals=2,
             instant=True,
             queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
-            columns=(Column("Value", "Share of time", 120), *_QUERY),
+            columns=(Column("Value", "Share of time", 135), *_QUERY),
             empty="pg_stat_statements is not there",
             about="Time spent in a query, of all time that is shown: 100 % is one connection that does nothing else.",
         ),
@@ -126,7 +126,8 @@ DASHBOARD = Dashboard(
             queries=(
                 Query(f"100 * {_rate('blks_hit')} / ({_rate('blks_hit')} + {_rate('blks_read')})", "{{datname}}"),
             ),
-            from_zero=False,
+            max=100,
+            floor=90,
             about="Share of the blocks that came from PostgreSQL's own memory and not from disk.",
         ),
         Panel(
