@@ -13,6 +13,12 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import cluster
+
+
+def alertmanager_cluster(group, hostvars, host):
+    """The cluster of the Alertmanagers of an inventory group, as this host's takes part in it."""
+    return cluster(host, group, lambda other, name: hostvars[other].get(name))
 
 
 class FilterModule:
@@ -21,6 +27,7 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
+            "alertmanager_cluster": filtered(alertmanager_cluster),
             "alertmanager_config": filtered(alertmanager_config),
             "alertmanager_drills": filtered(alertmanager_drills),
             "alertmanager_escalation": filtered(escalate),

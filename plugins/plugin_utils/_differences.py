@@ -94,5 +94,8 @@ CHANGES = {
         "The default is false: every label of every container would be one of each of its series; name those that you want"
         " in `cadvisor_whitelisted_container_labels`."
     ),
+    "alertmanager_cluster": (
+        "By default the Alertmanagers of the inventory's group are one cluster: each of several alone would send every message."
+    ),
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }

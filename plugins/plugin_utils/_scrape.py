@@ -9,6 +9,7 @@ knows about Ansible, and a host of ten thousand costs a handful of dictionary lo
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import fnmatch
 import ipaddress
@@ -22,6 +23,8 @@ HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
 # Settings of a scrape job that mean the same to Prometheus when it speaks to an Alertmanager.
 SHARED_HTTP = ("authorization", "basic_auth", "oauth2", "proxy_url", "tls_config")
 DIRECTORY = "file_sd/inventory"
+# Where Alertmanagers speak to each other: the default of --cluster.listen-address.
+CLUSTER_PORT = 9094
 # The variable of a scraped host that gives it bounds of its own.
 THRESHOLDS = "prometheus_thresholds"
 
@@ -521,13 +524,33 @@ def own_thresholds(groups, inventory, value, own_host=None):
     return found
 
 
+def cluster(host, group, value):
+    """The flags ``--cluster.*`` with which the Alertmanagers of a group are one cluster; a single one stands alone.
+
+    :param group: hosts with an Alertmanager.
+    :param value: function of a host and the name of a variable.
+    """
+    others = [other for other in group if other != host and value(other, "alertmanager_state") != "absent"]
+    if host not in group or not others:
+        return {"listen-address": ""}
+    found = {"listen-address": join("0.0.0.0", CLUSTER_PORT)}
+    own = address_of(host, value)
+    with contextlib.suppress(ValueError):
+        # Alertmanager takes no name here. Without it, it looks for a private address of its own.
+        ipaddress.ip_address(own)
+        found["advertise-address"] = join(own, CLUSTER_PORT)
+    found["peers"] = sorted(join(address_of(other, value), CLUSTER_PORT) for other in others)
+    return found
+
+
 def members(host, group, value):
     """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
 
     :param group: hosts with an Alertmanager.
     :param value: function of a host and the name of a variable.
     """
-    peers = (value(host, "alertmanager_cluster") or {}).get("peers") or []
+    given = value(host, "alertmanager_cluster")
+    peers = (cluster(host, group, value) if given is None else given or {}).get("peers") or []
     names = {_peer_host(peer) for peer in ([peers] if isinstance(peers, str) else peers)}
     if not names:
         return 0

@@ -268,3 +268,31 @@ def test_the_order_of_hosts_does_not_matter():
     hosts = {f"h{n}": {"monitoring_labels": {"rack": n % 3}} for n in range(20)}
     backwards = dict(reversed(hosts.items()))
     assert planned(NODE, hosts) == planned(NODE, backwards)
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"a": {}}, {"listen-address": ""}),
+        ({"a": {}, "b": {"alertmanager_state": "absent"}}, {"listen-address": ""}),
+        ({"b": {}, "c": {}}, {"listen-address": ""}),
+        # A name cannot be advertised.
+        ({"a": {}, "b": {}}, {"listen-address": "0.0.0.0:9094", "peers": ["b:9094"]}),
+        (
+            {"c": {}, "a": {"ansible_host": "192.0.2.1"}, "b": {"monitoring_address": "2001:db8::1"}},
+            {
+                "listen-address": "0.0.0.0:9094",
+                "advertise-address": "192.0.2.1:9094",
+                "peers": ["[2001:db8::1]:9094", "c:9094"],
+            },
+        ),
+    ],
+)
+def test_the_cluster_of_a_group(variables, expected):
+    def value(host, name):
+        return variables.get(host, {}).get(name)
+
+    assert _scrape.cluster("a", list(variables), value) == expected
+    # What it is proven against.
+    known = len(expected.get("peers", ()))
+    assert _scrape.members("a", list(variables), value) == (known + 1 if known else 0)
