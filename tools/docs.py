@@ -31,7 +31,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     tiers_of,
 )
 
-ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager")
+ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager", "grafana")
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
 # role are found in the roles themselves.
@@ -175,9 +175,11 @@ def shared_table():
     for role in ROLES:
         defaults = defaults_of(role)
         for name, option in specs_of(role)["options"].items():
-            match = re.search(r"\{\{ (monitoring_\w+) \| default\((.*)\) \}\}", str(defaults[name]))
+            match = re.fullmatch(r"\{\{ (monitoring_\w+) \| default\(([^|]*)\) \}\}", str(defaults[name]))
             if match:
-                found[match.group(1)] = (match.group(2), for_any_role(name), " ".join(option["description"]))
+                meaning = re.sub(r"\b{0}_".format(role), "*_", " ".join(option["description"]))
+                words = (match.group(2), for_any_role(name), meaning)
+                found.setdefault(match.group(1), words)
     lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
     for name, (default, of_role, description) in sorted(found.items()):
         meaning = "{0} Default: `{1}`; for one role alone: `{2}`.".format(markdown(description), default, of_role)
@@ -188,18 +190,20 @@ def shared_table():
 
 
 def differences_tables():
-    """What prometheus.prometheus has and we do not, and what means something else."""
+    """What the peers have and we do not, and what means something else."""
     lines = ["| Not honoured | Why | Instead | When it is set |", "|---|---|---|---|"]
     rows = {}
     for name, difference in DIFFERENCES.items():
-        key = (for_any_role(name), difference.reason, for_any_role(difference.instead or ""), difference.harmless)
+        key = (difference.reason, for_any_role(difference.instead or ""), difference.harmless)
         rows.setdefault(key, []).append((name, difference.instead))
-    for (name, reason, instead, harmless), found in rows.items():
-        if len(found) == 1:
-            name, instead = found[0]
+    for (reason, instead, harmless), found in rows.items():
+        names = list(dict.fromkeys(for_any_role(name) for name, dummy in found))
+        if len({role for role in ROLES for name, dummy in found if name.startswith(role + "_")}) == 1:
+            names, instead = [name for name, dummy in found], found[0][1]
+        listed = ", ".join("`{0}`".format(name) for name in names)
         instead = "`{0}`".format(instead) if instead else ""
         effect = "a warning" if harmless else "refused"
-        lines.append("| `{0}` | {1} | {2} | {3} |".format(name, cell(reason), instead, effect))
+        lines.append("| {0} | {1} | {2} | {3} |".format(listed, cell(reason), instead, effect))
     lines += ["", "| Honoured, but | Difference |", "|---|---|"]
     lines += ["| `{0}` | {1} |".format(name, cell(text)) for name, text in CHANGES.items()]
     return "\n".join(lines) + "\n"

@@ -1,9 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write down which variables prometheus.prometheus has, as the data of tests/unit/test_peer_variables.py.
+"""Write down which variables the peers' roles have, as the data of tests/unit/test_roles.py.
 
-usage: tools/peer_variables.py DIRECTORY, the unpacked collection, with its MANIFEST.json or galaxy.yml
+usage: tools/peer_variables.py DIRECTORY, the unpacked prometheus.prometheus or grafana.grafana, with its MANIFEST.json
+or galaxy.yml
 """
 
 from __future__ import annotations
@@ -14,26 +15,35 @@ import sys
 
 import yaml
 
-ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager")
+PROMETHEUS_ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager")
+# Collection -> its roles that have a counterpart, and the file that holds their variables.
+PEERS = {
+    "prometheus": (PROMETHEUS_ROLES, "prometheus.prometheus-0.30.yml"),
+    "grafana": (("grafana",), "grafana.grafana-6.0.yml"),
+}
 HEAD = """---
-# The variables of prometheus.prometheus {version}, from the argument specs of its roles: name to type.
+# The variables of {name} {version}, from the argument specs or the defaults of its roles: name to type.
 # Written by tools/peer_variables.py.
 """
+TYPES = {bool: "bool", int: "int", list: "list", dict: "dict"}
 
 
-def version_of(collection):
-    """The collection's version."""
+def about(collection):
+    """Namespace, name and version of a collection."""
     manifest = collection / "MANIFEST.json"
     if manifest.exists():
-        return json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]["version"]
-    return str(yaml.safe_load((collection / "galaxy.yml").read_text(encoding="utf-8"))["version"])
+        return json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]
+    return yaml.safe_load((collection / "galaxy.yml").read_text(encoding="utf-8"))
 
 
 def variables_of(collection, role):
-    """Name to type of a role's variables, sorted."""
-    specs = yaml.safe_load((collection / "roles" / role / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
-    options = specs["argument_specs"]["main"]["options"]
-    return {name: options[name].get("type", "str") for name in sorted(options)}
+    """Name to type of a role's variables, sorted; where it has no specs its defaults tell."""
+    specs = collection / "roles" / role / "meta" / "argument_specs.yml"
+    if specs.exists():
+        options = yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+        return {name: options[name].get("type", "str") for name in sorted(options)}
+    defaults = yaml.safe_load((collection / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    return {name: TYPES.get(type(defaults[name]), "str") for name in sorted(defaults)}
 
 
 def main():
@@ -41,10 +51,13 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     collection = pathlib.Path(sys.argv[1])
-    version = version_of(collection)
-    data = {"version": version, "roles": {role: variables_of(collection, role) for role in ROLES}}
-    target = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / "prometheus.prometheus-0.30.yml"
-    target.write_text(HEAD.format(version=version) + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    found = about(collection)
+    version = str(found["version"])
+    roles, file_name = PEERS[found["name"]]
+    data = {"version": version, "roles": {role: variables_of(collection, role) for role in roles}}
+    target = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / file_name
+    head = HEAD.format(name="{namespace}.{name}".format(**found), version=version)
+    target.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -155,6 +155,15 @@ class ActionModule(ActionBase):
             "image": role.get(kind + "_image") if contained else None,
             "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
         }
+        if kind == "grafana":
+            probe = role["__grafana_places"]["probe"]
+            service.update(
+                username=probe.get("username"),
+                password=probe.get("password"),
+                secrets=role["__grafana_secrets"],
+                login=role["__grafana_places"]["login"],
+                provisioned=role["__grafana_expected"],
+            )
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         service["ways"] = {

@@ -428,6 +428,8 @@ def _copy(source, target):
 
 def _make(change):
     """Carry out one change by a rename."""
+    if change.kind == "keep":
+        return
     scratch = change.path + SCRATCH
     if change.kind == "remove":
         if os.path.lexists(change.path):

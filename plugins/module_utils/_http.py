@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One GET request to a service on this very host.
+"""One request to a service on this very host.
 
 Not ``fetch_url``: a probe must ignore proxies and ``.netrc``, needs no redirects, checks the certificate's chain but not
 the name (the certificate is for the public name, the probe goes to a loopback address), and is imported in a tenth of
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     text: str
 
 
-def get(url, username=None, password=None, ca_path=None, timeout=5.0):
+def get(url, username=None, password=None, ca_path=None, timeout=5.0, method="GET"):
     """Ask and never raise.
 
     :param url: http or https URL.
@@ -37,6 +37,7 @@ def get(url, username=None, password=None, ca_path=None, timeout=5.0):
     :param password: its password.
     :param ca_path: file with the certificate authority to check the chain against; without it the chain is not checked.
     :param timeout: seconds for the connection and for each read.
+    :param method: of the request, which has no body.
     """
     parts = urlsplit(url)
     try:
@@ -54,7 +55,7 @@ def get(url, username=None, password=None, ca_path=None, timeout=5.0):
             headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
         try:
             path = parts.path or "/"
-            connection.request("GET", path + ("?" + parts.query if parts.query else ""), headers=headers)
+            connection.request(method, path + ("?" + parts.query if parts.query else ""), headers=headers)
             response = connection.getresponse()
             return Answer(response.status, response.read().decode("utf-8", "replace"))
         finally:

@@ -9,7 +9,7 @@ import json
 import time
 from urllib.parse import urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _grafana, _proof, _targets
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOADING
@@ -38,7 +38,8 @@ class Prover:
 
     :param service: dict: ``kind``, ``url``, ``metrics_path``, ``version``, ``username``, ``password``, ``ca_path``; for
         Prometheus ``agent``, ``expect`` (list of {job, instance}), ``pools``, ``ignore``, ``rules``, ``alertmanagers``;
-        for Alertmanager ``members``.
+        for Alertmanager ``members``; for Grafana ``login`` (``username``, ``password``) and ``provisioned``, as
+        the filter grafana_expected gives it.
     """
 
     def __init__(self, service):
@@ -71,25 +72,35 @@ class Prover:
 
     def _get(self, path):
         """Body of an answer; anything else ends the round."""
+        reply = self._reply(path)
+        if reply.status == 200:
+            return reply.body
+        raise _Stop(self._refused(reply, path))
+
+    def _reply(self, path, body=None):
+        """An answer of any status to a question, a POST where it has a body; none at all ends the round."""
         url = self.service["url"].rstrip("/") + path
         try:
             try:
-                reply = _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
+                reply = self._ask(url, body)
             except _client.AskError as error:
                 if error.kind != "tls" or self.service.get("ca_path"):
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
                 self.access = _client.Access(verify=False)
                 self.caveat = "its certificate is not proven ({0}): set {1}_probe_ca".format(error, self.kind)
-                reply = _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
+                reply = self._ask(url, body)
         except _client.AskError as error:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
             raise _Stop(Finding(WAIT if error.transient else RED, "it does not answer: {0}".format(error))) from error
         self.reached = True
-        if reply.status == 200:
-            return reply.body
-        raise _Stop(self._refused(reply, path))
+        return reply
+
+    def _ask(self, url, body):
+        if body is None:
+            return _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
+        return _client.send("POST", url, body, self.access, timeout=15.0, connect_timeout=CONNECT)
 
     def _refused(self, reply, path):
         name = "{0}_probe_username and {0}_probe_password".format(self.kind)
@@ -127,6 +138,8 @@ class Prover:
         self.line["wordless"] = bool(lost)
         if lost:
             findings.append(Finding(WAIT, lost))
+        if self.kind == "grafana":
+            findings += self._look_at_content()
         if self.kind == "alertmanager":
             findings.append(self._look_at_cluster(metrics))
         if self.kind == "prometheus":
@@ -144,6 +157,72 @@ class Prover:
         self.line["config_hash"] = _proof.config_hash(metrics)
         self.line["members"], finding = _proof.check_cluster(status, self.service.get("members") or 0)
         return finding
+
+    def _look_at_content(self):
+        """Grafana's database, its administrator, and everything that was provisioned."""
+        problem = _grafana.health_problem(self._get("/api/health").decode("utf-8", "replace"))
+        if problem:
+            return [Finding(WAIT, problem)]
+        metrics, login = self.access, self.service["login"]
+        self.access = metrics._replace(username=login["username"], password=login["password"])
+        try:
+            let_in = self._reply("/api/user")
+            if let_in.status != 200:
+                return [Finding(RED, "its administrator {0} cannot log in".format(login["username"]))]
+            provisioned = self.service["provisioned"]
+            return [
+                *self._look_at_default_login(login["username"]),
+                *(self._look_at_source(source) for source in provisioned["datasources"]),
+                *(self._look_at_dashboard(wanted) for wanted in provisioned["dashboards"]),
+                *self._look_at_plugins(provisioned["plugins"]),
+            ]
+        finally:
+            self.access = metrics
+
+    def _look_at_default_login(self, username):
+        """Whether admin/admin opens it. A name has one password: where the administrator bears it, theirs was proven."""
+        if username == "admin" or self._reply("/api/users/lookup?loginOrEmail=admin").status == 404:
+            return
+        access, self.access = self.access, self.access._replace(username="admin", password="admin")
+        try:
+            if self._reply("/api/user").status == 200:
+                yield Finding(RED, "whoever says admin/admin is let in")
+        finally:
+            self.access = access
+
+    def _look_at_source(self, source):
+        """Whether a data source is there, and answers a question that goes through Grafana."""
+        name = "its data source {0} ({1})".format(source["name"], source["url"])
+        reply = self._reply("/api/datasources/uid/" + source["uid"])
+        if reply.status != 200:
+            return Finding(WAIT, "{0} is not there".format(name))
+        problem = _grafana.source_problem(source, json.loads(reply.body))
+        if problem:
+            return Finding(WAIT, "{0} {1}".format(name, problem))
+        path, question = _grafana.source_question(source)
+        reply = self._reply(path, question)
+        if question is None and reply.status == 404:
+            return Finding(UNPROVEN, "not proven: {0} cannot be asked in this version of Grafana".format(name))
+        problem = _grafana.answer_problem(reply.status, reply.body.decode("utf-8", "replace"))
+        if problem is None:
+            return Finding(OK)
+        # Grafana keeps to itself what the data source said, but for its log.
+        self.line["wordless"] = True
+        return Finding(WAIT, "{0} does not answer: {1}".format(name, problem))
+
+    def _look_at_dashboard(self, wanted):
+        """Whether a dashboard is there as it was provisioned."""
+        name = "its dashboard {0} ({1})".format(wanted["title"], wanted["uid"])
+        reply = self._reply("/api/dashboards/uid/" + wanted["uid"])
+        if reply.status != 200:
+            return Finding(WAIT, "{0} is not there".format(name))
+        problem = _grafana.dashboard_problem(wanted, json.loads(reply.body))
+        return Finding(WAIT, "{0} {1}".format(name, problem)) if problem else Finding(OK)
+
+    def _look_at_plugins(self, plugins):
+        if plugins:
+            for problem in _grafana.plugin_problems(plugins, json.loads(self._get("/api/plugins?embedded=0"))):
+                yield Finding(RED, problem)
 
     def _look_at_targets(self):
         ignored = _targets.compile_ignore(self.service.get("ignore"))

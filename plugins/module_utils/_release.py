@@ -47,33 +47,36 @@ def architecture(machine):
 # Addresses
 
 
-def release_url(program, version, mirror=None, upstream=None, bare=False):
+def release_url(program, version, mirror=None, upstream=None, bare=False, flat=False):
     """Address of a release's archive; ``{arch}`` is left in it for the host to fill in.
 
     :param mirror: URL or directory in the layout ``NAME/vVERSION/FILE``; None or empty means upstream.
     :param upstream: URL in the layout ``vVERSION/FILE``.
     :param bare: whether the release is no archive but the program itself, ``NAME-vVERSION-linux-ARCH``.
+    :param flat: whether all versions lie beside each other, without ``vVERSION``.
     """
     plain = plain_version(version)
     name = f"{program}-v{plain}-linux-{{arch}}" if bare else f"{program}-{plain}.linux-{{arch}}.tar.gz"
-    return f"{_folder(program, plain, mirror, upstream)}/{name}"
+    return f"{_folder(program, plain, mirror, upstream, flat)}/{name}"
 
 
-def release_sums_url(program, version, mirror=None, upstream=None, bare=False):
+def release_sums_url(program, version, mirror=None, upstream=None, bare=False, flat=False):
     """Address of the file with the checksums of a release; parameters as in :func:`release_url`.
 
-    Beside a program without an archive, upstream has a file of its own for the checksum of each build.
+    Beside a program without an archive, upstream has a file of its own for the checksum of each build; so has everybody
+    where all versions lie beside each other.
     """
-    if bare and not mirror:
-        return release_url(program, version, upstream=upstream, bare=True) + ".sha256"
-    return f"{_folder(program, plain_version(version), mirror, upstream)}/sha256sums.txt"
+    if flat or (bare and not mirror):
+        return release_url(program, version, mirror, upstream, bare, flat) + ".sha256"
+    return f"{_folder(program, plain_version(version), mirror, upstream, flat)}/sha256sums.txt"
 
 
-def _folder(program, version, mirror, upstream):
+def _folder(program, version, mirror, upstream, flat):
+    below = "" if flat else f"/v{version}"
     if mirror:
-        return f"{mirror.rstrip('/')}/{program}/v{version}"
+        return f"{mirror.rstrip('/')}/{program}{below}"
     if upstream:
-        return f"{upstream.rstrip('/')}/v{version}"
+        return f"{upstream.rstrip('/')}{below}"
     raise ReleaseError(f"neither a mirror nor an upstream address is known for {program}")
 
 
@@ -132,6 +135,9 @@ def digest_in_sums(text, name, sums_url, role):
     sums = parse_sums(text)
     if name in sums:
         return sums[name]
+    lone = text.strip().lower()
+    if _SHA256.fullmatch(lone) and base_name(sums_url) == f"{name}.sha256":
+        return lone  # nothing but the digest, in a file that is named after its archive
     if not text.strip():
         found = "is empty"
     elif not sums:

@@ -18,12 +18,14 @@ class Service(NamedTuple):
         or None where it reads its files anew each time.
     :ivar dependency: gauge that is 0 while it cannot reach what it depends on, and what that is.
     :ivar version_in: metric that tells its version, and the label; None: ``version`` of ``<service>_build_info``.
+    :ivar unit: name of its systemd service, where that is another than that of its role.
     """
 
     ready_path: Optional[str] = None
     on_change: Optional[str] = None
     dependency: Optional[tuple] = None
     version_in: Optional[tuple] = None
+    unit: Optional[str] = None
 
 
 # A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
@@ -34,6 +36,7 @@ SERVICES = {
     "cadvisor": Service(ready_path="/healthz", version_in=("cadvisor_version_info", "cadvisorVersion")),
     "alertmanager": Service(ready_path="/-/ready", on_change=RELOAD),
     "prometheus": Service(ready_path="/-/ready", on_change=RELOAD),
+    "grafana": Service(ready_path="/api/health", on_change=RESTART, unit="grafana-server"),
 }
 RELOADING = tuple(name for name, service in SERVICES.items() if service.on_change == RELOAD)
 

@@ -33,8 +33,9 @@ class Change(NamedTuple):
     """One path that the switch gives a new state.
 
     :ivar path: absolute path that changes.
-    :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``) or ``remove``.
-    :ivar source: staged file, or target of the link; empty for ``remove``.
+    :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``), ``remove``, or ``keep`` (left
+        as it is: what the new generation makes of it is undone with the rest).
+    :ivar source: staged file, or target of the link; empty otherwise.
     """
 
     path: str

@@ -22,7 +22,8 @@ def unpack(archive, target, executables, role):
     Owners and modes are set here, whatever the archive and the umask say. Times are the archive's, so that unpacking
     twice gives the same result. Everything is on the disk, not only in its cache, on return.
 
-    :param executables: names of the files that become executable; each must be in the archive.
+    :param executables: names of the files that become executable, beside those that are so in the archive; each must be
+        in it.
     :raises ReleaseError: for an archive that is damaged, unsafe, incomplete or too large for the disk.
     """
     try:
@@ -78,7 +79,8 @@ def _extract(archive, target, executables):
                 raise ReleaseError(f"the archive has more than one top directory: {member.name!r} lies beside it")
             path = os.path.join(target, name)
             _make_parents(path, target, directories)
-            _write(tar.extractfile(member), path, 0o755 if name in executables else 0o644, member.mtime)
+            executable = name in executables or member.mode & 0o100
+            _write(tar.extractfile(member), path, 0o755 if executable else 0o644, member.mtime)
             names.add(name)
     for directory in directories:
         _sync(directory)

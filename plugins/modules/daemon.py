@@ -167,6 +167,35 @@ options:
     type: list
     elements: path
     default: []
+  reload:
+    description:
+      - How the service is told to read some of its files again, where it has another way than SIGHUP. A change of any other
+        file restarts it, and so does one of these where it does not let the one in who asks.
+    type: dict
+    suboptions:
+      paths:
+        description: What the paths of these files begin with, relative to O(config_dir).
+        type: list
+        elements: str
+        required: true
+      urls:
+        description: Addresses below O(probe.url) that are sent an empty POST request, one after the other.
+        type: list
+        elements: str
+        required: true
+      username:
+        description: Name for basic authentication.
+        type: str
+      password:
+        description: Password for basic authentication.
+        type: str
+  keep:
+    description:
+      - Files that another version of the program changes for good when it starts, such as a database.
+      - Before the switch to another program the service is stopped and they are copied; a rollback puts them back.
+    type: list
+    elements: path
+    default: []
   purge:
     description: Directories that O(state=absent) removes too.
     type: list
@@ -305,6 +334,8 @@ class Daemon:
         self.said = None
         # Whether the service reached what it depends on before anything was done to it.
         self.reached_before = False
+        # Whether it can be told to read what changes, instead of being restarted.
+        self.rereads = False
 
     def find_docker(self):
         """The other runtime: where it is asked for, and where it has had, or may have, a container of the service."""
@@ -509,6 +540,35 @@ class Daemon:
             data, self.name
         )
 
+    def kept(self, changes):
+        """The files that are copied aside because another program is about to change them."""
+        program = self.module.params["argv"][:1]
+        if not any(change.kind == "link" and [change.path] == program for change in changes):
+            return []
+        return [Change(path, "keep") for path in self.module.params["keep"]]
+
+    def copy_problem(self, kept):
+        """Whether there is no room for the copies of what is kept: a sentence, or None."""
+        sizes = [os.path.getsize(change.path) for change in kept if os.path.isfile(change.path)]
+        status = os.statvfs(self.state.config_dir)
+        if not sizes or not status.f_blocks or sum(sizes) + LEAST_SPACE <= status.f_bavail * status.f_frsize:
+            return None
+        return "there is no room in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
+            self.state.directory,
+            self.module.params["keep"][0],
+            sum(sizes) >> 20,
+            self.name,
+            self.module.params["version"] or "",
+        )
+
+    def can_reread(self, changes, running, proof, manifest):
+        """Whether the process has loaded everything but these changes, and can be told to read them."""
+        reload, base = self.module.params["reload"], self.state.config_dir
+        if not (reload and running and changes and self.has_loaded(running, proof, manifest)):
+            return False
+        prefixes = tuple(os.path.join(base, path) for path in reload["paths"])
+        return all(change.path.startswith(prefixes) for change in changes)
+
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""
         known = [self.state.proven().get("data_version")]
@@ -530,6 +590,27 @@ class Daemon:
             if text is not None:
                 ensure_directory(os.path.dirname(path))
                 write_atomically(self.next_unit(path), text.encode("utf-8"), 0o644)
+
+    def reread(self):
+        """Tell the service to read its files again through its own API; whether it lets us in.
+
+        :raises NotProven: when it does not want them.
+        """
+        reload = self.module.params["reload"]
+        for path in reload["urls"]:
+            answer = get(
+                self.probe["url"] + path,
+                reload["username"],
+                reload["password"],
+                self.probe["ca_path"],
+                timeout=60.0,
+                method="POST",
+            )
+            if answer.status in (401, 403):
+                return False
+            if answer.status != 200:
+                raise NotProven("{0} answers HTTP {1}: {2}".format(path, answer.status, answer.text.strip()[:500]))
+        return True
 
     def watch(self, wanted_version, settle, baseline=None, reloaded_after=None, failed_before=False, flushing=0):
         """Wait until the service is ready and has stayed up.
@@ -613,6 +694,9 @@ class Daemon:
 
         :returns: a sentence for the failure message.
         """
+        if self.module.params["keep"]:
+            # It may be writing to what is about to be put back.
+            self.runtime.stop()
         self.state.roll_back()
         self.reinstate()
         # A process of an interrupted first deployment may run without that anything of ours was there before.
@@ -734,12 +818,15 @@ class Daemon:
             problems.append(self.port_problem(running))
         if running is None or replacing or texts or any(change.kind == "link" for change in changes):
             problems.append(self.space_problem())
+        kept = self.kept(changes)
+        problems.append(self.copy_problem(kept) if kept else None)
         problems = [problem for problem in problems if problem]
         if problems:
             if not module.check_mode:
                 self.state.discard_stage()
             module.fail_json(msg="{0} was not touched:\n{1}".format(self.name, "\n".join(problems)))
 
+        self.rereads = self.can_reread(changes, running, proof, manifest)
         if module.check_mode:
             self.finish_check(changes, texts, seen, running, proof, conflicts, replacing)
         if replacing and not self.docker.candidate:
@@ -751,7 +838,7 @@ class Daemon:
             self.write_units(texts)
             if self.runtime is self.docker:
                 self.state.remember_engine(self.docker.engine.host)
-            self.state.switch(changes, new_manifest, bool(texts))
+            self.switch(changes, kept, new_manifest, bool(texts), was_active)
         elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
             self.state.amend_manifest(new_manifest)
         self.state.discard_stage()
@@ -788,19 +875,36 @@ class Daemon:
             diff=self.diff(changes, texts, replacing, manifest),
         )
 
+    def switch(self, changes, kept, new_manifest, units, was_active):
+        """Make the changes; where files are kept, while the service does not write to them."""
+        if not kept:
+            self.state.switch(changes, new_manifest, units)
+            return
+        self.runtime.stop()
+        try:
+            self.state.switch(changes + kept, new_manifest, units)
+        except BaseException:
+            if was_active:
+                self.runtime.act("start")
+            raise
+
+    def has_loaded(self, running, proof, manifest):
+        """Whether a process is known to have loaded the generation of a manifest, the one that is on disk."""
+        return (proof.get("generation"), proof.get("pid"), proof.get("started")) == (
+            manifest["generation"],
+            running.pid,
+            running.started,
+        ) or self.started_after(running, os.path.join(self.state.directory, "manifest.json"))
+
     def decision(self, running, proof):
         """Compare what runs with what is on disk."""
         executable, fingerprint = self.runtime.expected(self.module.params["argv"], running)
-        manifest = self.state.manifest()
-        loaded = running is not None and (
-            (proof.get("generation"), proof.get("pid"), proof.get("started"))
-            == (manifest["generation"], running.pid, running.started)
-            or self.started_after(running, os.path.join(self.state.directory, "manifest.json"))
-        )
+        loaded = running is not None and self.has_loaded(running, proof, self.state.manifest())
         for path in self.module.params["reads"]:
             if running and not self.started_after(running, path, margin=0):
                 return Decision("restart", "{0} is newer than what it has read of it".format(path))
-        return decide(running, executable, fingerprint, loaded, self.kind.on_change)
+        on_change = RELOAD if self.rereads else self.kind.on_change
+        return decide(running, executable, fingerprint, loaded, on_change)
 
     def started_after(self, running, path, margin=2):
         """Whether a process began after a file was written, so that it can have read nothing else.
@@ -845,6 +949,10 @@ class Daemon:
             flushing = flush_seconds(metrics, self.module.params["argv"])
             failed_before = decision.action == "reload" and said.reload_successful is False
             self.reached_before = bool(said.dependency_up)
+        if self.rereads and decision.action == "reload":
+            if self.reread():
+                return self.watch(version, 0, seen), decision
+            decision = Decision("restart", decision.reason)
         before = self.runtime.act(decision.action)
         if decision.action == "reload":
             return self.watch(version, 0, seen, before, failed_before, flushing), decision
@@ -887,8 +995,9 @@ class Daemon:
             would = would._replace(reason=replacing)
         elif running and not texts and not any(change.kind == "link" for change in changes):
             would = self.decision(running, proof)
-            if would.action == "none" and changes and self.kind.on_change:
-                would = Decision(self.kind.on_change, "its configuration would change")
+            on_change = RELOAD if self.rereads else self.kind.on_change
+            if would.action == "none" and changes and on_change:
+                would = Decision(on_change, "its configuration would change")
         self.module.exit_json(
             changed=bool(changes or conflicts or would.action != "none" or not self.runtime.is_enabled(seen)),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[would.action],
@@ -1018,6 +1127,16 @@ def main():
             "conflicts": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
             "reads": {"type": "list", "elements": "path", "default": []},
+            "reload": {
+                "type": "dict",
+                "options": {
+                    "paths": {"type": "list", "elements": "str", "required": True},
+                    "urls": {"type": "list", "elements": "str", "required": True},
+                    "username": {"type": "str"},
+                    "password": {"type": "str", "no_log": True},
+                },
+            },
+            "keep": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },

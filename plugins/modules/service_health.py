@@ -13,7 +13,8 @@ author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
   - Asks each service that the host should run for its version, the outcome of its last reload, and what else it
-    has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster.
+    has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster, Grafana for its
+    database, its administrator's login, and an answer of each data source; dashboards have to be there as provisioned.
   - Which services those are is said by the inventory groups of the host, and what is asked of them by the variables of
     their roles, defaults included.
   - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
@@ -125,6 +126,21 @@ options:
         description: How many members the Alertmanager's cluster has.
         type: int
         default: 0
+      login:
+        description: How Grafana's administrator logs in.
+        type: dict
+        suboptions:
+          username:
+            description: Login name.
+            type: str
+            required: true
+          password:
+            description: Password.
+            type: str
+            required: true
+      provisioned:
+        description: What Grafana has to show, as P(vigil.monitoring.grafana_expected#filter) gives it.
+        type: dict
   secrets:
     description: Values that must not appear in any output. The action plugin fills it in; do not set it.
     type: list
@@ -212,6 +228,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import Host
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # How far back, and how many lines, the log of a service is read that does not say why in its metrics.
 LOG_SECONDS = 5
@@ -234,6 +251,14 @@ SERVICE = {
     "alertmanagers": {"type": "list", "elements": "str", "default": []},
     "members": {"type": "int", "default": 0},
     "docker_host": {"type": "str"},
+    "login": {
+        "type": "dict",
+        "options": {
+            "username": {"type": "str", "required": True},
+            "password": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    "provisioned": {"type": "dict"},
 }
 
 
@@ -241,7 +266,7 @@ def words_of(service):
     """The last lines that the log of a service has."""
     since = time.time() - LOG_SECONDS
     if not service["docker_host"]:
-        return Systemd(service["kind"]).last_words(since, LOG_LINES)
+        return Systemd(SERVICES[service["kind"]].unit or service["kind"]).last_words(since, LOG_LINES)
     try:
         return Docker(service["kind"], Engine(service["docker_host"])).last_words(since, LOG_LINES)
     except HostError as error:

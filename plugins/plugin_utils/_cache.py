@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
+import shutil
 import stat
 import tempfile
+from urllib.error import HTTPError
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest
-from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+from ansible.module_utils.urls import open_url
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import TIMEOUT, file_digest
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
 
 
 def default_directory():
@@ -53,6 +57,28 @@ class Cache:
                 f"the cache {self.directory} cannot be used: {error.strerror}. "
                 f"Repair it, or set monitoring_release_cache"
             ) from error
+
+    def of_address(self, url, headers, what):
+        """Path of a file that nothing but its address is known of, downloaded if need be and then kept for good.
+
+        :param headers: of the request.
+        :param what: what asks for it, for the message.
+        :raises ReleaseError: when it cannot be had.
+        """
+        self._create()
+        path = os.path.join(self.directory, "at-" + hashlib.sha256(url.encode("utf-8")).hexdigest())
+        try:
+            if not os.path.exists(path):
+                self._bring(path, lambda stream: self._fetch(url, headers, stream))
+        except (OSError, ValueError) as error:
+            words = "answers {0}".format(error.code) if isinstance(error, HTTPError) else f"cannot be had: {error}"
+            raise ReleaseError(f"{what}: {shown(url)} {words}; check it, or use a file on the controller") from error
+        return path
+
+    @staticmethod
+    def _fetch(url, headers, stream):
+        with open_url(url, headers=headers, timeout=TIMEOUT, http_agent="vigil.monitoring") as answer:
+            shutil.copyfileobj(answer, stream)
 
     def _create(self):
         os.makedirs(self.directory, mode=0o700, exist_ok=True)

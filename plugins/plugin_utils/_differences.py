@@ -1,7 +1,8 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the roles differ from those of prometheus.prometheus 0.30: variables that are not honoured, and why.
+"""Where the roles differ from those of prometheus.prometheus 0.30 and grafana.grafana 6: variables that are not honoured,
+and why.
 
 The table in the documentation is generated from this, and the module inputs says the same to whoever sets one of them.
 """
@@ -12,7 +13,7 @@ from typing import NamedTuple, Optional
 
 
 class Difference(NamedTuple):
-    """A variable of prometheus.prometheus that has no meaning here.
+    """A variable of prometheus.prometheus or grafana.grafana that has no meaning here.
 
     :ivar harmless: whether an inventory that sets it deploys the same service all the same. Setting one that is not
         harmless is an error, unless its value is empty.
@@ -28,6 +29,16 @@ class Difference(NamedTuple):
 _CACHE = "archives are cached by their checksums, for each user on the controller; nothing is unpacked there"
 _SKIP = "a host that has the release is left alone anyway"
 _RENAMED = "renamed long ago"
+_OTHERS = "subscriptions are somebody else's to manage"
+_SECTION = "a section or a key of grafana.ini since version 6"
+_SECTIONS_BEFORE_6 = [
+    "grafana_" + name
+    for name in (
+        "logs_dir data_dir remote_cache welcome_email_on_sign_up auth_generic_oauth session analytics alerting"
+        " unified_alerting log metrics tracing snapshots image_storage date_formats feature_toggles plugins_ops instance"
+        " address port domain url panels"
+    ).split()
+]
 
 DIFFERENCES = {
     "node_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
@@ -53,6 +64,24 @@ DIFFERENCES = {
     "alertmanager_external_url": Difference(False, _RENAMED, "alertmanager_web_external_url"),
     "alertmanager_mesh": Difference(False, _RENAMED, "alertmanager_cluster"),
     "alertmanager_child_routes": Difference(False, "renamed long ago: the key routes of it", "alertmanager_route"),
+    # Of grafana.grafana.
+    "grafana_apt_arch": Difference(True, "apt knows its own architecture"),
+    "grafana_rhsm_subscription": Difference(False, _OTHERS, "grafana_manage_repo"),
+    "grafana_rhsm_repo": Difference(False, _OTHERS, "grafana_manage_repo"),
+    "grafana_use_provisioning": Difference(True, "everything is provisioned by files"),
+    "grafana_provisioning_synced": Difference(True, "what leaves the inventory always leaves Grafana"),
+    "grafana_provisioning_dashboards_from_file_structure": Difference(
+        True, "folders are always those of the directory"
+    ),
+    "grafana_api_url": Difference(True, "Grafana is asked by its own host, where its configuration says"),
+    "grafana_environment": Difference(True, "nothing is downloaded by the host", "monitoring_release_mirror"),
+    "grafana_alert_notifications": Difference(
+        False, "the alerting that it is for left Grafana with version 11", "grafana_alert_resources"
+    ),
+    "grafana_api_keys": Difference(False, "API keys gave way to service accounts, whose tokens are no configuration"),
+    "grafana_api_keys_dir": Difference(True, "there are no API keys"),
+    # Of grafana.grafana before version 6, which only knows them to refuse them.
+    **{name: Difference(False, _SECTION, "grafana_ini") for name in _SECTIONS_BEFORE_6},
 }
 
 # What a variable does differently although it is honoured.
@@ -97,5 +126,12 @@ CHANGES = {
     "alertmanager_cluster": (
         "By default the Alertmanagers of the inventory's group are one cluster: each of several alone would send every message."
     ),
+    "grafana_ini": (
+        "A secret in it becomes a file that only the service can read; lists are written as Grafana splits them."
+    ),
+    "grafana_datasources": "Stands beside the Prometheus servers of the inventory; each gets a uid that stays.",
+    "grafana_dashboards": "A revision is pinned; the JSON is fetched once by the controller, not at every run.",
+    "grafana_dashboards_dir": "Is looked up below the playbook's `files` first.",
+    "grafana_plugins": "A plugin names its version: `grafana-clock-panel 2.1.3`.",
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }

@@ -20,6 +20,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     is_duration,
@@ -191,7 +192,7 @@ def check_web(role, values):
     """Listen addresses, web configuration, and the credentials of the proof."""
     name = role + "_web_listen_address"
     if name not in values:
-        return
+        return  # its own configuration says where it listens
     listen = values[name]
     several = isinstance(listen, (list, tuple))
     try:
@@ -267,6 +268,8 @@ def check_web_config(config, variables):
 def check_flags(role, values):
     """Further flags do not contradict inputs, and have no dashes of their own."""
     name = FLAGS.get(role, role + "_config_flags_extra")
+    if role not in MANAGED_FLAGS:
+        return
     for flag in values.get(name) or {}:
         where = "{0}[{1!r}]".format(name, str(flag))
         bare = str(flag).lstrip("-")
@@ -487,18 +490,20 @@ OWN_CHECKS = {
     "blackbox_exporter": check_blackbox_exporter,
     "postgres_exporter": check_postgres_exporter,
     "cadvisor": check_cadvisor,
+    "grafana": check_grafana,
 }
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
-    "admin_username agent_mode basic_auth_users binary_install_dir checksum cli_flags cluster config_dir"
-    " config_file config_flags_extra configuration_modules container_cpus container_extra db_dir disable_metrics"
-    " disabled_collectors dsn_file enable_metrics enabled_collectors escalation global housekeeping_interval"
-    " http_server_config image install_method limit_nofile listen_ip manage_role max_housekeeping_interval name"
-    " password port preinstalled_path probe_password probe_username prometheus_endpoint ready_timeout receivers"
-    " registry_password registry_username release_dir resolve_timeout route rule_annotations rule_labels rule_packs"
-    " runtime smtp storage_retention storage_retention_size system_group system_user systemd_dropin targets"
-    " textfile_dir thresholds tls_server_config uri username version web_config web_listen_address"
-    " web_telemetry_path"
+    "admin_username agent_mode alert_resources auth basic_auth_users binary_install_dir cap_net_bind_service"
+    " checksum cli_flags cluster config_dir config_file config_flags_extra configuration_modules container_cpus"
+    " container_extra dashboards database datasources db_dir disable_metrics disabled_collectors dsn_file"
+    " enable_metrics enabled_collectors escalation global housekeeping_interval http_server_config image ini"
+    " ini_default install_method ldap limit_nofile listen_ip manage_role max_housekeeping_interval name password"
+    " plugins port preinstalled_path probe_password probe_username prometheus_endpoint ready_timeout receivers"
+    " registry_password registry_username release_dir resolve_timeout route rule_annotations rule_labels"
+    " rule_packs runtime security server smtp storage_retention storage_retention_size system_group system_user"
+    " systemd_dropin targets textfile_dir thresholds tls_server_config uri username users version web_config"
+    " web_listen_address web_telemetry_path"
 ).split()
 
 

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import address
+
 GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
 HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
 # Settings of a scrape job that mean the same to Prometheus when it speaks to an Alertmanager.
@@ -85,6 +87,9 @@ def endpoint(service, host, value):
     def get(name):
         return value(host, "{0}_{1}".format(service, name))
 
+    if service == "grafana":
+        # Its own configuration says where it is served, in the sections of an ini.
+        return Endpoint(*address([get("ini_default"), get("ini"), {"server": get("server") or {}}]))
     listening = get("web_listen_address")
     name, port = "", None
     if not listening and (get("listen_ip") or get("port")):

@@ -110,6 +110,15 @@ PROFILES["cadvisor"] = {
 
 # A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
 # the last two and says so in the journal once; there the pause stays at RestartSec.
+PROFILES["grafana"] = {"ProcSubset": "all"}
+PROFILES["grafana_low_port"] = {
+    **PROFILES["grafana"],
+    # A port below 1024; a right within a user namespace would not count on the host's network.
+    "CapabilityBoundingSet": "CAP_NET_BIND_SERVICE",
+    "AmbientCapabilities": "CAP_NET_BIND_SERVICE",
+    "PrivateUsers": False,
+}
+
 RESTART = {
     "Restart": "on-failure",
     "RestartSec": "1s",

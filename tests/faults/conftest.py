@@ -186,6 +186,30 @@ class Site:
         return {**kept, "processes": processes, "served": str(served)}
 
 
+NOT_RUN = "NOT RUN, as there is no Grafana: "
+
+
+@pytest.fixture(scope="session")
+def grafana_versions():
+    """The versions of Grafana in the mirror, the oldest first; without any, the test is skipped."""
+    found = mirror.grafana()
+    if not found:
+        pytest.skip(NOT_RUN + mirror.without_grafana())
+    return found
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line that nobody overlooks, where scenarios were left out."""
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NOT_RUN in str(report.longrepr)]
+    if left_out:
+        names = ", ".join(sorted({report.nodeid.rpartition("::")[2] for report in left_out}))
+        terminalreporter.section("NOT RUN", red=True)
+        terminalreporter.write_line(
+            f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}", red=True
+        )
+        terminalreporter.write_line(f"They are {names}")
+
+
 def base_variables(age: str = "new") -> dict:
     """What every test deploys: the newer releases of the lab's mirror, or the older ones (``old``)."""
     versions = mirror.versions()

@@ -1,6 +1,7 @@
 """A release mirror in upstream's layout, made of the real programs that Debian builds.
 
     MIRROR/NAME/vVERSION/NAME-VERSION.linux-ARCH.tar.gz, sha256sums.txt     (cAdvisor: NAME-vVERSION-linux-ARCH)
+    MIRROR/grafana/         Grafana's archives, where there are any; see grafana()
     MIRROR/versions.json    {"prometheus": {"new": "3.5.3", "old": "2.53.3"}, ...}
     MIRROR/extra/           what the lab's images and its registry are made of
 
@@ -24,6 +25,7 @@ import tarfile
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +79,9 @@ EXTRA = {
         r"usr/bin/busybox|usr/lib/.*/(ld-linux[^/]*|lib(c|dl|m|nss_dns|nss_files|pthread|resolv|rt|zstd))\.so[.\d]+",
     ),
 }
+# Grafana is in none of Debian's suites. This version is asked for where no archive was put into the cache by hand.
+GRAFANA_SITE = "https://dl.grafana.com/oss/release"
+GRAFANA_VERSION = "12.1.0"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
 VERSION = re.compile(r"version (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 
@@ -106,6 +111,54 @@ def ensure() -> Path:
             if not _complete():
                 _make()
     return path()
+
+
+def grafana() -> list[str]:
+    """The versions of Grafana that the mirror has, the oldest first.
+
+    They are archives beside their checksums, ``grafana-VERSION.linux-ARCH.tar.gz{,.sha256}``, in the folder grafana of
+    the cache: put there by hand, or fetched from Grafana's site where that answers. Empty where there is neither.
+    """
+    folder = cache_dir() / "grafana"
+    with locked("grafana"):
+        if not _archives(folder):
+            _fetch_grafana(folder)
+        link = ensure() / "grafana"
+        if folder.is_dir() and not link.exists():
+            link.symlink_to(os.path.relpath(folder, path()))
+    return _archives(folder)
+
+
+def without_grafana() -> str:
+    """Why there is no Grafana, and what to do about it."""
+    name = f"grafana-VERSION.linux-{architecture()}.tar.gz"
+    return f"{GRAFANA_SITE} does not answer; put {name} and {name}.sha256 into {cache_dir() / 'grafana'}"
+
+
+def _archives(folder: Path) -> list[str]:
+    end = f".linux-{architecture()}.tar.gz"
+    found = [file for file in folder.glob(f"grafana-*{end}") if file.with_name(file.name + ".sha256").exists()]
+    names = [file.name.removeprefix("grafana-").removesuffix(end) for file in found]
+    # A pre-release comes before its release.
+    return sorted(names, key=lambda name: ([int(n) for n in re.findall(r"\d+", name)[:3]], "-" not in name, name))
+
+
+def _fetch_grafana(folder: Path) -> None:
+    name = f"grafana-{GRAFANA_VERSION}.linux-{architecture()}.tar.gz"
+    try:
+        with urllib.request.urlopen(f"{GRAFANA_SITE}/{name}.sha256", timeout=5) as answer:
+            digest = answer.read()
+        folder.mkdir(parents=True, exist_ok=True)
+        with (
+            step(f"fetching {name}"),
+            urllib.request.urlopen(f"{GRAFANA_SITE}/{name}", timeout=30) as answer,
+            open(folder / f".{name}", "wb") as sink,
+        ):
+            shutil.copyfileobj(answer, sink, 1 << 20)
+        (folder / f".{name}").rename(folder / name)
+        (folder / f"{name}.sha256").write_bytes(digest)
+    except OSError:
+        return
 
 
 def _complete() -> bool:

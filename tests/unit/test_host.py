@@ -186,6 +186,20 @@ def test_rollback_puts_back_the_old_generation_byte_for_byte(world):
     assert not world.state.needs_recovery()
 
 
+def test_what_the_new_generation_made_of_a_kept_file_is_undone(world, tmp_path):
+    """A database that a new version migrated goes back together with the binary, and what lay beside it then goes."""
+    database, beside = tmp_path / "data.db", tmp_path / "data.db-wal"
+    database.write_text("old")
+    kept = [Change(str(database), "keep"), Change(str(beside), "keep")]
+    world.state.switch(world.prepare() + kept, {"files": {"second": ""}}, False)
+    assert database.read_text() == "old"
+    database.write_text("migrated")
+    beside.write_text("migrating")
+    world.state.roll_back()
+    assert database.read_text() == "old"
+    assert not beside.exists()
+
+
 def test_unproven_switch_is_undone_by_the_next_run(world):
     (world.config / "rules").mkdir()
     before, old = world.snapshot(), world.state.manifest()

@@ -251,3 +251,20 @@ def test_a_record_matches_only_what_was_unpacked(changes, expected):
 )
 def test_superfluous_releases(versions, linked, in_use, keep, removed):
     assert _release.releases_to_remove(versions, linked, in_use, keep) == removed
+
+
+def test_releases_that_lie_beside_each_other():
+    """As Grafana's do: no directory for a version, and a file of its own for the checksum of each archive."""
+    filters = FilterModule().filters()
+    for mirror, start in (("/srv/mirror/", "/srv/mirror/grafana"), (None, UPSTREAM)):
+        url = filters["release_url"]("grafana", "v12.1.0", mirror=mirror, upstream=UPSTREAM, flat=True)
+        assert url == f"{start}/grafana-12.1.0.linux-{{arch}}.tar.gz"
+        sums = filters["release_sums_url"]("grafana", "v12.1.0", mirror=mirror, upstream=UPSTREAM, flat=True)
+        assert sums == url + ".sha256"
+
+
+def test_a_lone_digest_vouches_for_the_archive_that_its_file_is_named_after_and_for_no_other():
+    digest, name = "ab" * 32, "grafana-12.1.0.linux-amd64.tar.gz"
+    assert _release.digest_in_sums(digest.upper() + "\n", name, f"https://x/{name}.sha256", "grafana") == digest
+    with pytest.raises(ReleaseError, match="cannot be verified"):
+        _release.digest_in_sums(digest, name, "https://x/other.tar.gz.sha256", "grafana")

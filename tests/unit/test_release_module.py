@@ -97,6 +97,16 @@ def test_install_and_converge(world, tmp_path):
     assert snapshot(tmp_path / "bin", times=True) == before
 
 
+def test_what_is_executable_in_the_archive_stays_so(world, tmp_path):
+    """A release may be a whole tree, with more programs in it than those that are asked for."""
+    tool = tarfile.TarInfo("fake-1.0.0.linux-amd64/libexec/tool")
+    tool.mode = 0o700
+    path = tmp_path / "whole.tar.gz"
+    make_archive(path, "1.0.0", members=[tool])
+    world(archive=str(path))
+    assert os.stat(tmp_path / "bin/fake-1.0.0/libexec/tool").st_mode & 0o7777 == 0o755
+
+
 def test_check_mode_says_and_does_nothing(world, tmp_path):
     answer = world(check_mode=True, archive=None)
     assert answer["changed"] and "would fetch" in answer["msg"] and "fake-1.0.0.linux-amd64.tar.gz" in answer["msg"]

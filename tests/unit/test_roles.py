@@ -18,8 +18,13 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import CH
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
-PEER = yaml.safe_load((ROOT / "tests/data/prometheus.prometheus-0.30.yml").read_text(encoding="utf-8"))
-PEER_VARIABLES = [(role, name, kind) for role, found in PEER["roles"].items() for name, kind in found.items()]
+PEERS = [
+    yaml.safe_load((ROOT / "tests/data" / name).read_text(encoding="utf-8"))
+    for name in ("prometheus.prometheus-0.30.yml", "grafana.grafana-6.0.yml")
+]
+PEER_VARIABLES = [
+    (role, name, kind) for peer in PEERS for role, found in peer["roles"].items() for name, kind in found.items()
+]
 
 
 PARTS = ("tasks", "vars", "templates", "defaults")

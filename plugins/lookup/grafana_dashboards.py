@@ -1,0 +1,158 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+  name: grafana_dashboards
+  author: Contributors to vigil.monitoring (@vigil-monitoring)
+  version_added: 0.1.0
+  short_description: The dashboards that Grafana is to have
+  description:
+    - Gives the JSON files below directories on the controller, and dashboards that are downloaded.
+    - The folder of a dashboard is the directory that its file lies in; files in the directory itself have none.
+    - A file is given as it is, but for what Grafana's provisioning does not understand, such as the inputs of an export.
+    - What is downloaded is kept in the controller's cache, so that a converged run asks nobody.
+  options:
+    _terms:
+      description: Directories. A relative one is looked up below the playbook's C(files), beside it, and where
+        C(ansible-playbook) was started. One that is not there gives nothing where O(optional).
+      type: list
+      elements: str
+      required: true
+    optional:
+      description: Directories that need not be there.
+      type: list
+      elements: str
+      default: []
+    downloads:
+      description: Dashboards to download, each with C(dashboard_id) and C(revision_id), or with C(dashboard_url); and maybe
+        C(datasource), the name or uid for its inputs, and C(folder).
+      type: list
+      elements: dict
+      default: []
+    datasources:
+      description: The data sources, so that an input can be given the uid of the one that is named.
+      type: list
+      elements: dict
+      default: []
+    cache_dir:
+      description: Directory of the controller's cache. Empty means the user's own.
+      type: str
+      default: ''
+"""
+
+EXAMPLES = r"""
+- name: Which dashboards would be deployed
+  ansible.builtin.debug:
+    msg: "{{ lookup('vigil.monitoring.grafana_dashboards', 'dashboards') | map(attribute='title') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One list of dashboards, with C(path), C(content), C(uid), C(title) and what the proof needs.
+  type: list
+  elements: list
+"""
+
+import os
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+CATALOGUE = "https://grafana.com/api/dashboards/{dashboard_id}/revisions/{revision_id}/download"
+
+
+def read_tree(directory):
+    """The JSON files below a directory: ``(path, folder, text)``, sorted; hidden ones are left out, as in Grafana."""
+    found = []
+    for folder, names, files in os.walk(directory):
+        names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in sorted(files):
+            if name.endswith(".json") and not name.startswith("."):
+                path = os.path.join(folder, name)
+                found.append((path, "" if folder == directory else os.path.basename(folder), read(path)))
+    return found
+
+
+def read(path):
+    """The text of a file.
+
+    :raises FileProblem: when it is none.
+    """
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileProblem("{0} cannot be read: {1}".format(path, error)) from error
+
+
+def download_of(number, entry):
+    """Address, stem and name of an entry of ``grafana_dashboards``.
+
+    :raises FileProblem: when it says too little.
+    """
+    name = "grafana_dashboards[{0}]".format(number)
+    if entry.get("dashboard_url"):
+        url = str(entry["dashboard_url"])
+        return url, os.path.splitext(os.path.basename(url.split("?", maxsplit=1)[0]))[0] or "dashboard", name
+    if not entry.get("dashboard_id"):
+        raise FileProblem("{0} has neither dashboard_id nor dashboard_url".format(name))
+    if not entry.get("revision_id"):
+        raise FileProblem(
+            "{0} ({1}) has no revision_id; pin one, so that every run deploys the same".format(
+                name, entry["dashboard_id"]
+            )
+        )
+    return CATALOGUE.format(**entry), str(entry["dashboard_id"]), name
+
+
+class LookupModule(LookupBase):
+    """Lookup plugin grafana_dashboards."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """See DOCUMENTATION."""
+        self.set_options(var_options=variables, direct=kwargs)
+        question = (repr(terms), repr(self.get_options()))
+        try:
+            return [once_a_task(question, lambda: self._dashboards(terms))]
+        except (FileProblem, ReleaseError) as error:
+            raise AnsibleLookupError(str(error)) from error
+
+    def _dashboards(self, terms):
+        uids = {source["name"]: source["uid"] for source in plain(self.get_option("datasources"))}
+        found = []
+        for directory in terms:
+            for path, folder, text in read_tree(self._find(str(directory))):
+                stem = os.path.splitext(os.path.relpath(path, os.path.dirname(os.path.dirname(path))))[0]
+                found.append(normal_dashboard(text, path, folder, {}, stem if folder else os.path.basename(stem)))
+        for number, entry in enumerate(plain(self.get_option("downloads"))):
+            url, stem, name = download_of(number, entry)
+            asked = entry.get("datasource")
+            inputs = {"*": uids.get(asked, asked)} if asked else {}
+            source = "{0} ({1})".format(name, shown(url))
+            path = Cache(self.get_option("cache_dir")).of_address(url, {}, name)
+            text = read(path)
+            found.append(normal_dashboard(text, source, str(entry.get("folder") or ""), inputs, stem))
+        check_dashboards(found)
+        return found
+
+    def _find(self, directory):
+        """A directory as an absolute path; where it is optional and not there, one that holds nothing."""
+        directory = os.path.expanduser(directory)
+        base = self._loader.get_basedir()
+        places = [os.path.join(place, directory) for place in (os.path.join(base, "files"), base, os.getcwd())]
+        for place in places:
+            if os.path.isdir(place):
+                return os.path.realpath(place)
+        if directory in self.get_option("optional"):
+            return places[0]
+        raise FileProblem(
+            "there is no directory {0} for dashboards; looked in {1}".format(directory, ", ".join(places))
+        )

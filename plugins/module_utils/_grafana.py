@@ -1,0 +1,150 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Grafana says of itself through its API, and whether that is what was provisioned. Answers in, sentences out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from urllib.parse import quote
+
+# A question that a data source of this type answers whatever it holds. It is asked as a panel asks: the proxy by uid of
+# early versions stumbles over a hyphen, and they have no route for the health of a data source.
+QUESTIONS = {
+    "prometheus": {"expr": "vector(1)", "instant": True},
+    "loki": {"expr": "vector(1)", "queryType": "instant"},
+}
+# What Grafana itself fills in.
+_ITS_OWN = ("id", "version")
+
+
+def _canonical(value):
+    """A structure in which 1.0 is 1, as Grafana may write either."""
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _digest(value):
+    return hashlib.sha256(json.dumps(_canonical(value), sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _meaning(value, key=None):
+    """What a dashboard is about whatever its schema: its titles, its queries, the names of its variables."""
+    if isinstance(value, dict):
+        for name in sorted(value):
+            yield from _meaning(value[name], name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _meaning(item, key)
+    elif key in ("title", "expr", "query", "name") and isinstance(value, str) and value:
+        yield "{0}={1}".format(key, value)
+
+
+def expectation(dashboard):
+    """What the proof has to find of a dashboard.
+
+    :param dashboard: its parsed JSON.
+    :returns: dict with ``uid``, ``title``, ``schema``, ``digest`` of all and ``meaning``, the digest of what stays when a
+        newer Grafana brings a dashboard up to its own schema.
+    """
+    kept = {key: value for key, value in dashboard.items() if key not in _ITS_OWN}
+    return {
+        "uid": str(dashboard.get("uid") or ""),
+        "title": str(dashboard.get("title") or ""),
+        "schema": int(dashboard.get("schemaVersion") or 0),
+        "digest": _digest(kept),
+        "meaning": _digest(sorted(set(_meaning(kept)))),
+    }
+
+
+def dashboard_problem(expected, answer):
+    """Why a dashboard in Grafana is not the one that was provisioned: words, or None.
+
+    :param expected: as :func:`expectation` says.
+    :param answer: parsed answer of ``/api/dashboards/uid/UID``.
+    """
+    if not (answer.get("meta") or {}).get("provisioned"):
+        return "was not provisioned but made by somebody"
+    found = expectation(answer.get("dashboard") or {})
+    if found["digest"] == expected["digest"]:
+        return None
+    if found["schema"] != expected["schema"] and found["meaning"] == expected["meaning"]:
+        return None
+    return "is not the one that is on disk"
+
+
+def source_problem(expected, answer):
+    """Why a data source in Grafana is not the one that was provisioned: words, or None.
+
+    :param expected: dict with ``name``, ``type`` and ``url``.
+    :param answer: parsed answer of ``/api/datasources/uid/UID``.
+    """
+    for key in ("name", "type", "url"):
+        if expected.get(key) and str(answer.get(key) or "") != str(expected[key]):
+            return "has {0} {1!r} instead of {2!r}".format(key, answer.get(key), expected[key])
+    return None
+
+
+def source_question(source):
+    """What has a data source answer a question through Grafana: path and body; no body where only its health is asked."""
+    uid, question = source["uid"], QUESTIONS.get(source.get("type"))
+    if question is None:
+        return "/api/datasources/uid/{0}/health".format(quote(uid)), None
+    query = dict(question, refId="A", datasource={"uid": uid, "type": source["type"]})
+    return "/api/ds/query", {"queries": [query], "from": "now-5m", "to": "now"}
+
+
+def answer_problem(status, text):
+    """Why an answer to such a question is none: words, or None.
+
+    :param status: HTTP status.
+    :param text: body.
+    """
+    try:
+        results = json.loads(text).get("results") or {}
+    except (ValueError, AttributeError):
+        results = {}
+    errors = [result.get("error") for result in results.values() if result.get("error")]
+    if status == 200 and not errors:
+        return None
+    return " ".join(str(errors[0]).split())[:300] if errors else "HTTP {0}: {1}".format(status, message_of(text))
+
+
+def message_of(text):
+    """The words of Grafana's own in an answer, short enough for a sentence."""
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
+    return " ".join(str(said or text).split())[:300] or "no word"
+
+
+def health_problem(text):
+    """What ``/api/health`` complains about: words, or None."""
+    try:
+        health = json.loads(text)
+    except ValueError:
+        return "its health is no JSON"
+    if not isinstance(health, dict) or health.get("database") != "ok":
+        state = health.get("database") if isinstance(health, dict) else None
+        return "its database does not work (it says {0!r})".format(state)
+    return None
+
+
+def plugin_problems(wanted, answer):
+    """Plugins that are not there, sentences.
+
+    :param wanted: plugin -> version.
+    :param answer: parsed answer of ``/api/plugins``.
+    """
+    there = {plugin.get("id"): (plugin.get("info") or {}).get("version") for plugin in answer}
+    for name, version in sorted(wanted.items()):
+        if name not in there:
+            yield "it did not load the plugin {0}; its log says why (plugins have to be signed)".format(name)
+        elif there[name] != version:
+            yield "it has version {1} of the plugin {0}, {2} was asked for".format(name, there[name], version)

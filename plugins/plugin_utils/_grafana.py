@@ -1,0 +1,551 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Grafana's configuration: the ini, its secrets, LDAP, and what is provisioned. Inputs in, files out."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from urllib.parse import urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
+
+PORT = 3000
+# What Grafana reads from elsewhere when it starts: $__file{/path}, $__env{NAME}, ${NAME}.
+_REFERENCE = re.compile(r"\$(__\w+)?\{[^}]+\}")
+_DOLLAR = re.compile(r"\$\$|\$(?:__\w+)?\{[^}]+\}|(?P<lone>\$)")
+_FILE = re.compile(r"\$__file\{([^}]+)\}")
+_USERINFO = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s@]*:[^/\s@]+@")
+_UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# Secrets whose keys do not say so.
+_FURTHER_SECRETS = ("connstr",)
+# Before unified alerting was the only one, Grafana complained about a missing directory of notifiers at every start.
+_LAST_WITH_NOTIFIERS = "11.0.0"
+# Fields of a data source that left it for secureJsonData long before the oldest version that is deployed here.
+_MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
+
+
+# The ini
+
+
+def grafana_ini(layers):
+    """The sections of grafana.ini, the later layers over the earlier ones.
+
+    :param layers: dicts of section to keys, in which a section may hold further ones, as ``auth.ldap`` is ``ldap`` in
+        ``auth``. A value of None takes a key out.
+    """
+    merged = {}
+    for layer in layers:
+        merged = _merge(merged, layer or {})
+    return merged
+
+
+def _merge(base, over):
+    result = dict(base)
+    for key, value in over.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            below = result.get(key)
+            result[key] = _merge(below if isinstance(below, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _flat(ini):
+    """``section -> key -> value``, with sections inside sections as ``auth.ldap``; the first one has no name."""
+    sections = {"": {}}
+
+    def add(name, keys):
+        for key, value in keys.items():
+            if isinstance(value, dict):
+                inner = "{0}.{1}".format(name, key) if name else str(key)
+                sections.setdefault(inner, {})
+                add(inner, value)
+            else:
+                sections[name][str(key)] = value
+
+    add("", ini)
+    return sections
+
+
+def _word(value):
+    """A value as Grafana reads it; a list as it splits one."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_word(item) for item in value)
+    return "" if value is None else str(value)
+
+
+def _quoted(word):
+    """A value that the ini parser gives back unchanged: a ``#`` or ``;`` begins a comment anywhere in a line."""
+    if not re.search(r"[#;\n`]|^[\"']|\\$|^\s|\s$", word):
+        return word
+    if "`" not in word:
+        return "`{0}`".format(word)
+    if '"""' not in word and not word.endswith('"'):
+        return '"""{0}"""'.format(word)
+    raise ValueError("a value of grafana_ini holds both a backtick and three quotes; no ini file can carry that")
+
+
+def is_secret(key, value):
+    """Whether a key of the ini holds a secret in so many words, not the place where it is."""
+    if isinstance(value, (bool, dict)) or not str(value).strip() or _REFERENCE.fullmatch(str(value).strip()):
+        return False
+    return is_secret_key(key) or key in _FURTHER_SECRETS or bool(_USERINFO.search(str(value)))
+
+
+def split_secrets(ini, config_dir):
+    """The ini with each secret replaced by the file that holds it.
+
+    :returns: sections as :func:`_flat` gives them, and path inside the configuration directory -> secret.
+    """
+    secrets, sections = {}, {}
+    for section, keys in _flat(ini).items():
+        sections[section] = {}
+        for key, value in keys.items():
+            if is_secret(key, value):
+                path = "secrets/{0}.{1}".format(section or "DEFAULT", key)
+                secrets[path] = _word(value)
+                value = "$__file{{{0}}}".format(posixpath.join(config_dir, path))
+            sections[section][key] = value
+    return sections, secrets
+
+
+def ini_text(sections):
+    """The text of grafana.ini.
+
+    :param sections: section -> key -> value; the first one may have no name.
+    """
+    lines = ["# Written by vigil.monitoring from grafana_ini; secrets are in files beside this one."]
+    for section, keys in sections.items():
+        if not keys:
+            continue
+        if section:
+            lines += ["", "[{0}]".format(section)]
+        lines += ["{0} = {1}".format(key, _quoted(_word(value))) for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
+
+
+def readable_files(ini):
+    """Absolute paths of files that the ini names and that Grafana reads when it starts."""
+    found = set()
+    for section, keys in _flat(ini).items():
+        for key, value in keys.items():
+            text = str(value)
+            found.update(path for path in _FILE.findall(text) if path.startswith("/"))
+            if section == "server" and key in ("cert_file", "cert_key") and text.startswith("/"):
+                found.add(text)
+    return sorted(found)
+
+
+# Where it is served
+
+
+def address(layers):
+    """Host, port, scheme, path prefix and path of the metrics of a Grafana with these layers of its ini."""
+    server = grafana_ini(layers).get("server") or {}
+    host = str(server.get("http_addr") or "")
+    scheme = "https" if str(server.get("protocol") or "http") in ("https", "h2") else "http"
+    prefix = ""
+    if _word(server.get("serve_from_sub_path")) == "true":
+        path = urlsplit(re.sub(r"%\([^)]*\)s", "x", str(server.get("root_url") or ""))).path.strip("/")
+        prefix = "/" + path if path else ""
+    host = "" if host in ("0.0.0.0", "::", "*") else host.strip("[]")
+    return host, int(server.get("http_port") or PORT), scheme, prefix, prefix + "/metrics"
+
+
+def grafana_probe(ini, ca=""):
+    """How the host itself asks Grafana: the option ``probe`` of the module daemon."""
+    host, port, scheme, prefix, dummy = address([ini])
+    host = "[{0}]".format(host) if ":" in host else host or "127.0.0.1"
+    answer = {"kind": "grafana", "url": "{0}://{1}:{2}{3}".format(scheme, host, port, prefix)}
+    metrics = ini.get("metrics") or {}
+    if metrics.get("basic_auth_username") and metrics.get("basic_auth_password"):
+        answer.update(username=str(metrics["basic_auth_username"]), password=str(metrics["basic_auth_password"]))
+    if ca:
+        answer["ca_path"] = ca
+    return answer
+
+
+def grafana_places(ini, ca=""):
+    """Where a Grafana with this ini keeps its things, and how it is asked.
+
+    :param ca: file on the host with the authority that signed its certificate.
+    """
+    data = str(ini["paths"]["data"])
+    security = ini.get("security") or {}
+    return {
+        "probe": grafana_probe(ini, ca),
+        "ports": [address([ini])[1]],
+        "login": {
+            "username": str(security.get("admin_user") or "admin"),
+            "password": str(security.get("admin_password") or ""),
+        },
+        "data": data,
+        "plugins": str(ini["paths"].get("plugins") or posixpath.join(data, "plugins")),
+        "database": grafana_database(ini),
+        "readable": readable_files(ini),
+    }
+
+
+def grafana_home(program):
+    """Grafana's home: the release that the program lies in, or the place where the packages have it."""
+    folder = posixpath.dirname(posixpath.normpath(program))
+    above = posixpath.dirname(folder)
+    return (
+        above
+        if posixpath.basename(folder) == "bin" and above not in ("/", "/usr", "/usr/local")
+        else "/usr/share/grafana"
+    )
+
+
+# LDAP
+
+
+def _toml(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, tuple)):
+        return "[{0}]".format(", ".join(_toml(item) for item in value))
+    return str(value) if isinstance(value, (int, float)) else json.dumps(str(value))
+
+
+def ldap_text(ldap):
+    """The text of ldap.toml, from the shape that grafana.grafana has: ``servers`` and ``group_mappings``."""
+    lines = []
+    if "verbose_logging" in ldap:
+        lines += ["verbose_logging = " + _toml(bool(ldap["verbose_logging"])), ""]
+    servers = ldap.get("servers") or {}
+    for server in servers if isinstance(servers, list) else [servers]:
+        lines.append("[[servers]]")
+        lines += ["{0} = {1}".format(key, _toml(value)) for key, value in server.items() if key != "attributes"]
+        lines += ["", "[servers.attributes]"]
+        lines += ["{0} = {1}".format(key, _toml(value)) for key, value in (server.get("attributes") or {}).items()]
+        for org in ldap.get("group_mappings") or []:
+            for group in org.get("groups") or []:
+                lines += ["", "[[servers.group_mappings]]", "org_id = {0}".format(int(org["id"]))]
+                lines += ["{0} = {1}".format(key, _toml(value)) for key, value in group.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+# Data sources
+
+
+def slug(text):
+    """A name as a uid."""
+    return re.sub(r"[^a-z0-9]+", "-", str(text).lower()).strip("-")[:40]
+
+
+def _literal(value):
+    """Texts with a dollar that means itself: provisioning replaces variables in every text, and ``$$`` is a ``$``.
+
+    A reference (``${NAME}``, ``$__file{/path}``) stays one, and so does what is doubled already.
+    """
+    if isinstance(value, dict):
+        return {key: _literal(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_literal(item) for item in value]
+    return _DOLLAR.sub(r"\g<0>\g<lone>", value) if isinstance(value, str) else value
+
+
+def _as_shown(value):
+    """A text as Grafana shows it after that; empty where it depends on what the host has."""
+    text = str(value or "")
+    return "" if _REFERENCE.search(text.replace("$$", "")) else text.replace("$$", "$")
+
+
+def complete_sources(found, given):
+    """The data sources of the inventory and those of the user's, whose own words win where both bear one name.
+
+    Each gets a uid that stays the same from run to run, is read-only in Grafana, and keeps its secrets where every
+    version reads them.
+
+    :param found: what the inventory has, in Grafana's shape.
+    :param given: ``grafana_datasources``.
+    :raises ValueError: when two cannot stand beside each other.
+    """
+    by_name = {}
+    for source in [*found, *given]:
+        by_name[source["name"]] = _merge(by_name.get(source["name"], {}), source)
+    asked = [source["name"] for source in given if source.get("isDefault")]
+    result, uids, defaults = [], {}, {}
+    for name, source in by_name.items():
+        if not source.get("type"):
+            raise ValueError("grafana_datasources: {0!r} has no type, such as prometheus".format(name))
+        first = {key: source[key] for key in ("name", "type")}
+        source = {**first, "uid": slug(name), "orgId": 1, "access": "proxy", "editable": False, **source}
+        if asked and name not in asked:
+            source["isDefault"] = False
+        secure = dict(source.get("secureJsonData") or {})
+        for field, where in _MOVED.items():
+            if source.get(field):
+                secure.setdefault(where, source[field])
+            source.pop(field, None)
+        source.pop("secureJsonData", None)
+        if secure:
+            source["secureJsonData"] = secure
+        if not _UID.fullmatch(str(source["uid"])):
+            raise ValueError(
+                "grafana_datasources: {0!r} has the uid {1!r}; letters, digits, - and _ make one, 40 at the most".format(
+                    name, source["uid"]
+                )
+            )
+        if source["uid"] in uids:
+            raise ValueError(
+                "grafana_datasources: {0!r} and {1!r} have one uid, {2}; give one of them another".format(
+                    uids[source["uid"]], name, source["uid"]
+                )
+            )
+        uids[source["uid"]] = name
+        if source.get("isDefault"):
+            if source["orgId"] in defaults:
+                raise ValueError(
+                    "grafana_datasources: {0!r} and {1!r} are both the default; Grafana would not start".format(
+                        defaults[source["orgId"]], name
+                    )
+                )
+            defaults[source["orgId"]] = name
+        result.append(_literal(source))
+    return result
+
+
+# Dashboards
+
+
+def normal_dashboard(text, source, folder, datasources, stem):
+    """A dashboard as it is provisioned: the file as it is, but for what provisioning does not understand.
+
+    :param text: JSON of the dashboard, or of an export that is made to be shared.
+    :param source: where it is from, for messages.
+    :param folder: name of its folder, empty for none.
+    :param datasources: name of an input in such an export, or ``*`` for any -> uid of a data source.
+    :param stem: what its uid is made of when it has none.
+    :returns: dict with ``path`` inside the tree's dashboards, ``content``, ``source`` and what :func:`expectation` says.
+    :raises FileProblem: when it cannot be one.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise FileProblem("{0} is no JSON: {1}".format(source, error)) from error
+    if not isinstance(data, dict) or not isinstance(data.get("title"), str) or not data["title"].strip():
+        raise FileProblem("{0} is no dashboard: it has no title".format(source))
+    changed = dict(data)
+    for input_ in data.get("__inputs") or []:
+        if input_.get("type") == "datasource":
+            uid = datasources.get(input_.get("name")) or datasources.get("*")
+            if not uid:
+                raise FileProblem(
+                    "{0} wants to be told a data source for {1}, and nothing says which; give grafana_dashboards a"
+                    " datasource for it".format(source, input_.get("name"))
+                )
+            changed = _replaced(changed, "${%s}" % input_["name"], uid)
+        elif input_.get("type") == "constant":
+            changed = _replaced(changed, "${%s}" % input_["name"], str(input_.get("value", "")))
+    if datasources.get("*"):
+        changed = _replaced_inputs(changed, datasources["*"])
+    for key in ("__inputs", "__requires", "__elements"):
+        changed.pop(key, None)
+    if changed.get("id"):
+        changed["id"] = None
+    if not changed.get("uid"):
+        changed["uid"] = slug(stem)
+    if not _UID.fullmatch(str(changed["uid"])):
+        raise FileProblem(
+            "{0} has the uid {1!r}; letters, digits, - and _ make one, 40 at the most".format(source, changed["uid"])
+        )
+    content = text if changed == data else json.dumps(changed, indent=2, ensure_ascii=False) + "\n"
+    path = posixpath.join("dashboards", folder, posixpath.basename(stem) + ".json")
+    return dict(expectation(changed), path=path, content=content, source=source, folder=folder)
+
+
+def _replaced(value, old, new):
+    if isinstance(value, dict):
+        return {key: _replaced(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(item, old, new) for item in value]
+    return value.replace(old, new) if isinstance(value, str) else value
+
+
+def _replaced_inputs(value, uid):
+    """Old exports name their inputs without listing them: ``${DS_PROMETHEUS}``."""
+    if isinstance(value, dict):
+        return {key: _replaced_inputs(item, uid) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced_inputs(item, uid) for item in value]
+    return re.sub(r"\$\{DS_[A-Z0-9_-]+\}", uid, value) if isinstance(value, str) else value
+
+
+def check_dashboards(dashboards):
+    """Whether all of them can stand in one Grafana: one that is refused there would be missed only by the proof.
+
+    :raises FileProblem: naming both files.
+    """
+    folders = {slug(found["folder"]): found["folder"] for found in dashboards if found["folder"]}
+    seen = {}
+    for found in dashboards:
+        marks = [
+            (("uid", found["uid"]), "have one uid, {0}".format(found["uid"])),
+            (
+                ("title", found["folder"], found["title"].lower()),
+                "have one title in one folder, {0!r}".format(found["title"]),
+            ),
+        ]
+        for mark, what in marks:
+            if mark in seen:
+                raise FileProblem(
+                    "the dashboards {0} and {1} {2}; change it in one of them".format(seen[mark], found["source"], what)
+                )
+            seen[mark] = found["source"]
+        if slug(found["title"]) in folders:
+            raise FileProblem(
+                "the dashboard {0} bears the name of a folder, {1!r}, so that Grafana could not tell them apart; give it"
+                " another title".format(found["source"], folders[slug(found["title"])])
+            )
+
+
+# The files
+
+
+def grafana_files(contents):
+    """The files of Grafana's configuration, for config_tree.
+
+    :param contents: dict with ``config_dir``, ``version``, ``ini``, ``ldap``, ``datasources``, ``dashboards``,
+        ``alert_resources`` and ``plugins_dir``.
+    :raises ValueError: when two of them do not go together.
+    """
+    files, config_dir = Files(), contents["config_dir"]
+    # Without a word about it Grafana would look for plugins inside its own release.
+    paths = {"provisioning": posixpath.join(config_dir, "provisioning"), "plugins": contents["plugins_dir"]}
+    ini = grafana_ini([contents["ini"], {"paths": paths}])
+    ldap = contents.get("ldap") or {}
+    if ldap:
+        ini = grafana_ini([{"auth": {"ldap": {"config_file": posixpath.join(config_dir, "ldap.toml")}}}, ini])
+    sections, secrets = split_secrets(ini, config_dir)
+    files.add("grafana.ini", "the role", content=ini_text(sections))
+    for path, secret in secrets.items():
+        files.add(path, "the role", content=secret + "\n", secret=True)
+    if ldap:
+        files.add("ldap.toml", "the role", content=ldap_text(ldap), secret=True)
+    sources = contents["datasources"]
+    files.add(
+        "provisioning/datasources/vigil.yml",
+        "the role",
+        data={"apiVersion": 1, "datasources": sources},
+        secret=any(source.get("secureJsonData") for source in sources),
+    )
+    provider = {
+        "name": "vigil",
+        "orgId": 1,
+        "type": "file",
+        "disableDeletion": False,
+        "allowUiUpdates": False,
+        "updateIntervalSeconds": 30,
+        "options": {"path": posixpath.join(config_dir, "dashboards"), "foldersFromFilesStructure": True},
+    }
+    files.add("provisioning/dashboards/vigil.yml", "the role", data={"apiVersion": 1, "providers": [provider]})
+    if contents.get("alert_resources"):
+        data = {"apiVersion": 1, **contents["alert_resources"]}
+        files.add("provisioning/alerting/vigil.yml", "the role", data=data, secret=True)
+    for found in contents["dashboards"]:
+        files.add(found["path"], found["source"], content=found["content"])
+    return files.entries()
+
+
+def grafana_directories(settings):
+    """The directories that Grafana wants to find, for config_tree.
+
+    :param settings: dict with ``config_dir``, ``version``, ``ini``, ``user``, ``group`` and ``plugins_dir``.
+    """
+    wanted = ["dashboards", *("provisioning/" + kind for kind in ("plugins", "alerting"))]
+    if version_key(settings["version"]) < version_key(_LAST_WITH_NOTIFIERS):
+        wanted.append("provisioning/notifiers")
+    group, paths = settings["group"], settings["ini"]["paths"]
+    result = [{"path": posixpath.join(settings["config_dir"], path), "group": group, "mode": "0750"} for path in wanted]
+    for path in (paths["data"], paths.get("logs"), settings["plugins_dir"]):
+        if path:
+            result.append({"path": path, "owner": settings["user"], "group": group, "mode": "0750"})
+    return result
+
+
+def grafana_database(ini):
+    """The files of the database that a new version migrates for good; none where it is a server's own."""
+    database = ini.get("database") or {}
+    if str(database.get("type") or "sqlite3") != "sqlite3" or database.get("url"):
+        return []
+    path = posixpath.join(ini["paths"]["data"], str(database.get("path") or "grafana.db"))
+    return [path + suffix for suffix in ("", "-wal", "-shm", "-journal")]
+
+
+# Plugins
+
+
+def plugin_list(given, mirror=""):
+    """The plugins with the address of each archive.
+
+    :param given: ``grafana_plugins``: texts such as ``grafana-clock-panel 2.1.3``, or dicts with ``id``, ``version`` and
+        maybe ``url`` and ``checksum``.
+    :param mirror: release mirror, or nothing for Grafana's own site.
+    :raises ValueError: for one that is not pinned.
+    """
+    result = []
+    for entry in given:
+        if not isinstance(entry, dict):
+            words = re.split(r"[\s@=]+", str(entry).strip())
+            entry = {"id": words[0], "version": words[1] if len(words) == 2 else ""}
+        name, version = str(entry.get("id") or entry.get("name") or ""), str(entry.get("version") or "")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or not re.fullmatch(r"\d[\w.+-]*", version):
+            raise ValueError(
+                "grafana_plugins: {0!r} names no version; write `ID VERSION`, so that every run deploys the same".format(
+                    name if name else entry
+                )
+            )
+        upstream = "https://grafana.com/api/plugins/{0}/versions/{1}/download".format(name, version)
+        local = "{0}/grafana/plugins/{1}-{2}.zip".format(str(mirror or "").rstrip("/"), name, version)
+        url = entry.get("url") or (local if mirror else upstream)
+        result.append({"id": name, "version": version, "url": url, "checksum": str(entry.get("checksum") or "")})
+    return result
+
+
+def plugin_links(plugins, releases, directory):
+    """The links by which Grafana finds its plugins: path to the unpacked plugin.
+
+    :param plugins: what :func:`plugin_list` gives.
+    :param releases: directory that holds ``ID-VERSION``.
+    :param directory: where Grafana looks for plugins.
+    """
+    return {
+        posixpath.join(directory, plugin["id"]): posixpath.join(releases, "{id}-{version}".format(**plugin))
+        for plugin in plugins
+    }
+
+
+# The proof
+
+
+def grafana_expected(datasources, dashboards, plugins):
+    """What has to be found in Grafana, without secrets and without the dashboards themselves.
+
+    :param datasources: what :func:`complete_sources` gives.
+    :param dashboards: what :func:`normal_dashboard` gives of each.
+    :param plugins: what :func:`plugin_list` gives.
+    """
+    return {
+        "datasources": [
+            {**{key: _as_shown(found.get(key)) for key in ("name", "uid", "type", "url")}, "org": int(found["orgId"])}
+            for found in datasources
+        ],
+        "dashboards": [
+            {key: found[key] for key in ("uid", "title", "folder", "schema", "digest", "meaning")}
+            for found in dashboards
+        ],
+        "plugins": {found["id"]: found["version"] for found in plugins},
+    }

@@ -1,0 +1,149 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the inputs of the role grafana, beyond their types."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown, unknown_key
+
+SECTIONS = ("server", "security", "database", "users", "auth", "smtp")
+OLDEST = (9, 4)
+# Grafana's own tool refuses a shorter one.
+SHORTEST_PASSWORD = 5
+_ENTRY_KEYS = ("dashboard_id", "revision_id", "dashboard_url", "datasource", "folder")
+_ALERTING = ("groups", "deleteRules", "contactPoints", "deleteContactPoints", "policies", "resetPolicies", "templates")
+_ALERTING += ("deleteTemplates", "muteTimes", "deleteMuteTimes")
+
+
+def check_grafana(values):
+    """Everything that is wrong."""
+    version = re.match(r"v?(\d+)\.(\d+)", str(values["grafana_version"]))
+    if version and values["grafana_install_method"] == "archive" and tuple(map(int, version.groups())) < OLDEST:
+        yield Problem("grafana_version", "is {0}".format(values["grafana_version"]), "deploy 9.4 or newer")
+    layers = {name: values["grafana_" + name] or {} for name in ("ini_default", "ini", *SECTIONS)}
+    shapes = list(_check_shapes(layers))
+    yield from shapes
+    if shapes:
+        return
+    ini = _grafana.grafana_ini(
+        [layers["ini_default"], layers["ini"], {name: layers[name] for name in SECTIONS if layers[name]}]
+    )
+    yield from _check_password(ini.get("security") or {})
+    yield from _check_server(ini.get("server") or {}, values["grafana_cap_net_bind_service"])
+    yield from _check_places(ini)
+    yield from _check_sources(values["grafana_datasources"] or [])
+    yield from _check_downloads(values["grafana_dashboards"] or [])
+    try:
+        _grafana.plugin_list(values["grafana_plugins"] or [])
+    except ValueError as error:
+        name, dummy, rest = str(error).partition(": ")
+        yield Problem(name, *rest.split("; ", 1))
+    for key in values["grafana_alert_resources"] or {}:
+        if key not in _ALERTING and key != "apiVersion":
+            yield unknown_key("grafana_alert_resources", key, _ALERTING)
+    if values["grafana_ldap"] and not values["grafana_ldap"].get("servers"):
+        yield Problem("grafana_ldap", "has no servers", "write servers and group_mappings, as grafana.grafana has them")
+
+
+def _check_shapes(layers):
+    for name, layer in layers.items():
+        for section, keys in layer.items():
+            if isinstance(keys, (list, tuple)) and name in ("ini", "ini_default"):
+                yield Problem("grafana_{0}.{1}".format(name, section), "is a list", "write the section's keys below it")
+    for section in SECTIONS:
+        if layers[section] and isinstance(layers["ini"].get(section), dict):
+            twice = sorted(set(layers[section]) & set(layers["ini"][section]))
+            if twice:
+                yield Problem(
+                    "grafana_{0} and grafana_ini.{0}".format(section),
+                    "both set {0}".format(", ".join(twice)),
+                    "set it once",
+                )
+
+
+def _check_password(security):
+    """The administrator's password: its value is never repeated."""
+    name, password = "grafana_security.admin_password", security.get("admin_password")
+    if password is None or not str(password):
+        yield Problem(name, "is not set", "put one into a vault; Grafana's own, admin, would open it to everybody")
+        return
+    password = str(password)
+    if password == "admin":
+        yield Problem(name, "is the one that everybody knows", "choose another, and put it into a vault")
+    elif re.fullmatch(r"\$(__\w+)?\{[^}]+\}", password):
+        yield Problem(name, "says where the password is", "give the password itself: the role has to log in with it")
+    elif len(password) < SHORTEST_PASSWORD:
+        yield Problem(name, "is too short", "Grafana takes none of less than {0} characters".format(SHORTEST_PASSWORD))
+    elif password != password.strip() or "\n" in password:
+        yield Problem(name, "begins or ends with a blank", "Grafana would strip it; leave it out")
+    if not str(security.get("admin_user") or "").strip():
+        yield Problem("grafana_security.admin_user", "is empty", "leave it out for admin, or name another")
+
+
+def _check_server(server, may_be_low):
+    protocol, port = str(server.get("protocol") or "http"), server.get("http_port", _grafana.PORT)
+    if protocol not in ("http", "https", "h2"):
+        yield Problem("grafana_server.protocol", "is {0}".format(shown(protocol)), "write http, https or h2")
+    if isinstance(port, bool) or not str(port).isdigit() or not 0 < int(port) < 65536:
+        yield Problem("grafana_server.http_port", "is {0}".format(shown(port)), "give a port between 1 and 65535")
+    elif int(port) < 1024 and str(may_be_low).lower() not in ("true", "yes", "on", "1"):
+        yield Problem(
+            "grafana_server.http_port",
+            "is {0}".format(port),
+            "set grafana_cap_net_bind_service: true for one below 1024",
+        )
+    if protocol != "http":
+        for key in ("cert_file", "cert_key"):
+            if not str(server.get(key) or "").startswith("/"):
+                yield Problem("grafana_server." + key, "is no absolute path", "TLS needs a certificate and its key")
+
+
+def _check_places(ini):
+    paths = ini.get("paths") or {}
+    if "provisioning" in paths:
+        yield Problem("grafana_ini.paths.provisioning", "is set", "leave it out: it lies in grafana_config_dir")
+    for key in ("data", "logs", "plugins"):
+        path = paths.get(key)
+        if path is None and key != "data":
+            continue
+        where = "grafana_ini.paths." + key
+        if not str(path or "").startswith("/") or ".." in str(path).split("/"):
+            yield Problem(where, "is {0}".format(shown(path)), "give an absolute path")
+        elif posixpath.dirname(posixpath.normpath(str(path))) in ("/",) or str(path).rstrip("/") in (
+            "/var/lib",
+            "/var/log",
+        ):
+            yield Problem(where, "is {0}, which belongs to the system".format(shown(path)), "give Grafana its own")
+
+
+def _check_sources(sources):
+    for number, source in enumerate(sources):
+        where = "grafana_datasources[{0}]".format(number)
+        if not source.get("name"):
+            yield Problem(where, "has no name", "give the one that it bears in Grafana")
+        for key in ("isDefault", "basicAuth", "editable", "withCredentials"):
+            if isinstance(source.get(key), str):
+                yield Problem("{0}.{1}".format(where, key), "is a text", "write true or false without quotes")
+        if source.get("access") not in (None, "proxy", "direct"):
+            yield Problem(where + ".access", "is {0}".format(shown(source["access"])), "write proxy")
+    names = [source.get("name") for source in sources]
+    for name in sorted({str(name) for name in names if name and names.count(name) > 1}):
+        yield Problem("grafana_datasources", "has two of the name {0}".format(shown(name)), "rename one of them")
+
+
+def _check_downloads(entries):
+    for number, entry in enumerate(entries):
+        where = "grafana_dashboards[{0}]".format(number)
+        for key in entry:
+            if key not in _ENTRY_KEYS:
+                yield unknown_key(where, key, _ENTRY_KEYS)
+        if not entry.get("dashboard_url"):
+            if not entry.get("dashboard_id"):
+                yield Problem(where, "has neither dashboard_id nor dashboard_url", "give one of them")
+            elif not entry.get("revision_id"):
+                yield Problem(where, "has no revision_id", "pin one, so that every run deploys the same")

@@ -1,0 +1,433 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Grafana's configuration from the inputs: the ini, its secrets, data sources, dashboards, plugins, and what is refused."""
+
+from __future__ import annotations
+
+import configparser
+import json
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of, read_tree
+from ansible_collections.vigil.monitoring.plugins.lookup.grafana_datasources import prometheus_source
+from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana as said
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
+
+INI = {
+    "instance_name": "one",
+    "paths": {"data": "/var/lib/grafana", "logs": "/var/log/grafana"},
+    "server": {"http_addr": "0.0.0.0", "http_port": 3000},
+    "security": {"admin_user": "admin", "admin_password": "Sentinel-1"},
+}
+SETTINGS = {
+    "config_dir": "/etc/grafana",
+    "version": "12.1.0",
+    "ini": INI,
+    "user": "grafana",
+    "group": "grafana",
+    "ldap": {},
+    "datasources": [],
+    "dashboards": [],
+    "alert_resources": {},
+    "plugins_dir": "/var/lib/grafana/plugins",
+}
+
+
+def files(**given):
+    return {entry["path"]: entry for entry in grafana.grafana_files({**SETTINGS, **given})}
+
+
+def dashboard(text=None, source="one.json", folder="", inputs=None, stem="one", **keys):
+    return grafana.normal_dashboard(
+        text or json.dumps({"title": "One", "uid": "one", **keys}), source, folder, inputs or {}, stem
+    )
+
+
+def test_later_layers_win_and_a_null_takes_a_key_out():
+    merged = grafana.grafana_ini(
+        [
+            {"auth": {"ldap": {"enabled": True}}, "log": {"mode": "console"}},
+            {"log": {"mode": None}},
+            {"auth": {"x": 1}},
+            None,
+        ]
+    )
+    assert merged == {"auth": {"ldap": {"enabled": True}, "x": 1}, "log": {}}
+
+
+def test_the_ini_reads_back_as_it_was_meant():
+    auth = {"generic_oauth": {"scopes": ["openid", "email"], "enabled": True, "auth_url": "https://x/?a=1#b;c"}}
+    text = files(ini={**INI, "auth": auth, "users": {"login_hint": "", "motto": "it`s; so"}})["grafana.ini"]["content"]
+    parsed = configparser.RawConfigParser()
+    parsed.read_string("[DEFAULT]\n" + text)
+    assert parsed["auth.generic_oauth"]["scopes"] == "openid, email"
+    assert parsed["auth.generic_oauth"]["enabled"] == "true"
+    # What would begin a comment stands in quotes of the parser that Grafana uses.
+    assert parsed["auth.generic_oauth"]["auth_url"] == "`https://x/?a=1#b;c`"
+    assert parsed["users"]["motto"] == '"""it`s; so"""'
+    assert parsed["paths"]["provisioning"] == "/etc/grafana/provisioning"
+    assert parsed["paths"]["plugins"] == "/var/lib/grafana/plugins"
+    with pytest.raises(ValueError, match="no ini file can carry"):
+        files(ini={**INI, "users": {"motto": '`"""'}})
+
+
+def test_secrets_are_in_files_of_their_own():
+    ini = {
+        **INI,
+        "smtp": {"password": 12345, "host": "mail:25", "enabled": True},
+        "auth": {"generic_oauth": {"client_secret": "Sentinel-2", "client_id": "me"}},
+        "database": {"url": "mysql://u:Sentinel-3@db/grafana"},
+        "remote_cache": {"connstr": "addr=x,password=Sentinel-4"},
+        "auth.x": {"client_secret": "$__file{/run/secret}", "password": ""},
+    }
+    found = files(ini=ini)
+    secrets = {path: entry["content"] for path, entry in found.items() if path.startswith("secrets/")}
+    assert secrets == {
+        "secrets/security.admin_password": "Sentinel-1\n",
+        "secrets/smtp.password": "12345\n",
+        "secrets/auth.generic_oauth.client_secret": "Sentinel-2\n",
+        "secrets/database.url": "mysql://u:Sentinel-3@db/grafana\n",
+        "secrets/remote_cache.connstr": "addr=x,password=Sentinel-4\n",
+    }
+    assert all(found[path]["secret"] for path in secrets)
+    text = found["grafana.ini"]["content"]
+    assert "Sentinel" not in text
+    assert "admin_password = $__file{/etc/grafana/secrets/security.admin_password}" in text
+    assert "client_secret = $__file{/run/secret}" in text
+    assert grafana.readable_files(ini) == ["/run/secret"]
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ({}, ("", 3000, "http", "", "/metrics")),
+        ({"http_addr": "127.0.0.1", "http_port": "80"}, ("127.0.0.1", 80, "http", "", "/metrics")),
+        (
+            {"protocol": "h2", "root_url": "%(protocol)s://%(domain)s/grafana/", "serve_from_sub_path": True},
+            ("", 3000, "https", "/grafana", "/grafana/metrics"),
+        ),
+        ({"root_url": "https://x/grafana/"}, ("", 3000, "http", "", "/metrics")),
+        ({"http_addr": "[::1]"}, ("::1", 3000, "http", "", "/metrics")),
+    ],
+)
+def test_where_it_is_served(server, expected):
+    assert grafana.address([{"server": server}]) == expected
+    values = {"grafana_ini": {"server": server}}
+    assert _scrape.endpoint("grafana", "h", lambda host, name: values.get(name)) == expected
+
+
+def test_how_it_is_asked():
+    places = grafana.grafana_places({**INI, "metrics": {"basic_auth_username": "m", "basic_auth_password": "p"}}, "/ca")
+    url = "http://127.0.0.1:3000"
+    assert places["probe"] == {"kind": "grafana", "url": url, "username": "m", "password": "p", "ca_path": "/ca"}
+    assert places["login"] == {"username": "admin", "password": "Sentinel-1"}
+    assert places["plugins"] == "/var/lib/grafana/plugins"
+    assert places["database"][:2] == ["/var/lib/grafana/grafana.db", "/var/lib/grafana/grafana.db-wal"]
+    assert grafana.grafana_database({**INI, "database": {"type": "postgres"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "home"),
+    [
+        ("/opt/vigil/bin/grafana-12.1.0/bin/grafana", "/opt/vigil/bin/grafana-12.1.0"),
+        ("/usr/share/grafana/bin/grafana", "/usr/share/grafana"),
+        ("/usr/bin/grafana", "/usr/share/grafana"),
+        ("/usr/sbin/grafana", "/usr/share/grafana"),
+    ],
+)
+def test_home(program, home):
+    assert grafana.grafana_home(program) == home
+
+
+def test_the_directory_of_notifiers_is_there_for_the_versions_that_look_for_it():
+    def paths(version):
+        return [entry["path"] for entry in grafana.grafana_directories({**SETTINGS, "version": version})]
+
+    assert "/etc/grafana/provisioning/notifiers" in paths("9.4.0-pre")
+    assert "/etc/grafana/provisioning/notifiers" not in paths("11.0.0")
+    assert "/var/lib/grafana/plugins" in paths("13.0.0")
+
+
+def test_ldap_in_the_shape_of_the_peer():
+    ldap = {
+        "servers": {
+            "host": "h",
+            "port": 636,
+            "use_ssl": True,
+            "search_base_dns": ["dc=x"],
+            "attributes": {"name": "n"},
+        },
+        "group_mappings": [{"id": 2, "groups": [{"group_dn": "*", "org_role": "Viewer"}]}],
+    }
+    found = files(ldap=ldap)
+    assert found["ldap.toml"]["secret"]
+    text = found["ldap.toml"]["content"]
+    assert 'host = "h"\nport = 636\nuse_ssl = true\nsearch_base_dns = ["dc=x"]' in text
+    assert '[[servers.group_mappings]]\norg_id = 2\ngroup_dn = "*"\norg_role = "Viewer"' in text
+    assert "config_file = /etc/grafana/ldap.toml" in found["grafana.ini"]["content"]
+
+
+# Data sources
+
+
+def test_the_inventory_and_the_user_each_have_their_say():
+    found = [{"name": "Prometheus", "type": "prometheus", "url": "http://a", "isDefault": True, "jsonData": {"a": 1}}]
+    given = [
+        {"name": "Loki", "type": "loki", "isDefault": True, "basicAuthPassword": "pa$s"},
+        {"name": "Prometheus", "jsonData": {"b": 2}},
+    ]
+    prometheus, loki = grafana.complete_sources(found, given)
+    assert prometheus["jsonData"] == {"a": 1, "b": 2}
+    assert (prometheus["uid"], prometheus["access"], prometheus["editable"]) == ("prometheus", "proxy", False)
+    assert loki["secureJsonData"] == {"basicAuthPassword": "pa$$s"}
+    assert "basicAuthPassword" not in loki
+
+
+@pytest.mark.parametrize(
+    ("text", "written", "shown"),
+    [
+        ("a$1", "a$$1", "a$1"),
+        ("a$$1", "a$$1", "a$1"),
+        ("$__file{/x}", "$__file{/x}", ""),
+        ("http://${HOST}:1/$x", "http://${HOST}:1/$$x", ""),
+    ],
+)
+def test_a_dollar_means_itself_unless_it_names_something(text, written, shown):
+    (source,) = grafana.complete_sources([], [{"name": "x", "type": "x", "url": text}])
+    assert source["url"] == written
+    assert grafana.grafana_expected([source], [], [])["datasources"][0]["url"] == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([{"name": "A b", "type": "x"}, {"name": "a-b", "type": "x"}], "have one uid, a-b"),
+        (
+            [{"name": "a", "type": "x", "isDefault": True}, {"name": "b", "type": "x", "isDefault": True}],
+            "both the default",
+        ),
+        ([{"name": "a", "type": "x", "uid": "no/slash"}], "has the uid 'no/slash'"),
+    ],
+)
+def test_data_sources_that_grafana_would_not_start_with(given, words):
+    with pytest.raises(ValueError, match=words):
+        grafana.complete_sources([], given)
+
+
+def test_the_address_of_a_prometheus_comes_from_its_host():
+    values = {
+        "prometheus_web_listen_address": "127.0.0.1:9091",
+        "prometheus_web_external_url": "http://x/prom/",
+        "prometheus_global": {"scrape_interval": "5s"},
+        "prometheus_probe_username": "me",
+        "prometheus_probe_password": "a$b",
+    }
+    source = prometheus_source("P", "h", lambda host, name: values.get(name), "h")
+    assert source["url"] == "http://127.0.0.1:9091/prom"
+    assert source["jsonData"]["timeInterval"] == "5s"
+    assert source["secureJsonData"] == {"basicAuthPassword": "a$$b"}
+    with pytest.raises(_scrape.ScrapeError, match="alone, where the Grafana of other cannot reach it"):
+        prometheus_source("P", "h", lambda host, name: values.get(name), "other")
+
+
+# Dashboards
+
+
+def test_a_dashboard_is_copied_byte_for_byte():
+    text = '{ "title":"One" , "uid":"one", "id":null }'
+    found = dashboard(text, folder="Shop")
+    assert (found["content"], found["path"], found["uid"]) == (text, "dashboards/Shop/one.json", "one")
+
+
+def test_an_export_is_made_fit_for_provisioning():
+    export = {
+        "id": 7,
+        "title": "One",
+        "__inputs": [{"name": "DS_X", "type": "datasource"}, {"name": "VAR_Y", "type": "constant", "value": "y"}],
+        "__requires": [],
+        "panels": [{"datasource": {"uid": "${DS_X}"}, "title": "${VAR_Y}", "old": "${DS_OLD}"}],
+    }
+    found = dashboard(json.dumps(export), inputs={"*": "prometheus"}, stem="Shop/One two")
+    data = json.loads(found["content"])
+    assert data["panels"] == [{"datasource": {"uid": "prometheus"}, "title": "y", "old": "prometheus"}]
+    assert (data["id"], data["uid"], "__inputs" in data, "__requires" in data) == (None, "shop-one-two", False, False)
+    with pytest.raises(FileProblem, match="wants to be told a data source for DS_X"):
+        dashboard(json.dumps(export))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "one.json is no JSON"), ("[]", "it has no title"), ('{"title": "x", "uid": "a b"}', "has the uid 'a b'")],
+)
+def test_what_is_no_dashboard(text, words):
+    with pytest.raises(FileProblem, match=words):
+        dashboard(text)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ([dashboard(source="b", folder="B")], "a and b have one uid, one"),
+        ([dashboard(source="b", uid="two")], "a and b have one title in one folder"),
+        ([dashboard(source="b", uid="two", title="two", folder="One")], "a bears the name of a folder, 'One'"),
+    ],
+)
+def test_dashboards_that_cannot_stand_beside_each_other(others, words):
+    with pytest.raises(FileProblem, match=words):
+        grafana.check_dashboards([dashboard(source="a"), *others])
+
+
+def test_folders_are_those_of_the_tree(tmp_path):
+    for path in ("top.json", "Shop/a.json", "Shop/.hidden.json", ".git/b.json", "Shop/readme.md"):
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("{}")
+    found = read_tree(str(tmp_path))
+    assert [(path.removeprefix(str(tmp_path)), folder) for path, folder, dummy in found] == [
+        ("/top.json", ""),
+        ("/Shop/a.json", "Shop"),
+    ]
+
+
+def test_what_is_downloaded_is_pinned():
+    url, stem, dummy = download_of(0, {"dashboard_id": 1860, "revision_id": 37})
+    assert (url, stem) == ("https://grafana.com/api/dashboards/1860/revisions/37/download", "1860")
+    assert download_of(1, {"dashboard_url": "https://x/one.json?a=b"})[1] == "one"
+    with pytest.raises(FileProblem, match=r"grafana_dashboards\[2\] \(1860\) has no revision_id"):
+        download_of(2, {"dashboard_id": 1860})
+
+
+# What is found there
+
+
+def test_a_dashboard_in_grafana_is_the_one_on_disk():
+    wanted = {
+        "title": "T",
+        "uid": "u",
+        "schemaVersion": 37,
+        "panels": [{"title": "P", "targets": [{"expr": "up"}], "w": 1.0}],
+    }
+    expected = said.expectation(wanted)
+
+    def problem(provisioned=True, **keys):
+        return said.dashboard_problem(expected, {"meta": {"provisioned": provisioned}, "dashboard": {**wanted, **keys}})
+
+    panel = wanted["panels"][0]
+    assert problem(id=3, version=9, panels=[{**panel, "w": 1}]) is None
+    assert problem(provisioned=False) == "was not provisioned but made by somebody"
+    assert problem(panels=[{**panel, "w": 2}]) == "is not the one that is on disk"
+    # A newer Grafana brings it up to its own schema: what it is about has to be the same.
+    assert problem(schemaVersion=41, panels=[{**panel, "w": 2}]) is None
+    assert problem(schemaVersion=41, panels=[{**panel, "targets": [{"expr": "down"}]}]) is not None
+
+
+def test_data_sources_plugins_and_health():
+    expected = {"name": "P", "type": "prometheus", "url": "http://a", "uid": "p q"}
+    assert said.source_problem(expected, {"name": "P", "type": "prometheus", "url": "http://a"}) is None
+    assert said.source_problem(expected, {"name": "P", "type": "prometheus", "url": "b"}).startswith("has url 'b'")
+    path, body = said.source_question(expected)
+    assert (path, body["queries"][0]["datasource"]["uid"]) == ("/api/ds/query", "p q")
+    assert said.source_question({"type": "mysql", "uid": "m n"}) == ("/api/datasources/uid/m%20n/health", None)
+    assert said.answer_problem(200, '{"results": {"A": {"frames": []}}}') is None
+    assert said.answer_problem(200, '{"results": {"A": {"error": "dial  tcp"}}}') == "dial tcp"
+    assert said.answer_problem(500, "oh") == "HTTP 500: oh"
+    answer = [{"id": "a", "info": {"version": "1"}}, {"id": "b", "info": {"version": "1"}}]
+    problems = list(said.plugin_problems({"a": "1", "b": "2", "c": "1"}, answer))
+    assert [problem[:34] for problem in problems] == [
+        "it has version 1 of the plugin b, ",
+        "it did not load the plugin c; its ",
+    ]
+    assert said.health_problem('{"database": "ok"}') is None
+    assert "database does not work" in said.health_problem('{"database": "failing"}')
+    assert said.health_problem("<html>") == "its health is no JSON"
+    assert said.message_of('{"message": "a  b"}') == "a b"
+
+
+# Plugins
+
+
+def test_plugins_are_pinned_and_have_an_address():
+    given = ["a-panel 1.2.3", "b-panel@2.0.0", {"id": "c", "version": "1", "url": "/x.zip", "checksum": "s"}]
+    found = grafana.plugin_list(given, "/mirror/")
+    assert [entry["url"] for entry in found] == [
+        "/mirror/grafana/plugins/a-panel-1.2.3.zip",
+        "/mirror/grafana/plugins/b-panel-2.0.0.zip",
+        "/x.zip",
+    ]
+    assert grafana.plugin_list(["a 1"])[0]["url"] == "https://grafana.com/api/plugins/a/versions/1/download"
+    assert grafana.plugin_links(found[:1], "/r", "/p") == {"/p/a-panel": "/r/a-panel-1.2.3"}
+    for wrong in ("a-panel", "a-panel latest", "../a 1.0"):
+        with pytest.raises(ValueError, match="names no version"):
+            grafana.plugin_list([wrong])
+
+
+# Inputs
+
+GOOD = {
+    "grafana_version": "12.1.0",
+    "grafana_install_method": "archive",
+    "grafana_ini_default": {"paths": {"data": "/var/lib/grafana"}, "security": {"admin_user": "admin"}},
+    "grafana_ini": {},
+    "grafana_server": {},
+    "grafana_security": {"admin_password": "Sentinel"},
+    "grafana_database": {},
+    "grafana_users": {},
+    "grafana_auth": {},
+    "grafana_smtp": {},
+    "grafana_ldap": {},
+    "grafana_cap_net_bind_service": False,
+    "grafana_datasources": [],
+    "grafana_dashboards": [],
+    "grafana_plugins": [],
+    "grafana_alert_resources": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"version": "9.3.2"}, "grafana_version: is 9.3.2; deploy 9.4 or newer"),
+        ({"security": {}}, "grafana_security.admin_password: is not set"),
+        ({"security": {"admin_password": "admin"}}, "is the one that everybody knows"),
+        ({"security": {"admin_password": "$__file{/x}"}}, "says where the password is"),
+        ({"security": {"admin_password": "abc"}}, "is too short"),
+        ({"security": {"admin_password": " Sentinel"}}, "begins or ends with a blank"),
+        ({"security": {"admin_password": "Sentinel", "admin_user": ""}}, "grafana_security.admin_user: is empty"),
+        ({"server": {"http_port": 80}}, "grafana_server.http_port: is 80; set grafana_cap_net_bind_service"),
+        ({"server": {"http_port": 0}}, "grafana_server.http_port"),
+        ({"server": {"protocol": "socket"}}, "grafana_server.protocol"),
+        ({"server": {"protocol": "https", "cert_file": "/c"}}, "grafana_server.cert_key: is no absolute path"),
+        ({"server": {"x": 1}, "ini": {"server": {"x": 2}}}, "grafana_server and grafana_ini.server: both set x"),
+        ({"ini": {"paths": {"provisioning": "/x"}}}, "grafana_ini.paths.provisioning: is set"),
+        ({"ini": {"paths": {"data": "/var"}}}, "grafana_ini.paths.data: is '/var', which belongs to the system"),
+        ({"ini": {"paths": {"data": "relative"}}}, "grafana_ini.paths.data: is 'relative'; give an absolute path"),
+        ({"ini": {"paths": [1]}}, "grafana_ini.paths: is a list"),
+        ({"datasources": [{"type": "x", "isDefault": "true"}]}, "grafana_datasources[0]: has no name"),
+        (
+            {"datasources": [{"name": "x", "type": "x", "isDefault": "true"}]},
+            "grafana_datasources[0].isDefault: is a text",
+        ),
+        ({"datasources": [{"name": "x", "type": "x"}] * 2}, "grafana_datasources: has two of the name 'x'"),
+        ({"dashboards": [{"dashboard_id": 1}]}, "grafana_dashboards[0]: has no revision_id"),
+        ({"dashboards": [{"dashbord_url": "x"}]}, "did you mean dashboard_url?"),
+        ({"plugins": ["x"]}, "grafana_plugins: 'x' names no version"),
+        ({"alert_resources": {"contactpoints": []}}, "did you mean contactPoints?"),
+        ({"ldap": {"server": {}}}, "grafana_ldap: has no servers"),
+    ],
+)
+def test_inputs_that_cannot_work(given, words):
+    problems = [
+        str(problem) for problem in check_grafana({**GOOD, **{"grafana_" + name: v for name, v in given.items()}})
+    ]
+    assert any(words in problem for problem in problems), problems
+    assert "Sentinel" not in str(problems)
+
+
+def test_inputs_that_can_work():
+    assert list(check_grafana(GOOD)) == []
+    low = {"grafana_server": {"http_port": 443}, "grafana_cap_net_bind_service": True}
+    assert list(check_grafana({**GOOD, **low})) == []

@@ -1,0 +1,258 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of a Grafana, by its own host and by the proof, and plugins as they are unpacked."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _prove
+from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
+from ansible_collections.vigil.monitoring.plugins.modules import grafana_content, grafana_plugins
+
+BOARD = {"title": "One", "uid": "one", "panels": []}
+EXPECTED = {
+    "datasources": [{"name": "P", "uid": "p", "type": "prometheus", "url": "http://a", "org": 1}],
+    "dashboards": [dict(expectation(BOARD), folder="Shop")],
+    "plugins": {"a-panel": "1.0"},
+}
+ANSWERS = {
+    "/metrics": 'grafana_build_info{version="9.4.0"} 1\n',
+    "/api/health": {"database": "ok", "version": "9.4.0"},
+    "/api/user": {"isGrafanaAdmin": True},
+    "/api/datasources/uid/p": {"name": "P", "type": "prometheus", "url": "http://a"},
+    "/api/ds/query": {"results": {"A": {"frames": []}}},
+    "/api/dashboards/uid/one": {"meta": {"provisioned": True}, "dashboard": {**BOARD, "id": 3, "version": 2}},
+    "/api/plugins?embedded=0": [{"id": "a-panel", "info": {"version": "1.0"}}],
+}
+
+
+class Grafana:
+    """Answers by path; a login that is not the one it knows gets 401."""
+
+    def __init__(self, answers=None, login=("admin", "right")):
+        self.answers = {**ANSWERS, **(answers or {})}
+        self.logins = {login}
+        self.asked = []
+
+    def send(self, method, url, body, access, *rest, **options):
+        path = url.partition("3000")[2]
+        self.asked.append((method, path, access.username, access.password))
+        if path == "/api/user" and (access.username, access.password) not in self.logins:
+            return _client.Reply(401, {}, b'{"message": "Invalid username or password"}')
+        answer = self.answers.get(path, 404)
+        if isinstance(answer, int):
+            return _client.Reply(answer, {}, b'{"message": "no"}')
+        return _client.Reply(200, {}, (answer if isinstance(answer, str) else json.dumps(answer)).encode())
+
+    def get(self, url, access, *rest, **options):
+        return self.send("GET", url, None, access)
+
+
+@pytest.fixture
+def proof(monkeypatch):
+    def run(grafana, username="admin", provisioned=None):
+        monkeypatch.setattr(_client, "send", grafana.send)
+        monkeypatch.setattr(_client, "get", grafana.get)
+        login = {"username": username, "password": "right"}
+        service = {"kind": "grafana", "url": "http://h:3000", "version": "9.4.0", "login": login}
+        return _prove.prove({**service, "provisioned": provisioned or EXPECTED}, 0.0)
+
+    return run
+
+
+def test_everything_is_there(proof):
+    grafana = Grafana()
+    assert proof(grafana)["state"] == "ok"
+    # The login is asked for nothing that does without.
+    assert ("GET", "/metrics", None, None) in grafana.asked
+    assert ("POST", "/api/ds/query", "admin", "right") in grafana.asked
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        ({"/api/health": {"database": "failing"}}, "its database does not work"),
+        ({"/api/datasources/uid/p": 404}, "its data source P (http://a) is not there"),
+        ({"/api/ds/query": {"results": {"A": {"error": "refused"}}}}, "P (http://a) does not answer: refused"),
+        ({"/api/dashboards/uid/one": 404}, "its dashboard One (one) is not there"),
+        ({"/api/dashboards/uid/one": {"meta": {}, "dashboard": BOARD}}, "was not provisioned"),
+        ({"/api/plugins?embedded=0": []}, "it did not load the plugin a-panel"),
+    ],
+)
+def test_what_is_missing_is_red(proof, answers, words):
+    line = proof(Grafana(answers))
+    assert line["state"] == "red"
+    assert words in line["reasons"][0]
+
+
+def test_a_login_that_does_not_work_is_red(proof):
+    line = proof(Grafana(login=("admin", "another")))
+    assert (line["state"], line["reasons"]) == ("red", ["its administrator admin cannot log in"])
+
+
+def test_the_first_password_of_an_account_that_is_not_the_administrators(proof):
+    grafana = Grafana({"/api/users/lookup?loginOrEmail=admin": {"id": 1}}, login=("boss", "right"))
+    assert proof(grafana, username="boss")["state"] == "ok"
+    grafana.logins.add(("admin", "admin"))
+    assert proof(grafana, username="boss")["reasons"] == ["whoever says admin/admin is let in"]
+
+
+def test_a_data_source_that_cannot_be_asked_is_not_proven(proof):
+    source = {"name": "M", "uid": "m", "type": "mysql", "url": "db", "org": 1}
+    grafana = Grafana({"/api/datasources/uid/m": {"name": "M", "type": "mysql", "url": "db"}})
+    assert proof(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unproven"
+
+
+# On its host
+
+
+@pytest.fixture
+def content(monkeypatch, tmp_path):
+    (tmp_path / ".vigil").mkdir()
+    (tmp_path / "provisioning/datasources").mkdir(parents=True)
+
+    def make(grafana, expected=None, log="", resets=True, **options):
+        monkeypatch.setattr(_client, "send", grafana.send)
+        monkeypatch.setattr(grafana_content, "last_words", lambda *arguments: log)
+        monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
+        monkeypatch.setattr(grafana_content.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=1, pw_gid=1))
+
+        def run(argv, **kwargs):
+            grafana.asked.append((argv, kwargs["input"]))
+            if resets:
+                grafana.logins.add(("admin", "right"))
+            return SimpleNamespace(returncode=0, stdout=b"changed")
+
+        monkeypatch.setattr(grafana_content.subprocess, "run", run)
+        params = {
+            "url": "http://h:3000",
+            "ca_path": None,
+            "username": "admin",
+            "password": "right",
+            "config_dir": str(tmp_path),
+            "command": ["/bin/grafana", "cli"],
+            "user": "grafana",
+            "service": "grafana-server",
+            "expected": expected or EXPECTED,
+            "timeout": 0,
+        }
+        ended = {}
+        module = SimpleNamespace(params=params, check_mode=False, _diff=True, exit_json=ended.update)
+        grafana_content.Content(module).run()
+        return ended
+
+    return make
+
+
+def test_a_login_that_works_is_left_alone(content, tmp_path):
+    assert content(Grafana())["changed"] is False
+    record = json.loads((tmp_path / ".vigil/grafana.json").read_text())
+    assert (record["datasources"], record["folders"]) == ([[1, "P"]], ["Shop"])
+    grafana = Grafana()
+    content(grafana)
+    # A wrong password counts towards a lock, so it is tried only once.
+    assert not [asked for asked in grafana.asked if asked[2:] == ("admin", "admin")]
+
+
+def test_another_password_is_set_by_grafanas_own_tool_through_its_standard_input(content):
+    grafana = Grafana(login=("admin", "old"))
+    assert content(grafana)["password_reset"] is True
+    ((argv, told),) = [asked for asked in grafana.asked if asked[0] not in ("GET", "POST")]
+    assert argv == ["/bin/grafana", "cli", "admin", "reset-admin-password", "--password-from-stdin"]
+    assert told == b"right\n"
+
+
+def test_a_name_that_is_not_the_administrators_is_told_from_a_lock(content):
+    with pytest.raises(HostError, match=r"correct grafana_security\.admin_user"):
+        content(Grafana(login=("boss", "x")), resets=False)
+
+
+def test_a_lock_is_waited_for(content):
+    grafana = Grafana(login=("admin", "old"))
+    refused = iter([True, True, True])
+    send = grafana.send
+
+    def locked(method, url, body, access, *rest, **options):
+        if url.endswith("/api/user") and next(refused, False):
+            return _client.Reply(401, {}, b"{}")
+        return send(method, url, body, access, *rest, **options)
+
+    grafana.send = locked
+    assert content(grafana, log=grafana_content.LOCK)["password_reset"] is True
+
+
+def test_what_was_provisioned_before_and_is_not_wanted_any_more_is_deleted(content, tmp_path):
+    content(Grafana())
+    grafana = Grafana(
+        {
+            "/api/admin/provisioning/datasources/reload": {},
+            "/api/folders?limit=1000": [
+                {"title": "Shop", "uid": "s", "id": 9},
+                {"title": "Theirs", "uid": "t", "id": 8},
+            ],
+            "/api/search?type=dash-db&folderIds=9": [],
+            "/api/folders/s": {},
+        }
+    )
+    ended = content(grafana, expected={"datasources": [], "dashboards": [], "plugins": {}})
+    assert ended["deleted"] == ["data source P", "folder Shop"]
+    methods = [asked[:2] for asked in grafana.asked]
+    assert ("POST", "/api/admin/provisioning/datasources/reload") in methods
+    assert ("DELETE", "/api/folders/s") in methods
+    assert ("DELETE", "/api/folders/t") not in methods
+
+
+# Plugins
+
+
+def bundle(path, version="1.0.0", name="a-panel", **more):
+    about = json.dumps({"id": name, "info": {"version": version}})
+    with zipfile.ZipFile(path, "w") as made:
+        for member, text in {"a-panel/plugin.json": about, "a-panel/img/x.svg": "x", **more}.items():
+            made.writestr(member, text)
+        tool = zipfile.ZipInfo("a-panel/gpx")
+        tool.external_attr = 0o100755 << 16
+        made.writestr(tool, "tool")
+    return {"id": "a-panel", "version": "1.0.0", "url": str(path)}
+
+
+def test_a_plugin_is_unpacked_whole(tmp_path):
+    wanted = bundle(tmp_path / "a.zip")
+    grafana_plugins.install(wanted, wanted["url"], str(tmp_path / "plugins"))
+    there = tmp_path / "plugins/a-panel-1.0.0"
+    assert sorted(os.listdir(there)) == ["gpx", "img", "plugin.json"]
+    modes = [os.stat(there / name).st_mode & 0o777 for name in ("gpx", "img", "plugin.json")]
+    assert modes == [0o755, 0o755, 0o644]
+    assert os.listdir(tmp_path / "plugins") == ["a-panel-1.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"version": "2.0.0"}, "holds the plugin a-panel 2.0.0, not a-panel 1.0.0"),
+        ({"name": "b-panel"}, "holds the plugin b-panel 1.0.0"),
+        ({"a-panel/../../../etc/x": "x"}, "unsafe"),
+        ({"a-panel/dist/x": "x", "a-panel/plugin.json": "{"}, "its plugin.json is no JSON"),
+    ],
+)
+def test_an_archive_that_is_not_what_was_asked_for(tmp_path, keys, words):
+    wanted = bundle(tmp_path / "a.zip", **keys)
+    with pytest.raises(ReleaseError, match=words):
+        grafana_plugins.install(wanted, wanted["url"], str(tmp_path / "plugins"))
+    assert os.listdir(tmp_path / "plugins") == []
+
+
+def test_what_is_no_archive(tmp_path):
+    (tmp_path / "a.zip").write_text("<html>")
+    with pytest.raises(ReleaseError, match="damaged or is no zip"):
+        grafana_plugins.install(
+            {"id": "a", "version": "1", "url": "u"}, str(tmp_path / "a.zip"), str(tmp_path / "plugins")
+        )
