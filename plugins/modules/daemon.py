@@ -844,16 +844,15 @@ class Daemon:
         self.state.discard_stage()
         if self.runtime is self.docker:
             self.docker.target, self.docker.candidate = new_manifest["container"], None
-        enabled_now = self.runtime.settle(texts, seen)
-
-        seen = self.runtime.look()
-        running = self.runtime.running(seen)
-        decision = self.decision(running, proof)
-        if replacing:
-            decision = decision._replace(reason=replacing)
-        since = time.time()
+        decision, since = Decision("start", replacing or "it gets another runtime"), time.time()
         try:
+            # Never do two come up with the host, so the old one goes before the new one is enabled.
             self.make_room(manifest, was_active)
+            enabled_now = self.runtime.settle(texts, seen)
+            seen = self.runtime.look()
+            decision = self.decision(self.runtime.running(seen), proof)
+            if replacing:
+                decision = decision._replace(reason=replacing)
             seen, decision = self.carry_out(decision, seen)
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
