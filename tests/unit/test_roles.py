@@ -90,6 +90,17 @@ def test_every_input_is_used(role):
     assert unused <= {"prometheus_metrics_path"}
 
 
+@pytest.mark.parametrize("role", [role for role in ROLES if role + "_runtime" in options(role)])
+def test_both_runtimes_have_what_they_need(role):
+    assert options(role)[role + "_runtime"]["choices"] == ["systemd", "docker"]
+    container = read(role, "vars/main.yml")["__{0}_container_settings".format(role)]
+    needed = {"service", "image", "argv", "user", "group", "network", "readable", "container_extra"}
+    assert needed <= set(container)
+    (systemd, deploy), (docker, also_deploy) = (read(role, "tasks/{0}.yml".format(one)) for one in ("systemd", "docker"))
+    assert deploy == also_deploy
+    assert systemd["register"] == docker["register"] == "__{0}_release".format(role)
+
+
 def test_what_is_checked_is_an_input():
     every = {name for role in ROLES for name in options(role)}
     assert [suffix for suffix in CHECKED if not any(name.endswith("_" + suffix) for name in every)] == []
