@@ -81,6 +81,9 @@ class Docker:
             found["user"] = str(uid) if gid is None else "{0}:{1}".format(uid, gid)
         if found.get("ulimits"):
             found["ulimits"] = clamp_nofile(found["ulimits"], engine_ceiling())
+        if found.get("devices"):
+            # A host that is a container itself has few; a container that asks for one that is not there does not start.
+            found["devices"] = [device for device in found["devices"] if os.path.exists(device.split(":")[0])]
         return found
 
     # What is there

@@ -96,7 +96,9 @@ def test_both_runtimes_have_what_they_need(role):
     container = read(role, "vars/main.yml")["__{0}_container_settings".format(role)]
     needed = {"service", "image", "argv", "user", "group", "network", "readable", "container_extra"}
     assert needed <= set(container)
-    (systemd, deploy), (docker, also_deploy) = (read(role, "tasks/{0}.yml".format(one)) for one in ("systemd", "docker"))
+    (systemd, deploy), (docker, also_deploy) = (
+        read(role, "tasks/{0}.yml".format(one)) for one in ("systemd", "docker")
+    )
     assert deploy == also_deploy
     assert systemd["register"] == docker["register"] == "__{0}_release".format(role)
 

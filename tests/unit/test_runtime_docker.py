@@ -302,6 +302,11 @@ def test_accounts_are_those_of_the_host(world):
         missing.wanted()
 
 
+def test_devices_are_those_that_the_host_has(world):
+    runtime = Docker("prometheus", world, {**OPTIONS, "devices": ["/dev/null:/dev/null:r", "/dev/no-such-thing"]})
+    assert runtime.container["devices"] == ["/dev/null:/dev/null:r"]
+
+
 def test_the_main_process_is_the_one_that_the_engine_names(world):
     made, runtime = runtime_for(world)
     running = runtime.running(made)
