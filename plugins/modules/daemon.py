@@ -857,12 +857,12 @@ class Daemon:
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
         self.record_if_new(proof, seen)
-        if self.docker:
-            self.docker.target = self.state.manifest()["container"]
+        if self.docker and (changes or replacing):
+            self.docker.target = new_manifest["container"]
             self.docker.tidy()
             self.notes += self.docker.notes
-            if self.runtime is self.systemd:
-                self.state.remember_engine(None)
+        if self.docker and self.runtime is self.systemd:
+            self.state.remember_engine(None)
         module.exit_json(
             changed=bool(changes or replacing or conflicts or recovered or enabled_now or decision.action != "none"),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[decision.action],
