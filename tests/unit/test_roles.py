@@ -90,7 +90,7 @@ def test_every_input_is_used(role):
     assert unused <= {"prometheus_metrics_path"}
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role + "_runtime" in options(role)])
+@pytest.mark.parametrize("role", [role for role in ROLES if f"{role}_container_extra" in options(role)])
 def test_both_runtimes_have_what_they_need(role):
     assert options(role)[role + "_runtime"]["choices"] == ["systemd", "docker"]
     container = read(role, "vars/main.yml")["__{0}_container_settings".format(role)]
