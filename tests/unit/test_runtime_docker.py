@@ -117,14 +117,14 @@ def world():
     return World()
 
 
-def entry(container, definition=OPTIONS):
+def entry(container, definition=None):
     """What a manifest says about a container."""
     label = container["Config"]["Labels"][LABEL_DEFINITION]
     return {
         "id": container["Id"],
         "image": container["Image"],
         "fingerprint": label,
-        "definition": definition,
+        "definition": definition or OPTIONS,
         "limits": {"networks": sorted(container["NetworkSettings"]["Networks"])},
     }
 
