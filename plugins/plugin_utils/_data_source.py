@@ -194,11 +194,12 @@ exec "$@"
 def container_source(settings):
     """What a container of the exporter needs for its database: options of docker_container.
 
-    :param settings: as for :func:`postgres_exporter_source`, and ``argv``.
+    :param settings: as for :func:`postgres_exporter_source`, and ``argv`` and ``user``.
     """
-    source, options = postgres_exporter_source(settings), {}
-    if source["environment"]:
-        options["env"] = dict(assignment.split("=", 1) for assignment in source["environment"])
+    source = postgres_exporter_source(settings)
+    # Its role is the account's name where nothing else is said; inside, the account has a number alone.
+    options = {"env": {"PGUSER": settings["user"]}}
+    options["env"].update(assignment.split("=", 1) for assignment in source["environment"])
     if source["environment_file"]:
         options["entrypoint"] = ["/bin/sh", "-c", READ_ENVIRONMENT, source["environment_file"]]
         options["command"] = list(settings["argv"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import signal
 import sys
 import threading
 
-from . import demo, engine, hosts, images, mirror, stages, venv
+from . import containers, demo, engine, hosts, images, mirror, stages, venv
 from .common import LabError, say
 
 
@@ -22,6 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     commands.add_parser("images", help="make sure that the hosts' images are there")
     commands.add_parser("mirror", help="make sure that the release mirror is there, and print where")
     commands.add_parser("prepare", help="all of engine, mirror and images")
+    archive = commands.add_parser("archive", help="write archives of the services' images, as docker save does")
+    archive.add_argument("folder", type=pathlib.Path)
     test = commands.add_parser("test", help="run the tests, all or some stages")
     test.add_argument("stages", nargs="*", metavar="STAGE")
     bench = commands.add_parser("bench", help="run the benchmark")
@@ -71,6 +74,12 @@ def _mirror(_options) -> None:
 
 def _prepare(_options) -> None:
     stages.prepare()
+
+
+def _archive(options) -> None:
+    options.folder.mkdir(parents=True)
+    for program in containers.SHAPES:
+        containers.save(options.folder / f"{program}.tar", [containers.image(program)])
 
 
 def _test(options) -> int:

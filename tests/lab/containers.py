@@ -198,20 +198,25 @@ def archive(wanted: Iterable[Image]) -> Iterator[Path]:
 
     The images bear the names that upstream's have at its registry.
     """
-    wanted = list(wanted)
     with tempfile.TemporaryDirectory(prefix="images.", dir=cache_dir()) as folder:
         path = Path(folder) / "images.tar"
-        with tarfile.open(path, "w") as tar:
-            listed = []
-            for each in wanted:
-                config = f"{each.id.partition(':')[2]}.json"
-                _add(tar, config, each.config)
-                layers = [f"{layer.diff_id.partition(':')[2]}/layer.tar" for layer in each.layers]
-                listed.append({"Config": config, "RepoTags": [upstream_name(each)], "Layers": layers})
-            for layer in {layer for each in wanted for layer in each.layers}:
-                tar.add(layer.path, f"{layer.diff_id.partition(':')[2]}/layer.tar")
-            _add(tar, "manifest.json", json.dumps(listed).encode())
+        save(path, wanted)
         yield path
+
+
+def save(path: Path, wanted: Iterable[Image]) -> None:
+    """Write such an archive."""
+    wanted = list(wanted)
+    with tarfile.open(path, "w") as tar:
+        listed = []
+        for each in wanted:
+            config = f"{each.id.partition(':')[2]}.json"
+            _add(tar, config, each.config)
+            layers = [f"{layer.diff_id.partition(':')[2]}/layer.tar" for layer in each.layers]
+            listed.append({"Config": config, "RepoTags": [upstream_name(each)], "Layers": layers})
+        for layer in {layer for each in wanted for layer in each.layers}:
+            tar.add(layer.path, f"{layer.diff_id.partition(':')[2]}/layer.tar")
+        _add(tar, "manifest.json", json.dumps(listed).encode())
 
 
 def upstream_name(wanted: Image) -> str:

@@ -21,15 +21,12 @@ BOOT_TIMEOUT = 90
 # /proc entries of other users' processes. SYS_RESOURCE stays out, as not every machine has it to give.
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
 OPTIONS = (
+    *(part for name in CAPABILITIES for part in ("--cap-add", name)),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
     *("--cgroupns", "private", "--tmpfs", "/run", "--tmpfs", "/run/lock"),
 )
-BARE_OPTIONS = tuple(part for name in CAPABILITIES for part in ("--cap-add", name))
-# An engine gives its containers what it may itself, and writes the kernel's settings of its networks.
-DOCKER_OPTIONS = (
-    *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "systempaths=unconfined"),
-    *("--device", "/dev/kmsg"),
-)
+# What the kernel tells, for cAdvisor.
+DOCKER_OPTIONS = ("--cap-add", "SYSLOG", "--device", "/dev/kmsg")
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
         address = _free_address()
         labels = ["--label", f"{LABEL}=host", "--label", f"{LABEL}.group={group}", "--label", f"{LABEL}.suite={suite}"]
         place = ["--name", name, "--hostname", name, "--network", NETWORK, "--ip", address]
-        rights = DOCKER_OPTIONS if images.has_docker(suite) else BARE_OPTIONS
+        rights = DOCKER_OPTIONS if images.has_docker(suite) else ()
         run(["docker", "create", *place, *labels, *OPTIONS, *rights, image or images.name(suite)])
     made = Host(name, suite, address)
     if image and made.has_docker:

@@ -127,7 +127,7 @@ STAGES = (
     ),
     Stage(
         "molecule",
-        "two real hosts, Debian 12 and 13",
+        "two real hosts, Debian 12 and 13, as systemd services and as containers",
         (prepare,),
         lambda: [venv.tool("molecule"), "test", "--all"],
         _has("molecule"),

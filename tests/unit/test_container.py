@@ -167,7 +167,7 @@ DATABASE = {"name": "", "uri": "", "username": "", "password": "", "dsn_file": "
 def test_a_database_behind_a_socket_is_seen_by_its_directory():
     options = made("postgres_exporter", **{**DATABASE, "name": "postgresql:///postgres?host=/var/run/postgresql"})
     assert options["volumes"][-1] == "/var/run/postgresql:/var/run/postgresql:ro"
-    assert options["env"] == {"DATA_SOURCE_URI_FILE": "/etc/pe/postgres_exporter_uri"}
+    assert options["env"] == {"DATA_SOURCE_URI_FILE": "/etc/pe/postgres_exporter_uri", "PGUSER": "prometheus"}
     assert "entrypoint" not in options
 
 
