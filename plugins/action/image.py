@@ -54,8 +54,7 @@ class ActionModule(ActionBase):
             if not wanted or result.get("failed"):
                 continue
             if self._task.check_mode:
-                given = (options[name] for name in ("image", "program"))
-                return {"changed": True, **image_answer(None, *given, options.get("tools") or (), options["version"])}
+                return {"changed": True, **self._answer(None, options)}
             if step(wanted, options, reference, task_vars):
                 result, changed = self._ask(options, task_vars), True
         if result.get("wanted") and not result.get("failed"):
@@ -72,10 +71,12 @@ class ActionModule(ActionBase):
         image = Image(options["name"], options["image"], options.get("docker_host") or DEFAULT_HOST)
         output = answer(self, image.command())
         known = output and image.known(output)
-        if not known:
-            return None
+        return {"changed": False, **self._answer(known, options)} if known else None
+
+    @staticmethod
+    def _answer(image, options):
         given = (options["image"], options["program"], options.get("tools") or (), options["version"])
-        return {"changed": False, **image_answer(known, *given)}
+        return image_answer(image, *given, path=options.get("path"))
 
     def _ask(self, options, task_vars):
         # A host that is only asked is not told the secret.

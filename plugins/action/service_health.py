@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
                 continue
             ways, image = service.pop("ways"), service.pop("image")
             if image:
-                containers[kind] = image
+                containers[SERVICES[kind].unit or kind] = image
             if ways["here"]:
                 try:
                     line = prove(service, timeout, patient=False)
@@ -182,7 +182,7 @@ class ActionModule(ActionBase):
     def _ask_engine(self, containers, lines, task_vars):
         """Add what the engine says about the containers, which no other host can ask.
 
-        :param containers: service -> name of the image that was asked for.
+        :param containers: name of the container -> name of the image that was asked for.
         """
         host = self._templar.template(task_vars.get("monitoring_docker_host") or DEFAULT_HOST)
         look = Containers(containers, host)
@@ -194,9 +194,10 @@ class ActionModule(ActionBase):
             why = "its container could not be asked about: no `docker` answers on the host"
         found = look.problems(output) if output else None
         for line in lines:
-            if line["service"] not in containers:
+            name = SERVICES[line["service"]].unit or line["service"]
+            if name not in containers:
                 continue
-            for certain, reason in [(False, why)] if found is None else found[line["service"]]:
+            for certain, reason in [(False, why)] if found is None else found[name]:
                 line["state"] = worst([line["state"], RED if certain else UNPROVEN])
                 line["reasons"] = [*line["reasons"], reason]
 

@@ -17,6 +17,7 @@ class FilterModule:
         return {
             "grafana_ini": filtered(_grafana.grafana_ini),
             "grafana_places": filtered(_grafana.grafana_places),
+            "grafana_inside": filtered(_grafana.grafana_inside),
             "grafana_home": filtered(_grafana.grafana_home),
             "grafana_files": filtered(_grafana.grafana_files),
             "grafana_directories": filtered(_grafana.grafana_directories),

@@ -14,6 +14,8 @@ import posixpath
 import re
 from typing import NamedTuple, Optional
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Engine 20.10, the oldest whose API has everything that is asked of it.
 OLDEST_API = (1, 41)
@@ -125,7 +127,7 @@ def digest_of(image, repository=None):
     return names[0].partition("@")[2] if names else image["Id"]
 
 
-def image_answer(image, reference, program, tools, version):
+def image_answer(image, reference, program, tools, version, path=None):
     """What the module image returns, in the shape of the module release.
 
     :param image: what the engine knows about the image, or None where it is not there yet.
@@ -133,17 +135,19 @@ def image_answer(image, reference, program, tools, version):
     :param program: name of the program that containers of it run.
     :param tools: names of further programs beside it.
     :param version: version asked for.
+    :param path: where the program is, for images whose entry point is another one.
     """
     entry = ((image or {}).get("Config") or {}).get("Entrypoint") or ["/bin/" + program]
-    folder = posixpath.dirname(entry[0])
+    path = path or entry[0]
+    folder = posixpath.dirname(path)
     repository = reference.partition("@")[0].rpartition(":")[0]
     return {
         "version": version,
         "image": image["Id"] if image else None,
         "digest": digest_of(image, repository) if image else None,
         "links": {},
-        "commands": {program: entry[0]},
-        "binaries": {program: entry[0], **{tool: posixpath.join(folder, tool) for tool in tools}},
+        "commands": {program: path},
+        "binaries": {program: path, **{tool: posixpath.join(folder, tool) for tool in tools}},
     }
 
 
@@ -220,9 +224,10 @@ def health_problems(container, images, reference, age):
     elif container["Image"] in images:
         wrong = image_problem(reference, images[container["Image"]])
         found += [(True, wrong)] if wrong else []
-    health = (container["State"].get("Health") or {}).get("Status")
-    if health == "unhealthy":
-        found.append((False, "its own health check fails"))
+    health = container["State"].get("Health") or {}
+    if health.get("Status") == "unhealthy":
+        said = ([""] + [one.get("Output", "").strip() for one in health.get("Log") or ()])[-1]
+        found.append((False, "its own health check fails: {0}".format(redact_text(said)[-200:] or "no output")))
     return found
 
 

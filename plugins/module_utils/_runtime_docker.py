@@ -28,10 +28,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     limits,
     trouble,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Refused
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
+    last_words,
     log_excerpt,
     read_text,
 )
@@ -246,7 +247,7 @@ class Docker:
         if not self.image:
             return None
         try:
-            return self.engine.run_once(self.name, self.image, [*argv[1:], *more])
+            return self.engine.run_once(self.name, self.image, [*argv[1:], *more], entrypoint=argv[0])
         except Refused as error:
             return 125, str(error)
 
@@ -351,6 +352,21 @@ class Docker:
     def _members(self, network):
         """The containers that are on a network, or will be once they run."""
         return [one for one in self.engine.containers() if network in one["NetworkSettings"]["Networks"]]
+
+
+def last_words_of(name, docker_host, since, *limit):
+    """The last log lines of a service that tell something.
+
+    :param name: name of its container, or of its systemd service.
+    :param docker_host: address of the engine that runs it; None where systemd does.
+    :param since: seconds since the epoch.
+    """
+    if not docker_host:
+        return last_words(name + ".service", since, *limit)
+    try:
+        return Docker(name, Engine(docker_host)).last_words(since, *limit)
+    except HostError as error:
+        return "  ({0})".format(error)
 
 
 def engine_ceiling():

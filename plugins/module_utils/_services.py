@@ -18,7 +18,7 @@ class Service(NamedTuple):
         or None where it reads its files anew each time.
     :ivar dependency: gauge that is 0 while it cannot reach what it depends on, and what that is.
     :ivar version_in: metric that tells its version, and the label; None: ``version`` of ``<service>_build_info``.
-    :ivar unit: name of its systemd service, where that is another than that of its role.
+    :ivar unit: name of its systemd service and of its container, where that is another than that of its role.
     """
 
     ready_path: Optional[str] = None

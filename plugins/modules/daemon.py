@@ -540,10 +540,16 @@ class Daemon:
             data, self.name
         )
 
-    def kept(self, changes):
-        """The files that are copied aside because another program is about to change them."""
+    def kept(self, changes, manifest):
+        """The files that are copied aside because another program is about to change them.
+
+        :param manifest: that of the generation before.
+        """
         program = self.module.params["argv"][:1]
-        if not any(change.kind == "link" and [change.path] == program for change in changes):
+        another = any(change.kind == "link" and [change.path] == program for change in changes)
+        if self.runtime is self.docker:
+            another = not manifest["container"] or manifest["container"]["image"] != self.docker.image
+        if not another:
             return []
         return [Change(path, "keep") for path in self.module.params["keep"]]
 
@@ -818,7 +824,7 @@ class Daemon:
             problems.append(self.port_problem(running))
         if running is None or replacing or texts or any(change.kind == "link" for change in changes):
             problems.append(self.space_problem())
-        kept = self.kept(changes)
+        kept = self.kept(changes, manifest)
         problems.append(self.copy_problem(kept) if kept else None)
         problems = [problem for problem in problems if problem]
         if problems:
@@ -838,7 +844,7 @@ class Daemon:
             self.write_units(texts)
             if self.runtime is self.docker:
                 self.state.remember_engine(self.docker.engine.host)
-            self.switch(changes, kept, new_manifest, bool(texts), was_active)
+            self.switch(changes, kept, new_manifest, bool(texts), was_active and old)
         elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
             self.state.amend_manifest(new_manifest)
         self.state.discard_stage()
@@ -874,17 +880,21 @@ class Daemon:
             diff=self.diff(changes, texts, replacing, manifest),
         )
 
-    def switch(self, changes, kept, new_manifest, units, was_active):
-        """Make the changes; where files are kept, while the service does not write to them."""
+    def switch(self, changes, kept, new_manifest, units, old):
+        """Make the changes; where files are kept, while the service does not write to them.
+
+        :param old: the runtime in which it runs, or False where it does not.
+        """
         if not kept:
             self.state.switch(changes, new_manifest, units)
             return
-        self.runtime.stop()
+        if old:
+            old.stop()
         try:
             self.state.switch(changes + kept, new_manifest, units)
         except BaseException:
-            if was_active:
-                self.runtime.act("start")
+            if old:
+                old.act("start")
             raise
 
     def has_loaded(self, running, proof, manifest):

@@ -60,6 +60,11 @@ options:
     description: Name of the systemd service, whose last words a failure shows.
     type: str
     default: grafana-server
+  docker_host:
+    description: >-
+      Address of the Docker engine in whose container O(service) Grafana runs; O(command) is then run inside it. Without
+      it, systemd runs Grafana.
+    type: str
   expected:
     description: What was provisioned, as P(vigil.monitoring.grafana_expected#filter) gives it.
     type: dict
@@ -133,12 +138,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
-    last_words,
     one_run_at_a_time,
     read_json,
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
 
 INTERVAL = 0.3
 # Grafana lets nobody of a name in for five minutes after five wrong passwords, not even with the right one. That it does so
@@ -158,9 +163,12 @@ class Content:
         self.params = module.params
         self.expected = module.params["expected"]
         self.began = time.time()
-        self.unit = self.params["service"] + ".service"
         self.record_path = os.path.join(self.params["config_dir"], ".vigil", "grafana.json")
         self.record = read_json(self.record_path, {})
+
+    def last_words(self):
+        """What the log of the service has said since this began."""
+        return last_words_of(self.params["service"], self.params["docker_host"], self.began)
 
     def ask(self, path, method="GET", login=None):
         """One request as the administrator: the HTTP status and the answer as text."""
@@ -208,14 +216,19 @@ class Content:
         """Have Grafana's own tool set the password, and prove it."""
         account = pwd.getpwnam(self.params["user"])
         argv = [*self.params["command"], "admin", "reset-admin-password", "--password-from-stdin"]
+        uid, gid = account.pw_uid, account.pw_gid
+        if self.params["docker_host"]:
+            # Inside the container it is the service's account anyway; only root may ask the engine.
+            argv = ["docker", "-H", self.params["docker_host"], "exec", "-i", self.params["service"], *argv]
+            uid = gid = 0
         done = subprocess.run(
             argv,
             input=(self.params["password"] + "\n").encode("utf-8"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # The database's files belong to the service, and have to go on doing so.
-            user=account.pw_uid,
-            group=account.pw_gid,
+            user=uid,
+            group=gid,
             extra_groups=[],
             cwd="/",
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
@@ -231,7 +244,7 @@ class Content:
             )
         deadline = time.monotonic() + LOCKED
         while not self.let_in():
-            if LOCK in last_words(self.unit, self.began) and time.monotonic() < deadline:
+            if LOCK in self.last_words() and time.monotonic() < deadline:
                 # Somebody tried too many wrong passwords; while it lasts, a further one does not count.
                 time.sleep(LOCKED / 60)
                 continue
@@ -374,6 +387,7 @@ def main():
             "command": {"type": "list", "elements": "str", "required": True},
             "user": {"type": "str", "required": True},
             "service": {"type": "str", "default": "grafana-server"},
+            "docker_host": {"type": "str"},
             "expected": {
                 "type": "dict",
                 "required": True,
@@ -393,9 +407,7 @@ def main():
         with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(module.params["config_dir"]):
             content.run()
     except (HostError, _client.AskError) as error:
-        module.fail_json(
-            msg="{0}\nThe last words of Grafana:\n{1}".format(error, last_words(content.unit, content.began))
-        )
+        module.fail_json(msg="{0}\nThe last words of Grafana:\n{1}".format(error, content.last_words()))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ options:
     type: list
     elements: str
     default: []
+  path:
+    description: Path of the program in the image, where containers of it run something else unless told otherwise.
+    type: path
   image:
     description: Name of the image, with a tag, a digest, or both.
     type: str
@@ -143,6 +146,7 @@ def main():
             "name": {"type": "str", "required": True},
             "program": {"type": "str", "required": True},
             "tools": {"type": "list", "elements": "str", "default": []},
+            "path": {"type": "path"},
             "image": {"type": "str", "required": True},
             "version": {"type": "str", "required": True},
             "role": {"type": "str"},
@@ -179,9 +183,8 @@ def main():
     problem = image_problem(params["image"], image)
     if problem:
         module.fail_json(msg="{0}; correct {1}_image".format(problem, params["role"] or params["program"]))
-    module.exit_json(
-        changed=False, **image_answer(image, params["image"], params["program"], params["tools"], params["version"])
-    )
+    given = (params[name] for name in ("image", "program", "tools", "version", "path"))
+    module.exit_json(changed=False, **image_answer(image, *given))
 
 
 if __name__ == "__main__":

@@ -223,11 +223,8 @@ services:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
-from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
-from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # How far back, and how many lines, the log of a service is read that does not say why in its metrics.
@@ -262,17 +259,6 @@ SERVICE = {
 }
 
 
-def words_of(service):
-    """The last lines that the log of a service has."""
-    since = time.time() - LOG_SECONDS
-    if not service["docker_host"]:
-        return Systemd(SERVICES[service["kind"]].unit or service["kind"]).last_words(since, LOG_LINES)
-    try:
-        return Docker(service["kind"], Engine(service["docker_host"])).last_words(since, LOG_LINES)
-    except HostError as error:
-        return "  ({0})".format(error)
-
-
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -294,7 +280,9 @@ def main():
         except CannotReach as error:
             line = unreachable(service, error)
         if line["wordless"] and line["state"] != "ok":
-            line["reasons"].append("the last words of its log:\n{0}".format(words_of(service)))
+            name = SERVICES[service["kind"]].unit or service["kind"]
+            words = last_words_of(name, service["docker_host"], time.time() - LOG_SECONDS, LOG_LINES)
+            line["reasons"].append("the last words of its log:\n{0}".format(words))
         lines.append(line)
     module.exit_json(changed=False, services=lines)
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_bridge
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 
 PORT = 3000
@@ -182,8 +183,14 @@ def grafana_places(ini, ca=""):
     """
     data = str(ini["paths"]["data"])
     security = ini.get("security") or {}
+    host, port, scheme, prefix, dummy = address([ini])
     return {
         "probe": grafana_probe(ini, ca),
+        "listen": "{0}:{1}".format("[{0}]".format(host) if ":" in host else host, port),
+        "prefix": prefix,
+        # Where a container asks itself; it has no authority to check a certificate with.
+        "health": "/api/health" if scheme == "http" else "",
+        "written": [str(path) for path in (data, ini["paths"].get("logs")) if path],
         "ports": [address([ini])[1]],
         "login": {
             "username": str(security.get("admin_user") or "admin"),
@@ -194,6 +201,16 @@ def grafana_places(ini, ca=""):
         "database": grafana_database(ini),
         "readable": readable_files(ini),
     }
+
+
+def grafana_inside(ini, network):
+    """The ini as a container has it: on a bridge, Grafana listens on all of the container's addresses.
+
+    :param network: name of the container's network, or ``host``.
+    """
+    if not is_bridge(network):
+        return ini
+    return {**ini, "server": {**(ini.get("server") or {}), "http_addr": ""}}
 
 
 def grafana_home(program):

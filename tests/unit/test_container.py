@@ -136,6 +136,12 @@ def test_only_probes_by_icmp_need_a_right():
     assert "capabilities" not in made("blackbox_exporter")
 
 
+def test_grafana_is_run_by_its_own_program():
+    options = made("grafana", argv=["/usr/share/grafana/bin/grafana", "server"], readable=[])
+    assert options["entrypoint"] == ["/usr/share/grafana/bin/grafana"]
+    assert options["command"] == ["server"]
+
+
 def test_an_unknown_profile_is_an_error():
     with pytest.raises(ValueError, match="no container profile is named 'x'"):
         made("x")

@@ -80,6 +80,8 @@ def test_an_image_answers_like_a_release():
         "commands": {"prometheus": "/opt/p/bin/prometheus"},
         "binaries": {"prometheus": "/opt/p/bin/prometheus", "promtool": "/opt/p/bin/promtool"},
     }
+    elsewhere = _docker.image_answer(image, "q/p:v1", "prometheus", ["promtool"], "1.0.0", "/usr/bin/prometheus")
+    assert elsewhere["binaries"] == {"prometheus": "/usr/bin/prometheus", "promtool": "/usr/bin/promtool"}
     nothing = _docker.image_answer(None, "q/p:v1", "prometheus", [], "1.0.0")
     assert (nothing["image"], nothing["digest"], nothing["commands"]) == (None, None, {"prometheus": "/bin/prometheus"})
 
@@ -160,7 +162,8 @@ def served(name=NAME, **state):
         (served("q/p:v2"), NAME, 5, [(True, "runs the image q/p:v2, q/p:v1 was asked for")]),
         (served("q/p@" + DIGEST), "q/p@" + DIGEST, 5, [(True, "has other digests")]),
         (served("q/p@" + OTHER), "q/p@" + OTHER, 5, []),
-        (served(Health={"Status": "unhealthy"}), NAME, 5, [(False, "health check fails")]),
+        (served(Health={"Status": "unhealthy", "Log": None}), NAME, 5, [(False, "health check fails: no output")]),
+        (served(Health={"Status": "unhealthy", "Log": [{"Output": "a"}, {"Output": "b"}]}), NAME, 5, [(False, ": b")]),
         (served(Health={"Status": "starting"}), NAME, 5, []),
     ],
 )

@@ -431,3 +431,10 @@ def test_inputs_that_can_work():
     assert list(check_grafana(GOOD)) == []
     low = {"grafana_server": {"http_port": 443}, "grafana_cap_net_bind_service": True}
     assert list(check_grafana({**GOOD, **low})) == []
+
+
+def test_on_a_bridge_grafana_listens_on_the_addresses_of_its_container():
+    ini = {"server": {"http_addr": "127.0.0.1", "http_port": 3001}, "paths": {"data": "/d"}}
+    assert grafana.grafana_inside(ini, "host") == ini
+    assert grafana.grafana_inside(ini, "own")["server"] == {"http_addr": "", "http_port": 3001}
+    assert grafana.grafana_places(ini)["listen"] == "127.0.0.1:3001"

@@ -121,7 +121,7 @@ def content(monkeypatch, tmp_path):
 
     def make(grafana, expected=None, log="", resets=True, **options):
         monkeypatch.setattr(_client, "send", grafana.send)
-        monkeypatch.setattr(grafana_content, "last_words", lambda *arguments: log)
+        monkeypatch.setattr(grafana_content, "last_words_of", lambda *arguments: log)
         monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
         monkeypatch.setattr(grafana_content.pwd, "getpwnam", lambda name: SimpleNamespace(pw_uid=1, pw_gid=1))
 
@@ -141,6 +141,7 @@ def content(monkeypatch, tmp_path):
             "command": ["/bin/grafana", "cli"],
             "user": "grafana",
             "service": "grafana-server",
+            "docker_host": None,
             "expected": expected or EXPECTED,
             "timeout": 0,
         }
