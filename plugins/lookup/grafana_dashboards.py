@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
   name: grafana_dashboards
   author: Contributors to vigil.monitoring (@vigil-monitoring)
-  version_added: 0.1.0
+  version_added: 0.2.0
   short_description: The dashboards that Grafana is to have
   description:
     - Gives the JSON files below directories on the controller, and dashboards that are downloaded.

@@ -6,7 +6,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
   name: grafana_datasources
   author: Contributors to vigil.monitoring (@vigil-monitoring)
-  version_added: 0.1.0
+  version_added: 0.2.0
   short_description: The data sources that the inventory has for Grafana
   description:
     - Gives one data source for each Prometheus of the groups that are named, with the address that the variables of its

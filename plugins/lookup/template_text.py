@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: template_text
 short_description: The text of a template, rendered once a task
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:

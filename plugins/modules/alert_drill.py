@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: alert_drill
 short_description: Send a synthetic alert along each route and see whether its messages went out
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:

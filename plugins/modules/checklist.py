@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: checklist
 short_description: Answer the daily and weekly checklist of operations from the history of Prometheus
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:

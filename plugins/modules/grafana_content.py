@@ -14,7 +14,7 @@ description:
   - A data source that was provisioned before and is not wanted any more is deleted, and so is an empty folder whose last
     dashboard left.
   - It waits until the data sources, the dashboards and the plugins are there as they were provisioned.
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:

@@ -12,7 +12,7 @@ description:
     M(vigil.monitoring.daemon) switches its links, together with everything else.
   - The controller downloads an archive, once, or reads it off a mirror in a directory of its own; a host that has the
     plugin is left alone.
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:

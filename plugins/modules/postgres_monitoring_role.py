@@ -14,7 +14,7 @@ description:
   - A role of this name that may do more is not touched but refused.
   - A server that cannot be reached is a warning and no failure, because the exporter can be deployed all the same; it
     is the proof that then says it.
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: silence
 short_description: Silence alerts for a while, or end a silence
-version_added: 0.1.0
+version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
