@@ -27,6 +27,7 @@ SERVICES = {
     "blackbox_exporter": (9115, "/-/healthy"),
     "postgres_exporter": (9187, "/metrics"),
     "application": (8000, "/health"),
+    "grafana": (3000, "/api/health"),
 }
 # The dead man's switch is told all the time, of nothing.
 QUIET = "deadmansswitch"
@@ -63,6 +64,8 @@ def up() -> int:
         url = f"http://{host.ip}:{port}"
         print(f"{service:18} {host.name:12} {url:28} {_answer(url + path)}", flush=True)
     print(f"{'messages':18} {made.production.name:12} {made.application.sink}/messages", flush=True)
+    if not mirror.grafana():
+        say(f"without Grafana: {mirror.without_grafana()}")
     say("make demo again: nothing changes; make demo-break stops the database and shows who is told of it")
     say(f"make demo-down removes it all; docker exec -it {made.monitoring.name} bash looks inside")
     return 0
@@ -142,7 +145,7 @@ def _tell(began: float, at: float, text: str) -> None:
 
 def _placed(booted: list[hosts.Host]) -> list[tuple[str, hosts.Host]]:
     """Which service is on which host, by the demo's inventory."""
-    argv = [venv.tool("ansible-inventory"), "-i", "inventories/demo", "--list"]
+    argv = [venv.tool("ansible-inventory"), "-i", "inventories/demo", "-i", str(ADDRESSES), "--list"]
     done = subprocess.run(argv, cwd=ROOT, env=stages.environment(), capture_output=True, text=True, check=True)
     inventory = json.loads(done.stdout)
     groups = {name: inventory.get(name, {}) for name in SERVICES}

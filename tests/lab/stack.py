@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import application, hosts, stages, venv
+from . import application, hosts, mirror, stages, venv
 from .application import Application
 from .common import ROOT, LabError
 from .hosts import Host
@@ -31,7 +31,7 @@ SUITES = {MONITORING: "bookworm", PRODUCTION: application.SUITE}
 class Stack:
     """Two hosts, and what one asks of them.
 
-    :ivar monitoring: the host of Prometheus, Alertmanager and the blackbox exporter.
+    :ivar monitoring: the host of Prometheus, Alertmanager, the blackbox exporter and Grafana.
     :ivar production: the host of the application, its database and its customers, and of the sink.
     :ivar overlay: the file that says where the inventory's hosts are.
     """
@@ -56,12 +56,17 @@ class Stack:
         return [venv.tool("ansible-playbook"), str(ROOT / playbook), *inventories, *arguments]
 
     def write(self, **variables: object) -> None:
-        """Write where the hosts are, and variables that win over the inventory's."""
+        """Write where the hosts are, and variables that win over the inventory's; Grafana is there where the lab has one."""
         places = {MONITORING: self.monitoring, PRODUCTION: self.production}
         at = {name: {"ansible_host": host.name, "monitoring_address": host.ip} for name, host in places.items()}
         own = {name: {**where, **variables} for name, where in at.items()}
+        inventory = {"all": {"hosts": own}}
+        versions = mirror.grafana()
+        if versions:
+            own[MONITORING]["grafana_version"] = versions[-1]
+            inventory["grafana"] = {"hosts": {MONITORING: {}}}
         self.overlay.parent.mkdir(parents=True, exist_ok=True)
-        self.overlay.write_text(json.dumps({"all": {"hosts": own}}), encoding="utf-8")
+        self.overlay.write_text(json.dumps(inventory), encoding="utf-8")
 
     def deploy(self, *arguments: str, **variables: object) -> str:
         """Run site.yml with variables that win over the inventory's; what it said. LabError when it is red."""
