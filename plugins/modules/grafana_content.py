@@ -319,11 +319,13 @@ class Content:
             problem = "is not there" if answer is None else dashboard_problem(wanted, answer)
             if problem:
                 yield "the dashboard {0} ({1}) {2}".format(wanted["title"], wanted["uid"], problem)
-        if self.expected["plugins"]:
-            yield from plugin_problems(self.expected["plugins"], self.get("/api/plugins?embedded=0") or [])
 
     def wait(self):
-        """Wait until everything is there."""
+        """Wait until everything is there; plugins are loaded before Grafana serves, or never."""
+        if self.expected["plugins"]:
+            problems = list(plugin_problems(self.expected["plugins"], self.get("/api/plugins?embedded=0") or []))
+            if problems:
+                raise HostError("\n".join(problems))
         deadline = time.monotonic() + self.params["timeout"]
         while True:
             problems = list(self.missing())

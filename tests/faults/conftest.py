@@ -186,7 +186,7 @@ class Site:
         return {**kept, "processes": processes, "served": str(served)}
 
 
-NOT_RUN = "NOT RUN, as there is no Grafana: "
+NOT_RUN = "no Grafana"
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +194,7 @@ def grafana_versions():
     """The versions of Grafana in the mirror, the oldest first; without any, the test is skipped."""
     found = mirror.grafana()
     if not found:
-        pytest.skip(NOT_RUN + mirror.without_grafana())
+        pytest.skip(NOT_RUN)
     return found
 
 
@@ -204,10 +204,8 @@ def pytest_terminal_summary(terminalreporter):
     if left_out:
         names = ", ".join(sorted({report.nodeid.rpartition("::")[2] for report in left_out}))
         terminalreporter.section("NOT RUN", red=True)
-        terminalreporter.write_line(
-            f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}", red=True
-        )
-        terminalreporter.write_line(f"They are {names}")
+        words = f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}. They are {names}"
+        terminalreporter.write_line(words, red=True)
 
 
 def base_variables(age: str = "new") -> dict:
