@@ -146,7 +146,7 @@ class Everything(Ours):
         super().__init__(folder, url, EVERYTHING)
         self.runtime = runtime
         self.images = images
-        # Where the lab has one; under systemd in any case.
+        # Where the lab has one.
         for version in mirror.grafana()[-1:]:
             self.services += ("grafana",)
             self.versions["grafana"] = version
@@ -157,6 +157,8 @@ class Everything(Ours):
             "monitoring_runtime": self.runtime,
             "monitoring_image_registry": self.images,
             "postgres_exporter_manage_role": True,
+            # There is an archive of it, and no image.
+            "grafana_runtime": "systemd",
             "grafana_security": {"admin_password": "just-a-measurement"},
             "monitoring_probes": [{"module": "http_2xx", "targets": [f"http://{on[0].ip}:9093/-/healthy"]}],
         }

@@ -73,8 +73,8 @@ class Shown(Site):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps({"title": "Mine", "uid": "mine", "panels": [], "schemaVersion": 37, **keys}))
 
-    def must_be_untouched(self, **variables):
-        """A context in which nothing on the host changes."""
+    def untouched(self):
+        """What a run that ends before harm leaves alone."""
         return self.fingerprint("/etc/grafana", "/usr/local", "/etc/systemd"), self.grafana_pid()
 
 
@@ -205,13 +205,13 @@ def one_uid(shown):
     ids=("no-json", "one-uid", "no-password", "password-admin", "no-such-plugin", "no-such-release"),
 )
 def test_what_cannot_work_harms_nothing(shown, break_it, words):
-    before = shown.must_be_untouched()
+    before = shown.untouched()
     if callable(break_it):
         break_it(shown)
     else:
         shown.variables.update(break_it)
     shown.run(**ALONE).must_be_red(*words)
-    assert shown.must_be_untouched() == before
+    assert shown.untouched() == before
 
 
 def test_provisioning_that_grafana_refuses_is_put_back(shown):
@@ -350,7 +350,7 @@ def test_no_space_for_the_data_is_said_before_anything_is_done(shown, grafana_ve
         "mkdir -p /srv/small; mount -t tmpfs -o size=64k tmpfs /srv/small; dd if=/dev/zero of=/srv/small/x 2>/dev/null || :"
     )
     shown.host.run("mkdir -p /srv/small/data; chown grafana: /srv/small/data", check=False)
-    before = shown.must_be_untouched()[1]
+    before = shown.untouched()[1]
     shown.variables["grafana_ini"] = {"paths": {"data": "/srv/small/data"}}
     shown.run(**ALONE).must_be_red("no space is left in /srv/small/data", "make room and run again")
     assert shown.grafana_pid() == before
