@@ -156,11 +156,6 @@ def log_excerpt(text, limit=LOG_LINES):
     return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
 
 
-def has_systemd():
-    """Whether systemd runs this host."""
-    return os.path.isdir("/run/systemd/system")
-
-
 def restore_context(paths):
     """Give paths their default SELinux label where SELinux is in force."""
     if paths and os.path.exists("/sys/fs/selinux/enforce") and shutil.which("restorecon"):

@@ -256,39 +256,54 @@ pid:
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
 import shutil
+import sys
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, different_options
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    NO_REQUESTS,
+    different_options,
+    published_by,
+    version_in,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
     State,
     ensure_directory,
-    has_systemd,
     one_run_at_a_time,
     read_text,
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
-from ansible_collections.vigil.monitoring.plugins.module_utils._obstacles import Obstacles, Plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    downgrade_problem,
     flush_seconds,
     judge,
     lost_dependency,
+    same_version,
     version_key,
     words,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, decide
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
+    Decision,
+    decide,
+    listeners,
+    unknown_features,
+    unknown_flag,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import (
     UNIT_DIRECTORY,
     Systemd,
+    belongs_to,
     in_the_way,
     stop_and_mask,
 )
@@ -297,6 +312,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Ch
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2
+LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
 
@@ -391,6 +407,139 @@ class Daemon:
         new = dict(files, units=units, links=dict(links), container=container)
         return changes, new, texts
 
+    def foreign_problems(self, manifest, seen):
+        """What of somebody else's stands in the way, one sentence each."""
+        problems = []
+        if self.runtime is self.docker:
+            problems += self.docker.foreign_problems()
+        if self.module.params["take_over"]:
+            return problems
+        hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
+            self.role
+        )
+        if self.runtime is self.systemd:
+            problem = self.systemd.foreign_problem(seen, manifest["units"], self.module.params["conflicts"])
+            if problem:
+                problems.append(problem + hint)
+        for path, text in sorted(self.module.params["files"].items()):
+            if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
+                problems.append("{0} was put there by somebody else{1}".format(path, hint))
+        for path in sorted(self.module.params["links"]):
+            ours = path in manifest["links"] and os.path.islink(path)
+            if os.path.lexists(path) and not ours:
+                target = self.module.params["links"][path]
+                if os.path.isdir(path) or not (os.path.islink(path) and os.readlink(path) == target):
+                    problems.append("{0} was put there by somebody else{1}".format(path, hint))
+        return problems
+
+    def flag_problem(self):
+        """A flag or feature that the new binary does not know: a sentence, or None."""
+        argv = self.module.params["argv"]
+        if not argv:
+            return None
+        # --version acts only after every flag before it was understood, and starts nothing.
+        links, version = self.module.params["links"], self.module.params["version"] or ""
+        answer = self.runtime.trial(argv, links, "--version")
+        if answer is None:
+            return None
+        status, output = answer
+        flag = unknown_flag(output) if status else None
+        if flag:
+            return "{0} {1} does not know the flag {2}; remove it, or ask for a version that has it".format(
+                self.name, version, flag
+            )
+        if any(word.startswith("--enable-feature=") for word in argv):
+            unknown, known = unknown_features(argv, self.runtime.trial(argv[:1], links, "--help")[1])
+            if unknown:
+                return "{0} {1} does not know the feature {2}; it knows {3}".format(
+                    self.name, version, ", ".join(unknown), ", ".join(known)
+                )
+        if self.runtime is self.docker:
+            return self.image_problem(status, output)
+        return None
+
+    def image_problem(self, status, output):
+        """That the image does not hold what was asked for: a sentence, or None.
+
+        :param status: with which its program ended that was asked for its version.
+        :param output: what it said.
+        """
+        image, wanted = self.module.params["container"]["image"], self.module.params["version"]
+        if status:
+            return "{0} of the image {1} ends with status {2} when it is asked for its version: {3}".format(
+                self.name, image, status, output.strip()[:500]
+            )
+        found = version_in(output)
+        if found and wanted and not same_version(found, wanted):
+            return "the image {0} holds version {1}, and {2}_version asks for {3}; make them agree".format(
+                image, found, self.role, wanted
+            )
+        return None
+
+    def leak_problem(self):
+        """That everybody who may ask the engine would see a secret: a sentence, or None."""
+        shown = json.dumps(self.docker.container)
+        if any(len(secret) > 3 and secret in shown for secret in self.module.params["secrets"] or ()):
+            return (
+                "a secret would stand in the options of the container, where `docker inspect` shows it; give the"
+                " service a file instead"
+            )
+        return None
+
+    def library_problem(self):
+        """That community.docker could not make a container on this host: a sentence, or None."""
+        if importlib.util.find_spec("requests"):
+            return None
+        return NO_REQUESTS.format(sys.executable)
+
+    def port_problem(self, running):
+        """Who holds one of the service's ports already: a sentence, or None."""
+        tables = [read_text("/proc/net/tcp"), read_text("/proc/net/tcp6")]
+        inodes = listeners(tables, set(self.module.params["ports"]))
+        if not inodes:
+            return None
+        mine = running.pid if running else None
+        yielding = list(self.module.params["conflicts"])
+        if self.runtime is self.systemd or self.systemd.unit_path in self.state.manifest()["units"]:
+            yielding.append(self.systemd.title)
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                sockets = {os.readlink(entry.path) for entry in os.scandir("/proc/{0}/fd".format(pid))}
+            except OSError:
+                continue
+            for inode, port in inodes.items():
+                if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
+                    name = read_text("/proc/{0}/comm".format(pid)).strip()
+                    publisher = self.publisher(name, port)
+                    # What is about to be stopped gives the port up.
+                    if belongs_to(pid, yielding) or publisher == self.name or (self.docker and self.docker.owns(pid)):
+                        continue
+                    name = "the container " + publisher if publisher else name
+                    return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
+                        port, name, pid
+                    )
+        return None
+
+    def publisher(self, process, port):
+        """The name of the container for which the engine holds a port, or None."""
+        if process != "docker-proxy" or not self.docker:
+            return None
+        container = published_by(self.docker.engine.containers(), port)
+        return container["Names"][0].lstrip("/") if container else None
+
+    def space_problem(self):
+        """Whether there is no room where the data goes, so that a start would not be for long: a sentence, or None."""
+        data = self.module.params["data_dir"]
+        if not data or not os.path.isdir(data):
+            return None
+        status = os.statvfs(data)
+        # What is free for others than root; a file system that does not count its blocks says nothing.
+        if not status.f_blocks or status.f_bavail * status.f_frsize >= LEAST_SPACE:
+            return None
+        return "no space is left in {0}, so {1} would not outlive a start; make room and run again".format(
+            data, self.name
+        )
+
     def kept(self, changes, manifest):
         """The files that are copied aside because another program is about to change them.
 
@@ -403,6 +552,20 @@ class Daemon:
         if not another:
             return []
         return [Change(path, "keep") for path in self.module.params["keep"]]
+
+    def copy_problem(self, kept):
+        """Whether there is no room for the copies of what is kept: a sentence, or None."""
+        sizes = [os.path.getsize(change.path) for change in kept if os.path.isfile(change.path)]
+        status = os.statvfs(self.state.config_dir)
+        if not sizes or not status.f_blocks or sum(sizes) + LEAST_SPACE <= status.f_bavail * status.f_frsize:
+            return None
+        return "there is no room in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
+            self.state.directory,
+            self.module.params["keep"][0],
+            sum(sizes) >> 20,
+            self.name,
+            self.module.params["version"] or "",
+        )
 
     def can_reread(self, changes, running, proof, manifest):
         """Whether the process has loaded everything but these changes, and can be told to read them."""
@@ -643,10 +806,27 @@ class Daemon:
         mine = self.runtime is self.systemd or self.systemd.unit_path in manifest["units"]
         conflicts = in_the_way(unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title)
 
+        problems = []
+        if changes or replacing:
+            problems += self.foreign_problems(manifest, seen)
+            if self.runtime is self.systemd or (replacing and not self.docker.candidate):
+                problems.append(self.flag_problem())
+            if replacing:
+                problems += [self.leak_problem(), self.library_problem()]
+            if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
+                problem = downgrade_problem(self.probe["kind"], self.written_by(running), module.params["version"])
+                if problem:
+                    problems.append(
+                        "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
+                        " {2}_allow_downgrade: true".format(problem, module.params["data_dir"], self.role)
+                    )
+        if running is None or changes or replacing:
+            problems.append(self.port_problem(running))
+        if running is None or replacing or texts or any(change.kind == "link" for change in changes):
+            problems.append(self.space_problem())
         kept = self.kept(changes, manifest)
-        obstacles = Obstacles(module.params, self.systemd, self.docker, self.runtime, self.state)
-        plan = Plan(changes, texts, replacing, kept)
-        problems = obstacles.problems(manifest, seen, running, plan, lambda: self.written_by(running))
+        problems.append(self.copy_problem(kept) if kept else None)
+        problems = [problem for problem in problems if problem]
         if problems:
             if not module.check_mode:
                 self.state.discard_stage()
@@ -904,6 +1084,11 @@ class Daemon:
             self.systemd.refresh()
             self.systemd.forget_failures()
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+
+
+def has_systemd():
+    """Whether systemd runs this host."""
+    return os.path.isdir("/run/systemd/system")
 
 
 def remove_empty(paths, spared):

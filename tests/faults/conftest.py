@@ -186,28 +186,6 @@ class Site:
         return {**kept, "processes": processes, "served": str(served)}
 
 
-NOT_RUN = "no Grafana"
-
-
-@pytest.fixture(scope="session")
-def grafana_versions():
-    """The versions of Grafana in the mirror, the oldest first; without any, the test is skipped."""
-    found = mirror.grafana()
-    if not found:
-        pytest.skip(NOT_RUN)
-    return found
-
-
-def pytest_terminal_summary(terminalreporter):
-    """One line that nobody overlooks, where scenarios were left out."""
-    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NOT_RUN in str(report.longrepr)]
-    if left_out:
-        names = ", ".join(sorted({report.nodeid.rpartition("::")[2] for report in left_out}))
-        terminalreporter.section("NOT RUN", red=True)
-        words = f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}. They are {names}"
-        terminalreporter.write_line(words, red=True)
-
-
 def base_variables(age: str = "new") -> dict:
     """What every test deploys: the newer releases of the lab's mirror, or the older ones (``old``)."""
     versions = mirror.versions()

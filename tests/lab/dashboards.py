@@ -59,5 +59,5 @@ def filled(expr: str, span: str = "1h", interval: str = "5m") -> str:
     :param span: the time that is shown.
     :param interval: what Grafana would take for a rate.
     """
-    of_grafana = {"$__range": span, "$__rate_interval": interval, "$__from": "0"}
+    of_grafana = {"$__range": span, "$__rate_interval": interval, "$__interval": "15s", "$__from": "0"}
     return re.sub(r"\$\w+", lambda found: of_grafana.get(found[0], ".*"), expr)

@@ -46,6 +46,11 @@ class Stack:
         return f"http://{self.monitoring.ip}:9091"
 
     @property
+    def grafana(self) -> str:
+        """The URL of Grafana, where the lab has one. Everybody may look."""
+        return f"http://{self.monitoring.ip}:3000"
+
+    @property
     def application(self) -> Application:
         """What can be done to the application."""
         return Application(self.production)

@@ -122,7 +122,8 @@ STAGES = (
         "live",
         "an application in trouble, under load: alerts fire, arrive and resolve; what dashboards ask for is there",
         (prepare,),
-        lambda: [*_pytest("tests/live"), "-v"],
+        # One session, so that they share the stack.
+        lambda: [*_pytest("tests/live", "tests/browser"), "-v"],
         _has("tests/live"),
     ),
     Stage(

@@ -196,13 +196,19 @@ def firing(services: str, matchers: str = "") -> Event:
     )
 
 
+def _more(function: str, metric: str) -> str:
+    """More than one step ago: this marks the moment, and looks back far enough for a start that took its time."""
+    return f"{function}({metric}[5m]) > {function}({metric}[5m] offset $__interval)"
+
+
 # With several workers an application tells no start of a process, but begins to count anew; a single one does both.
 DEPLOYMENTS = Event(
     name="Deployments",
     expr=(
-        "resets(http_request_duration_highr_seconds_count[$__rate_interval]) > 0"
-        " or on (job, instance) changes(process_start_time_seconds[$__rate_interval]) > 0"
-        " and on (job, instance) http_request_duration_highr_seconds_count"
+        _more("resets", "http_request_duration_highr_seconds_count")
+        + " or on (job, instance) "
+        + _more("changes", "process_start_time_seconds")
+        + " and on (job, instance) http_request_duration_highr_seconds_count"
     ),
     color="blue",
     title="{{job}} was deployed",

@@ -10,6 +10,8 @@ from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, bound, f
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
 _ALERT = (Column("alertname", "Alert"), Column("severity", "Severity", 90))
+# Wide enough for most names, and narrow enough for a phone to show how grave it is.
+_FIRING = (Column("alertname", "Alert", 220), Column("severity", "Severity", 80))
 # Of a group of rules, the file is left out.
 _GROUP = (".*;(.*)", "$1")
 _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
@@ -56,7 +58,7 @@ DASHBOARD = Dashboard(
             instant=True,
             queries=(Query('ALERTS{alertstate="firing", alertname!="Watchdog"}'),),
             columns=(
-                *_ALERT,
+                *_FIRING,
                 Column("instance", "Instance"),
                 Column("job", "Job", 150),
                 Column("mountpoint", "Mount point"),

@@ -1,10 +1,16 @@
-"""What the live tests share: the demo's stack, an application under load with everything that monitors it."""
+"""What tests of several folders share: the demo's stack, an application under load with everything that monitors it.
+
+Those of live and browser run in one session, and it is deployed once for both.
+"""
 
 from __future__ import annotations
 
 import pytest
 
+from lab import mirror
 from lab import stack as lab_stack
+
+NOT_RUN = "no Grafana"
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +35,32 @@ def troubled(stack):
         stack.wait("a message that did not arrive", lambda: stack.query(f"sum({failed}) > 0"), within=60)
         stack.wait(
             "a start of the application",
-            lambda: stack.query("resets(http_request_duration_highr_seconds_count[1m]) > 0"),
+            lambda: stack.query("resets(http_request_duration_highr_seconds_count[10m]) > 0"),
             within=30,
         )
-        errors = 'sum(increase(http_requests_total{status=~"5.."}[1m])) > 0'
+        errors = 'sum(increase(http_requests_total{status=~"5.."}[10m])) > 0'
         stack.wait("customers' errors", lambda: stack.query(errors), within=30)
         stack.wait("a backup", lambda: stack.query("backup_last_success_timestamp_seconds"), within=60)
         yield stack
     finally:
         stack.application.load()
         production.run("systemctl start alertmanager sink")
+
+
+@pytest.fixture(scope="session")
+def grafana_versions():
+    """The versions of Grafana in the mirror, the oldest first; without any, the test is skipped."""
+    found = mirror.grafana()
+    if not found:
+        pytest.skip(NOT_RUN)
+    return found
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line that nobody overlooks, where scenarios were left out."""
+    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NOT_RUN in str(report.longrepr)]
+    if left_out:
+        names = ", ".join(sorted({report.nodeid.rpartition("::")[2] for report in left_out}))
+        terminalreporter.section("NOT RUN", red=True)
+        words = f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}. They are {names}"
+        terminalreporter.write_line(words, red=True)
