@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
+    # What an archive was found to hold.
+    _loaded = ()
 
     def run(self, tmp=None, task_vars=None):
         """Look; obtain what is missing; look again."""
@@ -157,8 +159,6 @@ class ActionModule(ActionBase):
             "docker_image_load", {"path": there}, options, task_vars, "{0} cannot be loaded".format(path)
         )
         self._loaded = loaded.get("image_names") or []
-
-    _loaded = ()
 
     def _still_missing(self, options, wanted):
         """Why what was obtained is not what is needed."""
