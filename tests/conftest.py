@@ -60,7 +60,7 @@ def pytest_terminal_summary(terminalreporter):
     """One line that nobody overlooks, where scenarios were left out."""
     left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NOT_RUN in str(report.longrepr)]
     if left_out:
-        names = ", ".join(sorted({report.nodeid.rpartition("::")[2] for report in left_out}))
+        names = ", ".join(sorted({report.nodeid.rpartition("::")[2].partition("[")[0] for report in left_out}))
         terminalreporter.section("NOT RUN", red=True)
         words = f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}. They are {names}"
         terminalreporter.write_line(words, red=True)

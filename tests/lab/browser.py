@@ -1,4 +1,4 @@
-"""Debian's Chromium, and what it sees of a dashboard in Grafana."""
+"""The machine's Chromium, and what it sees of a dashboard in Grafana."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from playwright import sync_api
 
 from .common import apt_install
 
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--disable-gpu",
     "--disable-quic",
@@ -156,7 +157,8 @@ class Page:
 @contextlib.contextmanager
 def chromium() -> Iterator[sync_api.Browser]:
     """A headless Chromium with a profile of its own."""
-    if not (path := shutil.which("chromium")):
+    path = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if not path:
         apt_install(["chromium"], "dashboards are looked at in Chromium")
         path = shutil.which("chromium")
     with sync_api.sync_playwright() as playwright, tempfile.TemporaryDirectory() as home:
