@@ -185,11 +185,11 @@ def falling(critical: float, warning: float, calm: str = "green") -> Steps:
 # Events that every dashboard marks
 
 
-def firing(services: str, matchers: str = "") -> Event:
+def firing(services: str) -> Event:
     """The alerts that fire, of these services."""
     return Event(
         name="Firing alerts",
-        expr=f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"{matchers}}}',
+        expr=f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"}}',
         color="red",
         title="{{alertname}}",
         text="{{severity}} {{job}} {{instance}}",
@@ -280,7 +280,7 @@ def rendered(shown: Dashboard) -> str:
     for panel, place in _placed(shown.panels):
         made.with_panel(_panel(shown, panel).grid_pos(place))
     found = json.loads(json.dumps(made.build(), cls=JSONEncoder))
-    # Grafana gives the number; without the key, some releases look for a dashboard that has it.
+    # The number is Grafana's to give; what a dashboard is known by is its uid.
     found["id"] = None
     return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
