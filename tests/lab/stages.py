@@ -125,6 +125,7 @@ STAGES = (
         # One session, so that they share the stack.
         lambda: [*_pytest("tests/live", "tests/browser"), "-v"],
         _has("tests/live"),
+        alone=True,
     ),
     Stage(
         "molecule",
