@@ -48,7 +48,7 @@ def test_alerts_fire_and_resolve(stack):
     stack.production.run("systemctl start node_exporter")
     # The rules look at five minutes; so many happy customers soon outnumber the others.
     shop.load(rate=80, errors=0, slow=0)
-    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=180)
+    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=330)
     for alert in ALL:
         stack.wait(f"the end of {alert[0]} is told", lambda alert=alert: arrived(stack, alert, "RESOLVED"), within=60)
         assert arrived(stack, alert) < arrived(stack, alert, "RESOLVED")
