@@ -73,6 +73,7 @@ def machine() -> dict[str, str]:
         "processor": f"{models[0] if models else platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{int(memory[1]) / 2**20:.0f} GiB",
         "kernel": platform.release(),
+        "load average": f"{os.getloadavg()[2]:.1f}",
         "python": platform.python_version(),
         "ansible-core": core[1] if core else "unknown",
         "docker": run(["docker", "version", "--format", "{{.Server.Version}}"]).stdout.strip(),

@@ -132,7 +132,8 @@ def test_the_dashboards_show_the_container(site):
 
 def test_as_a_container_it_tells_the_same(site):
     kinds = ("last_seen", "cpu_usage_seconds_total", "spec_memory_limit_bytes", "network_receive_bytes_total")
-    before = {kind: len(series(site, f"container_{kind}")) for kind in kinds}
+    # With the default measures: how the kernel counts each core is not the same everywhere.
+    site.variables.pop("cadvisor_disable_metrics", None)
     site.variables["cadvisor_runtime"] = "docker"
     site.run(groups=ALONE).must_be_green(changed=True)
     assert site.host.run("docker ps --format '{{.Names}}'").stdout.split() == ["cadvisor", "app"]
@@ -142,7 +143,7 @@ def test_as_a_container_it_tells_the_same(site):
         lines = {kind: series(site, f"container_{kind}") for kind in kinds}
         return {kind: len([line for line in found if 'name="app"' in line]) for kind, found in lines.items()}
 
-    soon(told, before)
+    soon(told, dict.fromkeys(kinds, 1))
     site.run(groups=ALONE).must_be_green(changed=False)
 
 
