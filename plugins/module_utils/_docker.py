@@ -179,20 +179,26 @@ def different_options(before, after):
     return sorted(name for name in set(before) | set(after) if before.get(name) != after.get(name))
 
 
-def trouble(before, now):
+def is_restarted(before, now):
+    """Whether the engine has started a container anew since ``before``."""
+    return before is not None and now is not None and now["RestartCount"] > before["RestartCount"]
+
+
+def trouble(before, now, deaths=()):
     """Why a container does not run as it has to, or None.
 
     :param before: what the engine said when the watch began, or None when it is yet to begin.
     :param now: what it says; None when there is no container.
+    :param deaths: how it ended since then, as :meth:`_engine.Engine.deaths` tells.
     """
     if now is None:
         return "its container is gone"
     state = now["State"]
-    status = "status {0}".format(state.get("ExitCode"))
-    if state.get("OOMKilled"):
+    last = deaths[-1] if deaths else {"status": state.get("ExitCode"), "killed": False}
+    status = "status {0}".format(last["status"])
+    if state.get("OOMKilled") or last["killed"]:
         return "it was killed for want of memory ({0})".format(status)
-    restarted = before is not None and now["RestartCount"] > before["RestartCount"]
-    if state.get("Restarting") or restarted:
+    if state.get("Restarting") or is_restarted(before, now):
         return "it keeps restarting ({0})".format(status)
     if not state.get("Running"):
         # A container that has just been made says nothing yet.

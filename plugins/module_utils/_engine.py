@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from urllib.parse import quote, urlencode
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
@@ -181,6 +182,31 @@ class Engine:
         """
         query = {"stdout": "1", "stderr": "1", "since": "{0:.0f}".format(since), "tail": str(limit)}
         return log_text(self._request("GET", "/containers/{0}/logs".format(quote(name, safe="")), query))
+
+    def deaths(self, container, since):
+        """How a container ended, each time: the engine forgets that when it starts it again.
+
+        :param container: its id.
+        :param since: seconds since the epoch.
+        :returns: list of ``{"status": exit status as text, "killed": whether for want of memory}``, oldest first.
+        """
+        wanted = {"container": [container], "event": ["die", "oom"]}
+        # A moment that has come already: without one, the engine would go on telling for ever.
+        query = {
+            "since": "{0:.3f}".format(since),
+            "until": "{0:.3f}".format(time.time()),
+            "filters": json.dumps(wanted),
+        }
+        found, killed = [], False
+        for line in self._request("GET", "/events", query).decode("utf-8", "replace").splitlines():
+            event = json.loads(line)
+            if event.get("Action") == "oom":
+                killed = True
+                continue
+            status = ((event.get("Actor") or {}).get("Attributes") or {}).get("exitCode", "")
+            found.append({"status": status, "killed": killed})
+            killed = False
+        return found
 
     def run_once(self, service, image, argv, mounts=(), entrypoint=None):
         """Run a program of an image to its end, without a network and without a right to change anything.

@@ -24,6 +24,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     different_options,
     fingerprint,
     in_container,
+    is_restarted,
     label,
     limits,
     trouble,
@@ -39,6 +40,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
 
+# How long ago a death may be that speaks of the watch that has just seen a restart, in seconds.
+RECENT = 120
 # How much of a log is read for the lines that tell something.
 LOG_LINES = 500
 
@@ -127,10 +130,11 @@ class Docker:
         # A start sets the engine's counter of restarts to zero.
         return dict(seen, RestartCount=0) if seen and seen["State"]["Running"] else None
 
-    @staticmethod
-    def trouble(before, now):
+    def trouble(self, before, now):
         """Whether the container stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
-        return trouble(before, now)
+        # One that runs again says nothing any more about its end.
+        deaths = self.engine.deaths(now["Id"], time.time() - RECENT) if is_restarted(before, now) else ()
+        return trouble(before, now, deaths)
 
     def last_words(self, since, *limit):
         """Its last log lines that tell something, since a moment in seconds since the epoch."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import hosts, images, mirror
+from lab import containers, hosts, images, mirror
 from lab.common import LABEL, ROOT, locked, run
 
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
@@ -186,10 +186,40 @@ class Site:
         return {**kept, "processes": processes, "served": str(served)}
 
 
-def base_variables(age: str = "new") -> dict:
+class Containers(Site):
+    """The same with all services as containers of the host's own engine."""
+
+    def container(self, service: str) -> dict | None:
+        """What the engine says about a service's container, or None when there is none."""
+        done = self.host.run(f"docker container inspect {service}", check=False)
+        return json.loads(done.stdout)[0] if done.returncode == 0 else None
+
+    def pid(self, service: str) -> str:
+        return str(self.container(service)["State"]["Pid"])
+
+    def there(self) -> list[str]:
+        """The names of all containers, whether they run or not."""
+        return sorted(self.host.run("docker ps -a --format '{{.Names}}'").stdout.split())
+
+    def processes(self) -> dict[str, str]:
+        """Container and start of everything that the engine has: unchanged means that nothing was touched."""
+        shown = "{{.Name}} {{.Id}} {{.State.StartedAt}} {{.RestartCount}} {{.State.Status}}"
+        names = " ".join(self.there())
+        lines = self.host.run(f"docker container inspect --format '{shown}' {names}").stdout if names else ""
+        return dict(line.split(" ", 1) for line in lines.splitlines())
+
+    def state(self) -> dict[str, str]:
+        served = {service: self.version(service) for service in SERVICES}
+        files = self.fingerprint(*TREES)
+        kept = {path: found for path, found in files.items() if not path.endswith("/.vigil/proven.json")}
+        return {**kept, **self.processes(), "served": str(served)}
+
+
+def base_variables(age: str = "new", docker: bool = False) -> dict:
     """What every test deploys: the newer releases of the lab's mirror, or the older ones (``old``)."""
     versions = mirror.versions()
     return {
+        **({"monitoring_runtime": "docker"} if docker else {}),
         "monitoring_release_mirror": str(mirror.path()),
         **{f"{service}_version": versions[service][age] for service in SERVICES},
         # A crash loop is seen at once; what never gets ready shall not hold the tests up for two minutes.
@@ -201,7 +231,8 @@ def base_variables(age: str = "new") -> dict:
 
 def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     """The image with everything deployed, made by whoever asks first."""
-    digest = hashlib.sha256(json.dumps([base_variables(age), images.name(suite)]).encode())
+    docker = images.has_docker(suite)
+    digest = hashlib.sha256(json.dumps([base_variables(age, docker), images.name(suite)]).encode())
     for source in SOURCES:
         for path in sorted((ROOT / source).rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
@@ -210,7 +241,10 @@ def snapshot(suite: str, folder: Path, age: str = "new") -> str:
     with locked(f"snapshot-{suite}-{age}"):
         if run(["docker", "image", "inspect", image], check=False).returncode:
             with hosts.host(suite, group="snapshot") as host:
-                Site(host, folder, base_variables(age)).run().must_be_green(changed=True)
+                if docker:
+                    # Both ages, as a test may go from one to the other.
+                    host.load(*(containers.image(service, each) for service in SERVICES for each in ("old", "new")))
+                Site(host, folder, base_variables(age, docker)).run().must_be_green(changed=True)
                 host.snapshot(image, {LABEL: "snapshot"})
     return image
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import mirror
-from .common import cache_dir, locked, run, step
+from .common import cache_dir, locked, run
 
 # Raise it when the way in which layers are packed changes.
 FORMAT = 1
@@ -128,6 +128,15 @@ class Image:
     def but(self, tag: str | None = None, **settings) -> Image:
         """The same image under another tag or with other settings (``Entrypoint``, ``User``, ...): one to fail with."""
         return dataclasses.replace(self, tag=tag or self.tag, settings={**self.settings, **settings})
+
+    def with_script(self, path: str, text: str) -> Image:
+        """The same image with a shell script in the place of a program."""
+
+        def fill(tar: tarfile.TarFile) -> None:
+            _add(tar, path.lstrip("/"), f"#!/bin/sh\n{text}\n".encode(), 0o755)
+
+        layer = _pack("script", [path.encode(), text.encode()], fill)
+        return dataclasses.replace(self, layers=(*self.layers, layer))
 
     @property
     def config(self) -> bytes:
@@ -289,12 +298,11 @@ def _pack(name: str, sources: list[bytes], fill) -> Layer:
     with locked(f"layer-{name}"):
         if not record.exists():
             path.parent.mkdir(exist_ok=True)
-            with step(f"packing the image layer {name}"):
-                plain = io.BytesIO()
-                with tarfile.open(fileobj=plain, mode="w") as tar:
-                    fill(tar)
-                data = plain.getvalue()
-                path.write_bytes(packed := gzip.compress(data, 1, mtime=0))
+            plain = io.BytesIO()
+            with tarfile.open(fileobj=plain, mode="w") as tar:
+                fill(tar)
+            data = plain.getvalue()
+            path.write_bytes(packed := gzip.compress(data, 1, mtime=0))
             record.write_text(json.dumps([_digest(packed), _digest(data)]), encoding="ascii")
     return Layer(path, *json.loads(record.read_text(encoding="ascii")))
 

@@ -173,6 +173,13 @@ def test_a_container_has_a_word_in_the_proof(one, name, age, found):
     assert all(words in text for (dummy, text), (dummy, words) in zip(told, found))
 
 
+def test_a_container_that_runs_again_is_known_by_its_end():
+    deaths = [{"status": "1", "killed": False}, {"status": "3", "killed": False}]
+    assert _docker.trouble(container(), container(restarts=2), deaths) == "it keeps restarting (status 3)"
+    killed = [{"status": "137", "killed": True}]
+    assert "want of memory (status 137)" in _docker.trouble(container(), container(restarts=1), killed)
+
+
 def test_a_log_comes_in_frames():
     def frame(kind, text):
         return bytes([kind, 0, 0, 0]) + len(text).to_bytes(4, "big") + text

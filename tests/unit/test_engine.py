@@ -54,6 +54,23 @@ def server(tmp_path):
         made.shutdown()
 
 
+def test_how_a_container_ended_is_told_after_it_was_started_again(server):
+    def event(action, **attributes):
+        return json.dumps({"Action": action, "Actor": {"ID": "a", "Attributes": attributes}}).encode()
+
+    lines = (event("die", exitCode="3"), event("oom"), event("die", exitCode="137"), event("die", exitCode="0"))
+    server.answers[("GET", "/events")] = 200, b"\n".join(lines) + b"\n"
+    assert server.engine.deaths("a", 1000) == [
+        {"status": "3", "killed": False},
+        {"status": "137", "killed": True},
+        {"status": "0", "killed": False},
+    ]
+    asked = server.asked[-1][1]
+    # Without an end, the engine goes on for ever.
+    assert "since=1000.000" in asked
+    assert "until=" in asked
+
+
 def test_what_is_not_there_is_none(server):
     assert server.engine.container("a") is None
     assert server.engine.image("registry:5000/a/b@sha256:1") is None
