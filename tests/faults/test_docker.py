@@ -1,0 +1,187 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What may go wrong with services that run as containers, and what has to stay as it is.
+
+One host for all tests, in the order in which they stand; each leaves it converged. No registry can be reached from it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from conftest import SERVICES, Containers, base_variables, snapshot, started
+from test_host_trouble import held_port
+from test_rollback import CRASHES
+
+from lab import containers, hosts
+
+pytestmark = pytest.mark.xdist_group("docker")
+
+# An image of a made-up version, which answers for that and does something else than serving when it is started.
+BAD = "99.2.0"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    image = snapshot("trixie-docker", tmp_path_factory.mktemp("snapshot"))
+    with hosts.host("trixie-docker", group="fault", image=image) as made:
+        yield made
+
+
+@pytest.fixture
+def site(host, tmp_path):
+    return started(Containers(host, tmp_path, base_variables(docker=True)))
+
+
+def bad_image(site: Containers, service: str, behaviour: str) -> None:
+    """Let the inventory ask for an image that behaves like this, and have it on the host."""
+    answer = f'case "$*" in *--version*) echo "{service}, version {BAD} (branch: HEAD)"; exit 0;; esac'
+    real = containers.image(service)
+    program = "/bin/pretender"
+    image = real.with_script(program, f"{answer}\n{behaviour}").but(tag=f"v{BAD}", Entrypoint=[program])
+    site.host.load(image)
+    site.variables[f"{service}_version"] = BAD
+
+
+def query(site: Containers, text: str, at: float | None = None) -> list:
+    """The answer of Prometheus to a query, now or at a moment in seconds since the epoch."""
+    when = f"--data-urlencode time={at}" if at else ""
+    url = f"http://127.0.0.1:9090/api/v1/query --data-urlencode 'query={text}' {when}"
+    return json.loads(site.host.run(f"curl -fsSG {url}").stdout)["data"]["result"]
+
+
+def test_a_converged_host_is_left_alone_and_no_registry_is_asked(site):
+    before, began = site.state(), site.host.run("date +%s").stdout.strip()
+    site.run().must_be_green(changed=False)
+    site.run("--check", "--diff").must_be_green(changed=False)
+    assert site.state() == before
+    assert site.there() == sorted(SERVICES)
+    events = f"docker events --since {began} --until $(date +%s) --filter type=image --filter type=container"
+    assert site.host.run(f"{events} --format '{{{{.Action}}}}' | grep -vE '^(exec|health)'", check=False).stdout == ""
+
+
+def test_a_configuration_is_reloaded_and_seen_inside_and_the_container_stays(site):
+    before = site.processes()
+    site.variables["prometheus_alert_rules"] = [{"alert": "Mine", "expr": "vector(1)"}]
+    site.variables["alertmanager_receivers"] = [{"name": "default"}, {"name": "other"}]
+    site.run().must_be_green(changed=True)
+    assert site.processes() == before
+    rules = site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/rules").stdout
+    assert '"name":"Mine"' in rules
+    assert '"other"' in site.host.run("curl -fsS http://127.0.0.1:9093/api/v2/receivers").stdout
+    site.variables = base_variables(docker=True)
+    site.run().must_be_green(changed=True)
+    assert site.processes() == before
+
+
+def test_a_configuration_that_the_images_own_promtool_refuses_reaches_nobody(site):
+    before = site.state()
+    site.variables["prometheus_alert_rules"] = [{"alert": "Mine", "expr": "sum("}]
+    site.run(groups=("prometheus",)).must_be_red("promtool", "parse error", "nothing was changed")
+    assert site.state() == before
+
+
+def test_another_limit_is_another_container_with_the_same_data(site):
+    before, then = site.container("prometheus"), time.time() - 1
+    site.variables["prometheus_container_memory"] = "512m"
+    site.run(groups=("prometheus",)).must_be_green(changed=True)
+    now = site.container("prometheus")
+    assert now["Id"] != before["Id"]
+    assert now["HostConfig"]["Memory"] == 512 * 1024**2
+    assert query(site, 'up{job="prometheus"}', then)
+    assert site.there() == sorted(SERVICES)
+    # By hand, behind our back: seen and taken back.
+    site.host.run("docker update --memory 300m --memory-swap 600m prometheus")
+    site.run(groups=("prometheus",)).must_be_green(changed=True)
+    assert site.container("prometheus")["HostConfig"]["Memory"] == 512 * 1024**2
+    site.variables = base_variables(docker=True)
+    site.run().must_be_green(changed=True)
+
+
+@pytest.mark.parametrize(
+    ("service", "behaviour", "words"),
+    [
+        ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
+        ("alertmanager", "exec sleep 600", ("not ready within 3 s", "it does not answer")),
+        ("prometheus", 'exec /bin/prometheus "$@"', ("answers, 99.2.0 was asked for",)),
+    ],
+)
+def test_an_image_that_does_not_work_is_taken_back(site, service, behaviour, words):
+    before = site.container(service)
+    bad_image(site, service, behaviour)
+    site.variables[f"{service}_ready_timeout"] = 3
+    outcome = site.run(groups=(service,))
+    outcome.must_be_red(*words, "was put back and serves again")
+    assert site.container(service)["Id"] == before["Id"]
+    assert site.serves(service)
+    assert site.there() == sorted(SERVICES)
+    site.variables = base_variables(docker=True)
+    # What Prometheus scrapes depends on the other groups.
+    groups = SERVICES if service == "prometheus" else (service,)
+    site.run(groups=groups).must_be_green(changed=False)
+
+
+def test_a_container_that_is_killed_for_want_of_memory_is_told_so(site):
+    before = site.container("prometheus")["Id"]
+    site.variables["prometheus_container_memory"] = "16m"
+    outcome = site.run(groups=("prometheus",))
+    outcome.must_be_red("it was killed for want of memory", "was put back and serves again")
+    assert site.container("prometheus")["Id"] == before
+
+
+def test_a_port_that_is_taken_by_a_process_or_a_container(site):
+    before = site.state()
+    site.variables["alertmanager_web_listen_address"] = "0.0.0.0:9099"
+    with held_port(site.host, 9099) as pid:
+        site.run(groups=("alertmanager",)).must_be_red(f"port 9099 is held by python3 (process {pid})")
+    image = containers.upstream_name(containers.image("node_exporter"))
+    site.host.run(f"docker run -d --name theirs -p 9099:9100 {image}")
+    site.run(groups=("alertmanager",)).must_be_red("port 9099 is held by", "theirs")
+    site.host.run("docker rm -f theirs")
+    assert site.state() == before
+
+
+def test_a_container_of_somebody_elses_is_never_touched(site):
+    image = containers.upstream_name(containers.image("node_exporter"))
+    site.host.run(f"docker rm -f node_exporter; docker run -d --name node_exporter --network host {image}")
+    before = site.processes()
+    site.run(groups=("node_exporter",)).must_be_red("the container node_exporter was made by somebody else")
+    site.variables["node_exporter_state"] = "absent"
+    site.run(groups=("node_exporter",))
+    assert site.processes() == before
+    site.host.run("docker rm -f node_exporter")
+    site.variables["node_exporter_state"] = "present"
+    site.run(groups=("node_exporter",)).must_be_green(changed=True)
+
+
+def test_an_engine_that_is_restarted_brings_everything_back(site):
+    before = {service: site.container(service)["Id"] for service in SERVICES}
+    site.host.run("systemctl restart docker")
+    assert all(site.serves(service, within=60) for service in SERVICES)
+    assert {service: site.container(service)["Id"] for service in SERVICES} == before
+    site.run().must_be_green(changed=False)
+
+
+def test_an_engine_that_is_stopped_is_named_before_anything_changes(site):
+    site.host.run("systemctl stop docker.socket docker")
+    before = site.fingerprint("/etc/prometheus", "/etc/systemd")
+    site.variables["prometheus_alert_rules"] = [{"alert": "Mine", "expr": "vector(1)"}]
+    site.run(groups=("prometheus",)).must_be_red(
+        "no Docker engine answers at unix:///var/run/docker.sock", "docker_engine: install"
+    )
+    assert site.fingerprint("/etc/prometheus", "/etc/systemd") == before
+    site.host.run("systemctl start docker")
+    started(site)
+
+
+def test_a_host_that_is_rebooted_brings_everything_back(site):
+    site.host.reboot()
+    assert all(site.serves(service, within=60) for service in SERVICES)
+    # And when the power was cut.
+    site.host.kill()
+    site.host.start()
+    assert all(site.serves(service, within=60) for service in SERVICES)
+    site.run().must_be_green(changed=False)
