@@ -111,11 +111,18 @@ class Stack:
         began = time.monotonic()
         while not ready():
             if time.monotonic() - began > within:
-                told = [f"{one.at:.0f} {one.channel} {one.title}" for one in self.application.messages()]
-                state = "\n".join([f"firing: {sorted(self.firing())}", "arrived:", *told])
-                raise AssertionError(f"{what}: not within {within} s\n{state}")
+                raise AssertionError(f"{what}: not within {within} s\n{self._state()}")
             time.sleep(0.5)
         return time.monotonic() - began
+
+    def _state(self) -> str:
+        """What fires and what has arrived, as far as it can be had: a test may have stopped either."""
+        try:
+            firing = sorted(self.firing())
+            told = [f"{one.at:.0f} {one.channel} {one.title}" for one in self.application.messages()]
+        except OSError as error:
+            return f"the state cannot be had: {error}"
+        return "\n".join([f"firing: {firing}", "arrived:", *told])
 
 
 @contextlib.contextmanager
