@@ -20,8 +20,8 @@ venv: ## Make .venv with the tools that pyproject.toml pins
 lab: ## Make the lab: Docker engine, images of the hosts, release mirror
 	@$(LAB) prepare
 
-demo: ## Show an application in production and its monitoring, on two lab hosts of this machine; again: nothing changes
-	@$(LAB) demo
+demo: ## Show an application in production and its monitoring, on two lab hosts of this machine; RUNTIME=docker: as containers
+	@$(LAB) demo $(RUNTIME)
 
 demo-break: ## Stop the demo's database, show what arrives in which channel and when, and start it again
 	@$(LAB) demo-break

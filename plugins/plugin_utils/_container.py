@@ -108,8 +108,13 @@ def _cadvisor(dummy_settings):
 
 
 def _grafana(settings):
-    """Its program itself: what the image would run instead is for those who write no configuration."""
-    return {"entrypoint": [settings["argv"][0]], "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m"]}
+    """Its program itself: what the image would run instead is for those who write no configuration. So are the paths in
+    the image's environment, which would win over those of grafana.ini, unless they are empty."""
+    return {
+        "entrypoint": [settings["argv"][0]],
+        "env": {"GF_PATHS_" + name: "" for name in ("DATA", "LOGS", "PLUGINS", "PROVISIONING")},
+        "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m"],
+    }
 
 
 # What a service needs besides.

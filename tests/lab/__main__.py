@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> int:
     test.add_argument("stages", nargs="*", metavar="STAGE")
     bench = commands.add_parser("bench", help="run the benchmark")
     bench.add_argument("arguments", nargs="*", help="its own, after a --: see tests/bench/run.py --help")
-    commands.add_parser("demo", help="deploy an application and its monitoring to two lab hosts and show the URLs")
+    show = commands.add_parser("demo", help="deploy an application and its monitoring to two lab hosts")
+    show.add_argument("runtime", nargs="?", choices=tuple(demo.RUNTIMES), default="systemd")
     commands.add_parser("demo-break", help="stop the demo's database, show who is told of it, and start it again")
     commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
     commands.add_parser("ls", help="list the hosts")
@@ -90,8 +91,8 @@ def _bench(options) -> int:
     return stages.bench(options.arguments)
 
 
-def _demo(_options) -> int:
-    return demo.up()
+def _demo(options) -> int:
+    return demo.up(options.runtime)
 
 
 def _demo_break(_options) -> int:

@@ -1,24 +1,32 @@
 """`make demo`: an application in production on two lab hosts of this machine, monitored by the real site.yml.
 
+The hosts have a Docker engine of their own, so that the services can become containers, and systemd services again.
 `make demo-break` stops its database and shows what arrives in which channel, and when.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
-from . import application, engine, hosts, mirror, stack, stages, venv
+from . import application, containers, engine, hosts, mirror, registry, stack, stages, venv
 from .common import ROOT, STATE, LabError, say, step
 from .sink import Message
 from .stack import Stack
 
 GROUP = "demo"
 ADDRESSES = STATE / "demo.json"
+SUITES = {name: f"{suite}-docker" for name, suite in stack.SUITES.items()}
+# What the services may run under, and how a person calls them there.
+RUNTIMES = {"systemd": "systemd services", "docker": "containers"}
+# The registry's port is part of the images' names, so it has to be the same one the next time.
+REGISTRY_PORT = 15000
 # What to open in a browser or with curl: group -> (port, path that answers when the service is ready).
 SERVICES = {
     "prometheus": (9091, "/-/ready"),
@@ -26,6 +34,7 @@ SERVICES = {
     "node_exporter": (9100, "/metrics"),
     "blackbox_exporter": (9115, "/-/healthy"),
     "postgres_exporter": (9187, "/metrics"),
+    "cadvisor": (8080, "/healthz"),
     "application": (8000, "/health"),
     "grafana": (3000, "/api/health"),
 }
@@ -40,22 +49,30 @@ CALLED = {"slack": "Slack #{}", "email": "mail to {}", "pagerduty": "PagerDuty, 
 PATIENCE = 180
 
 
-def up() -> int:
-    """Boot what is missing, deploy, and print the URLs; returns the exit status of ansible-playbook."""
+def up(runtime: str = "systemd") -> int:
+    """Boot what is missing, deploy, and print the URLs; returns the exit status of ansible-playbook.
+
+    :param runtime: key of RUNTIMES. Services that run under the other one change to it, with their data.
+    """
     venv.ensure()
     stages.prepare()
-    booted = hosts.boot_all(stack.SUITES, GROUP, {stack.PRODUCTION: application.image()})
+    booted = hosts.boot_all(SUITES, GROUP, {stack.PRODUCTION: application.image(SUITES[stack.PRODUCTION])})
     made = Stack(*booted, ADDRESSES)
     # It may still be stopped where demo-break was killed.
     made.application.postgresql("start")
-    # The addresses are the lab's own, so they stand beside the inventory and not in it.
-    made.write()
-    argv = made.command()
-    say("$ " + " ".join(argv).replace(f"{ROOT}/", ""))
-    environment = stages.environment()
-    del environment["ANSIBLE_NOCOLOR"], environment["NO_COLOR"]
-    with step("ansible-playbook"):
-        code = subprocess.call(argv, cwd=ROOT, env=environment)
+    before = made.written().get("monitoring_runtime", runtime)
+    if before != runtime:
+        say(f"what runs as {RUNTIMES[before]} becomes {RUNTIMES[runtime]} now, and keeps its data")
+    with _variables(runtime) as variables:
+        # The addresses are the lab's own, so they stand beside the inventory and not in it.
+        made.write(**variables)
+        argv = made.command()
+        say(f"monitoring_runtime: {runtime}, and where the hosts are, stand in {ADDRESSES.relative_to(ROOT)}")
+        say("$ " + " ".join(argv).replace(f"{ROOT}/", ""))
+        environment = stages.environment()
+        del environment["ANSIBLE_NOCOLOR"], environment["NO_COLOR"]
+        with step("ansible-playbook"):
+            code = subprocess.call(argv, cwd=ROOT, env=environment)
     if code:
         say("the deployment failed: see above")
         return code
@@ -66,8 +83,12 @@ def up() -> int:
     print(f"{'messages':18} {made.production.name:12} {made.application.sink}/messages", flush=True)
     if not mirror.grafana():
         say(f"without Grafana: {mirror.without_grafana()}")
-    say("make demo again: nothing changes; make demo-break stops the database and shows who is told of it")
-    say(f"make demo-down removes it all; docker exec -it {made.monitoring.name} bash looks inside")
+    again, other = ("make demo", "make demo RUNTIME=docker")[:: 1 if runtime == "systemd" else -1]
+    (others,) = (called for name, called in RUNTIMES.items() if name != runtime)
+    say(f"{again} again: nothing changes; {other} makes {others} of it")
+    say("make demo-break stops the database and shows who is told of it")
+    look = "bash" if runtime == "systemd" else "docker ps"
+    say(f"make demo-down removes it all; docker exec -it {made.monitoring.name} {look} looks inside")
     return 0
 
 
@@ -106,6 +127,19 @@ def down() -> None:
     ADDRESSES.unlink(missing_ok=True)
     engine.stop()
     say(f"kept for the next time: .venv, the images vigil-lab* and the mirror {mirror.path()}")
+
+
+@contextlib.contextmanager
+def _variables(runtime: str) -> Iterator[dict[str, str]]:
+    """What the inventory says for this runtime. In a `with` block, as containers need a registry that has their images."""
+    if runtime != "docker":
+        yield {"monitoring_runtime": runtime}
+        return
+    wanted = [*map(containers.image, containers.SHAPES), *map(containers.grafana, mirror.grafana()[-1:])]
+    with contextlib.ExitStack() as served:
+        with step(f"putting {len(wanted)} images into a registry on the hosts' bridge"):
+            address = served.enter_context(registry.serve(*wanted, port=REGISTRY_PORT)).address
+        yield {"monitoring_runtime": runtime, "monitoring_image_registry": address}
 
 
 def _made() -> Stack:

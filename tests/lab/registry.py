@@ -119,14 +119,14 @@ class Registry:
 
 
 @contextlib.contextmanager
-def serve(*images: Image, login: bool = False) -> Iterator[Registry]:
+def serve(*images: Image, login: bool = False, port: int = 0) -> Iterator[Registry]:
     """A registry of one's own that holds these images, for the length of a `with` block.
 
-    With `login`, it answers to USER with PASSWORD only.
+    With `login`, it answers to USER with PASSWORD only. Without a port, it gets one that is free.
     """
     address = hosts.gateway()
     with tempfile.TemporaryDirectory(prefix="registry.", dir=cache_dir()) as folder:
-        made = Registry(f"{address}:{_free_port(address)}", Path(folder))
+        made = Registry(f"{address}:{port or _free_port(address)}", Path(folder))
         config = {
             "version": "0.1",
             "log": {"formatter": "json"},

@@ -61,7 +61,10 @@ class Stack:
         return [venv.tool("ansible-playbook"), str(ROOT / playbook), *inventories, *arguments]
 
     def write(self, **variables: object) -> None:
-        """Write where the hosts are, and variables that win over the inventory's; Grafana is there where the lab has one."""
+        """Write where the hosts are, and variables that win over the inventory's.
+
+        Grafana is there where the lab has one, and cAdvisor on hosts that have an engine.
+        """
         places = {MONITORING: self.monitoring, PRODUCTION: self.production}
         at = {name: {"ansible_host": host.name, "monitoring_address": host.ip} for name, host in places.items()}
         own = {name: {**where, **variables} for name, where in at.items()}
@@ -70,8 +73,15 @@ class Stack:
         if versions:
             own[MONITORING]["grafana_version"] = versions[-1]
             inventory["grafana"] = {"hosts": {MONITORING: {}}}
+        inventory["cadvisor"] = {"hosts": {name: {} for name, host in places.items() if host.has_docker}}
         self.overlay.parent.mkdir(parents=True, exist_ok=True)
         self.overlay.write_text(json.dumps(inventory), encoding="utf-8")
+
+    def written(self) -> dict[str, object]:
+        """The variables of the monitoring host that were written last; empty where none were."""
+        if not self.overlay.exists():
+            return {}
+        return json.loads(self.overlay.read_text(encoding="utf-8"))["all"]["hosts"][MONITORING]
 
     def deploy(self, *arguments: str, **variables: object) -> str:
         """Run site.yml with variables that win over the inventory's; what it said. LabError when it is red."""

@@ -142,6 +142,17 @@ def test_grafana_is_run_by_its_own_program():
     assert options["command"] == ["server"]
 
 
+def test_what_grafanas_image_says_of_paths_does_not_win_over_its_ini():
+    options = made("grafana", readable=[], container_extra={"env": {"GF_LOG_LEVEL": "debug"}})
+    assert options["env"] == {
+        "GF_PATHS_DATA": "",
+        "GF_PATHS_LOGS": "",
+        "GF_PATHS_PLUGINS": "",
+        "GF_PATHS_PROVISIONING": "",
+        "GF_LOG_LEVEL": "debug",
+    }
+
+
 def test_an_unknown_profile_is_an_error():
     with pytest.raises(ValueError, match="no container profile is named 'x'"):
         made("x")
