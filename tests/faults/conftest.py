@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import containers, hosts, images, mirror
+from lab import containers, hosts, images, mirror, play
 from lab.common import LABEL, ROOT, locked, run
 
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
@@ -41,41 +41,6 @@ URLS = {
     "postgres_exporter": "http://127.0.0.1:9187/metrics",
     "cadvisor": "http://127.0.0.1:8080/healthz",
 }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run of ansible-playbook ended.
-
-    :ivar status: its exit status.
-    :ivar output: standard output and error together.
-    """
-
-    status: int
-    output: str
-
-    def count(self, word: str) -> int:
-        """The sum of ``changed``, ``failed`` or ``unreachable`` over the hosts of the recap."""
-        return sum(int(number) for number in re.findall(rf"\b{word}=(\d+)", self.output))
-
-    @property
-    def green(self) -> bool:
-        return self.status == 0
-
-    def must_be_green(self, changed: bool | None = None) -> Outcome:
-        """Fail the test, with the output, unless the run was green (and changed something, or nothing)."""
-        assert self.status == 0, self.output
-        if changed is not None:
-            assert (self.count("changed") > 0) == changed, self.output
-        return self
-
-    def must_be_red(self, *words: str) -> Outcome:
-        """Fail the test, with the output, unless the run was red and said all of these words."""
-        assert self.status != 0, self.output
-        folded = re.sub(r"\s+", " ", self.output)
-        for word in words:
-            assert word in folded, f"{word!r} is not said in:\n{self.output}"
-        return self
 
 
 @dataclass
@@ -121,20 +86,9 @@ class Site:
             "XDG_CACHE_HOME": str(self.folder / "cache"),
         }
 
-    def run(self, *arguments: str, timeout: float = 300, **options) -> Outcome:
+    def run(self, *arguments: str, timeout: float = 300, **options) -> play.Outcome:
         """Run the play to its end."""
-        done = subprocess.run(
-            self.command(*arguments, **options),
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        return Outcome(done.returncode, done.stdout)
+        return play.run(self.command(*arguments, **options), self.folder, self.environment(), timeout)
 
     def start(self, *arguments: str, **options) -> subprocess.Popen:
         """Begin a run that the test means to interrupt; in a process group of its own."""

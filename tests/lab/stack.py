@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
 import time
 import urllib.parse
 import urllib.request
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import application, hosts, mirror, stages, venv
+from . import application, hosts, mirror, play, stages, venv
 from .application import Application
 from .common import ROOT, LabError
 from .hosts import Host
@@ -86,19 +85,10 @@ class Stack:
     def deploy(self, *arguments: str, **variables: object) -> str:
         """Run site.yml with variables that win over the inventory's; what it said. LabError when it is red."""
         self.write(**variables)
-        done = subprocess.run(
-            self.command("site.yml", *arguments),
-            cwd=ROOT,
-            env=stages.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise LabError(f"site.yml is red:\n{done.stdout}")
-        return done.stdout
+        done = play.run(self.command("site.yml", *arguments), ROOT, stages.environment())
+        if not done.green:
+            raise LabError(f"site.yml is red:\n{done.output}")
+        return done.output
 
     def ask(self, path: str, **parameters: object) -> dict | list:
         """The data of an answer of Prometheus' API; urllib's HTTPError when it is none."""

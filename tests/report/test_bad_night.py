@@ -22,6 +22,8 @@ import night
 import pytest
 from night import HOUR, MINUTE
 
+from lab import play
+
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "Sentinel-Health-7"
 # The bcrypt hash of PASSWORD.
@@ -69,24 +71,12 @@ def report(folder, hosts, *arguments, limit="all"):
     inventory = {"all": {"children": {"prometheus": {"hosts": hosts}}, "vars": {"ansible_connection": "local"}}}
     (folder / "hosts.json").write_text(json.dumps(inventory))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        ["ansible-playbook", "report.yml", "-i", folder / "hosts.json", "-l", limit]
-        + [
-            "-e",
-            f"monitoring_report_dir={folder}/reports",
-            "-e",
-            f"ansible_python_interpreter={sys.executable}",
-            *arguments,
-        ],
-        cwd=ROOT,
-        env={**environment, "ANSIBLE_NOCOLOR": "1", "TZ": "UTC"},
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    chosen = [f"monitoring_report_dir={folder}/reports", f"ansible_python_interpreter={sys.executable}"]
+    argv = ["ansible-playbook", "report.yml", "-i", str(folder / "hosts.json"), "-l", limit]
+    argv += [part for each in chosen for part in ("-e", each)]
+    ended = play.run([*argv, *arguments], ROOT, {**environment, "ANSIBLE_NOCOLOR": "1", "TZ": "UTC"}, timeout=180)
     files = {path.suffix: path for path in folder.glob("reports/*")}
-    return done.returncode, done.stdout + done.stderr, files
+    return ended.status, ended.output, files
 
 
 def test_nothing_is_left_unanswered(answers):

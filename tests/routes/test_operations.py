@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 
 import pytest
 import yaml
 from conftest import Alertmanager
 
-from lab import sink
+from lab import play, sink
 from lab.common import ROOT
 
 # They share one Alertmanager.
@@ -55,16 +54,9 @@ class Site:
         inventory.write_text(json.dumps({"all": {"children": hosts}}), encoding="utf-8")
         # For the playbooks of the tests, which do not lie beside the collection.
         added = {"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(
-            ["ansible-playbook", playbook, "-i", str(inventory), *arguments],
-            cwd=ROOT,
-            env={**os.environ, **added},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        return done.returncode, done.stdout + done.stderr
+        argv = ["ansible-playbook", playbook, "-i", str(inventory), *arguments]
+        ended = play.run(argv, ROOT, {**os.environ, **added}, timeout=120)
+        return ended.status, ended.output
 
     def silences(self) -> list[dict]:
         """The silences that last."""
