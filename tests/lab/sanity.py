@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import venv
+from . import collection, venv
 from .common import ROOT, cache_dir, run
 
 COPY = ROOT / "build" / "ansible_collections" / "vigil" / "monitoring"
@@ -50,13 +50,10 @@ def command() -> list[str]:
 
 
 def _lay_out() -> None:
-    files = run(["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]).stdout.split(
-        "\0"
-    )
     shutil.rmtree(COPY, ignore_errors=True)
-    for name in files:
+    for name in collection.files():
         source = ROOT / name
-        if not name or name.startswith(LEFT_OUT) or not source.is_file():
+        if name.startswith(LEFT_OUT) or not source.is_file():
             continue
         target = COPY / name
         target.parent.mkdir(parents=True, exist_ok=True)

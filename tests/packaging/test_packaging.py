@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
+from lab import collection, common, venv
+from lab.common import ROOT
+
 NAME = "vigil.monitoring"
 # Roles for playbooks of one's own.
 NOT_IN_SITE = {"silenced_deployment"}
 
 
-def run(*argv: str, cwd: Path, **environment: str) -> str:
+def run(*argv: str, cwd: Path, home: Path, **environment: str) -> str:
     """Run a tool of the virtual environment with none of the caller's Ansible settings; returns its output."""
-    clean = {
-        key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "MOLECULE_", "PYTHONPATH"))
-    }
-    clean["PATH"] = f"{BIN}:{clean['PATH']}"
-    done = subprocess.run(
-        [str(BIN / argv[0]), *argv[1:]],
-        cwd=cwd,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{' '.join(argv)}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def git(*argv: str) -> str:
-    return subprocess.run(["git", "-C", str(ROOT), *argv], capture_output=True, text=True, check=True).stdout
+    own = collection.environment(home, **environment)
+    return common.run([venv.tool(argv[0]), *argv[1:]], cwd=cwd, env=own).stdout
 
 
 def modules() -> list[str]:
@@ -49,45 +31,30 @@ def roles() -> list[str]:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """What `git clone` would give of today's files: those that git knows or would take, and nothing else."""
-    folder = tmp_path_factory.mktemp("clone")
-    for name in git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-        source, target = ROOT / name, folder / name
-        if not name or not (source.is_symlink() or source.is_file()):
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_symlink():
-            target.symlink_to(source.readlink())
-        else:
-            target.write_bytes(source.read_bytes())
-    return folder
+    """A fresh clone of today's files."""
+    return collection.clone(tmp_path_factory.mktemp("clone"))
 
 
 @pytest.fixture(scope="module")
 def installed(clone, tmp_path_factory) -> Path:
     """The built collection, installed into an empty path; returns that path."""
-    built, path = tmp_path_factory.mktemp("built"), tmp_path_factory.mktemp("installed")
-    run("ansible-galaxy", "collection", "build", "--output-path", str(built), cwd=clone)
-    archive = next(built.glob("vigil-monitoring-*.tar.gz"))
-    # Offline: the collection depends on no other, and no server is to be asked.
-    run("ansible-galaxy", "collection", "install", "--offline", str(archive), "-p", str(path), cwd=built)
-    return path
+    return collection.install(clone, tmp_path_factory.mktemp("built"))
 
 
 def test_a_plain_clone_finds_every_module(clone, tmp_path):
-    listed = run("ansible-doc", "--playbook-dir", ".", "--list", NAME, "--json", cwd=clone, HOME=str(tmp_path))
+    listed = run("ansible-doc", "--playbook-dir", ".", "--list", NAME, "--json", cwd=clone, home=tmp_path)
     assert sorted(yaml.safe_load(listed)) == [f"{NAME}.{name}" for name in modules()]
 
 
 def test_a_plain_clone_finds_every_role(clone, tmp_path):
-    listed = run("ansible-doc", "--playbook-dir", ".", "-t", "role", "--list", "--json", cwd=clone, HOME=str(tmp_path))
+    listed = run("ansible-doc", "--playbook-dir", ".", "-t", "role", "--list", "--json", cwd=clone, home=tmp_path)
     assert {f"{NAME}.{name}" for name in roles()} <= set(yaml.safe_load(listed))
 
 
 @pytest.mark.parametrize("inventory", sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir()))
 def test_a_plain_clone_resolves_the_playbook(clone, tmp_path, inventory):
     shown = run(
-        "ansible-playbook", "site.yml", "-i", f"inventories/{inventory}", "--list-tasks", cwd=clone, HOME=str(tmp_path)
+        "ansible-playbook", "site.yml", "-i", f"inventories/{inventory}", "--list-tasks", cwd=clone, home=tmp_path
     )
     for name in sorted(set(roles()) - NOT_IN_SITE):
         assert f"{NAME}.{name}" in shown or f"{name} :" in shown, shown
@@ -96,7 +63,7 @@ def test_a_plain_clone_resolves_the_playbook(clone, tmp_path, inventory):
 @pytest.mark.parametrize("playbook", ["drill", "silence", "verify"])
 def test_a_plain_clone_resolves_the_playbooks_of_the_day(clone, tmp_path, playbook):
     arguments = [f"{playbook}.yml", "-i", "inventories/prod", "--syntax-check"]
-    run("ansible-playbook", *arguments, cwd=clone, HOME=str(tmp_path))
+    run("ansible-playbook", *arguments, cwd=clone, home=tmp_path)
 
 
 def test_the_links_hold_the_repository(clone):
@@ -112,7 +79,7 @@ def test_an_installed_collection_finds_every_module(installed, tmp_path):
         NAME,
         "--json",
         cwd=tmp_path,
-        HOME=str(tmp_path),
+        home=tmp_path,
         ANSIBLE_COLLECTIONS_PATH=str(installed),
     )
     assert sorted(yaml.safe_load(listed)) == [f"{NAME}.{name}" for name in modules()]
@@ -126,7 +93,7 @@ def test_an_installed_collection_runs_its_playbook(installed, clone, tmp_path):
         str(clone / "inventories" / "prod"),
         "--list-tasks",
         cwd=tmp_path,
-        HOME=str(tmp_path),
+        home=tmp_path,
         ANSIBLE_COLLECTIONS_PATH=str(installed),
     )
     for name in sorted(set(roles()) - NOT_IN_SITE):
