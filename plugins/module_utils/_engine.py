@@ -146,10 +146,6 @@ class Engine:
         """Give a container another name."""
         self._do(name, "rename", {"name": new})
 
-    def hang_up(self, name):
-        """Send SIGHUP to a container's main process."""
-        self._do(name, "kill", {"signal": "SIGHUP"})
-
     def set_policy(self, name, policy):
         """Say when the engine starts a container by itself.
 

@@ -14,6 +14,7 @@ import contextlib
 import grp
 import os
 import pwd
+import signal
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
@@ -280,7 +281,7 @@ class Docker:
         try:
             current = self.look()
             if action == "reload":
-                self.engine.hang_up(self.name)
+                self._hang_up(current)
             elif current and current["Id"] == self.target["id"]:
                 self.engine.set_policy(self.name, self._policy())
                 # A start leaves one that runs as it is.
@@ -293,6 +294,20 @@ class Docker:
         except Refused as error:
             raise NotProven(str(error)) from error
         return before
+
+    def _hang_up(self, seen):
+        """Send SIGHUP to the main process.
+
+        Not through the engine: it takes any signal that it passes on for a stop by hand, and starts the container
+        neither after a crash nor with the host again (moby/moby#41302).
+        """
+        pid = self.pid(seen)
+        if not pid:
+            raise NotProven("{0} does not run".format(self.title))
+        try:
+            os.kill(pid, signal.SIGHUP)
+        except ProcessLookupError as error:
+            raise NotProven("{0} has just ended".format(self.title)) from error
 
     def retire(self):
         """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""

@@ -104,7 +104,7 @@ def test_no_engine_is_named_with_its_address(tmp_path):
 
 def test_orders_carry_what_they_need(server):
     ok = (204, b"")
-    for what in ("start", "stop", "restart", "rename", "kill", "update"):
+    for what in ("start", "stop", "restart", "rename", "update"):
         server.answers["POST", "/containers/a/" + what] = ok
     server.answers["DELETE", "/containers/a"] = ok
     engine = server.engine
@@ -112,7 +112,6 @@ def test_orders_carry_what_they_need(server):
     engine.stop("a")
     engine.restart("a")
     engine.rename("a", "b")
-    engine.hang_up("a")
     engine.set_policy("a", "always")
     engine.remove("a")
     engine.remove("gone")
@@ -121,7 +120,6 @@ def test_orders_carry_what_they_need(server):
         ("POST", "/containers/a/stop", None),
         ("POST", "/containers/a/restart", None),
         ("POST", "/containers/a/rename?name=b", None),
-        ("POST", "/containers/a/kill?signal=SIGHUP", None),
         ("POST", "/containers/a/update", {"RestartPolicy": {"Name": "always"}}),
         ("DELETE", "/containers/a?force=1&v=1", None),
         ("DELETE", "/containers/gone?force=1&v=1", None),

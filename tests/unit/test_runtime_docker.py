@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import signal
+import subprocess
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_DEFINITION, LABEL_SERVICE
@@ -205,6 +207,21 @@ def test_a_container_that_is_there_is_started_or_restarted(world):
     assert old["State"]["Running"]
     runtime.act("restart")
     assert world.names()["prometheus"] == (old["Id"], True, "always")
+
+
+def test_a_reload_is_a_signal_that_the_engine_knows_nothing_of(world):
+    old, dummy, runtime = deployed(world)
+    runtime.target = entry(old)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        old["State"]["Pid"] = child.pid
+        runtime.act("reload")
+        assert child.wait(10) == -signal.SIGHUP
+    assert world.changes == 0
+    with pytest.raises(NotProven, match="has just ended"):
+        runtime.act("reload")
+    world.stop("prometheus")
+    with pytest.raises(NotProven, match="does not run"):
+        runtime.act("reload")
 
 
 def test_somebody_elses_containers_are_named_and_left_alone(world):
