@@ -14,7 +14,7 @@ import time
 import pytest
 from conftest import SERVICES, Containers, base_variables, snapshot, started
 from test_host_trouble import held_port
-from test_rollback import CRASHES
+from test_rollback import CRASHES, publish
 
 from lab import containers, hosts
 
@@ -187,4 +187,101 @@ def test_a_host_that_is_rebooted_brings_everything_back(site):
     site.host.kill()
     site.host.start()
     assert all(site.serves(service, within=60) for service in SERVICES)
+    site.run().must_be_green(changed=False)
+
+
+def silence(site: Containers) -> str:
+    """Silence something in Alertmanager; its id."""
+    matcher = {"name": "alertname", "value": "Mine", "isRegex": False}
+    data = {"matchers": [matcher], "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z"}
+    data.update(createdBy="test", comment="kept")
+    url = "http://127.0.0.1:9093/api/v2/silences -H 'Content-Type: application/json' -d @-"
+    return json.loads(site.host.run(f"curl -fsS {url}", stdin=json.dumps(data)).stdout)["silenceID"]
+
+
+def is_silenced(site: Containers, which: str) -> bool:
+    return f'"{which}"' in site.host.run("curl -fsS http://127.0.0.1:9093/api/v2/silences").stdout
+
+
+def active(site: Containers, service: str) -> str:
+    return site.host.run(f"systemctl is-active {service}", check=False).stdout.strip()
+
+
+def test_a_change_of_the_runtime_keeps_the_data_both_ways_and_goes_back_where_it_fails(site):
+    kept, then = silence(site), time.time()
+    time.sleep(3)
+    assert query(site, 'up{job="prometheus"}', then + 2)
+
+    # To systemd, with a release that crashes: the container serves on.
+    before = site.container("node_exporter")["Id"]
+    site.variables["monitoring_runtime"] = "systemd"
+    publish(site, "node_exporter", CRASHES)
+    site.run(groups=("node_exporter",)).must_be_red("it keeps restarting", "sentinel", "was put back and serves again")
+    assert site.container("node_exporter")["Id"] == before
+    assert site.serves("node_exporter")
+    assert active(site, "node_exporter") != "active"
+    assert site.host.run("systemctl is-enabled node_exporter", check=False).stdout.strip() != "enabled"
+
+    # To systemd: one service each, and the data of before.
+    site.variables = {**base_variables(), "monitoring_runtime": "systemd"}
+    site.run().must_be_green(changed=True)
+    assert site.there() == []
+    assert [active(site, service) for service in SERVICES] == ["active"] * 3
+    assert query(site, 'up{job="prometheus"}', then + 2)
+    assert is_silenced(site, kept)
+
+    # To a container, from an image that crashes: the unit serves on.
+    site.variables["monitoring_runtime"] = "docker"
+    bad_image(site, "node_exporter", CRASHES)
+    site.run(groups=("node_exporter",)).must_be_red("it keeps restarting", "sentinel", "was put back and serves again")
+    assert site.there() == []
+    assert active(site, "node_exporter") == "active"
+    assert site.host.run("systemctl is-enabled node_exporter").stdout.strip() == "enabled"
+
+    # To containers, and back where it began.
+    site.variables = base_variables(docker=True)
+    site.run().must_be_green(changed=True)
+    assert site.there() == sorted(SERVICES)
+    assert [active(site, service) for service in SERVICES] == ["inactive"] * 3
+    assert query(site, 'up{job="prometheus"}', then + 2)
+    assert is_silenced(site, kept)
+
+
+class Both(Containers):
+    """Two hosts, the first of which runs containers."""
+
+    def inventory(self, groups):
+        data = hosts.inventory(dict.fromkeys(groups, self.hosts), **self.variables)
+        data["all"]["hosts"][self.host.name]["monitoring_runtime"] = "docker"
+        path = self.folder / "inventory.json"
+        path.write_text(json.dumps(data), encoding="utf-8")
+        return path
+
+
+def test_each_prometheus_scrapes_the_other_host_however_that_is_run(site):
+    groups = ("node_exporter", "prometheus")
+    with hosts.host("bookworm", group="fault", image=snapshot("bookworm", site.folder)) as other:
+        both = Both(site.host, site.folder, base_variables(), groups)
+        both.hosts = (site.host, other)
+        outcome = both.run().must_be_green(changed=True)
+        assert "MONITORING: 4 of 4 services proven" in outcome.output
+        both.run().must_be_green(changed=False)
+        assert site.there() == sorted(SERVICES)
+        assert active(site, "prometheus") == "inactive"
+        assert other.run("systemctl is-active prometheus; command -v docker", check=False).stdout.split() == ["active"]
+        for host in both.hosts:
+            found = json.loads(host.run("curl -fsS http://127.0.0.1:9090/api/v1/targets?state=active").stdout)
+            up = {target["labels"]["instance"] for target in found["data"]["activeTargets"] if target["health"] == "up"}
+            assert {f"{one.ip}:9100" for one in both.hosts} <= up
+
+
+def test_what_leaves_takes_its_container_along_and_nothing_else(site):
+    image = containers.upstream_name(containers.image("node_exporter"))
+    site.host.run(f"docker run -d --name theirs --entrypoint sleep {image} 600")
+    site.variables.update({f"{service}_state": "absent" for service in SERVICES}, prometheus_purge_data=True)
+    site.run().must_be_green(changed=True)
+    assert site.there() == ["theirs"]
+    left = "ls -d /etc/prometheus /etc/alertmanager /etc/node_exporter /var/lib/prometheus"
+    assert site.host.run(left, check=False).stdout == ""
+    assert site.host.run("ls -d /var/lib/alertmanager").returncode == 0
     site.run().must_be_green(changed=False)
