@@ -150,3 +150,29 @@ def test_an_archive_of_the_controller_needs_no_registry(site, served):
     archive.unlink()
     site.run(groups=NODE).must_be_green(changed=False)
     served.start()
+
+
+def test_containers_of_a_bridge_find_each_other_by_name_and_are_published_where_they_listen(site):
+    address = site.host.ip
+    site.variables["monitoring_container_network"] = "monitoring"
+    site.variables["alertmanager_web_listen_address"] = f"{address}:9093"
+    # The loopback interface of a container on a bridge is its own.
+    asked = ("-e", f"monitoring_address={address}")
+    groups = ("alertmanager", "prometheus")
+    theirs = "iptables-save | grep -v '^[#:*]' | grep -viE 'docker|commit|br-'"
+    rules = site.host.run(theirs, check=False).stdout
+    site.run(*asked, groups=groups).must_be_green(changed=True)
+    site.run(*asked, groups=groups).must_be_green(changed=False)
+    site.host.run("docker exec prometheus wget -q -O- http://alertmanager:9093/-/ready")
+    assert site.host.run("docker port alertmanager 9093/tcp").stdout.strip() == f"{address}:9093"
+    assert "monitoring" in networks(site)
+    # Whoever leaves it last takes it along.
+    site.variables.update({f"{service}_state": "absent" for service in groups})
+    site.run(groups=groups).must_be_green(changed=True)
+    assert "monitoring" not in networks(site)
+    assert site.there() == ["node_exporter"]
+    assert site.host.run(theirs, check=False).stdout == rules
+
+
+def networks(site: Containers) -> list[str]:
+    return site.host.run("docker network ls --format '{{.Name}}'").stdout.split()
