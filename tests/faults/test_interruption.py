@@ -7,17 +7,19 @@ frozen there is then killed.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
-from conftest import TREES, Site, base_variables, snapshot
+from conftest import SERVICES, TREES, Containers, Site, base_variables, snapshot, started
 from test_rollback import HANGS, must_be_gone, publish
 
-from lab import hosts
+from lab import containers, hosts, images
 from lab.common import locked
 
 FOLDER = "/var/lib/breakpoint"
@@ -30,6 +32,11 @@ MOMENTS = {
     "switched": [("os.rename", "/.vigil/rollback'"), ("subprocess.Popen", "")],
     # The new service was started where the old one ran or nothing did, and is about to be asked for the first time.
     "proving": [("os.rename", "/.vigil/rollback'"), ("socket.connect", "")],
+    # Only for containers: the old one is stopped, and has the name still; it is put aside, and the new one in its place;
+    # the new one was started, and is about to be asked.
+    "stopped": [("http.client.send", "name=prometheus-vigil-previous")],
+    "replaced": [("http.client.send", "name=prometheus-vigil-previous"), ("http.client.send", "/start ")],
+    "started": [("http.client.send", "/start "), ("socket.connect", "9090")],
     # Only for a removal: what it wrote is gone, the directories are not.
     "removing": [("os.rmdir", "'/etc/prometheus/rules'")],
 }
@@ -103,24 +110,42 @@ def end_state(site: Site) -> dict[str, str]:
     found = site.fingerprint(*TREES)
     manifest = json.loads(site.host.run("cat /etc/prometheus/.vigil/manifest.json").stdout)
     assert manifest.pop("generation")
+    if manifest["container"]:
+        assert manifest["container"].pop("id")
     found["/etc/prometheus/.vigil/manifest.json"] = json.dumps(manifest, sort_keys=True)
     # Which process was proven.
     del found["/etc/prometheus/.vigil/proven.json"]
     return found
 
 
+# What a run begins with: the suite, and the age of what is deployed.
+BEFORE = {"deployment": ("trixie", None), "upgrade": ("trixie", "old"), "other image": ("trixie-docker", "new")}
+
+
+@contextlib.contextmanager
+def host_before(name: str, folder: Path):
+    """A host on which a run brings about what has this name, and its variables ask for that."""
+    suite, age = BEFORE[name]
+    with hosts.host(suite, group="fault", image=snapshot(suite, folder, age) if age else None) as host:
+        if not images.has_docker(suite):
+            yield Site(host, folder, base_variables())
+            return
+        rebuilt = containers.image("prometheus").but(tag="rebuilt", Labels={"rebuilt": "yes"})
+        host.load(rebuilt)
+        asked = {**base_variables(docker=True), "prometheus_image": containers.upstream_name(rebuilt)}
+        yield Containers(host, folder, asked)
+
+
 @pytest.fixture
 def uninterrupted(tmp_path, tmp_path_factory, worker_id):
-    """The end state of runs that nobody interrupted, by name (``deployment``, ``upgrade``); each made once."""
+    """The end state of runs that nobody interrupted, by name; each made once."""
     common = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
 
     def state(name: str) -> dict[str, str]:
         kept = common / f"uninterrupted-{name}.json"
         with locked(f"uninterrupted-{name}"):
             if not kept.exists():
-                image = snapshot("trixie", tmp_path, "old") if name == "upgrade" else None
-                with hosts.host("trixie", group="fault", image=image) as host:
-                    site = Site(host, tmp_path, base_variables())
+                with host_before(name, tmp_path) as site:
                     site.run(**ONLY).must_be_green(changed=True)
                     kept.write_text(json.dumps(end_state(site)), encoding="utf-8")
         return json.loads(kept.read_text(encoding="utf-8"))
@@ -170,6 +195,22 @@ def test_upgrades_are_killed(old_site, uninterrupted):
         site.host.run("systemctl restart --no-block prometheus")
         assert site.serves("prometheus", within=60)
     must_end_like(site, uninterrupted("upgrade"))
+
+
+def test_changes_of_a_container_are_killed(tmp_path, uninterrupted):
+    """Wherever a run ended, nothing comes up by itself that was not proven, and one more run ends with one container."""
+    with host_before("other image", tmp_path) as site:
+        before = started(site).container("prometheus")
+        for moment, what in (("staging", "run"), ("switching", "host"), ("stopped", "run"), ("replaced", "host")):
+            interrupt(site, moment, what)
+            now = site.container("prometheus")
+            assert now["Id"] == before["Id"] or not now["State"]["Running"]
+        interrupt(site, "started", "run")
+        must_end_like(site, uninterrupted("other image"))
+        assert site.container("prometheus")["Image"] != before["Image"]
+        assert site.there() == sorted(SERVICES)
+        policies = site.host.run("docker inspect -f '{{.HostConfig.RestartPolicy.Name}}' $(docker ps -q)").stdout
+        assert policies.split() == ["unless-stopped"] * len(SERVICES)
 
 
 def without_preparations(found: dict[str, str]) -> dict[str, str]:
