@@ -233,7 +233,7 @@ An unknown key, a number out of its range and a warning that would come after it
 `prometheus_rule_labels` and `prometheus_rule_annotations` go on all of them; a rule in `prometheus_alert_rules` that bears an
 alert's name takes its place.
 
-A pack is a file in `roles/prometheus/rules`. In its expressions `<< name >>` is a parameter, and `<< instance >>` stands where
+A pack is a file in `bundled/rules`. In its expressions `<< name >>` is a parameter, and `<< instance >>` stands where
 hosts with bounds of their own are told from the others.
 """
 
@@ -255,7 +255,7 @@ def bounds_of(alert, tier):
 
 def alerts_page(packs):
     """The list of all alerts."""
-    lines = [NOTE.format("roles/prometheus/rules"), ALERTS]
+    lines = [NOTE.format("bundled/rules"), ALERTS]
     for name, pack in packs.items():
         lines.append("## `{0}`\n".format(name))
         said = ", ".join("`{0}`".format(one) for one in pack["exporters"]) or "nothing: name the pack to have it"
@@ -273,7 +273,7 @@ def alerts_page(packs):
 
 def runbook_page(pack, name, alert):
     """What to know when this alert wakes somebody."""
-    lines = [NOTE.format("roles/prometheus/rules/{0}.yml".format(pack)), "# {0}\n".format(name), alert["about"] + "\n"]
+    lines = [NOTE.format("bundled/rules/{0}.yml".format(pack)), "# {0}\n".format(name), alert["about"] + "\n"]
     lines.append("## What to do\n")
     lines += ["{0}. {1}".format(number, step) for number, step in enumerate(alert["steps"], 1)]
     lines.append("\n## When it fires\n\n| Severity | Bounds |\n|---|---|")
@@ -315,7 +315,7 @@ of your own moves the alert, not the line. Where `prometheus_dashboard_url` says
 its panel, with its job and instance chosen. Panels that show what an alert looks at use the same recording rules, so they
 need the packs of rules (`prometheus_rule_packs`) beside them.
 
-The files in `roles/grafana/files/dashboards` are written by `make docs` from `tools/dashboards`. To change one, change its
+The files in `bundled/dashboards` are written by `make docs` from `tools/dashboards`. To change one, change its
 source; to have one of your own, save a copy under another uid.
 """
 
@@ -323,7 +323,7 @@ source; to have one of your own, save a copy under another uid.
 @functools.lru_cache(maxsize=1)
 def dashboards():
     """The dashboards that the role grafana deploys, by uid."""
-    files = sorted((ROOT / "roles" / "grafana" / "files" / "dashboards").glob("*/*.json"))
+    files = sorted((ROOT / "bundled" / "dashboards").glob("*/*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
     order = [link.dashboard for link in LINKS.values()]
     return {shown["uid"]: shown for shown in sorted(found, key=lambda shown: order.index(shown["uid"]))}
@@ -331,7 +331,7 @@ def dashboards():
 
 def dashboards_page():
     """What each panel shows."""
-    lines = [NOTE.format("roles/grafana/files/dashboards"), DASHBOARDS]
+    lines = [NOTE.format("bundled/dashboards"), DASHBOARDS]
     for uid, shown in dashboards().items():
         lines.append("## {0} (`{1}`)\n\n{2}\n".format(shown["title"], uid, shown["description"]))
         chosen = [one["label"] for one in shown["templating"]["list"]]

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rule groups from packs of alerts, thresholds and what the inventory has. Data in, data out.
 
-A pack is a file in ``roles/prometheus/rules``. Its texts hold ``<< name >>`` where a parameter goes, and ``<< instance >>``
+A pack is a file in ``bundled/rules``. Its texts hold ``<< name >>`` where a parameter goes, and ``<< instance >>``
 among the matchers where hosts may have bounds of their own: such an alert becomes one rule for the hosts that keep to the
 environment's bound, and one more for each other bound.
 """
@@ -34,7 +34,7 @@ OWN_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
 VARIABLE = "prometheus_thresholds"
 
 _DIRECTORY = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles", "prometheus", "rules"
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "bundled", "rules"
 )
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"

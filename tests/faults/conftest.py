@@ -22,7 +22,7 @@ from lab.common import LABEL, ROOT, locked, run
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 EXPORTERS = ("blackbox_exporter", "postgres_exporter")
 # What the play is made of: a change here makes a new snapshot.
-SOURCES = ("plugins", "roles", "playbooks")
+SOURCES = ("plugins", "roles", "playbooks", "bundled")
 # What the play owns on a host, but for the services' data.
 TREES = (
     "/etc/systemd",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .common import ROOT
 
-FOLDER = ROOT / "roles" / "grafana" / "files" / "dashboards"
+FOLDER = ROOT / "bundled" / "dashboards"
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_a_plain_clone_resolves_the_playbooks_of_the_day(clone, tmp_path, playbo
 
 def test_the_links_hold_the_repository(clone):
     folder = clone / "collections" / "ansible_collections" / "vigil" / "monitoring"
-    for name in ("galaxy.yml", "meta", "playbooks", "plugins", "roles"):
+    for name in ("bundled", "galaxy.yml", "meta", "playbooks", "plugins", "roles"):
         assert (folder / name).resolve() == (clone / name).resolve(), name
 
 
@@ -108,6 +108,7 @@ def test_the_archive_holds_no_development_files(installed):
         "LICENSE",
         "MANIFEST.json",
         "README.md",
+        "bundled",
         "changelogs",
         "docs",
         "meta",
@@ -123,7 +124,7 @@ def test_the_archive_holds_no_development_files(installed):
 
 
 def test_the_archive_holds_the_dashboards(installed):
-    folder = Path("roles", "grafana", "files", "dashboards")
+    folder = Path("bundled", "dashboards")
     shipped = (installed / "ansible_collections" / "vigil" / "monitoring" / folder).rglob("*.json")
     assert len(list(shipped)) == len(list((ROOT / folder).rglob("*.json"))) == 4
 

@@ -41,7 +41,7 @@ def settings(declaration: str | dict, version: str, folder: Path, **given) -> di
         "template_files": [],
         "own_templates": [
             {"source": str(path), "content": path.read_text(encoding="utf-8")}
-            for path in (ROOT / "roles/alertmanager/files").glob("*.tmpl")
+            for path in (ROOT / "bundled/messages").glob("*.tmpl")
         ],
         "web_config": {},
         "mask_diff": False,

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import LINKS, alerts_of, load_packs, resolve
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "roles" / "grafana" / "files" / "dashboards").rglob("*.json"))
+FILES = sorted((ROOT / "bundled" / "dashboards").rglob("*.json"))
 SHOWN = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FILES}
 PANELS = [pytest.param(uid, panel, id=f"{uid} {panel['id']}") for uid in SHOWN for panel in SHOWN[uid]["panels"]]
 # Number, title, kind and queries of each panel. Links of alerts that were sent long ago lead to these numbers.

@@ -27,6 +27,7 @@ PEER_VARIABLES = [
 ]
 
 
+RUNTIMES = ("systemd", "docker")
 PARTS = ("tasks", "vars", "templates", "defaults")
 # Text that Ansible leaves as it is.
 LITERAL = re.compile(r"\{% raw %\}.*?\{%\s*endraw %\}", re.DOTALL)
@@ -92,13 +93,31 @@ def test_every_input_is_used(role):
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role + "_runtime" in options(role)])
 def test_both_runtimes_have_what_they_need(role):
-    assert options(role)[role + "_runtime"]["choices"] == ["systemd", "docker"]
+    assert options(role)[role + "_runtime"]["choices"] == list(RUNTIMES)
     container = read(role, "vars/main.yml")["__{0}_container_settings".format(role)]
     needed = {"service", "image", "argv", "user", "group", "network", "readable", "container_extra"}
     assert needed <= set(container)
-    systemd, docker = (read(role, "tasks/{0}.yml".format(runtime)) for runtime in ("systemd", "docker"))
-    assert systemd[-1] == docker[-1]
-    assert systemd[-2]["register"] == docker[-2]["register"] == "__{0}_release".format(role)
+    for runtime in RUNTIMES:
+        assert read(role, "tasks/{0}.yml".format(runtime))[-1]["register"] == "__{0}_release".format(role)
+
+
+def tasks_of(role, name):
+    """The tasks of a file, those in blocks included; an include is one of them."""
+    waiting = list(read(role, "tasks/{0}.yml".format(name)))
+    while waiting:
+        task = waiting.pop(0)
+        inner = [one for part in ("block", "rescue", "always") for one in task.get(part, ())]
+        if inner:
+            waiting = inner + waiting
+        else:
+            yield task
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_is_read_at_a_glance(role):
+    assert sum(path.is_file() for path in (ROOT / "roles" / role).rglob("*")) <= 12
+    for runtime in RUNTIMES:
+        assert len([*tasks_of(role, "main"), *tasks_of(role, runtime)]) <= 8
 
 
 def test_what_is_checked_is_an_input():

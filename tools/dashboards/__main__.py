@@ -20,7 +20,7 @@ from . import application, database, stack, system
 from .build import rendered
 
 # Folders of Grafana are folders here.
-FOLDER = ROOT / "roles" / "grafana" / "files" / "dashboards" / "Monitoring"
+FOLDER = ROOT / "bundled" / "dashboards" / "Monitoring"
 
 
 def main() -> int:
