@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Dashboard, Panel, Query, Variable, bound, falling, firing, rising
+from .build import DEPLOYMENTS, Dashboard, Panel, Query, Variable, bound, bounds, falling, firing, rising
 
 # Scrapes count themselves as requests: the alerts leave them out, too.
 _HTTP = 'job=~"$job", handler=~"$handler", handler!~".*/metrics"'
@@ -15,8 +15,7 @@ _BUCKETS = 'http_request_duration_highr_seconds_bucket{job=~"$job"}'
 _ALL = f"sum by (job) (rate(http_requests_total{{{_HTTP}}}[$__rate_interval]))"
 _FAILED = f'sum by (job) (rate(http_requests_total{{{_HTTP}, status=~"5.."}}[$__rate_interval]))'
 
-_ERRORS = bound("HighErrorRate", "warning"), bound("HighErrorRate", "critical")
-_SLOW = bound("SlowResponseTime", "warning"), bound("SlowResponseTime", "critical")
+_SLOW = bounds("SlowResponseTime")
 
 
 def _quantile(share: str) -> str:
@@ -56,9 +55,8 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="percent",
-            lines=True,
             latest=True,
-            thresholds=rising(*_ERRORS, calm="transparent"),
+            thresholds=rising(*bounds("HighErrorRate")),
             # Without a single error there is no series of errors: that is 0 and not nothing.
             queries=(Query(f"100 * ({_FAILED} or 0 * {_ALL}) / {_ALL}", "{{job}}"),),
             about="Share of the requests that ended with a status of 500 or above.",
@@ -69,9 +67,8 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="s",
-            lines=True,
             latest=True,
-            thresholds=rising(*_SLOW, calm="transparent"),
+            thresholds=rising(*_SLOW),
             queries=(
                 Query(_quantile("0.50"), "p50"),
                 Query(_quantile("0.95"), "p95"),
@@ -113,7 +110,6 @@ DASHBOARD = Dashboard(
             kind="bargauge",
             width=12,
             unit="s",
-            instant=True,
             thresholds=rising(*_SLOW),
             queries=(
                 Query(
@@ -131,7 +127,6 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percent",
             max=100,
-            instant=True,
             # Ours is the milder one: at the other the alert fires.
             thresholds=rising(1, bound("SlowEndpoint", "warning")),
             queries=(
@@ -167,9 +162,8 @@ DASHBOARD = Dashboard(
             width=6,
             unit="percent",
             decimals=2,
-            instant=True,
             # The objective; ours is the graver one.
-            thresholds=falling(99, bound("ErrorBudgetBurn", "critical", "objective")),
+            thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
             queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
             empty="Nothing is probed",
             about="Share of the probes from outside that succeeded, within the time that is shown.",

@@ -80,8 +80,7 @@ class Panel:
     :ivar width: columns of 24.
     :ivar about: what it shows, and what to make of it.
     :ivar empty: what it means when there is nothing to show.
-    :ivar lines: show the thresholds as lines.
-    :ivar instant: show now, and not what was.
+    :ivar thresholds: the colors from a value on; in a time series they are lines.
     :ivar colors: regular expressions of names of series with the color of each.
     :ivar limit: regular expression of the name of a series that is a limit for the others.
     :ivar mirrored: regular expression of the names of series that are drawn below zero.
@@ -102,8 +101,6 @@ class Panel:
     about: str
     empty: str = ""
     thresholds: Steps = ()
-    lines: bool = False
-    instant: bool = False
     stack: bool = False
     bars: bool = False
     max: float | None = None
@@ -172,14 +169,24 @@ def bound(alert: str, tier: str, parameter: str = "threshold") -> float:
     return resolved[tier].values[parameter]
 
 
-def rising(warning: float, critical: float, calm: str = "green") -> Steps:
+def bounds(alert: str) -> tuple[float, float]:
+    """The numbers of an alert's two severities: ``warning`` and ``critical``."""
+    return bound(alert, "warning"), bound(alert, "critical")
+
+
+def rising(warning: float, critical: float) -> Steps:
     """The more, the worse."""
-    return ((None, calm), (warning, "orange"), (critical, "red"))
+    return ((None, "green"), (warning, "orange"), (critical, "red"))
 
 
-def falling(critical: float, warning: float, calm: str = "green") -> Steps:
+def falling(warning: float, critical: float) -> Steps:
     """The less, the worse."""
-    return ((None, "red"), (critical, "orange"), (warning, calm))
+    return ((None, "red"), (critical, "orange"), (warning, "green"))
+
+
+def above(limit: float, color: str = "red") -> Steps:
+    """Well below a number, and not from there on."""
+    return ((None, "green"), (limit, color))
 
 
 # Events that every dashboard marks
@@ -348,11 +355,15 @@ def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
         .ref_id(ref)
         .exemplar(False)
     )
-    return made.instant() if panel.instant else made.range()
+    # What was, or how things are now.
+    return made.range() if panel.kind in ("timeseries", "heatmap") else made.instant()
 
 
 def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
     steps = panel.thresholds or ((None, "green"),)
+    if panel.kind == "timeseries" and panel.thresholds:
+        # A line where things begin to be well would be one too many.
+        steps = tuple((value, "transparent" if color == "green" else color) for value, color in steps)
     return (
         dashboard.ThresholdsConfig()
         .mode(model.ThresholdsMode.ABSOLUTE)
@@ -473,7 +484,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
         made.axis_soft_max(1)
     if panel.stack:
         made.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
-    if panel.lines:
+    if panel.thresholds:
         made.thresholds_style(common.GraphThresholdsStyleConfig().mode(common_model.GraphTresholdsStyleMode.DASHED))
     for pattern, color in panel.colors.items():
         made.override_by_regexp(_regexp(pattern), [_property("color", {"mode": "fixed", "fixedColor": color})])

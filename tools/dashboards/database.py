@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Column, Dashboard, Panel, Query, Variable, bound, firing, rising
+from .build import DEPLOYMENTS, Column, Dashboard, Panel, Query, Variable, above, bound, bounds, falling, firing, rising
 
 _SERVER = 'job=~"$job", instance=~"$instance"'
 # Templates are nobody's, and background processes are in no database.
 _DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 
-_CONNECTIONS = bound("DatabaseConnectionsHigh", "warning"), bound("DatabaseConnectionsHigh", "critical")
 _STATEMENT = "datname, user, queryid"
 # The value comes first: a phone shows no more than two columns.
 _QUERY = (Column("queryid", "Query"), Column("datname", "Database", 110), Column("user", "User", 120))
@@ -57,8 +56,7 @@ DASHBOARD = Dashboard(
             unit="percent",
             max=100,
             decimals=0,
-            instant=True,
-            thresholds=rising(*_CONNECTIONS),
+            thresholds=rising(*bounds("DatabaseConnectionsHigh")),
             queries=(Query(f"100 * instance:pg_connections:utilisation{{{_SERVER}}}", "{{instance}}"),),
             about="Share of the connections in use that ordinary users can have: reserved ones do not count.",
         ),
@@ -90,7 +88,6 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percentunit",
             decimals=2,
-            instant=True,
             queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
             columns=(Column("Value", "Share of time", 135), *_QUERY),
             empty="pg_stat_statements is not there",
@@ -102,7 +99,6 @@ DASHBOARD = Dashboard(
             kind="table",
             width=12,
             unit="s",
-            instant=True,
             queries=(
                 Query(
                     f"topk(10, {_statements('increase', 'seconds_total')} / ({_statements('increase', 'calls_total')} > 0))"
@@ -119,10 +115,9 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="percent",
-            lines=True,
             latest=True,
             # Ours is the milder one: at the other the alert fires.
-            thresholds=((None, "red"), (bound("DatabaseCacheHitLow", "warning"), "orange"), (99, "transparent")),
+            thresholds=falling(99, bound("DatabaseCacheHitLow", "warning")),
             queries=(
                 Query(f"100 * {_rate('blks_hit')} / ({_rate('blks_hit')} + {_rate('blks_read')})", "{{datname}}"),
             ),
@@ -136,7 +131,6 @@ DASHBOARD = Dashboard(
             kind="piechart",
             width=6,
             unit="bytes",
-            instant=True,
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})", "{{schemaname}}.{{relname}}"),),
             empty="There are no tables",
             about="The largest tables with their indexes.",
@@ -168,8 +162,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=8,
             unit="s",
-            lines=True,
-            thresholds=((None, "transparent"), (bound("DatabaseIdleInTransaction", "warning"), "orange")),
+            thresholds=above(bound("DatabaseIdleInTransaction", "warning"), "orange"),
             queries=(Query(f"max by (state) (pg_stat_activity_max_tx_duration{{{_DATABASE}}})", "{{state}}"),),
             colors={"^active$": "green", "^idle$": "blue", "^idle in transaction": "orange"},
             about="Age of the oldest transaction. The line is for those that are idle: they hold locks and stop VACUUM.",

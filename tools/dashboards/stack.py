@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, bound, falling, firing, rising
+from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, above, bound, bounds, falling, firing, rising
 
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
@@ -44,8 +44,7 @@ DASHBOARD = Dashboard(
             kind="stat",
             width=4,
             unit="short",
-            instant=True,
-            thresholds=((None, "green"), (1, "red")),
+            thresholds=above(1),
             queries=(Query("count(up == 0) or vector(0)", "down"),),
             about="Targets that cannot be scraped now. Page /targets of Prometheus has the error of each.",
         ),
@@ -55,7 +54,6 @@ DASHBOARD = Dashboard(
             kind="table",
             width=12,
             unit="short",
-            instant=True,
             queries=(Query('ALERTS{alertstate="firing", alertname!="Watchdog"}'),),
             columns=(
                 *_FIRING,
@@ -75,7 +73,6 @@ DASHBOARD = Dashboard(
             kind="stat",
             width=8,
             unit="bool_on_off",
-            instant=True,
             thresholds=((None, "red"), (1, "green")),
             queries=(
                 Query('max(ALERTS{alertname="Watchdog", alertstate="firing"}) or vector(0)', "watchdog"),
@@ -92,7 +89,6 @@ DASHBOARD = Dashboard(
             width=12,
             unit="short",
             decimals=0,
-            instant=True,
             queries=(Query("topk(20, sum by (alertname, severity) (changes(ALERTS_FOR_STATE[$__range]) + 1))"),),
             columns=(*_ALERT, Column("Value", "Times", 90)),
             empty="No alert fired",
@@ -106,7 +102,6 @@ DASHBOARD = Dashboard(
             width=12,
             unit="m",
             decimals=0,
-            instant=True,
             queries=(
                 Query(
                     "topk(20, sum by (alertname, severity)"
@@ -173,7 +168,6 @@ DASHBOARD = Dashboard(
             width=8,
             unit="percentunit",
             max=1,
-            instant=True,
             # Ours: at 1 evaluations are skipped.
             thresholds=rising(0.5, 1),
             queries=(
@@ -251,7 +245,6 @@ DASHBOARD = Dashboard(
             kind="stat",
             width=4,
             unit="short",
-            instant=True,
             # Neither good nor bad.
             thresholds=((None, "blue"),),
             queries=(Query('max(alertmanager_silences{state="active"})', "silences"),),
@@ -265,8 +258,7 @@ DASHBOARD = Dashboard(
             unit="d",
             decimals=0,
             max=90,
-            instant=True,
-            thresholds=falling(bound("CertificateExpiresSoon", "critical"), bound("CertificateExpiresSoon", "warning")),
+            thresholds=falling(*bounds("CertificateExpiresSoon")),
             queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400", "{{instance}}"),),
             named="${__field.labels.instance}",
             empty="No certificate is probed",
@@ -279,8 +271,7 @@ DASHBOARD = Dashboard(
             width=10,
             unit="h",
             decimals=1,
-            instant=True,
-            thresholds=((None, "green"), (bound("BackupTooOld", "critical"), "red")),
+            thresholds=above(bound("BackupTooOld", "critical")),
             queries=(Query("(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600", "{{backup}}"),),
             named="${__field.labels.backup}",
             empty="No backup tells of itself",

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Dashboard, Event, Panel, Query, Variable, bound, falling, firing, rising
+from .build import DEPLOYMENTS, Dashboard, Event, Panel, Query, Variable, bounds, falling, firing, rising
 
 # What the two variables choose.
 _NODE = 'job=~"$job", instance=~"$instance"'
@@ -14,9 +14,7 @@ _CARD = _NODE + ', device!~"lo|veth.*|docker.*|br-.*"'
 # A file system first, then its host without the port: the end of a long name is cut off.
 _MOUNTED = (r"(.*?)(?::\d+)? (\S+)", "$2 $1")
 
-_CPU = bound("HighCPUUsage", "warning"), bound("HighCPUUsage", "critical")
-_MEMORY = bound("HighMemoryUsage", "warning"), bound("HighMemoryUsage", "critical")
-_DISK_USED = bound("HighDiskUsage", "warning"), bound("HighDiskUsage", "critical")
+_MEMORY = bounds("HighMemoryUsage")
 
 DASHBOARD = Dashboard(
     uid="mon-system",
@@ -48,8 +46,7 @@ DASHBOARD = Dashboard(
             unit="percent",
             max=100,
             decimals=0,
-            instant=True,
-            thresholds=rising(*_CPU),
+            thresholds=rising(*bounds("HighCPUUsage")),
             queries=(Query(f"100 * instance:node_cpu_utilisation:rate5m{{{_NODE}}}", "{{instance}}"),),
             about="Share of the processors in use, averaged over all of them and over 5 minutes. Waiting for a disk is no use.",
         ),
@@ -78,8 +75,7 @@ DASHBOARD = Dashboard(
             unit="percent",
             max=100,
             decimals=0,
-            instant=True,
-            thresholds=falling(100 - _MEMORY[1], 100 - _MEMORY[0]),
+            thresholds=falling(*(100 - used for used in _MEMORY)),
             queries=(Query(f"100 * (1 - instance:node_memory_utilisation:ratio{{{_NODE}}})", "{{instance}}"),),
             about="Share of the memory that programs can still get without swapping.",
         ),
@@ -90,9 +86,8 @@ DASHBOARD = Dashboard(
             width=9,
             unit="percent",
             max=100,
-            lines=True,
             latest=True,
-            thresholds=rising(*_MEMORY, calm="transparent"),
+            thresholds=rising(*_MEMORY),
             queries=(Query(f"100 * instance:node_memory_utilisation:ratio{{{_NODE}}}", "{{instance}}"),),
             about="Share of the memory in use, caches not counted.",
         ),
@@ -115,8 +110,7 @@ DASHBOARD = Dashboard(
             unit="percent",
             max=100,
             decimals=0,
-            instant=True,
-            thresholds=rising(*_DISK_USED),
+            thresholds=rising(*bounds("HighDiskUsage")),
             queries=(
                 Query(
                     f"100 * (1 - instance:node_filesystem_avail:ratio{{{_NODE}}})",
@@ -132,7 +126,6 @@ DASHBOARD = Dashboard(
             kind="piechart",
             width=5,
             unit="bytes",
-            instant=True,
             queries=(
                 Query(
                     f"node_filesystem_size_bytes{{{_DISK}}} - node_filesystem_avail_bytes{{{_NODE}}}",
@@ -149,10 +142,9 @@ DASHBOARD = Dashboard(
             width=5,
             unit="d",
             decimals=0,
-            instant=True,
             max=90,
             # Ours: the alert counts in hours, and what is a week away can wait until morning.
-            thresholds=falling(7, 30),
+            thresholds=falling(30, 7),
             queries=(
                 Query(
                     f"(node_filesystem_avail_bytes{{{_DISK}}}"
@@ -189,10 +181,9 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=8,
             unit="short",
-            lines=True,
             latest=True,
             # Ours: at 1 every core has work, at 2 as much waits as runs.
-            thresholds=rising(1, 2, calm="transparent"),
+            thresholds=rising(1, 2),
             queries=(
                 Query(
                     f"node_load1{{{_NODE}}} / on (job, instance)"
