@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, LABEL_SERVICE
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import must_be_there
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
 
 
 class ActionModule(ActionBase):
@@ -23,29 +23,21 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         if arguments.get("runtime") == "docker" and not arguments.get("image") and not self._task.check_mode:
             raise AnsibleActionFail("runtime docker needs the option image, as the module image returns it")
-        result = self._ask("vigil.monitoring.daemon", arguments, task_vars)
+        result = self._ask(arguments, task_vars)
         wanted, network = result.pop("wanted_container", None), result.pop("wanted_network", None)
         if result.get("failed") or not wanted:
             return result
         must_be_there(self._shared_loader_obj, "docker_container")
-        engine = {"docker_host": arguments.get("docker_host") or DEFAULT_HOST}
         if network:
-            labels = {LABEL_SERVICE: "shared"}
-            self._must("docker_network", {**engine, "name": network, "labels": labels}, task_vars)
-        made = self._must("docker_container", {**engine, **wanted}, task_vars)
-        return self._ask("vigil.monitoring.daemon", {**arguments, "candidate": made["container"]["Id"]}, task_vars)
+            self._make("docker_network", {"name": network, "labels": {LABEL_SERVICE: "shared"}}, task_vars)
+        made = self._make("docker_container", wanted, task_vars)
+        return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
 
-    def _ask(self, module, arguments, task_vars):
-        return self._execute_module(module_name=module, module_args=arguments, task_vars=task_vars)
+    def _ask(self, arguments, task_vars):
+        return self._execute_module(module_name="vigil.monitoring.daemon", module_args=arguments, task_vars=task_vars)
 
-    def _must(self, module, arguments, task_vars):
-        """The answer of a module of community.docker, which has to succeed."""
-        result = self._ask("community.docker." + module, arguments, task_vars)
-        if result.get("failed"):
-            reason = result.get("msg") or result.get("module_stderr") or "no reason given"
-            raise AnsibleActionFail(
-                "{0} was not touched: community.docker.{1} could not make {2}: {3}".format(
-                    self._task.args["name"], module, arguments["name"], reason
-                )
-            )
-        return result
+    def _make(self, module, arguments, task_vars):
+        failure = "{0} was not touched: community.docker.{1} could not make {2}".format(
+            self._task.args["name"], module, arguments["name"]
+        )
+        return ask(self, module, self._task.args, arguments, task_vars, failure)

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
 
 
 class ActionModule(ActionBase):
@@ -83,11 +84,7 @@ class ActionModule(ActionBase):
         return path
 
     def _copy(self, name, path):
-        """Path by which the host reads a file of the controller."""
-        shell = self._connection._shell
-        if shell.tmpdir is None:
-            self._make_tmp_path()
-        target = shell.join_path(shell.tmpdir, name + ".zip")
-        self._transfer_file(path, target)
-        self._fixup_perms2((shell.tmpdir, target))
-        return target
+        try:
+            return copy(self, path, name + ".zip")
+        except CannotCopy as error:
+            raise ReleaseError(str(error)) from error

@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     image_answer,
     parse_reference,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Image, answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
@@ -85,18 +85,6 @@ class ActionModule(ActionBase):
         told = {name: value for name, value in options.items() if name != "password"}
         return self._execute_module(module_name="vigil.monitoring.image", module_args=told, task_vars=task_vars)
 
-    def _docker(self, module, arguments, options, task_vars, doing):
-        """The answer of a module of community.docker, which has to succeed."""
-        result = self._execute_module(
-            module_name="community.docker." + module,
-            module_args={"docker_host": options.get("docker_host") or DEFAULT_HOST, **arguments},
-            task_vars=task_vars,
-        )
-        if result.get("failed"):
-            reason = result.get("msg") or result.get("module_stderr") or "no reason given"
-            raise AnsibleActionFail("{0}, nothing was changed: {1}".format(doing, reason))
-        return result
-
     def _provide_engine(self, wanted, options, dummy_reference, task_vars):
         """Install the engine, or what community.docker needs besides; whether that was wanted."""
         missing = [what for what in wanted if what != "image"]
@@ -124,7 +112,7 @@ class ActionModule(ActionBase):
         if options.get("archive"):
             self._load(options, task_vars)
             return True
-        doing = "the image {0} cannot be pulled".format(options["image"])
+        failure = "the image {0} cannot be pulled, nothing was changed".format(options["image"])
         task = self._task
         try:
             if options.get("username"):
@@ -136,11 +124,11 @@ class ActionModule(ActionBase):
                     "config_path": self._connection._shell.join_path(folder, "config.json"),
                     **({"registry_url": reference.registry} if reference.registry else {}),
                 }
-                self._docker("docker_login", login, options, task_vars, doing)
+                ask(self, "docker_login", options, login, task_vars, failure)
                 self._task = task.copy()
                 self._task.environment = [*(task.environment or []), {"DOCKER_CONFIG": folder}]
             pull = {"name": options["image"], "pull": "not_present"}
-            self._docker("docker_image_pull", pull, options, task_vars, doing)
+            ask(self, "docker_image_pull", options, pull, task_vars, failure)
         finally:
             self._task = task
         return True
@@ -155,9 +143,8 @@ class ActionModule(ActionBase):
             there = copy(self, path, "image.tar")
         except CannotCopy as error:
             raise AnsibleActionFail("{0}: {1}".format(variable, error)) from error
-        loaded = self._docker(
-            "docker_image_load", {"path": there}, options, task_vars, "{0} cannot be loaded".format(path)
-        )
+        failure = "{0} cannot be loaded, nothing was changed".format(path)
+        loaded = ask(self, "docker_image_load", options, {"path": there}, task_vars, failure)
         self._loaded = loaded.get("image_names") or []
 
     def _still_missing(self, options, wanted):

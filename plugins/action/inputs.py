@@ -11,13 +11,14 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 
 def role_inputs(role):
     """Names of a role's inputs, off its argument specs."""
-    roles = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "roles")
-    with open(os.path.join(roles, role, "meta", "argument_specs.yml"), encoding="utf-8") as stream:
+    path = os.path.join(COLLECTION, "roles", role, "meta", "argument_specs.yml")
+    with open(path, encoding="utf-8") as stream:
         specs = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return sorted(specs["argument_specs"]["main"]["options"])
 

@@ -15,12 +15,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Containers, answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
-ROLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "roles")
 
 
 class RoleValues:
@@ -30,7 +30,7 @@ class RoleValues:
     """
 
     def __init__(self, role, loader, templar, task_vars):
-        folder = os.path.join(ROLES, role)
+        folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(task_vars.get("ansible_search_path") or [])]
         self._variables = {
             **self._read(loader, folder, "defaults"),

@@ -156,6 +156,7 @@ import os
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import probe_jobs
@@ -179,8 +180,8 @@ def read_target_files(loader, paths):
 
 def default_modules(loader):
     """The modules of a blackbox exporter about which no variable says anything: those of its role."""
-    path = os.path.join(os.path.dirname(__file__), "..", "..", "roles", "blackbox_exporter", "defaults", "main.yml")
-    return loader.load_from_file(os.path.realpath(path))["blackbox_exporter_configuration_modules"]
+    path = os.path.join(COLLECTION, "roles", "blackbox_exporter", "defaults", "main.yml")
+    return loader.load_from_file(path)["blackbox_exporter_configuration_modules"]
 
 
 def before_3(version):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 
 
 def must_be_there(loaders, module):
@@ -19,3 +20,22 @@ def must_be_there(loaders, module):
             "the collection community.docker, which makes the containers, is not installed on the controller:"
             " ansible-galaxy collection install community.docker"
         )
+
+
+def ask(action, module, options, arguments, task_vars, failure):
+    """The answer of a module of community.docker, which has to succeed.
+
+    :param action: the action plugin on whose behalf it runs.
+    :param options: what the action plugin was given; ``docker_host`` says where the engine is.
+    :param arguments: the module's own.
+    :param failure: what the message of a failure begins with, before the module's reason.
+    :returns: dict.
+    """
+    engine = {"docker_host": options.get("docker_host") or DEFAULT_HOST}
+    result = action._execute_module(
+        module_name="community.docker." + module, module_args={**engine, **arguments}, task_vars=task_vars
+    )
+    if result.get("failed"):
+        reason = result.get("msg") or result.get("module_stderr") or "no reason given"
+        raise AnsibleActionFail("{0}: {1}".format(failure, reason))
+    return result

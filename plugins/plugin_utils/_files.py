@@ -1,12 +1,15 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of files for the module config_tree, and the files of the user's own on the controller."""
+"""Lists of files for the module config_tree, and files on the controller: the collection's and the user's own."""
 
 from __future__ import annotations
 
 import glob
 import os
+
+# The directory of this collection on the controller.
+COLLECTION = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 class FileProblem(ValueError):

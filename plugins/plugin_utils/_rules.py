@@ -16,6 +16,7 @@ import re
 from typing import NamedTuple
 
 import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     is_duration,
@@ -33,9 +34,7 @@ OWN_LABELS = ("alertname", "severity", "service")
 OWN_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
 VARIABLE = "prometheus_thresholds"
 
-_DIRECTORY = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)))), "bundled", "rules"
-)
+_DIRECTORY = os.path.join(COLLECTION, "bundled", "rules")
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
