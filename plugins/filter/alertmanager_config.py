@@ -11,7 +11,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
     escalation_secrets,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import cluster
 
@@ -30,7 +29,6 @@ class FilterModule:
             "alertmanager_cluster": filtered(alertmanager_cluster),
             "alertmanager_config": filtered(alertmanager_config),
             "alertmanager_drills": filtered(alertmanager_drills),
-            "alertmanager_escalation": filtered(escalate),
             "alertmanager_files": filtered(alertmanager_files),
             "escalation_secrets": filtered(escalation_secrets),
         }
