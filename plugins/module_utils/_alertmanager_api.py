@@ -9,7 +9,7 @@ import datetime
 import json
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _duration
 
 ARGUMENTS = {
     "alertmanager_url": {"type": "str", "required": True},
@@ -25,7 +25,6 @@ ARGUMENTS = {
 }
 REQUIRED_BY = {"client_key": "client_cert", "url_password": "url_username"}
 
-_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?")
 
 
@@ -40,7 +39,7 @@ def seconds(duration):
     """
     if not _DURATION.fullmatch(str(duration)):
         raise ValueError("{0!r} is no duration; write one such as 30m, 1h30m or 2d".format(duration))
-    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"(\d+)([wdhms])", str(duration)))
+    return _duration.seconds(duration)
 
 
 def to_time(stamp):
@@ -87,6 +86,9 @@ class Api:
     def ask(self, method, path, body=None):
         """The body of the answer, as bytes.
 
+        :param method: of HTTP.
+        :param path: below Alertmanager's URL, ``/api/v2/alerts``.
+        :param body: what is sent as JSON, or None.
         :raises ApiError: unless the answer is a good one.
         """
         try:
@@ -117,7 +119,12 @@ class Api:
         return "Alertmanager at {0} answers HTTP {1}: {2}".format(self.url, reply.status, words)
 
     def json(self, method, path, body=None):
-        """The answer as a structure; None where there is nothing in it."""
+        """The answer as a structure; None where there is nothing in it.
+
+        Parameters as in :meth:`ask`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
+        
+        :raises ApiError: unless the answer is a good one, and JSON.
+        """
         answer = self.ask(method, path, body)
         try:
             return json.loads(answer) if answer.strip() else None

@@ -198,7 +198,14 @@ class Prometheus:
             raise Unanswered(str(error)) from error
 
     def ask(self, section, what, path, read, **parameters):
-        """What ``read`` makes of the data of an answer of the API; None when there is none, and a problem more."""
+        """What ``read`` makes of the data of an answer of the API; None when there is none, and a problem more.
+
+        :param section: of the report, in which a problem is told.
+        :param what: is asked for, in words.
+        :param path: of the API, ``/api/v1/query``.
+        :param read: function of the answer's ``data``.
+        :param parameters: of the query.
+        """
         try:
             data = self._ask(path, parameters)
             try:
@@ -210,12 +217,23 @@ class Prometheus:
         return None
 
     def instant(self, section, what, query, at):
-        """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed."""
+        """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed.
+
+        Parameters as in :meth:`ask`.
+        
+        :param at: seconds since the epoch.
+        """
         limit = self._limit()
         return self.ask(section, what, "/api/v1/query", _values, query=query, time=at, timeout=limit)
 
     def over(self, section, what, query, start, end, step):
-        """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed."""
+        """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed.
+
+        Parameters as in :meth:`ask`.
+        
+        :param start: seconds since the epoch, as ``end``.
+        :param step: seconds.
+        """
         span = {"start": start, "end": end, "step": step, "timeout": self._limit()}
         return self.ask(section, what, "/api/v1/query_range", _points, query=query, **span)
 
@@ -273,7 +291,13 @@ def data_of(reply, access):
 
 
 def step_of(length, least=RESOLUTION, points=POINTS):
-    """A step, in tens of seconds, with which a range has no more than so many points."""
+    """A step, in tens of seconds, with which a range has no more than so many points.
+
+    :param length: of the range, in seconds.
+    :param least: the smallest step, in seconds.
+    :param points: how many; Prometheus answers with at most 11,000.
+    :returns: seconds.
+    """
     return max(least, 10 * math.ceil(length / points / 10))
 
 
@@ -442,7 +466,9 @@ def _alerts(prometheus, span):
 def episodes(points, step, start, end, since=False):
     """The times in which there were points, as dicts of ``start``, ``end``, ``ongoing``, ``before``.
 
-    :param points: list of ``(time, value)``.
+    :param points: list of ``(time, value)``; times are seconds since the epoch.
+    :param step: seconds between two points.
+    :param start: of the range, seconds since the epoch; likewise ``end``.
     :param since: whether the values are the times of activation, so that a new one begins a new episode. One that moves
         to a time at which the alert was already firing does not: Prometheus shifts it so after a restart.
     """

@@ -154,7 +154,11 @@ class Engine:
         self._do(name, "update", body={"RestartPolicy": {"Name": policy}})
 
     def remove(self, name):
-        """Take a container away, also one that runs, with the volumes that nobody named."""
+        """Take a container away, also one that runs, with the volumes that nobody named.
+
+        :param name: its name or id; one that is not there is no error.
+        :raises Refused: when the engine does not do it.
+        """
         try:
             self._request(
                 "DELETE",

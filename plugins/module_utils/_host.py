@@ -163,7 +163,11 @@ def restore_context(paths):
 
 
 def ensure_directory(path, mode=0o755, uid=0, gid=0):
-    """Create a directory and its parents with explicit modes; an existing one is left as it is."""
+    """Create a directory and its parents with explicit modes; an existing one is left as it is.
+
+    :param mode: of the directory itself; its parents get 0755.
+    :param uid: of its owner, and ``gid`` of its group; its parents are root's.
+    """
     if os.path.isdir(path):
         return
     parent = os.path.dirname(path)

@@ -33,7 +33,10 @@ _UNREACHABLE = re.compile(
 
 
 def literal(text):
-    """Text as a literal of SQL."""
+    """Text as a literal of SQL.
+
+    :raises ValueError: for text that no literal can hold.
+    """
     if "\0" in text:
         raise ValueError("a literal cannot hold a null byte")
     quoted = text.replace("'", "''")
@@ -46,7 +49,12 @@ def identifier(name):
 
 
 def scram_verifier(password, salt=None, iterations=ITERATIONS):
-    """What PostgreSQL stores of a password, RFC 5803: made here, so that no log of the server ever has the password."""
+    """What PostgreSQL stores of a password, RFC 5803: made here, so that no log of the server ever has the password.
+
+    :param password: text.
+    :param salt: bytes; None takes random ones.
+    :param iterations: of PBKDF2.
+    """
     salt = os.urandom(16) if salt is None else salt
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("utf-8"), salt, iterations)
     client = hmac.new(salted, b"Client Key", hashlib.sha256).digest()

@@ -9,9 +9,9 @@ import math
 import re
 from typing import NamedTuple
 
-_UNITS = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
+from ansible_collections.vigil.monitoring.plugins.module_utils import _duration
+
 _DURATION = re.compile(r"(?:\d+(?:ms|[ywdhms]))+")
-_PART = re.compile(r"(\d+)(ms|[ywdhms])")
 _TOKEN = re.compile(
     r"""
     (?P<blank>\s+|\#[^\n]*)
@@ -58,7 +58,7 @@ def seconds(duration):
     if text.isdigit():
         total = int(text)
     elif _DURATION.fullmatch(text):
-        total = int(sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+        total = int(_duration.seconds(text))
     else:
         raise ValueError("{0!r} is no duration such as 24h, 7d or 1d12h".format(text))
     if total < 1:
@@ -70,8 +70,8 @@ def duration(total):
     """Seconds in the words of Prometheus, with one unit where that is exact: ``7d``, ``36h``, ``90s``."""
     total = int(total)
     for unit in ("d", "h", "m"):
-        if total and total % _UNITS[unit] == 0:
-            return "{0}{1}".format(total // _UNITS[unit], unit)
+        if total and total % _duration.UNITS[unit] == 0:
+            return "{0}{1}".format(total // _duration.UNITS[unit], unit)
     return "{0}s".format(total)
 
 

@@ -10,8 +10,9 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._duration import seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import same_version, words
-from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, seconds, table
+from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, table
 
 OK, WAIT, RED, UNPROVEN = "ok", "wait", "red", "unproven"
 MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}

@@ -254,6 +254,7 @@ class Prover:
 def prove(service, timeout, patient=True, clock=time.monotonic, sleep=time.sleep):
     """Ask one service until all is good, something is hopeless, or the time is over.
 
+    :param service: dict, one of the module's ``services``.
     :param timeout: seconds; 0 asks once.
     :param patient: wait a while for connections too; without, the first that is refused raises.
     :raises CannotReach: when no connection came about.

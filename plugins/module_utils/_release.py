@@ -130,6 +130,11 @@ def parse_sums(text):
 def digest_in_sums(text, name, sums_url, role):
     """Digest of an archive according to the text of a sums file.
 
+    :param text: of that file.
+    :param name: the archive's, without a directory.
+    :param sums_url: where the file is from, for the message.
+    :param role: whose variables the message names.
+    :returns: SHA-256 in hexadecimal.
     :raises ReleaseError: when the file does not vouch for the archive.
     """
     sums = parse_sums(text)
@@ -174,6 +179,9 @@ def given_digest(checksum, arch, role):
 def check_digest(url, found, expected, role):
     """Hold what was received against what was promised.
 
+    :param url: where it is from, for the message.
+    :param found: SHA-256 in hexadecimal, as ``expected``.
+    :param role: whose variables the message names.
     :raises ReleaseError: when they differ.
     """
     if found != expected:
@@ -242,6 +250,9 @@ def split_member(name):
 def record(program, version, arch, digest, url, binaries):
     """What ``.release.json`` remembers about an unpacked release.
 
+    :param arch: as in the archive's name, ``amd64``.
+    :param digest: the archive's SHA-256 in hexadecimal.
+    :param url: where it is from.
     :param binaries: ``os.stat_result`` by name.
     """
     return {
@@ -278,7 +289,10 @@ def _fingerprint(status):
 def archive_answer(version, arch, path, members, link_dir, message, **further):
     """What is returned for a release of an archive that is there, or would be.
 
+    :param path: directory of the release on the host.
     :param members: the binaries' names inside the release.
+    :param link_dir: directory of the links to them.
+    :param message: what was done, for people.
     :param further: what else is to be told.
     """
     binaries = {posixpath.basename(member): posixpath.join(path, member) for member in members}
@@ -287,7 +301,14 @@ def archive_answer(version, arch, path, members, link_dir, message, **further):
 
 
 def answer(version, path, binaries, links, message, **further):
-    """What is returned for a program that is there, or would be; ``further`` says what else is to be told."""
+    """What is returned for a program that is there, or would be.
+
+    :param path: directory of the program.
+    :param binaries: name -> path.
+    :param links: path of the link -> path of the binary.
+    :param message: what was done, for people.
+    :param further: what else is to be told.
+    """
     commands = {posixpath.basename(link): link for link in links} or binaries
     result = {"changed": False, "fetched": False, "installed_now": False, "removed": []}
     result.update(version=version, path=path, binaries=binaries, links=links, commands=commands, msg=message)

@@ -310,7 +310,10 @@ class Docker:
             raise NotProven("{0} has just ended".format(self.title)) from error
 
     def retire(self):
-        """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""
+        """Stop the container that has the service's name and put it aside; it does not come up by itself any more.
+
+        :raises NotProven: when that fails.
+        """
         if self.look() is None:
             return
         try:

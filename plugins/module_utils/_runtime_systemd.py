@@ -55,7 +55,10 @@ class Systemd:
     # What is there
 
     def look(self):
-        """The unit's properties as systemd has them."""
+        """The unit's properties as systemd has them.
+
+        :raises HostError: when systemd does not answer.
+        """
         status, output = run(["systemctl", "show", self.title, "--property=" + ",".join(PROPERTIES)])
         if status:
             raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
@@ -164,7 +167,10 @@ class Systemd:
 
     @staticmethod
     def refresh():
-        """Let systemd read the units again."""
+        """Let systemd read the units again.
+
+        :raises HostError: when that fails.
+        """
         status, output = run(["systemctl", "daemon-reload"])
         if status:
             raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
@@ -174,6 +180,7 @@ class Systemd:
 
         :param texts: paths of units that were changed.
         :returns: whether it did not come up with the host before.
+        :raises HostError: when that fails.
         """
         if texts or seen["NeedDaemonReload"] == "yes":
             self.refresh()
@@ -206,7 +213,10 @@ class Systemd:
         return [path for kind in kinds for path in glob.glob("{0}/*.{1}/{2}".format(UNIT_DIRECTORY, kind, self.title))]
 
     def retire(self):
-        """Stop it once its unit is off the disk, to make room for another runtime."""
+        """Stop it once its unit is off the disk, to make room for another runtime.
+
+        :raises NotProven: when that fails.
+        """
         status, output = run(["systemctl", "stop", self.title], timeout=1800)
         if status:
             raise NotProven("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
@@ -226,7 +236,10 @@ class Systemd:
         return True
 
     def shut_down(self):
-        """Stop it and have it come up no more, for its removal."""
+        """Stop it and have it come up no more, for its removal.
+
+        :raises HostError: when that fails.
+        """
         status, output = run(["systemctl", "disable", "--now", self.title], timeout=900)
         if status:
             raise HostError("systemctl disable --now {0} failed: {1}".format(self.title, output.strip()))
@@ -255,7 +268,11 @@ def in_the_way(units):
 
 
 def stop_and_mask(unit):
-    """Have another unit run no more, whatever may want to start it."""
+    """Have another unit run no more, whatever may want to start it.
+
+    :param unit: its name, with the suffix.
+    :raises HostError: when that fails.
+    """
     run(["systemctl", "disable", "--now", unit])
     status, output = run(["systemctl", "mask", unit])
     if status:

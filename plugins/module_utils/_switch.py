@@ -59,6 +59,7 @@ class FilePlan(NamedTuple):
 
     @property
     def changed(self):
+        """Whether anything has to happen."""
         return bool(self.create or self.update or self.remove)
 
 

@@ -299,7 +299,12 @@ def table(header, rows, left=0, indent="  "):
 
 
 def explain(verdict, targets=(), fail_on_unexpected=False):
-    """The whole failure as text: the counts, and below them a table of what is wrong."""
+    """The whole failure as text: the counts, and below them a table of what is wrong.
+
+    :param verdict: result of :func:`judge`.
+    :param targets: what Prometheus says of its targets.
+    :param fail_on_unexpected: whether those that nobody expects are wrong, too.
+    """
     if not verdict.expected and not verdict.unexpected:
         return "Prometheus has no targets at all"
     rows, left = problems(verdict, targets, fail_on_unexpected)
@@ -309,10 +314,3 @@ def explain(verdict, targets=(), fail_on_unexpected=False):
     if rows:
         text += "\n" + table(("PROBLEM", "JOB", "INSTANCE", "WHY"), rows, left)
     return text
-
-
-def seconds(duration):
-    """A duration as Prometheus writes it (``1h5m``, ``15s``, ``500ms``) in seconds; 0 for anything else."""
-    units = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    parts = re.findall(r"(\d+)(ms|[ywdhms])", duration or "")
-    return sum(int(number) * units[unit] for number, unit in parts)

@@ -52,7 +52,11 @@ def inner_directories(paths):
 
 
 def relocate(content, config_dir, elsewhere):
-    """A file's content as it has to read when the tree stands elsewhere: absolute paths into the tree follow it."""
+    """A file's content as it has to read when the tree stands elsewhere: absolute paths into the tree follow it.
+
+    :param content: text.
+    :param config_dir: absolute path of the tree, without a slash at its end; likewise ``elsewhere``.
+    """
     return content.replace(config_dir + "/", elsewhere + "/")
 
 

@@ -22,6 +22,8 @@ def unpack(archive, target, executables, role):
     Owners and modes are set here, whatever the archive and the umask say. Times are the archive's, so that unpacking
     twice gives the same result. Everything is on the disk, not only in its cache, on return.
 
+    :param archive: path of the file.
+    :param target: absolute path of the directory, which does not exist.
     :param executables: names of the files that become executable, beside those that are so in the archive; each must be
         in it.
     :raises ReleaseError: for an archive that is damaged, unsafe, incomplete or too large for the disk.

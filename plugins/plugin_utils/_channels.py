@@ -238,7 +238,12 @@ def _check_http(where, config):
 
 
 def hide(data, path, secrets, files):
-    """A channel's options with each secret moved to a file: its key gets the suffix ``_file``."""
+    """A channel's options with each secret moved to a file: its key gets the suffix ``_file``.
+
+    :param path: words that name the channel, and then the option that holds this one.
+    :param secrets: keys whose values are secret.
+    :param files: path inside the configuration directory -> content; each secret is added.
+    """
     shaped = {}
     for key, value in data.items():
         if isinstance(value, dict) and (key in ("http_config", "tls_config") or len(path) > 1):

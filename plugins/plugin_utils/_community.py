@@ -14,6 +14,7 @@ def must_be_there(loaders, module):
 
     :param loaders: the loaders of an action plugin.
     :param module: the module of it that is needed.
+    :raises AnsibleActionFail: saying how it is installed.
     """
     if not loaders.module_loader.find_plugin("community.docker." + module):
         raise AnsibleActionFail(
@@ -30,6 +31,7 @@ def ask(action, module, options, arguments, task_vars, failure):
     :param arguments: the module's own.
     :param failure: what the message of a failure begins with, before the module's reason.
     :returns: dict.
+    :raises AnsibleActionFail: when it has not.
     """
     engine = {"docker_host": options.get("docker_host") or DEFAULT_HOST}
     result = action._execute_module(

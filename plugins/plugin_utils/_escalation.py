@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._duration import seconds
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import (
     ALL,
     KINDS,
@@ -97,11 +98,6 @@ INHIBITIONS = (
 
 class EscalationError(ValueError):
     """The declaration cannot be used; the message says where and why."""
-
-
-def _seconds(duration):
-    units = {"y": 31536000, "w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"(\d+)(ms|[ywdhms])", str(duration)))
 
 
 # What is wrong with a declaration
@@ -223,7 +219,7 @@ def _check_levels(root, declared):
         if name.startswith("critical[") and is_duration(level.get("wait", "0")):
             waits.append((where, level.get("wait", "0s")))
     for (dummy, before), (where, wait) in zip(waits, waits[1:]):
-        if _seconds(wait) < _seconds(before):
+        if seconds(wait) < seconds(before):
             found = "is {0}, and the stage before waits {1}".format(wait, before)
             yield Problem(where + ".wait", found, "let the stages wait longer from one to the next")
     if not _readers(declared):
@@ -243,7 +239,7 @@ def _check_level(where, level, channels, intervals, needs_channels):
         if key in level:
             if not is_duration(level[key]):
                 yield not_a_duration("{0}.{1}".format(where, key), level[key])
-            elif key != "wait" and not _seconds(level[key]):
+            elif key != "wait" and not seconds(level[key]):
                 yield Problem("{0}.{1}".format(where, key), "is 0", "Alertmanager wants more than nothing")
     for key in ("active", "mute"):
         for name in _listed(level.get(key)):

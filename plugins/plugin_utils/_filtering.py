@@ -12,7 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plai
 
 
 def filtered(function):
-    """A pure function as a filter: plain Python data in, and a ValueError as the filter's failure."""
+    """A pure function as a filter: plain Python data in, and a ValueError as the filter's failure, AnsibleFilterError."""
 
     @functools.wraps(function)
     def run(*arguments, **options):

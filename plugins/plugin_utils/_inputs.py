@@ -8,7 +8,6 @@ Each check is a generator of ``Problem``; all of them are run, so that one run n
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import posixpath
 import re
@@ -23,6 +22,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SIN
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
+    did_you_mean,
     is_duration,
     not_a_duration,
     shown,
@@ -121,12 +121,11 @@ def unknown_variables(role, known, in_scope, own=()):
             continue
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-        meant = "did you mean {0}? ".format(near[0]) if near else ""
+        meant = did_you_mean(name, known, "")
         yield Problem(
             name,
             "unknown variable",
-            "{0}A variable of your own goes into the list monitoring_own_variables".format(meant),
+            "{0} A variable of your own goes into the list monitoring_own_variables".format(meant).strip(),
         )
 
 
@@ -244,9 +243,8 @@ def check_web_config(config, variables):
     for section, value in config.items():
         name = variables[section]
         if section not in sections and section != "rate_limit":
-            near = difflib.get_close_matches(section, sections, n=1)
-            meant = "did you mean {0}?".format(near[0]) if near else "it has {0}".format(", ".join(sections))
-            yield Problem(name, "unknown section", meant)
+            remedy = did_you_mean(section, sections, "it has {0}".format(", ".join(sections)))
+            yield Problem(name, "unknown section", remedy)
         elif value and not isinstance(value, dict):
             yield Problem(
                 name, "is not a dictionary", "see https://prometheus.io/docs/prometheus/latest/configuration/https/"
@@ -415,9 +413,8 @@ def check_blackbox_exporter(values):
         if not isinstance(module, dict):
             yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
         elif prober not in PROBERS:
-            near = difflib.get_close_matches(str(prober), PROBERS, n=1)
-            meant = "did you mean {0}?".format(near[0]) if near else "there are {0}".format(", ".join(PROBERS))
-            yield Problem(where + ".prober", "is {0}".format(shown(prober)), meant)
+            remedy = did_you_mean(prober, PROBERS, "there are {0}".format(", ".join(PROBERS)))
+            yield Problem(where + ".prober", "is {0}".format(shown(prober)), remedy)
 
 
 def check_postgres_exporter(values):
@@ -473,9 +470,8 @@ def check_cadvisor(values):
     for name in ("enable_metrics", "disable_metrics"):
         for metric in values[role + name]:
             if metric not in CADVISOR_METRICS:
-                near = difflib.get_close_matches(str(metric), CADVISOR_METRICS, n=1)
-                meant = "did you mean {0}?".format(near[0]) if near else "there are " + ", ".join(CADVISOR_METRICS)
-                yield Problem(role + name, "has {0}".format(shown(metric)), meant)
+                remedy = did_you_mean(metric, CADVISOR_METRICS, "there are " + ", ".join(CADVISOR_METRICS))
+                yield Problem(role + name, "has {0}".format(shown(metric)), remedy)
     if values[role + "enable_metrics"] and _pinned("cadvisor", values):
         if not knows("cadvisor", values[role + "version"], "enable_metrics"):
             least = SINCE["cadvisor"]["enable_metrics"]

@@ -64,7 +64,10 @@ class HostValues:
         self._known = {}
 
     def raw(self, host):
-        """All variables of a host, untemplated."""
+        """All variables of a host, untemplated.
+
+        :raises AnsibleError: for a host that is not in the inventory.
+        """
         found = self._raw.get(host)
         if found is None:
             if host not in self._hostvars:

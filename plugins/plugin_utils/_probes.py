@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 
@@ -30,6 +29,7 @@ def collect(hosts, value):
     :param hosts: names of hosts.
     :param value: function of a host and the name of a variable.
     :returns: list of ``(where, probe)``.
+    :raises ScrapeError: when a variable holds no list.
     """
     found, seen = [], set()
     for host in hosts:
@@ -48,18 +48,18 @@ def collect(hosts, value):
 def check(where, probe, modules):
     """Refuse a probe that cannot work.
 
+    :param where: the variable and the path in it, for the message.
     :param modules: names of the modules that the exporter has; None when they are not known.
+    :raises ScrapeError: saying why.
     """
     _scrape.check_keys(probe, KEYS, where)
     module = probe.get("module")
     if not module:
         raise ScrapeError("{0} names no module, such as http_2xx".format(where))
     if modules is not None and module not in modules:
-        near = difflib.get_close_matches(str(module), modules, 1)
-        meant = "; did you mean {0!r}?".format(near[0]) if near else ""
         raise ScrapeError(
             "{0}: the blackbox exporter has no module {1!r}{2}; there are {3}".format(
-                where, str(module), meant, ", ".join(sorted(modules))
+                where, str(module), _scrape.near(module, modules), ", ".join(sorted(modules))
             )
         )
     targets = probe.get("targets")
@@ -75,6 +75,11 @@ def targets_of(where, probe, inventory, value):
     """The targets of one probe with their labels: list of ``(target, labels)``.
 
     With a group, each target is made for each of its hosts: ``{address}`` and ``{host}`` stand for it.
+
+    :param where: the variable and the path in it, for the message.
+    :param inventory: group -> names of its hosts, all of them.
+    :param value: function of a host and the name of a variable.
+    :raises ScrapeError: when its group or a placeholder cannot be used.
     """
     labels = _scrape.labels_of(probe.get("labels") or {}, where + ".labels")
     if probe.get("name"):
@@ -87,8 +92,7 @@ def targets_of(where, probe, inventory, value):
                 )
         return [(target, labels) for target in probe["targets"]]
     if probe["group"] not in inventory:
-        near = difflib.get_close_matches(str(probe["group"]), list(inventory), 1)
-        meant = "; did you mean {0!r}?".format(near[0]) if near else ""
+        meant = _scrape.near(probe["group"], list(inventory))
         raise ScrapeError("{0}: the inventory has no group {1!r}{2}".format(where, str(probe["group"]), meant))
     result = []
     for host in inventory[probe["group"]]:
@@ -113,6 +117,10 @@ def _placed(where, target, host, value):
 def prober(groups, inventory, value, own_host):
     """The blackbox exporter that this Prometheus asks: that of its own host, else the first; None when there is none.
 
+    :param groups: result of ``merge_groups``.
+    :param inventory: group -> names of its hosts, all of them.
+    :param value: function of a host and the name of a variable.
+    :param own_host: the host whose Prometheus asks.
     :returns: ``(host, target, scheme, path prefix, settings of the job)``.
     """
     entry = {"port": 9115, **(groups.get(GROUP) or {}), "service": GROUP, "labels": {}, "path": None}
@@ -146,6 +154,7 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
     :param value: function of a host and the name of a variable.
     :param default_modules: function that returns the exporter's modules where no variable names any.
     :returns: as ``plan_jobs``, and with ``instances``, the targets in the words of the label.
+    :raises ScrapeError: when a variable cannot be used, or there is no exporter.
     """
     probes = collect(inventory.get("all") or (), value)
     if not probes:

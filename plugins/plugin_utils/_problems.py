@@ -45,12 +45,21 @@ def not_a_duration(name, value):
     return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
 
 
+def did_you_mean(name, known, otherwise):
+    """The remedy for a name that means nothing.
+
+    :param known: the names that there are.
+    :param otherwise: the remedy where none of them is near.
+    """
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return "did you mean {0}?".format(near[0]) if near else otherwise
+
+
 def unknown_key(where, key, known):
     """The problem of a key that means nothing.
 
     :param where: path of the dictionary.
     :param known: keys that it may have.
     """
-    near = difflib.get_close_matches(str(key), known, n=1)
-    meant = "did you mean {0}?".format(near[0]) if near else "known are {0}".format(", ".join(sorted(known)))
-    return Problem("{0}.{1}".format(where, key), "unknown key", meant)
+    remedy = did_you_mean(key, known, "known are {0}".format(", ".join(sorted(known))))
+    return Problem("{0}.{1}".format(where, key), "unknown key", remedy)

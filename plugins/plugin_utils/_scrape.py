@@ -134,22 +134,35 @@ def join(address, port):
     return "[{0}]:{1}".format(address, port) if ":" in address else "{0}:{1}".format(address, port)
 
 
+def near(name, known):
+    """What a message adds to a name that means nothing: the nearest one that there is, or an empty string."""
+    found = difflib.get_close_matches(str(name), known, 1)
+    return "; did you mean {0!r}?".format(found[0]) if found else ""
+
+
 def check_keys(found, allowed, where):
-    """Refuse what is no mapping, or has keys that mean nothing."""
+    """Refuse what is no mapping, or has keys that mean nothing.
+
+    :param found: what the inventory has.
+    :param allowed: names of keys.
+    :param where: the variable and the path in it, for the message.
+    :raises ScrapeError: naming the nearest key that there is.
+    """
     if not isinstance(found, Mapping):
         raise ScrapeError("{0} has to be a mapping, not {1!r}".format(where, found))
     for key in found:
         if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, 1)
             raise ScrapeError(
-                "{0} has no key {1!r}{2}; there are {3}".format(
-                    where, str(key), "; did you mean {0!r}?".format(near[0]) if near else "", ", ".join(allowed)
-                )
+                "{0} has no key {1!r}{2}; there are {3}".format(where, str(key), near(key, allowed), ", ".join(allowed))
             )
 
 
 def labels_of(found, where):
-    """Labels as text, without those that are null."""
+    """Labels as text, without those that are null.
+
+    :param where: the variable and the path in it, for the message.
+    :raises ScrapeError: when they are none.
+    """
     if not isinstance(found, Mapping):
         raise ScrapeError("{0} has to be a mapping of names to values, not {1!r}".format(where, found))
     for name in found:
@@ -195,7 +208,11 @@ class Found(NamedTuple):
 
 
 def merge_groups(mappings):
-    """Several ``prometheus_scrape_groups`` as one: a later one replaces a group's entry, null or false drops it."""
+    """Several ``prometheus_scrape_groups`` as one: a later one replaces a group's entry, null or false drops it.
+
+    :returns: group -> its entry.
+    :raises ScrapeError: for what is none.
+    """
     merged = {}
     for mapping in mappings:
         if mapping is None:
@@ -223,6 +240,7 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
     :param hosts: names of its hosts.
     :param value: function of a host and the name of a variable.
     :param own_host: the host whose Prometheus scrapes; a service of its own that listens only there is reached there.
+    :raises ScrapeError: when a variable cannot be used.
     """
     where = "prometheus_scrape_groups.{0}".format(group)
     group_labels = labels_of(entry.get("labels") or {}, where + ".labels")
@@ -296,6 +314,7 @@ def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY):
     :param directory: folder of the target files, relative to Prometheus' configuration.
     :returns: list of jobs, sorted by name: ``job_name``, ``file``, ``config`` (a scrape configuration without its
         discovery) and ``targets`` (one group for each distinct set of labels).
+    :raises ScrapeError: when a variable cannot be used, or two jobs would be written to one file.
     """
     found = {}
     for group, entry in groups.items():
@@ -416,6 +435,7 @@ def plan(
     :param target_files: base name -> target groups of the user's own target files; likewise.
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
+    :raises ScrapeError: when a variable cannot be used.
     """
     targets = {str(name): found or [] for name, found in (targets or {}).items()}
     files = {"{0}.yml".format(name): found for name, found in targets.items()}

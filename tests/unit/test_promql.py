@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _promql
+from ansible_collections.vigil.monitoring.plugins.module_utils import _duration, _promql
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,13 @@ def test_what_is_compared_with_a_number(expression, expected):
 def test_what_is_left_out(expression, why):
     with pytest.raises(ValueError, match=why):
         _promql.split(expression)
+
+
+@pytest.mark.parametrize(
+    "text, number", [("15s", 15), ("1m30s", 90), ("1h", 3600), ("500ms", 0.5), ("", 0), (None, 0), ("1d", 86400)]
+)
+def test_durations_of_services(text, number):
+    assert _duration.seconds(text) == number
 
 
 @pytest.mark.parametrize(

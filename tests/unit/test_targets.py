@@ -212,10 +212,3 @@ def test_secrets_are_not_shown():
     verdict = judged([target])
     assert "hunter2" not in json.dumps([_targets.as_dict(verdict.down[0]), _targets.explain(verdict)])
     assert "module=http" in _targets.as_dict(verdict.down[0])["scrape_url"]
-
-
-@pytest.mark.parametrize(
-    "text, number", [("15s", 15), ("1m30s", 90), ("1h", 3600), ("500ms", 0.5), ("", 0), (None, 0), ("1d", 86400)]
-)
-def test_durations(text, number):
-    assert _targets.seconds(text) == number
