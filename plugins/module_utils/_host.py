@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The host's disk: the one module utility that reads and writes. Everything that decides is elsewhere."""
+"""The host's disk and its programs: what reads, writes and runs. Everything that decides is elsewhere."""
 
 from __future__ import annotations
 

@@ -136,9 +136,12 @@ def container(settings, profile):
     :param settings: what the flags of the service are made of (``config_dir``, ``listen_address``, ``web_config``,
         ``external_url``, ``extra``), and ``service``, ``image``, ``argv``, ``user``, ``group`` and ``network``; maybe
         ``data_dirs`` (written), ``read_dirs`` and ``readable`` (directories and files that are read), ``publish``
-        (further listen addresses), ``memory``, ``cpus``, ``limit_nofile``, ``stop_timeout``, ``health_path``,
-        ``ready_timeout`` and ``container_extra``, which has the last word.
+        (further listen addresses), ``memory`` (as Docker writes it, ``2g``), ``cpus``, ``limit_nofile``,
+        ``stop_timeout`` (as systemd writes it, ``600s``), ``health_path``, ``ready_timeout`` (seconds) and
+        ``container_extra``, which has the last word.
     :param profile: key of :data:`PROFILES`.
+    :returns: dict of options of https://docs.ansible.com/ansible/latest/collections/community/docker/docker_container_module.html.
+    :raises ValueError: for another profile, or a time that is none.
     """
     if profile not in PROFILES:
         raise ValueError("no container profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
