@@ -1,26 +1,16 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a module reaches Alertmanager."""
+"""How a module reaches a service."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options that all modules share which speak with Alertmanager."""
+    """Options that modules share which ask a service, whoever deployed it."""
 
     DOCUMENTATION = r"""
 options:
-  alertmanager_url:
-    description:
-      - Where Alertmanager is served, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
-      - A user name and password in it are used as O(url_username) and O(url_password), and shown nowhere.
-    type: str
-    required: true
-  timeout:
-    description: Seconds for each request.
-    type: float
-    default: 10
   url_username:
     description: User name for HTTP basic authentication. It is sent with the first request.
     type: str
@@ -41,12 +31,25 @@ options:
     type: bool
     default: true
   check_name:
-    description:
-      - Check that the certificate is for the name in O(alertmanager_url). V(false) is for an address of the loopback.
+    description: Check that the certificate is for the name in the URL. V(false) is for an address of the loopback.
     type: bool
     default: true
   use_proxy:
     description: Go through the proxy that the environment variables of the host name.
     type: bool
     default: true
+"""
+
+    ALERTMANAGER = r"""
+options:
+  alertmanager_url:
+    description:
+      - Where Alertmanager is served, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
+      - A user name and password in it are used as O(url_username) and O(url_password), and shown nowhere.
+    type: str
+    required: true
+  timeout:
+    description: Seconds for each request.
+    type: float
+    default: 10
 """

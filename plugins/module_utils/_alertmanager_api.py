@@ -14,16 +14,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _
 ARGUMENTS = {
     "alertmanager_url": {"type": "str", "required": True},
     "timeout": {"type": "float", "default": 10},
-    "url_username": {"type": "str"},
-    "url_password": {"type": "str", "no_log": True},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path", "no_log": False},
-    "ca_path": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-    "check_name": {"type": "bool", "default": True},
-    "use_proxy": {"type": "bool", "default": True},
+    **_client.OPTIONS,
 }
-REQUIRED_BY = {"client_key": "client_cert", "url_password": "url_username"}
 
 _DURATION = re.compile(r"(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?")
 
@@ -65,22 +57,8 @@ class Api:
     def of(cls, module):
         """The one that a module's arguments name; a password in its URL is kept out of the output."""
         given = module.params
-        url, name, password = _client.split_userinfo(given["alertmanager_url"])
-        if password:
-            # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
-            module.no_log_values.add(password)
-            userinfo = given["alertmanager_url"].rpartition("@")[0].partition("://")[2]
-            module.no_log_values.add(userinfo.partition(":")[2])
-        access = _client.Access(
-            username=given["url_username"] or name,
-            password=given["url_password"] or password,
-            ca_path=given["ca_path"],
-            client_cert=given["client_cert"],
-            client_key=given["client_key"],
-            verify=given["validate_certs"],
-            check_name=given["check_name"],
-            use_proxy=given["use_proxy"],
-        )
+        _client.hide_userinfo(module, given["alertmanager_url"])
+        url, access = _client.server_of(given, "alertmanager_url")
         return cls(url, access, given["timeout"])
 
     def ask(self, method, path, body=None):
@@ -122,7 +100,7 @@ class Api:
         """The answer as a structure; None where there is nothing in it.
 
         Parameters as in :meth:`ask`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
-        
+
         :raises ApiError: unless the answer is a good one, and JSON.
         """
         answer = self.ask(method, path, body)

@@ -220,7 +220,7 @@ class Prometheus:
         """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed.
 
         Parameters as in :meth:`ask`.
-        
+
         :param at: seconds since the epoch.
         """
         limit = self._limit()
@@ -230,7 +230,7 @@ class Prometheus:
         """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed.
 
         Parameters as in :meth:`ask`.
-        
+
         :param start: seconds since the epoch, as ``end``.
         :param step: seconds.
         """

@@ -68,6 +68,54 @@ class Access(NamedTuple):
     use_proxy: bool = False
 
 
+# What a module is told about a server that somebody else may have deployed; the fragment `access` documents it.
+OPTIONS = {
+    "url_username": {"type": "str"},
+    "url_password": {"type": "str", "no_log": True},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
+    "ca_path": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
+    "check_name": {"type": "bool", "default": True},
+    "use_proxy": {"type": "bool", "default": True},
+}
+REQUIRED_BY = {"client_key": "client_cert", "url_password": "url_username"}
+
+
+def server_of(given, option):
+    """The server that a module's options name.
+
+    :param given: the options, those of :data:`OPTIONS` among them.
+    :param option: name of the one that holds its URL, maybe with user info.
+    :returns: its URL without user info, and an :class:`Access`.
+    """
+    url, name, password = split_userinfo(given[option])
+    return url, Access(
+        username=given["url_username"] or name,
+        password=given["url_password"] or password,
+        ca_path=given["ca_path"],
+        client_cert=given["client_cert"],
+        client_key=given["client_key"],
+        verify=given["validate_certs"],
+        check_name=given["check_name"],
+        use_proxy=given["use_proxy"],
+    )
+
+
+def hide_userinfo(module, url):
+    """Keep a password that stands in a URL out of a module's output.
+
+    :param module: an AnsibleModule.
+    :returns: the URL without user info.
+    """
+    bare, dummy, password = split_userinfo(url)
+    if password:
+        # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
+        module.no_log_values.add(password)
+        module.no_log_values.add(url.rpartition("@")[0].partition("://")[2].partition(":")[2])
+    return bare
+
+
 def split_userinfo(url):
     """``http://me:secret@host/p`` as the URL without it, the name and the password (None where there is none)."""
     parts = urlsplit(url)

@@ -20,6 +20,7 @@ description:
   - Whether a person saw a message is not known.
 extends_documentation_fragment:
   - vigil.monitoring.access
+  - vigil.monitoring.access.alertmanager
 options:
   drills:
     description: The alerts, as the filter P(vigil.monitoring.alertmanager_drills#filter) finds them.
@@ -130,7 +131,7 @@ import time
 import uuid
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _deliveries
+from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _deliveries
 
 INTERVAL = 1.0
 ANNOTATIONS = {
@@ -210,7 +211,7 @@ def main():
             "patience": {"type": "float", "default": 30},
         },
         supports_check_mode=True,
-        required_by=_alertmanager_api.REQUIRED_BY,
+        required_by=_client.REQUIRED_BY,
     )
     given, api, posted, rows = module.params, _alertmanager_api.Api.of(module), [], []
     if not given["drills"]:

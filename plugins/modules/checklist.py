@@ -114,33 +114,8 @@ options:
     description: Seconds for one question.
     type: float
     default: 60
-  url_username:
-    description: User name for HTTP basic authentication. It is sent with the first request.
-    type: str
-  url_password:
-    description: Password for HTTP basic authentication.
-    type: str
-  client_cert:
-    description: File with the certificate, and maybe the key, to show to the server.
-    type: path
-  client_key:
-    description: File with the key that belongs to O(client_cert), where it is not in the same file.
-    type: path
-  ca_path:
-    description: File with the certificates of the authorities to trust instead of the system's.
-    type: path
-  validate_certs:
-    description: Check the server's certificate and its name.
-    type: bool
-    default: true
-  check_name:
-    description: Check that the certificate is for the name in the URL.
-    type: bool
-    default: true
-  use_proxy:
-    description: Go through the proxy that the environment variables of the host name.
-    type: bool
-    default: true
+extends_documentation_fragment:
+  - vigil.monitoring.access
 attributes:
   check_mode:
     description: Runs in check mode as it does otherwise; it only reads.
@@ -304,14 +279,7 @@ ARGUMENTS = {
     "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
     "timeout": {"type": "float", "default": 600},
     "query_timeout": {"type": "float", "default": 60},
-    "url_username": {"type": "str"},
-    "url_password": {"type": "str", "no_log": True},
-    "client_cert": {"type": "path"},
-    "client_key": {"type": "path", "no_log": False},
-    "ca_path": {"type": "path"},
-    "validate_certs": {"type": "bool", "default": True},
-    "check_name": {"type": "bool", "default": True},
-    "use_proxy": {"type": "bool", "default": True},
+    **_client.OPTIONS,
 }
 
 
@@ -345,17 +313,7 @@ def answers(given, settings):
     :returns: the result without ``changed``.
     :raises _checklist.Unanswered: when it cannot be asked.
     """
-    url, name, password = _client.split_userinfo(given["prometheus_url"])
-    access = _client.Access(
-        username=given["url_username"] or name,
-        password=given["url_password"] or password,
-        ca_path=given["ca_path"],
-        client_cert=given["client_cert"],
-        client_key=given["client_key"],
-        verify=given["validate_certs"],
-        check_name=given["check_name"],
-        use_proxy=given["use_proxy"],
-    )
+    url, access = _client.server_of(given, "prometheus_url")
     server = _checklist.Prometheus(url, access, given["timeout"], given["query_timeout"])
     return {"url": url, **_checklist.collect(server, settings)}
 
@@ -364,16 +322,12 @@ def main():
     module = AnsibleModule(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
-        required_by={"client_key": "client_cert", "url_password": "url_username"},
+        required_by=_client.REQUIRED_BY,
     )
     given = module.params
     if not given["prometheus_url"]:
         module.fail_json(msg="prometheus_url is not set, and this host is in no group that runs Prometheus")
-    url, dummy, password = _client.split_userinfo(given["prometheus_url"])
-    if password:
-        # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
-        module.no_log_values.add(password)
-        module.no_log_values.add(given["prometheus_url"].rpartition("@")[0].partition("://")[2].partition(":")[2])
+    url = _client.hide_userinfo(module, given["prometheus_url"])
     try:
         settings = settings_of(given)
     except ValueError as error:

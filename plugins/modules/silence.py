@@ -18,6 +18,7 @@ description:
   - A silence expires by itself.
 extends_documentation_fragment:
   - vigil.monitoring.access
+  - vigil.monitoring.access.alertmanager
 options:
   state:
     description: Whether there shall be such a silence.
@@ -105,7 +106,7 @@ ends_at:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _silence
+from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _silence
 
 SILENCES = "/api/v2/silences"
 
@@ -166,7 +167,7 @@ def main():
             "author": {"type": "str", "default": "ansible"},
         },
         supports_check_mode=True,
-        required_by=_alertmanager_api.REQUIRED_BY,
+        required_by=_client.REQUIRED_BY,
         required_if=[("state", "present", ["matchers"])],
         required_one_of=[("matchers", "id")],
         mutually_exclusive=[("matchers", "id")],

@@ -71,29 +71,8 @@ options:
     description: Seconds between two requests.
     type: float
     default: 1
-  url_username:
-    description: User name for HTTP basic authentication. It is sent with the first request.
-    type: str
-  url_password:
-    description: Password for HTTP basic authentication.
-    type: str
-  client_cert:
-    description: File with the certificate, and maybe the key, to show to the server.
-    type: path
-  client_key:
-    description: File with the key that belongs to O(client_cert), where it is not in the same file.
-    type: path
-  ca_path:
-    description: File with the certificates of the authorities to trust instead of the system's.
-    type: path
-  validate_certs:
-    description: Check the server's certificate and its name.
-    type: bool
-    default: true
-  use_proxy:
-    description: Go through the proxy that the environment variables of the host name.
-    type: bool
-    default: true
+extends_documentation_fragment:
+  - vigil.monitoring.access
 attributes:
   check_mode:
     description: Runs in check mode as it does otherwise; it only reads.
@@ -328,32 +307,14 @@ def main():
             "fail_on_unexpected": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
             "interval": {"type": "float", "default": 1},
-            "url_username": {"type": "str"},
-            "url_password": {"type": "str", "no_log": True},
-            "client_cert": {"type": "path"},
-            "client_key": {"type": "path", "no_log": False},
-            "ca_path": {"type": "path"},
-            "validate_certs": {"type": "bool", "default": True},
-            "use_proxy": {"type": "bool", "default": True},
+            **_client.OPTIONS,
         },
         supports_check_mode=True,
-        required_by={"client_key": "client_cert", "url_password": "url_username"},
+        required_by=_client.REQUIRED_BY,
     )
     given = module.params
-    url, name, password = _client.split_userinfo(given["prometheus_url"])
-    if password:
-        # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
-        module.no_log_values.add(password)
-        module.no_log_values.add(given["prometheus_url"].rpartition("@")[0].partition("://")[2].partition(":")[2])
-    access = _client.Access(
-        username=given["url_username"] or name,
-        password=given["url_password"] or password,
-        ca_path=given["ca_path"],
-        client_cert=given["client_cert"],
-        client_key=given["client_key"],
-        verify=given["validate_certs"],
-        use_proxy=given["use_proxy"],
-    )
+    _client.hide_userinfo(module, given["prometheus_url"])
+    url, access = _client.server_of(given, "prometheus_url")
     expect = given["expect"]
     if expect is not None:
         expect = [(entry["job"], entry["instance"]) for entry in expect]
