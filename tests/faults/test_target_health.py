@@ -13,47 +13,22 @@ import json
 import os
 import socket
 import subprocess
-import sys
-import tarfile
 import threading
 import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
 from lab import mirror
-
-ROOT = Path(__file__).resolve().parents[2]
-MODULE = ROOT / "plugins/modules/target_health.py"
-PASSWORD = "Sentinel-Health-7"
-# The bcrypt hash of PASSWORD.
-HASH = "$2b$05$K3cT0oLItvn9fDDpKcP.e.zZptHMCI.p2/2Hhh2v0N8I5rQkG2jLO"
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+from lab.loopback import PASSWORD, free_port, guard, module
 
 
 def health(url, check=False, **options):
-    """Run the module as Ansible does on a host; its result."""
-    arguments = {"prometheus_url": url, "timeout": 2.5, "interval": 0.2, **options, "_ansible_check_mode": check}
-    done = subprocess.run(
-        [sys.executable, str(MODULE)],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    """The result of the module."""
+    return module(
+        "target_health", prometheus_url=url, **{"timeout": 2.5, "interval": 0.2, **options}, _ansible_check_mode=check
     )
-    assert done.stdout.strip(), done.stderr
-    result = json.loads(done.stdout)
-    result["everything"] = done.stdout + done.stderr
-    return result
 
 
 @contextlib.contextmanager
@@ -88,12 +63,8 @@ def answering(status=200, body="up 1\n", headers=None, wait=0.0):
 @pytest.fixture(scope="session")
 def binary(tmp_path_factory):
     """The newest Prometheus of the mirror, unpacked."""
-    version = mirror.versions()["prometheus"]["new"]
-    archive = next((mirror.ensure() / "prometheus" / f"v{version}").glob("*.tar.gz"))
-    folder = tmp_path_factory.mktemp("prometheus")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    return next(folder.glob("*/prometheus"))
+    mirror.ensure()
+    return mirror.unpack("prometheus", "new", tmp_path_factory.mktemp("prometheus")) / "prometheus"
 
 
 @contextlib.contextmanager
@@ -315,17 +286,7 @@ def test_a_url_without_a_scheme():
 def guarded(binary, tmp_path_factory):
     """A Prometheus behind TLS, basic authentication and a path; its URL and its certificate."""
     folder = tmp_path_factory.mktemp("guarded")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True,
-        capture_output=True,
-    )
-    web = {
-        "tls_server_config": {"cert_file": f"{folder}/cert.pem", "key_file": f"{folder}/key.pem"},
-        "basic_auth_users": {"me": HASH},
-    }
-    (folder / "web.yml").write_text(json.dumps(web))
+    dummy, flags = guard(folder)
 
     def jobs(own):
         return [
@@ -339,7 +300,6 @@ def guarded(binary, tmp_path_factory):
             }
         ]
 
-    flags = (f"--web.config.file={folder}/web.yml", f"--web.external-url=https://{'lab'}/prom")
     with prometheus(binary, folder, jobs, *flags, ready=None) as own:
         yield {"own": own, "url": f"https://{own}/prom", "cert": str(folder / "cert.pem")}
 

@@ -104,6 +104,15 @@ def architecture() -> str:
     return ARCHITECTURES[machine]
 
 
+def unpack(program: str, age: str, folder: Path, *only: str) -> Path:
+    """Unpack the ``new`` or ``old`` release of a program, or some of its files, below a folder; the release's own."""
+    name = f"{program}-{versions()[program][age]}.linux-{architecture()}"
+    archive = path() / program / f"v{versions()[program][age]}" / f"{name}.tar.gz"
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, [tar.getmember(f"{name}/{one}") for one in only] or None, filter="data")
+    return folder / name
+
+
 def ensure() -> Path:
     """Return the folder of a complete mirror; make it first where there is none."""
     if not _complete():

@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import socket
 import subprocess
-import tarfile
 import time
 import urllib.request
 from pathlib import Path
 
 from lab import mirror
+from lab.loopback import free_port
 
 DAY, HOUR, MINUTE = 86400, 3600, 60
 GIB = 1 << 30
@@ -148,17 +147,8 @@ def disk(data, host, mountpoint, size, avail, fstype="ext4", readonly=0):
 
 def binaries(folder):
     """The newest prometheus and promtool of the mirror, unpacked."""
-    version = mirror.versions()["prometheus"]["new"]
-    archive = next((mirror.ensure() / "prometheus" / f"v{version}").glob("*.tar.gz"))
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, filter="data")
-    return next(folder.glob("*/prometheus")).parent
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    mirror.ensure()
+    return mirror.unpack("prometheus", "new", folder)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 import sys
 import time
 from html.parser import HTMLParser
@@ -23,11 +22,9 @@ import pytest
 from night import HOUR, MINUTE
 
 from lab import play
+from lab.loopback import PASSWORD, free_port, guard, module
 
 ROOT = Path(__file__).resolve().parents[2]
-PASSWORD = "Sentinel-Health-7"
-# The bcrypt hash of PASSWORD.
-HASH = "$2b$05$K3cT0oLItvn9fDDpKcP.e.zZptHMCI.p2/2Hhh2v0N8I5rQkG2jLO"
 # Imported samples have no mark of their series' end, so it lasts as long as Prometheus looks back.
 STALE = 5 * MINUTE
 
@@ -47,18 +44,8 @@ def world(programs, tmp_path_factory):
 
 
 def ask(url, **options):
-    """Run the module as Ansible does on a host; its result."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "plugins/modules/checklist.py")],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {"prometheus_url": url, **options}}),
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.stdout.strip(), done.stderr
-    return json.loads(done.stdout)
+    """The result of the module."""
+    return module("checklist", prometheus_url=url, **options)
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +201,7 @@ def test_chosen_formats(world, tmp_path):
 def test_several_servers_have_a_section_each_and_one_that_is_silent_fails_after_the_report(world, tmp_path):
     hosts = {
         "first": {"prometheus_web_listen_address": world["address"]},
-        "silent": {"prometheus_web_listen_address": f"127.0.0.1:{night.free_port()}"},
+        "silent": {"prometheus_web_listen_address": f"127.0.0.1:{free_port()}"},
         "agent": {"prometheus_web_listen_address": "127.0.0.1:9", "prometheus_agent_mode": True},
         "gone": {"prometheus_web_listen_address": "127.0.0.1:9", "prometheus_state": "absent"},
     }
@@ -230,18 +217,7 @@ def test_several_servers_have_a_section_each_and_one_that_is_silent_fails_after_
 def guarded(programs, tmp_path_factory):
     """A Prometheus behind TLS, basic authentication and a path; the variables of its host."""
     folder = tmp_path_factory.mktemp("guarded")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=lab"]
-        + ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True,
-        capture_output=True,
-    )
-    web = {
-        "tls_server_config": {"cert_file": f"{folder}/cert.pem", "key_file": f"{folder}/key.pem"},
-        "basic_auth_users": {"me": HASH},
-    }
-    (folder / "web.yml").write_text(json.dumps(web))
-    flags = (f"--web.config.file={folder}/web.yml", "--web.external-url=https://lab/prom")
+    web, flags = guard(folder)
     scraped = {
         "scheme": "https",
         "basic_auth": {"username": "me", "password": PASSWORD},

@@ -6,9 +6,7 @@ import contextlib
 import datetime
 import json
 import re
-import socket
 import subprocess
-import tarfile
 import time
 import urllib.request
 import uuid
@@ -21,6 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_y
 
 from lab import images, mirror
 from lab.common import LABEL, ROOT, run
+from lab.loopback import free_port
 
 AGES = ("new", "old")
 
@@ -64,12 +63,8 @@ def releases(tmp_path_factory) -> dict[str, tuple[str, Path]]:
     """The mirror's releases: "new" and "old" -> (version, folder of alertmanager and amtool)."""
     found = {}
     for age in AGES:
-        version = mirror.versions()["alertmanager"][age]
-        folder = tmp_path_factory.mktemp(age)
-        archive = next((mirror.path() / "alertmanager" / f"v{version}").glob("*.tar.gz"))
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
-        found[age] = version, next(folder.iterdir())
+        folder = mirror.unpack("alertmanager", age, tmp_path_factory.mktemp(age))
+        found[age] = mirror.versions()["alertmanager"][age], folder
     return found
 
 
@@ -78,13 +73,6 @@ def amtool(folder: Path, *arguments: str) -> str:
     done = subprocess.run([str(folder / "amtool"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def stamp(seconds: float) -> str:
