@@ -47,7 +47,7 @@ DASHBOARD = Dashboard(
             max=100,
             decimals=0,
             thresholds=rising(*bounds("HighCPUUsage")),
-            queries=(Query(f"100 * instance:node_cpu_utilisation:rate5m{{{_NODE}}}", "{{instance}}"),),
+            queries=(Query(f"sort_desc(100 * instance:node_cpu_utilisation:rate5m{{{_NODE}}})", "{{instance}}"),),
             about="Share of the processors in use, averaged over all of them and over 5 minutes. Waiting for a disk is no use.",
         ),
         Panel(
@@ -76,7 +76,7 @@ DASHBOARD = Dashboard(
             max=100,
             decimals=0,
             thresholds=falling(*(100 - used for used in _MEMORY)),
-            queries=(Query(f"100 * (1 - instance:node_memory_utilisation:ratio{{{_NODE}}})", "{{instance}}"),),
+            queries=(Query(f"sort(100 * (1 - instance:node_memory_utilisation:ratio{{{_NODE}}}))", "{{instance}}"),),
             about="Share of the memory that programs can still get without swapping.",
         ),
         Panel(
@@ -113,12 +113,14 @@ DASHBOARD = Dashboard(
             thresholds=rising(*bounds("HighDiskUsage")),
             queries=(
                 Query(
-                    f"100 * (1 - instance:node_filesystem_avail:ratio{{{_NODE}}})",
+                    f"sort_desc(100 * (1 - instance:node_filesystem_avail:ratio{{{_NODE}}}))",
                     "{{instance}} {{mountpoint}}",
                 ),
             ),
             renamed=_MOUNTED,
-            about="Share of each file system in use, by what is left for ordinary users. Read-only ones are left out.",
+            tall=True,
+            about="Share of each file system in use, by what is left for ordinary users, the fullest first."
+            " Read-only ones are left out.",
         ),
         Panel(
             id=7,
@@ -147,12 +149,13 @@ DASHBOARD = Dashboard(
             thresholds=falling(30, 7),
             queries=(
                 Query(
-                    f"(node_filesystem_avail_bytes{{{_DISK}}}"
-                    f" / -deriv(node_filesystem_avail_bytes{{{_NODE}}}[1d])) / 86400 > 0",
+                    f"sort((node_filesystem_avail_bytes{{{_DISK}}}"
+                    f" / -deriv(node_filesystem_avail_bytes{{{_NODE}}}[1d])) / 86400 > 0)",
                     "{{instance}} {{mountpoint}}",
                 ),
             ),
             renamed=_MOUNTED,
+            tall=True,
             empty="None is filling up",
             about="Days until a file system is full, should it go on filling as it did within the last day.",
         ),
