@@ -31,7 +31,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     tiers_of,
 )
 
-ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager", "grafana")
+ROLES = "node_exporter blackbox_exporter postgres_exporter cadvisor prometheus alertmanager grafana silenced_deployment".split()
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
 # role are found in the roles themselves.
