@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's side of config_tree: collects the files, asks the module only where one look shows that something is
-to be done, and has the account made where the host says it is missing.
+to be done, and has the account made where the host lacks the tools for it that the module uses.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class ActionModule(ActionBase):
             }
         arguments["payload"] = pack(files)
         result = self._ask_host(arguments, task_vars)
-        if result.get("missing_account") and not result.get("failed") and not self._task.check_mode:
+        made_none = result.get("missing_account") and not result.get("staged")
+        if made_none and not result.get("failed") and not self._task.check_mode:
             self._make_account(arguments["user"], arguments["group"], task_vars)
             result = self._ask_host(arguments, task_vars)
             if not result.get("failed"):

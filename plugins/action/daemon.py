@@ -1,7 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of daemon: has a container made where the module says that another one is needed."""
+"""The controller's part of daemon: one look finds a service that runs as it was proven to. Else the module is asked, and has a
+container made where it says that another one is needed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Service, answer, python_of
 
 
 class ActionModule(ActionBase):
@@ -18,11 +21,14 @@ class ActionModule(ActionBase):
     _supports_diff = True
 
     def run(self, tmp=None, task_vars=None):
-        """Ask the module; where it wants a container, have it made and ask again."""
+        """Look; else ask the module, and where it wants a container, have it made and ask again."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         if arguments.get("runtime") == "docker" and not arguments.get("image") and not self._task.check_mode:
             raise AnsibleActionFail("runtime docker needs the option image, as the module image returns it")
+        there, arguments["asked"] = self._look(arguments, task_vars)
+        if there:
+            return there
         result = self._ask(arguments, task_vars)
         wanted, network = result.pop("wanted_container", None), result.pop("wanted_network", None)
         if result.get("failed") or not wanted:
@@ -32,6 +38,16 @@ class ActionModule(ActionBase):
             self._make("docker_network", {"name": network, "labels": {LABEL_SERVICE: "shared"}}, task_vars)
         made = self._make("docker_container", wanted, task_vars)
         return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
+
+    def _look(self, arguments, task_vars):
+        """The module's answer for a service that runs as it was proven to, else None; and what a later look knows it by."""
+        if arguments.get("state") == "absent" or not arguments.get("probe"):
+            return None, None
+        service = Service(arguments, python_of(task_vars))
+        if not service.can_tell():
+            return None, None
+        output = answer(self, service.command())
+        return output and service.result(output), service.asked
 
     def _ask(self, arguments, task_vars):
         return self._execute_module(module_name="vigil.monitoring.daemon", module_args=arguments, task_vars=task_vars)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's part of ``vigil.monitoring.release``.
 
-A release of an archive that is there already is found by one look. Else the module says what is ``wanted``: to obtain
-the archive and copy it to the host, or to have packages installed. Then the module is asked again.
+One look finds a release of an archive that is there already, or that nothing of it is there. Else the module says what is
+``wanted``: to obtain the archive and copy it to the host, or to have packages installed. Then the module is asked again.
 """
 
 from __future__ import annotations
@@ -46,9 +46,11 @@ class ActionModule(ActionBase):
         # A host that downloads nothing itself is not told the secrets of the mirror.
         hidden = () if options.get("fetch") == "host" else ("headers",)
         told = {name: value for name, value in options.items() if name not in hidden}
-        there = self._look(options)
+        there, wanted = self._look(options)
         if there:
             return there
+        if wanted and options.get("fetch") != "host" and not self._task.check_mode:
+            return self._with_archive(options, told, wanted, task_vars)
         answer = self._ask(told, task_vars)
         wanted = answer.pop("wanted", None)
         if not wanted:
@@ -58,23 +60,27 @@ class ActionModule(ActionBase):
         return self._with_archive(options, told, wanted, task_vars)
 
     def _look(self, options):
-        """The answer for a release that is there already, else None. What is to be complained about is the module's."""
+        """The answer for a release that is there already, else None; and what the module would want, where that is clear.
+
+        What is to be complained about is left to the module.
+        """
         needed = [options.get(name) for name in ("program", "version", "url", "binaries", "releases_dir", "link_dir")]
         if options.get("method") != "archive" or options.get("state") == "absent" or not all(needed):
-            return None
+            return None, None
         program, version, dummy, members, releases_dir, link_dir = needed
         role = options.get("role") or program
         try:
             check_names(program, version, role)
         except ReleaseError:
-            return None
+            return None, None
         release = Release(program, plain_version(version), releases_dir, members)
         output = answer(self, release.command())
         arch = output and release.arch(output, options.get("checksum"), role)
         if not arch:
-            return None
+            missing = output and release.arch_to_fetch(output)
+            return None, {"arch": missing} if missing else None
         message = f"{program} {release.version} is in {release.path}"
-        return archive_answer(release.version, arch, release.path, members, link_dir, message)
+        return archive_answer(release.version, arch, release.path, members, link_dir, message), None
 
     def _ask(self, options, task_vars):
         return self._run_module("vigil.monitoring.release", options, task_vars)

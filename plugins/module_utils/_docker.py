@@ -25,6 +25,9 @@ LABEL_SERVICE = "monitoring.vigil.service"
 LABEL_DEFINITION = "monitoring.vigil.definition"
 LABEL_IMAGE = "monitoring.vigil.image"
 
+# How a container comes up with its engine unless its options say otherwise.
+DEFAULT_POLICY = "unless-stopped"
+
 # A restart that is no longer ago than this many seconds says that it may happen again at any moment.
 RECENTLY = 60
 

@@ -22,6 +22,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._services import 
 # What Prometheus has by default as --storage.remote.flush-deadline, in seconds.
 FLUSH_DEADLINE = 60
 
+RELOAD_SUCCESSFUL = "_config_last_reload_successful"
+RELOADED_AT = "_config_last_reload_success_timestamp_seconds"
+
 # Data written by `since` or newer cannot be opened by anything older than `reader`.
 # https://prometheus.io/docs/prometheus/latest/migration/#tsdb-format-and-downgrade
 STORAGE_FORMATS = {"prometheus": (("3.0.0", "2.55.0"),)}
@@ -57,15 +60,22 @@ def words(kind, metrics):
     :param metrics: text in Prometheus' exposition format.
     """
     build = re.search(r'(?m)^{0}\{{[^}}\n]*\b{1}="([^"]*)"'.format(*version_metric(kind)), metrics)
-    successful = _number(metrics, kind + "_config_last_reload_successful")
+    successful = _number(metrics, kind + RELOAD_SUCCESSFUL)
     dependency = SERVICES[kind].dependency
     reached = _number(metrics, dependency[0]) if dependency else None
     return Words(
         build.group(1) if build else None,
         None if successful is None else successful == 1,
-        _number(metrics, kind + "_config_last_reload_success_timestamp_seconds"),
+        _number(metrics, kind + RELOADED_AT),
         None if reached is None else reached == 1,
     )
+
+
+def telling_metrics(kind):
+    """The names of all metrics that :func:`words` reads."""
+    dependency = SERVICES[kind].dependency
+    names = [version_metric(kind)[0], kind + RELOAD_SUCCESSFUL, kind + RELOADED_AT]
+    return names + ([dependency[0]] if dependency else [])
 
 
 def version_metric(kind):

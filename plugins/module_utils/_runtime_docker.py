@@ -18,6 +18,7 @@ import signal
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_POLICY,
     LABEL_DEFINITION,
     LABEL_IMAGE,
     LABEL_SERVICE,
@@ -259,7 +260,7 @@ class Docker:
     # Doing it
 
     def _policy(self):
-        return self.target["definition"].get("restart_policy") or "unless-stopped"
+        return self.target["definition"].get("restart_policy") or DEFAULT_POLICY
 
     def settle(self, dummy_texts, seen):
         """Have it come up with the engine.

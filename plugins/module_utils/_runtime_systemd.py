@@ -182,13 +182,14 @@ class Systemd:
         :returns: whether it did not come up with the host before.
         :raises HostError: when that fails.
         """
-        if texts or seen["NeedDaemonReload"] == "yes":
-            self.refresh()
         enabled = self.is_enabled(seen)
         if not enabled or self.unit_path in texts:
+            # This has systemd read all units again, too.
             status, output = run(["systemctl", "enable", self.title])
             if status:
                 raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
+        elif texts or seen["NeedDaemonReload"] == "yes":
+            self.refresh()
         return not enabled
 
     def act(self, action):

@@ -175,7 +175,7 @@ recovered:
   returned: always
   type: bool
 missing_account:
-  description: Whether the user or the group is missing, so that nothing could be staged yet.
+  description: Whether the user or the group is missing, or was before this run.
   returned: always
   type: bool
 """
@@ -211,6 +211,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     unpack,
     validators_of,
 )
+
+# What a service's account is not for.
+NO_LOGIN = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
 
 
 class Tree:
@@ -255,6 +258,26 @@ class Tree:
         except KeyError:
             return False
         return True
+
+    def make_account(self):
+        """Make what is missing of the system group and user; whether that could be done here.
+
+        :raises HostError: when it failed.
+        """
+        user, group = self.module.params["user"], self.module.params["group"]
+        if not (shutil.which("groupadd") and shutil.which("useradd")):
+            return False
+        for kind, name, argv in (
+            ("group", group, ["groupadd", "--system", group]),
+            ("passwd", user, ["useradd", "--system", "--gid", group, *NO_LOGIN, user]),
+        ):
+            if is_known(kind, name):
+                continue
+            status, output = run(argv)
+            # Another role's run may have been quicker with an account that both use.
+            if status and not is_known(kind, name):
+                raise HostError("{0} could not make {1}: {2}".format(argv[0], name, output.strip()))
+        return self.resolve_account()
 
     def compare(self, manifest):
         """Hold the wanted files against the host."""
@@ -474,9 +497,10 @@ class Tree:
         result = {"changed": False, "validated": False, "recovered": False, "missing_account": False}
         if not self.resolve_account():
             result["missing_account"] = True
-            if not self.module.check_mode:
+            if self.module.check_mode:
+                self.uid, self.gid = None, None
+            elif not self.make_account():
                 self.module.exit_json(staged={}, **result)
-            self.uid, self.gid = None, None
         if self.module.check_mode:
             result["recovered"] = self.state.needs_recovery()
         else:
@@ -487,7 +511,7 @@ class Tree:
         if problems:
             self.fail(problems)
         directories = manifest["directories"]
-        if not result["missing_account"]:
+        if self.gid is not None:
             made, directories = self.ensure_directories(manifest)
             result["directories"] = made
             result["changed"] = bool(made)
@@ -506,6 +530,17 @@ class Tree:
         if self.module._diff:
             result["diff"] = self.diff(manifest, plan)
         self.module.exit_json(**result)
+
+
+def is_known(kind, name):
+    """Whether the host has an account of this name.
+
+    :param kind: ``group`` or ``passwd``.
+    """
+    try:
+        return bool(grp.getgrnam(name) if kind == "group" else pwd.getpwnam(name))
+    except KeyError:
+        return False
 
 
 def is_as_asked(path, mode, uid, gid, ours):

@@ -70,6 +70,11 @@ options:
     description: Address of the Docker engine on the host.
     type: str
     default: unix:///var/run/docker.sock
+  asked:
+    description: >-
+      Digest of all options, by which a later run knows them again. Set by the action plugin, which then does without this
+      module on a converged host.
+    type: str
   candidate:
     description: >-
       Id of the container that was made for the switch. The action plugin fills it in, with
@@ -132,9 +137,9 @@ options:
     type: int
     default: 120
   settle:
-    description: Seconds that the service has to stay up after a start.
+    description: Seconds for which the service has to stay up after a start, and at least half of them once it is ready.
     type: float
-    default: 2
+    default: 1
   data_dir:
     description:
       - Directory of the service's data; guarded against versions that cannot read it.
@@ -277,9 +282,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
     State,
+    digest,
     ensure_directory,
     one_run_at_a_time,
+    read_bytes,
     read_text,
+    run,
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
@@ -312,6 +320,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Ch
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2
+# While a service comes up it is asked more often: most need a fraction of a second.
+EAGER_SECONDS, EAGER_POLL = 1.0, 0.05
 LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
@@ -622,7 +632,7 @@ class Daemon:
         """Wait until the service is ready and has stayed up.
 
         :param wanted_version: version that has to answer, or None.
-        :param settle: seconds that it has to stay up.
+        :param settle: seconds for which it has to stay up, and at least half of them once it is ready.
         :param baseline: what was seen before; None after a start.
         :param reloaded_after: moment after which the configuration must have been loaded.
         :param failed_before: whether the reload before had failed.
@@ -630,7 +640,7 @@ class Daemon:
         :returns: what was seen at the end.
         :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
         """
-        begin = time.monotonic()
+        begin, ready_since = time.monotonic(), None
         while True:
             seen = self.runtime.look()
             if baseline is None:
@@ -650,13 +660,17 @@ class Daemon:
                 if lost:
                     time.sleep(POLL_SECONDS)
                     continue
-            if verdict.state in ("ok", "unproven") and waited >= settle:
+            if verdict.state not in ("ok", "unproven"):
+                ready_since = None
+            elif ready_since is None:
+                ready_since = waited
+            if ready_since is not None and waited >= max(settle, ready_since + settle / 2):
                 self.conclude(metrics, verdict)
                 return seen
             limit = self.module.params["ready_timeout"] + (flushing if metrics.status == 200 else 0)
             if waited > limit:
                 raise NotProven("not ready within {0} s: {1}".format(limit, verdict.reason))
-            time.sleep(POLL_SECONDS)
+            time.sleep(EAGER_POLL if ready_since is None and waited < EAGER_SECONDS else POLL_SECONDS)
 
     def conclude(self, metrics, verdict):
         """Keep what the service said, or that it said nothing."""
@@ -678,22 +692,35 @@ class Daemon:
                     )
                 )
 
-    def record(self, seen, previous_data_version):
-        """Remember which generation was proven, with which process."""
+    def record(self, seen, previous_data_version, asked=None):
+        """Remember which generation was proven, with which process.
+
+        :param asked: the digest of what was asked for, where that is what was proven.
+        """
         running = self.runtime.running(seen)
         if running is None:
             return
         if self.module.params["allow_downgrade"]:
             previous_data_version = None
         versions = [version for version in (previous_data_version, self.said) if version]
-        self.state.record_proof(
-            {
-                "generation": self.state.manifest()["generation"],
-                "pid": running.pid,
-                "started": running.started,
-                "data_version": max(versions, key=version_key) if versions else None,
-            }
-        )
+        newest = max(versions, key=version_key) if versions else None
+        self.state.record_proof(dict(self.proof_of(running, asked), data_version=newest))
+
+    def proof_of(self, running, asked):
+        """What names the process that was proven, and what a look of the controller compares besides."""
+        proof = {"generation": self.state.manifest()["generation"], "pid": running.pid, "started": running.started}
+        if not asked:
+            return proof
+        params, account = self.module.params, ""
+        paths = list(params["files"])
+        if self.runtime is self.docker:
+            status, output = run(["id", str(params["container"]["user"]).partition(":")[0]])
+            account = "" if status else output.strip()
+        else:
+            paths += [self.systemd.unit_path, self.systemd.dropin_path]
+        files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
+        reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
+        return dict(proof, asked=asked, files=files, reads=reads, account=account)
 
     def roll_back(self, was_active, old_proof):
         """Put the previous generation back and prove it.
@@ -987,13 +1014,9 @@ class Daemon:
     def record_if_new(self, proof, seen):
         """Write the proof down, unless the same one stands there already."""
         running = self.runtime.running(seen)
-        same = running and (proof.get("generation"), proof.get("pid"), proof.get("started")) == (
-            self.state.manifest()["generation"],
-            running.pid,
-            running.started,
-        )
-        if not same:
-            self.record(seen, proof.get("data_version"))
+        asked = self.module.params["asked"]
+        if running and not self.proof_of(running, asked).items() <= proof.items():
+            self.record(seen, proof.get("data_version"), asked)
 
     def finish_check(self, changes, texts, seen, running, proof, conflicts, replacing):
         """End a check run: what would change and what would have to happen to the process."""
@@ -1114,6 +1137,7 @@ def main():
             "container": {"type": "dict"},
             "image": {"type": "str"},
             "candidate": {"type": "str"},
+            "asked": {"type": "str"},
             "docker_host": {"type": "str", "default": DEFAULT_HOST},
             "argv": {"type": "list", "elements": "str", "default": []},
             "version": {"type": "str"},
@@ -1129,7 +1153,7 @@ def main():
                 },
             },
             "ready_timeout": {"type": "int", "default": 120},
-            "settle": {"type": "float", "default": 2},
+            "settle": {"type": "float", "default": 1},
             "data_dir": {"type": "path"},
             "allow_downgrade": {"type": "bool", "default": False},
             "take_over": {"type": "bool", "default": False},

@@ -11,18 +11,31 @@ or cannot be read, is left to the module.
 from __future__ import annotations
 
 import calendar
+import functools
 import hashlib
 import json
 import posixpath
 import shlex
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    DEFAULT_POLICY,
     LABEL_SERVICE,
     health_problems,
     image_problem,
     label,
+    limits,
+    trouble,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    judge,
+    lost_dependency,
+    telling_metrics,
+    words,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
@@ -30,6 +43,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     given_digest,
     matches,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import parse_show
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
 
 MARK = "--- vigil ---"
@@ -43,6 +59,12 @@ def answer(action, command):
         return None
     result = action._low_level_execute_command(command)
     return result["stdout"] if result["rc"] == 0 else None
+
+
+def python_of(variables):
+    """Python on the host: the one that the inventory names, else the first one there."""
+    named = str((variables or {}).get("ansible_python_interpreter") or "")
+    return named if named.startswith("/") else "python3"
 
 
 def _script(*commands):
@@ -99,6 +121,17 @@ class Release:
             return arch if complete and matches(json.loads(known), self.version, arch, digest, statuses) else None
         except (ValueError, ReleaseError):
             return None
+
+    def arch_to_fetch(self, output):
+        """The architecture of a host on which nothing of this version stands, nor in its way; else None."""
+        try:
+            machine, names, *dummy = _sections(output)
+            arch = architecture(machine)
+        except (ValueError, ReleaseError):
+            return None
+        leftover = ".{0}-".format(self.program)
+        taken = posixpath.basename(self.path)
+        return None if any(name == taken or name.startswith(leftover) for name in names.splitlines()) else arch
 
 
 def _status(line):
@@ -248,3 +281,159 @@ class Tree:
             and [(kind.replace("regular empty file", "regular file"), *rest) for kind, *rest in found]
             == list(self.wanted.values())
         )
+
+
+class Service:
+    """A service that runs, as it was proven to for exactly the same options.
+
+    :param options: those of the module daemon.
+    :param python: Python on the host.
+    """
+
+    def __init__(self, options, python="python3"):
+        self.options = options
+        self.python = python
+        self.name = options["name"]
+        self.probe = options["probe"]
+        self.contained = options.get("runtime") == "docker"
+        self.state = posixpath.join(options["config_dir"].rstrip("/"), ".vigil")
+        self.links = options.get("links") or {}
+        # Without what may be a password, of which nothing is kept on the host, not even a digest.
+        told = {name: value for name, value in options.items() if name not in ("secrets", "reload")}
+        text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)
+        self.asked = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def can_tell(self):
+        """Whether a look can be enough: not where a password, a certificate or a device of the host has its part in it."""
+        probe = self.probe
+        protected = any(probe.get(name) for name in ("username", "password", "ca_path"))
+        devices = self.contained and (self.options.get("container") or {}).get("devices")
+        return not protected and not devices and str(probe["url"]).startswith("http://")
+
+    def command(self):
+        """What to run on the host."""
+        options, probe, state = self.options, self.probe, self.state
+        proven = posixpath.join(state, "proven.json")
+        unit = Systemd(self.name)
+        files = [*(options.get("files") or {}), *(() if self.contained else (unit.unit_path, unit.dropin_path))]
+        kind = SERVICES[probe["kind"]]
+        glance = [Path(_glance.__file__).read_text(encoding="utf-8"), proven, probe["url"]]
+        glance += [",".join(telling_metrics(probe["kind"])), probe.get("metrics_path") or "/metrics"]
+        glance += [kind.ready_path] if kind.ready_path else []
+        return "test -e {0} && {1}".format(
+            shlex.quote(proven),
+            _script(
+                _of("ls -A", [state]),
+                _of("cat", [posixpath.join(state, "manifest.json")]),
+                _of("cat", [proven]),
+                self._ask_runtime(),
+                _of("sha256sum", sorted(files)),
+                _of("readlink", sorted(self.links)),
+                _of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
+                _of("stat -c %Z", options.get("reads") or ()),
+                _of("id", [self.user()] if self.contained else ()),
+                "{0} -c {1}".format(shlex.quote(self.python), " ".join(map(shlex.quote, glance))),
+            ),
+        )
+
+    def user(self):
+        """The account of the container on the host."""
+        return str((self.options.get("container") or {}).get("user")).partition(":")[0]
+
+    def _ask_runtime(self):
+        if self.contained:
+            names = (self.name, self.name + "-vigil-next", self.name + "-vigil-previous")
+            docker = "docker -H {0} container inspect --format '{{{{json .}}}}' {1}"
+            return docker.format(
+                shlex.quote(self.options.get("docker_host") or DEFAULT_HOST), " ".join(map(shlex.quote, names))
+            )
+        units = [self.name + ".service", *(self.options.get("conflicts") or ())]
+        properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+        return "systemctl show --property={0} -- {1}".format(properties, " ".join(map(shlex.quote, units)))
+
+    def result(self, output):
+        """The module's answer where there is nothing to do, else None."""
+        try:
+            names, *known, runtime, sums, links, binary, times, account, seen = _sections(output)
+            manifest, proven, seen = *map(json.loads, known), json.loads(seen)
+            names = set(names.splitlines())
+            if not (
+                # Neither in the middle of a switch nor with one that was not proven.
+                not {"undo", "staged"} & names
+                and (self.contained or "engine" not in names)
+                and manifest["generation"] == proven["generation"]
+                and proven["asked"] == self.asked
+                and dict(map(_of_sum, sums.splitlines())) == proven["files"]
+                and links.splitlines() == [target for dummy, target in sorted(self.links.items())]
+                and list(map(int, times.splitlines())) == proven["reads"]
+                and account == proven["account"]
+                and seen["process"]
+                and seen["process"]["started"] == proven["started"]
+                and self._runs(runtime, manifest, proven["pid"], seen["process"]["executable"], binary)
+            ):
+                return None
+            return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven["pid"])
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def _runs(self, runtime, manifest, pid, executable, binary):
+        """Whether the runtime's main process is the one that was proven, and nothing is in its way."""
+        if not self.contained:
+            mine, *others = map(parse_show, runtime.split("\n\n"))
+            wanted = {
+                "ActiveState": "active",
+                "UnitFileState": "enabled",
+                "NeedDaemonReload": "no",
+                "MainPID": str(pid),
+            }
+            free = all(
+                one["LoadState"] != "loaded"
+                or (one["ActiveState"] not in ("active", "activating") and one["UnitFileState"] != "enabled")
+                for one in others
+                if one["Id"] != mine["Id"]
+            )
+            return free and wanted.items() <= mine.items() and executable == binary
+        container = json.loads(runtime)
+        made = manifest["container"]
+        return (
+            container["Id"] == made["id"]
+            and container["Image"] == self.options["image"] == made["image"]
+            and container["State"]["Pid"] == pid
+            and not trouble(None, container)
+            and limits(container) == made["limits"]
+            and container["HostConfig"]["RestartPolicy"]["Name"]
+            == (made["definition"].get("restart_policy") or DEFAULT_POLICY)
+        )
+
+    def _answer(self, answers, pid):
+        """The module's answer for a service that says what it has to, else None."""
+        kind = self.probe["kind"]
+        if not answers:
+            return None
+        metrics, ready = answers[0], answers[1] if len(answers) > 1 else None
+        verdict = judge(kind, metrics, ready, self.options.get("version"))
+        if verdict.state != "ok" or lost_dependency(kind, metrics.text):
+            return None
+        return {
+            "changed": False,
+            "action": "none",
+            "reason": "what runs is what is on disk",
+            "version": words(kind, metrics.text).version,
+            "pid": pid,
+            "unproven": [],
+            "notes": [],
+            "diff": [],
+        }
+
+
+def _of_sum(line):
+    digest, dummy, path = line.partition("  ")
+    return path, digest
+
+
+@functools.cache
+def code():
+    """A digest of the code that decides about services: what another version proved is looked at again."""
+    folder = Path(_glance.__file__).parent
+    files = [*sorted(folder.glob("*.py")), folder.parent / "modules" / "daemon.py"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -41,5 +41,6 @@ def copy(action, path, name):
         raise CannotCopy(
             "cannot copy {0} ({1} MiB) to the host; is there room for it? {2}".format(path, size, words)
         ) from error
-    action._fixup_perms2((folder, target))
+    # Nothing that is copied is to be executed.
+    action._fixup_perms2((folder, target), execute=False)
     return target

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import grp
 import hashlib
+import http.server
 import json
 import os
 import pwd
 import shutil
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
+from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -154,6 +160,18 @@ def test_a_release_that_is_not_quite_there(release, change):
     assert release.arch(run(release.command()), None, "tool") is None
 
 
+def test_what_to_fetch_is_clear_only_where_nothing_of_it_stands(release):
+    arch = architecture(os.uname().machine)
+    assert release.arch_to_fetch(run(release.command())) is None
+    shutil.rmtree(release.path)
+    assert release.arch_to_fetch(run(release.command())) == arch
+    shutil.rmtree(release.releases_dir)
+    assert release.arch_to_fetch(run(release.command())) == arch
+    os.makedirs(f"{release.releases_dir}/.tool-leftover")
+    assert release.arch_to_fetch(run(release.command())) is None
+    assert release.arch_to_fetch("sudo: a password is required") is None
+
+
 def test_a_release_from_another_archive(release):
     output = run(release.command())
     assert release.arch(output, "b" * 64, "tool") is None
@@ -234,3 +252,277 @@ def test_containers_are_asked_for_their_own_words(engine):
     engine([], [])
     assert look.problems(run(look.command())) is None
     assert look.problems("no docker") is None
+
+
+SYSTEMCTL = """#!/bin/sh
+cat "$0.answer"
+"""
+METRICS = """# HELP prometheus_build_info ...
+prometheus_build_info{branch="x",version="3.5.3+ds1"} 1
+prometheus_config_last_reload_successful 1
+prometheus_config_last_reload_success_timestamp_seconds 1.7e+09
+prometheus_something_else 5
+"""
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A service whose answers a test can change."""
+
+    paths: ClassVar = {}
+
+    def do_GET(self):
+        status, text = self.paths.get(self.path, (404, ""))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_arguments):
+        pass
+
+
+@pytest.fixture
+def served():
+    """What is served, by path, and where."""
+    found = type("Found", (Answers,), {"paths": {"/metrics": (200, METRICS), "/-/ready": (200, "ready")}})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), found)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield found.paths, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+class World:
+    """A proven service, whose process is that of the tests; its options, and what the host says of it."""
+
+    def __init__(self, folder, url, **options):
+        self.folder = folder
+        self.tool = folder / "bin" / "prometheus"
+        self.read = folder / "password"
+        self.beside = folder / "amtool.yml"
+        self.options = {
+            "name": "prometheus",
+            "runtime": "systemd",
+            "config_dir": str(folder),
+            "probe": {"kind": "prometheus", "url": url},
+            "argv": [str(self.tool), "--flag"],
+            "links": {str(self.tool): sys.executable},
+            "files": {str(self.beside): "x"},
+            "reads": [str(self.read)],
+            "conflicts": ["other.service"],
+            "version": "3.5.3",
+            "secrets": ["sentinel"],
+            **options,
+        }
+        self.manifest = {"generation": "g1"}
+
+    def prove(self):
+        """Have the module write down what it proved, as it does at the end of a run."""
+        self.tool.parent.mkdir(exist_ok=True)
+        if not self.tool.is_symlink():
+            self.tool.symlink_to(sys.executable)
+        write(self.read, "secret")
+        write(self.beside, "x")
+        contained = self.options["runtime"] == "docker"
+        unit = SimpleNamespace(unit_path=str(self.folder / "no.unit"), dropin_path=str(self.folder / "no.conf"))
+        daemon = SimpleNamespace(
+            state=SimpleNamespace(manifest=lambda: self.manifest),
+            module=SimpleNamespace(params={"reads": [], "files": {}, **self.options}),
+            docker="docker",
+            runtime="docker" if contained else unit,
+            systemd=unit,
+        )
+        started = start_ticks(Path("/proc/self/stat").read_text())
+        proof = Daemon.proof_of(daemon, Running(os.getpid(), started, "", None), self.look().asked)
+        (self.folder / ".vigil").mkdir(exist_ok=True)
+        write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
+        write(self.folder / ".vigil" / "proven.json", json.dumps(proof))
+
+    def look(self, **options):
+        return _look.Service({**self.options, **options}, sys.executable)
+
+    def result(self, **options):
+        look = self.look(**options)
+        return look.result(run(look.command()))
+
+
+@pytest.fixture
+def unit(tmp_path, monkeypatch):
+    """A `systemctl` on the PATH, and how to have it answer: properties of the service, and of the other unit."""
+    program = tmp_path / "systemctl"
+    write(program, SYSTEMCTL)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    def answers(other=(), **mine):
+        blocks = [
+            {
+                "Id": "prometheus.service",
+                "MainPID": str(os.getpid()),
+                "LoadState": "loaded",
+                "ActiveState": "active",
+                "UnitFileState": "enabled",
+                "NeedDaemonReload": "no",
+                **mine,
+            },
+            {
+                "Id": "other.service",
+                "LoadState": "not-found",
+                "ActiveState": "inactive",
+                "UnitFileState": "",
+                **dict(other),
+            },
+        ]
+        lines = ["".join(f"{name}={value}\n" for name, value in block.items()) for block in blocks]
+        write(f"{program}.answer", "\n".join(lines))
+
+    answers()
+    return answers
+
+
+@pytest.fixture
+def proven(tmp_path, served, unit):
+    world = World(tmp_path, served[1])
+    world.prove()
+    return world
+
+
+def test_a_service_that_runs_as_it_was_proven(proven):
+    found = proven.result()
+    assert found["changed"] is False and found["action"] == "none" and found["pid"] == os.getpid()
+    assert found["version"] == "3.5.3+ds1"
+
+
+def test_no_password_is_a_part_of_what_is_kept(proven):
+    assert proven.look(secrets=["another"]).asked == proven.look().asked
+    reload = {"paths": ["a"], "urls": ["/reload"], "username": "u", "password": "one"}
+    assert proven.look(reload=reload).asked == proven.look(reload={**reload, "password": "two"}).asked
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        {"username": "u", "password": "p"},
+        {"ca_path": "/ca.pem"},
+        {"url": "https://127.0.0.1:9090"},
+    ],
+)
+def test_what_needs_a_secret_or_a_certificate_is_left_to_the_module(proven, probe):
+    assert proven.look().can_tell()
+    assert not proven.look(probe={**proven.options["probe"], **probe}).can_tell()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"version": "3.5.4"}, {"argv": ["x"]}, {"unit": "another"}, {"dropin": "[Service]"}, {"links": {}}],
+)
+def test_another_wish_is_left_to_the_module(proven, options):
+    assert proven.result(**options) is None
+
+
+def test_what_other_code_proved_is_left_to_the_module(proven, monkeypatch):
+    monkeypatch.setattr(_look, "code", lambda: "another")
+    assert proven.result() is None
+
+
+SERVICE_CHANGES = {
+    "a switch under way": lambda world: write(world.folder / ".vigil/undo", ""),
+    "something staged": lambda world: (world.folder / ".vigil/staged").mkdir(),
+    "an engine that once had it": lambda world: write(world.folder / ".vigil/engine", "unix:///its.sock"),
+    "a generation that was not proven": lambda world: amend(world.folder / ".vigil/manifest.json", generation="g2"),
+    "a process of another start": lambda world: amend(world.folder / ".vigil/proven.json", started="1"),
+    "a process that is gone": lambda world: amend(world.folder / ".vigil/proven.json", pid=2**22 + 1),
+    "a file that somebody edited": lambda world: write(world.beside, "y"),
+    "a file that is gone": lambda world: os.unlink(world.beside),
+    "a link to another program": lambda world: (os.unlink(world.tool), world.tool.symlink_to("/bin/sh")),
+    "no link": lambda world: os.unlink(world.tool),
+    "a newer file that it reads": lambda world: (os.utime(world.read), amend(world.folder / ".vigil/proven.json", reads=[1])),
+    "a file that it reads and that is gone": lambda world: os.unlink(world.read),
+    "no record": lambda world: os.unlink(world.folder / ".vigil/proven.json"),
+    "a damaged record": lambda world: write(world.folder / ".vigil/proven.json", "{"),
+    "nothing at all": lambda world: shutil.rmtree(world.folder / ".vigil"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", SERVICE_CHANGES)
+def test_a_service_that_is_not_as_proven(proven, change):
+    SERVICE_CHANGES[change](proven)
+    assert proven.result() is None
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"ActiveState": "activating"},
+        {"UnitFileState": "disabled"},
+        {"NeedDaemonReload": "yes"},
+        {"MainPID": "1"},
+        {"other": {"LoadState": "loaded", "ActiveState": "active"}},
+        {"other": {"LoadState": "loaded", "UnitFileState": "enabled"}},
+    ],
+)
+def test_what_systemd_says_otherwise(proven, unit, properties):
+    unit(**properties)
+    assert proven.result() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        ("/metrics", (500, METRICS)),
+        ("/metrics", (200, METRICS.replace("3.5.3", "3.5.2"))),
+        ("/metrics", (200, METRICS.replace("successful 1", "successful 0"))),
+        ("/metrics", (200, "")),
+        ("/-/ready", (503, "not yet")),
+    ],
+)
+def test_what_the_service_says_otherwise(proven, served, path, answer):
+    served[0][path] = answer
+    assert proven.result() is None
+
+
+def test_an_exporter_without_its_database(tmp_path, served, unit):
+    metrics = 'postgres_exporter_build_info{version="3.5.3"} 1\npg_up 1\n'
+    served[0]["/metrics"] = (200, metrics)
+    world = World(tmp_path, served[1], probe={"kind": "postgres_exporter", "url": served[1]})
+    world.prove()
+    assert world.result()
+    served[0]["/metrics"] = (200, metrics.replace("pg_up 1", "pg_up 0"))
+    assert world.result() is None
+
+
+def test_a_container_that_runs_as_it_was_proven(tmp_path, served, engine):
+    container = {
+        **CONTAINER,
+        "Id": "c1",
+        "State": {"Running": True, "Pid": os.getpid(), "StartedAt": "2026-11-25T22:13:14.516346015Z"},
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
+        "NetworkSettings": {"Networks": {"host": {}}},
+    }
+    docker = {"runtime": "docker", "image": "sha256:1", "docker_host": "unix:///its.sock", "conflicts": []}
+    world = World(tmp_path, served[1], container={"user": ME}, **docker)
+    made = {"id": "c1", "image": "sha256:1", "limits": {"networks": ["host"]}, "definition": {}}
+    world.manifest = {"generation": "g1", "container": made}
+    world.prove()
+    engine([IMAGE], [container])
+    assert world.result()["pid"] == os.getpid()
+    for others in (
+        [],
+        [container, {**container, "Name": "/prometheus-vigil-next"}],
+        [{**container, "Id": "c2"}],
+        [{**container, "Image": "sha256:2"}],
+        [{**container, "State": {**container["State"], "Pid": 1}}],
+        [{**container, "State": {**container["State"], "Restarting": True}}],
+        [{**container, "HostConfig": {"RestartPolicy": {"Name": "no"}}}],
+        [{**container, "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}, "Memory": 1}}],
+        [{**container, "NetworkSettings": {"Networks": {"other": {}}}}],
+    ):
+        engine([IMAGE], others)
+        assert world.result() is None
+    engine([IMAGE], [container])
+    amend(tmp_path / ".vigil/proven.json", account="another")
+    assert world.result() is None
+
+
+def test_a_container_that_is_given_devices_is_left_to_the_module(tmp_path, served):
+    world = World(tmp_path, served[1], runtime="docker", container={"user": ME, "devices": ["/dev/kmsg"]})
+    assert not world.look().can_tell()
