@@ -173,7 +173,12 @@ def listing(group: str | None = None) -> list[Host]:
     """All lab hosts, or those of a group, by name."""
     label = f"{LABEL}.group={group}" if group else f"{LABEL}=host"
     done = run(["docker", "container", "ls", "-a", "--filter", f"label={label}", "--format", "{{.Names}}"])
-    return [find(name) for name in sorted(done.stdout.split())]
+    found = []
+    for name in sorted(done.stdout.split()):
+        # Another run may be about to remove it.
+        with contextlib.suppress(LabError):
+            found.append(find(name))
+    return found
 
 
 def down(group: str | None = None, names: list[str] | None = None) -> list[str]:
