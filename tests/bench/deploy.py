@@ -157,7 +157,7 @@ class Everything(Ours):
             "monitoring_runtime": self.runtime,
             "monitoring_image_registry": self.images,
             "postgres_exporter_manage_role": True,
-            # There is an archive of it, and no image.
+            # Under systemd beside either, as docs/benchmarks.md says.
             "grafana_runtime": "systemd",
             "grafana_security": {"admin_password": "just-a-measurement"},
             "monitoring_probes": [{"module": "http_2xx", "targets": [f"http://{on[0].ip}:9093/-/healthy"]}],

@@ -22,7 +22,7 @@ import pytest
 from conftest import Site, base_variables
 from test_secrets import LOUD, must_be_silent, processes, readable_by_others
 
-from lab import hosts, mirror
+from lab import containers, hosts, mirror
 
 pytestmark = pytest.mark.xdist_group("grafana")
 
@@ -80,7 +80,7 @@ class Shown(Site):
 
 @pytest.fixture(scope="module")
 def host(grafana_versions):
-    with hosts.host("trixie", group="fault") as made:
+    with hosts.host("trixie-docker", group="fault") as made:
         yield made
 
 
@@ -331,6 +331,32 @@ def test_an_upgrade_keeps_everything_and_the_earlier_release(shown, grafana_vers
     releases = shown.host.run("ls -d /opt/vigil/bin/grafana-[0-9]*").stdout.split()
     assert {path.rpartition("/grafana-")[2] for path in releases} >= {grafana_versions[0], grafana_versions[-1]}
     shown.run(**ALONE).must_be_green(changed=False)
+
+
+def test_as_a_container_it_keeps_everything_and_its_password_is_set_inside(shown, grafana_versions):
+    shown.host.load(containers.grafana(grafana_versions[-1]))
+    shown.variables.update(grafana_version=grafana_versions[-1], grafana_runtime="docker")
+    shown.password = NEXT_PASSWORD
+    shown.variables["grafana_security"] = security(NEXT_PASSWORD)
+    must_be_silent(shown.run(*LOUD, **ALONE)).must_be_green(changed=True)
+    assert shown.host.run("docker ps --format '{{.Names}}'").stdout.split() == ["grafana-server"]
+    assert shown.host.run("systemctl is-active grafana-server", check=False).stdout.strip() == "inactive"
+    assert shown.get("/api/users/lookup?loginOrEmail=kept")["name"] == "Kept"
+    shown.run(**ALONE).must_be_green(changed=False)
+
+    # The image's environment says where the data is, and does not win; the first administrator there is a new one.
+    shown.variables["grafana_ini"] = {"paths": {"data": "/srv/grafana"}}
+    must_be_silent(shown.run(*LOUD, **ALONE)).must_be_green(changed=True)
+    assert shown.host.run("ls /srv/grafana/grafana.db").stdout
+    assert shown.get("/api/users/search")["totalCount"] == 1
+    told = "docker container inspect grafana-server; docker image inspect $(docker images -q); docker logs grafana-server 2>&1"
+    assert "vigil-sentinel" not in shown.host.run(told).stdout
+
+    shown.variables.update(grafana_ini={}, grafana_runtime="systemd", grafana_security=security(PASSWORD))
+    shown.password = PASSWORD
+    shown.run(**ALONE).must_be_green(changed=True)
+    assert shown.get("/api/users/lookup?loginOrEmail=kept")["name"] == "Kept"
+    assert shown.host.run("docker ps -aq").stdout == ""
 
 
 def test_a_database_that_cannot_be_written_is_red(shown, grafana_versions):
