@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
+import random
 import subprocess
 import time
 import uuid
@@ -51,7 +52,12 @@ class Host:
         deadline = time.monotonic() + timeout
         state = ""
         while time.monotonic() < deadline:
-            state = self.run("systemctl is-system-running", check=False).stdout.strip()
+            # Before systemd listens it fails at once, then it answers when everything was started.
+            left = deadline - time.monotonic()
+            state = self.run(
+                f"timeout {left + 1:.0f} systemctl is-system-running --wait", check=False, timeout=left + 5
+            )
+            state = state.stdout.strip()
             if state in ("running", "degraded"):
                 return
             time.sleep(0.2)
@@ -160,25 +166,30 @@ def _copy_engine(host: Host, volume: str, place: str, what: str) -> None:
 
 def find(name: str) -> Host:
     """A host that is there already; LabError when it is not."""
-    done = run(["docker", "container", "inspect", name], check=False)
-    if done.returncode:
+    found = _inspected([name])
+    if not found:
         raise LabError(f"there is no lab host {name}")
-    data = json.loads(done.stdout)[0]
-    config = data["NetworkSettings"]["Networks"][NETWORK]
-    address = config.get("IPAddress") or (config.get("IPAMConfig") or {}).get("IPv4Address", "")
-    return Host(name, data["Config"]["Labels"].get(f"{LABEL}.suite", ""), address)
+    return found[0]
+
+
+def _inspected(names: list[str]) -> list[Host]:
+    """The hosts of these names, without those that are not there."""
+    if not names:
+        return []
+    hosts = []
+    for data in json.loads(run(["docker", "container", "inspect", *names], check=False).stdout or "[]"):
+        config = data["NetworkSettings"]["Networks"][NETWORK]
+        address = config.get("IPAddress") or (config.get("IPAMConfig") or {}).get("IPv4Address", "")
+        hosts.append(Host(data["Name"].lstrip("/"), data["Config"]["Labels"].get(f"{LABEL}.suite", ""), address))
+    return hosts
 
 
 def listing(group: str | None = None) -> list[Host]:
     """All lab hosts, or those of a group, by name."""
     label = f"{LABEL}.group={group}" if group else f"{LABEL}=host"
     done = run(["docker", "container", "ls", "-a", "--filter", f"label={label}", "--format", "{{.Names}}"])
-    found = []
-    for name in sorted(done.stdout.split()):
-        # Another run may be about to remove it.
-        with contextlib.suppress(LabError):
-            found.append(find(name))
-    return found
+    # What runs beside this may remove some in between.
+    return _inspected(sorted(done.stdout.split()))
 
 
 def down(group: str | None = None, names: list[str] | None = None) -> list[str]:
@@ -235,10 +246,12 @@ def _free_address() -> str:
     network = _network()
     # Stopped hosts keep theirs, so the containers are asked, not the network.
     taken = {host.ip for host in listing()}
-    for address in next(network.subnets(prefixlen_diff=1)).hosts():
-        if address != next(network.hosts()) and str(address) not in taken:
-            return str(address)
-    raise LabError(f"no address is left on the network {NETWORK}")
+    taken.add(str(next(network.hosts())))
+    free = [address for address in map(str, next(network.subnets(prefixlen_diff=1)).hosts()) if address not in taken]
+    if not free:
+        raise LabError(f"no address is left on the network {NETWORK}")
+    # Any: the engine goes on holding the one of a host for a moment after that was removed.
+    return random.choice(free)
 
 
 def boot_all(wanted: dict[str, str], group: str, snapshots: dict[str, str] | None = None) -> list[Host]:
