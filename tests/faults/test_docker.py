@@ -63,18 +63,21 @@ def test_a_converged_host_is_left_alone_and_no_registry_is_asked(site):
     assert site.host.run(f"{events} --format '{{{{.Action}}}}' | grep -vE '^(exec|health)'", check=False).stdout == ""
 
 
+# What both services take up by a reload.
+RELOADED = {
+    "prometheus_alert_rules": [{"alert": "Mine", "expr": "vector(1)"}],
+    "alertmanager_receivers": [{"name": "default"}, {"name": "other"}],
+}
+
+
 def test_a_configuration_is_reloaded_and_seen_inside_and_the_container_stays(site):
     before = site.processes()
-    site.variables["prometheus_alert_rules"] = [{"alert": "Mine", "expr": "vector(1)"}]
-    site.variables["alertmanager_receivers"] = [{"name": "default"}, {"name": "other"}]
+    site.variables.update(RELOADED)
     site.run().must_be_green(changed=True)
     assert site.processes() == before
     rules = site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/rules").stdout
     assert '"name":"Mine"' in rules
     assert '"other"' in site.host.run("curl -fsS http://127.0.0.1:9093/api/v2/receivers").stdout
-    site.variables = base_variables(docker=True)
-    site.run().must_be_green(changed=True)
-    assert site.processes() == before
 
 
 def test_what_was_reloaded_comes_back_by_itself_after_a_crash_and_with_the_engine(site):
@@ -85,6 +88,7 @@ def test_what_was_reloaded_comes_back_by_itself_after_a_crash_and_with_the_engin
     site.host.run("systemctl restart docker")
     assert all(site.serves(service, within=30) for service in SERVICES)
     assert {service: site.container(service)["Id"] for service in SERVICES} == before
+    site.variables.update(RELOADED)
     site.run().must_be_green(changed=False)
 
 

@@ -225,8 +225,15 @@ def test_a_run_waits_for_what_a_killed_one_still_does_on_the_host(old_site, unin
     kill_run(freeze(old_site, "switching"))
     follower = old_site.start(**ONLY)
     try:
-        # It has to come to its second task, and to wait there for as long as it takes.
-        time.sleep(10)
+        # It comes to the directory that the frozen one has locked, and waits there for as long as it takes.
+        deadline = time.monotonic() + 60
+        while (
+            old_site.host.run("find /proc/[0-9]*/fd -lname /etc/prometheus | wc -l", check=False).stdout.strip() != "2"
+        ):
+            assert follower.poll() is None
+            assert time.monotonic() < deadline, "the second run does not come to the first one's lock"
+            time.sleep(0.2)
+        time.sleep(2)
         assert follower.poll() is None
         assert old_site.host.run("test -e /etc/prometheus/.vigil/undo", check=False).returncode == 0
         old_site.host.run(f"touch {FOLDER}/go-on")

@@ -17,6 +17,18 @@ HASH = "$2b$05$hmXApiF5iEhh/e0O2HfAwub15QTotdBpSHg7H8ew.v.s9/ErjwaJO"
 PASSWORD = "Sentinel-Health-7"
 
 
+ALONE = ("prometheus",)
+# Tests that only look share one host.
+LOOKS = pytest.mark.xdist_group("proof")
+
+
+@pytest.fixture
+def looked_at(shared_site, monkeypatch):
+    """A deployed host whose variables are for one test alone."""
+    monkeypatch.setattr(shared_site, "variables", dict(shared_site.variables))
+    return shared_site
+
+
 def verify(site, *arguments, **variables):
     site.variables.setdefault("monitoring_verify_timeout", 30)
     site.variables.update(variables)
@@ -26,8 +38,9 @@ def verify(site, *arguments, **variables):
     return outcome
 
 
-def test_a_deployed_host_is_proven(site):
-    outcome = verify(site).must_be_green(changed=False)
+@LOOKS
+def test_a_deployed_host_is_proven(looked_at):
+    outcome = verify(looked_at).must_be_green(changed=False)
     assert "MONITORING: 3 of 3 services proven\n" in outcome.output
     for line in (
         r"✓ +node_exporter +subject +1\.\S+ +- +http://127.0.0.1:9100",
@@ -39,7 +52,7 @@ def test_a_deployed_host_is_proven(site):
 
 def test_services_that_are_dead(site):
     site.host.run("systemctl stop node_exporter alertmanager")
-    outcome = verify(site, monitoring_verify_timeout=25)
+    outcome = verify(site, monitoring_verify_timeout=8)
     outcome.must_be_red(
         "0 of 3 services proven, 3 red",
         "node_exporter on subject: it does not answer on 127.0.0.1:9100: connection refused",
@@ -49,6 +62,7 @@ def test_services_that_are_dead(site):
     )
 
 
+@LOOKS
 @pytest.mark.parametrize(
     "variables, words",
     [
@@ -67,12 +81,14 @@ def test_services_that_are_dead(site):
         ({"monitoring_verify_ignore": [{"job": "("}], "monitoring_verify_timeout": 0}, "'(' is no valid regular"),
     ],
 )
-def test_what_is_not_as_asked_is_red(site, variables, words):
-    verify(site, **{"monitoring_verify_timeout": 1, **variables}).must_be_red(words)
+def test_what_is_not_as_asked_is_red(looked_at, variables, words):
+    verify(looked_at, **{"monitoring_verify_timeout": 1, **variables}).must_be_red(words)
 
 
 def test_a_target_that_is_down_and_one_that_may_be(site):
+    site.groups = ALONE
     site.variables["prometheus_targets"] = {"app": [{"targets": ["127.0.0.1:8000"]}]}
+    site.variables["monitoring_verify_timeout"] = 15
     site.run().must_be_red("down app 127.0.0.1:8000", "connection refused")
     verify(site, monitoring_verify_ignore=[{"job": "ap"}], monitoring_verify_timeout=1).must_be_red("1 down")
     verify(site, monitoring_verify_ignore=[{"job": "app"}]).must_be_green(changed=False)
@@ -80,13 +96,15 @@ def test_a_target_that_is_down_and_one_that_may_be(site):
 
 def test_a_rule_that_fails_when_it_is_evaluated(site):
     """promtool accepts it: only the evaluation shows that two series get the same labels."""
+    site.groups = ALONE
     broken = 'label_replace({__name__=~"up|scrape_samples_scraped"}, "__name__", "x", "", "")'
     site.variables["prometheus_alert_rules"] = [{"alert": "Broken", "expr": broken}]
-    site.variables["monitoring_verify_timeout"] = 25
+    site.variables["monitoring_verify_timeout"] = 12
     site.run().must_be_red("1 rule fails", "Broken", "same labelset")
 
 
 def test_rules_that_are_not_there(site):
+    site.groups = ALONE
     site.variables["prometheus_rule_packs"] = []
     verify(site.run() and site).must_be_green()
     site.variables["prometheus_alert_rules"] = [{"alert": "A", "expr": "vector(1)"}]
@@ -118,22 +136,24 @@ def test_check_mode_on_a_bare_host(bare):
     verify(bare, monitoring_verify_timeout=0).must_be_red("3 red")
 
 
-def test_a_host_that_cannot_be_reached_is_red(site):
+@LOOKS
+def test_a_host_that_cannot_be_reached_is_red(looked_at):
     """The proof does not stop at it, and says which it was."""
-    inventory = site.folder / "more.yml"
+    inventory = looked_at.folder / "more.yml"
     inventory.write_text(
         "node_exporter: {hosts: {gone: {ansible_host: vigil-nowhere, ansible_connection: community.docker.docker}}}\n"
     )
-    outcome = verify(site, "-i", str(inventory), monitoring_verify_timeout=1)
+    outcome = verify(looked_at, "-i", str(inventory), monitoring_verify_timeout=1)
     outcome.must_be_red("node_exporter on gone: it does not answer on vigil-nowhere:9100", "2 of 4 services proven")
-    verify(site, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service proven, 1 red")
+    verify(looked_at, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service proven, 1 red")
 
 
-def test_a_host_that_failed_earlier_in_the_run_is_red(site):
-    inventory = site.folder / "more.yml"
+@LOOKS
+def test_a_host_that_failed_earlier_in_the_run_is_red(looked_at):
+    inventory = looked_at.folder / "more.yml"
     inventory.write_text(
         "node_exporter: {hosts: {broken: {ansible_connection: local, node_exporter_no_such_variable: 1,"
         " monitoring_scrape: {node_exporter: false}}}}\n"
     )
-    outcome = site.run("-i", str(inventory))
+    outcome = looked_at.run("-i", str(inventory))
     outcome.must_be_red("3 of 4 services proven, 1 red", "node_exporter on broken: no proof: an earlier task")

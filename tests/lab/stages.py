@@ -138,8 +138,8 @@ STAGES = (
         "faults",
         "what may go wrong, on real hosts",
         (prepare,),
-        # Each of these takes its time: a line for every one shows that they go on.
-        lambda: [*_pytest("tests/faults", workers=2), "-v"],
+        # Three, as each waits half of its time for services to come up. A line for every test shows that they go on.
+        lambda: [*_pytest("tests/faults", workers=3), "-v"],
         _has("tests/faults"),
     ),
 )
