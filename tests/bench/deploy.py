@@ -157,8 +157,6 @@ class Everything(Ours):
             "monitoring_runtime": self.runtime,
             "monitoring_image_registry": self.images,
             "postgres_exporter_manage_role": True,
-            # Under systemd beside either, as docs/benchmarks.md says.
-            "grafana_runtime": "systemd",
             "grafana_security": {"admin_password": "just-a-measurement"},
             "monitoring_probes": [{"module": "http_2xx", "targets": [f"http://{on[0].ip}:9093/-/healthy"]}],
         }
@@ -258,7 +256,8 @@ def whole_site(folder: Path, url: str, rounds: int) -> dict:
     tasks = {}
     suite = f"{SUITE}-docker"
     image = application.with_postgresql(suite)
-    with registry.serve(*map(containers.image, EVERYTHING)) as served:
+    grafana = map(containers.grafana, mirror.grafana()[-1:])
+    with registry.serve(*map(containers.image, EVERYTHING), *grafana) as served:
         for number in range(rounds):
             with booted(len(RUNTIMES), suite, image) as found:
                 sides = [Everything(folder / f"{name}{number}", url, name, served.address) for name in RUNTIMES]
