@@ -54,7 +54,8 @@ def main(proven, url, names, *paths):
     """Print what there is to be seen, as one line of JSON."""
     with open(proven, encoding="utf-8") as stream:
         known = json.load(stream)
-    print(json.dumps({"process": process(int(known["pid"])), "said": said(url, names.split(","), paths)}))
+    seen = {"process": process(int(known["pid"])), "said": said(url, names.split(","), paths)}
+    sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":

@@ -321,7 +321,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff
 
 POLL_SECONDS = 0.2
 # While a service comes up it is asked more often: most need a fraction of a second.
-EAGER_SECONDS, EAGER_POLL = 1.0, 0.05
+EAGER_SECONDS = 1.0
+EAGER_POLL = 0.05
 LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
