@@ -145,9 +145,13 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
         rights = DOCKER_OPTIONS if images.has_docker(suite) else ()
         run(["docker", "create", *place, *labels, *OPTIONS, *rights, image or images.name(suite)])
     made = Host(name, suite, address)
-    if image and made.has_docker:
-        _copy_engine(made, _volume(image), "/engine:ro", f"/engine/. {ENGINE}")
-    made.start()
+    try:
+        if image and made.has_docker:
+            _copy_engine(made, _volume(image), "/engine:ro", f"/engine/. {ENGINE}")
+        made.start()
+    except BaseException:
+        made.remove()
+        raise
     return made
 
 
