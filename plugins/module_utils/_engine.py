@@ -180,7 +180,7 @@ class Engine:
         :param since: seconds since the epoch.
         :param limit: number of lines.
         """
-        query = {"stdout": "1", "stderr": "1", "since": "{0:.0f}".format(since), "tail": str(limit)}
+        query = {"stdout": "1", "stderr": "1", "since": "{0:.3f}".format(since), "tail": str(limit)}
         return log_text(self._request("GET", "/containers/{0}/logs".format(quote(name, safe="")), query))
 
     def deaths(self, container, since):

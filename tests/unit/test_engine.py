@@ -146,6 +146,13 @@ def test_a_program_of_an_image_is_run_to_its_end_and_taken_away(server):
     assert server.asked[-1][0] == "DELETE"
 
 
+def test_a_log_is_asked_for_from_the_very_moment_on(server):
+    server.answers["GET", "/containers/prometheus/logs"] = (200, frame(b"no such storage\n"))
+    # A whole second, rounded up, would leave out what a container said that died at once.
+    assert server.engine.log("prometheus", 1700000000.75, 20) == "no such storage\n"
+    assert "since=1700000000.750" in server.asked[-1][1]
+
+
 def test_a_program_that_cannot_be_started_leaves_nothing(server):
     name = "/containers/prometheus-vigil-check"
     server.answers["POST", "/containers/create"] = (201, {"Id": "1"})
