@@ -212,7 +212,10 @@ def test_a_container_that_is_there_is_started_or_restarted(world):
 def test_a_reload_is_a_signal_that_the_engine_knows_nothing_of(world):
     old, dummy, runtime = deployed(world)
     runtime.target = entry(old)
+    # Under nohup the child would inherit that the signal is ignored.
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with subprocess.Popen(["sleep", "60"]) as child:
+        signal.signal(signal.SIGHUP, inherited)
         old["State"]["Pid"] = child.pid
         runtime.act("reload")
         assert child.wait(10) == -signal.SIGHUP
