@@ -45,14 +45,19 @@ def not_a_duration(name, value):
     return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
 
 
+def nearest(name, known):
+    """The one among known names that is nearest to a name that means nothing; None where none is near."""
+    return next(iter(difflib.get_close_matches(str(name), known, n=1)), None)
+
+
 def did_you_mean(name, known, otherwise):
     """The remedy for a name that means nothing.
 
     :param known: the names that there are.
     :param otherwise: the remedy where none of them is near.
     """
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return "did you mean {0}?".format(near[0]) if near else otherwise
+    near = nearest(name, known)
+    return "did you mean {0}?".format(near) if near else otherwise
 
 
 def unknown_key(where, key, known):

@@ -10,7 +10,6 @@ knows about Ansible, and a host of ten thousand costs a handful of dictionary lo
 from __future__ import annotations
 
 import contextlib
-import difflib
 import fnmatch
 import ipaddress
 import re
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import address
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 
 GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
 HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
@@ -136,8 +136,8 @@ def join(address, port):
 
 def near(name, known):
     """What a message adds to a name that means nothing: the nearest one that there is, or an empty string."""
-    found = difflib.get_close_matches(str(name), known, 1)
-    return "; did you mean {0!r}?".format(found[0]) if found else ""
+    found = nearest(name, known)
+    return "; did you mean {0!r}?".format(found) if found else ""
 
 
 def check_keys(found, allowed, where):
