@@ -13,8 +13,9 @@ from pathlib import Path
 
 from lab import application, containers, hosts, mirror, registry, stages
 from lab.common import ROOT, LabError, say
+from lab.play import recap
 
-from .measure import Cost, median, recap, timed, write_json
+from .measure import Cost, median, timed, write_json
 
 SUITE = "trixie"
 GROUP = "bench"

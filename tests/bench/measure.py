@@ -51,11 +51,6 @@ def median(costs: list[Cost]) -> Cost:
     return Cost(statistics.median(cost.seconds for cost in costs), statistics.median(cost.cpu for cost in costs))
 
 
-def recap(output: str, word: str) -> int:
-    """The sum of ``ok``, ``changed`` or ``skipped`` over the hosts of a run's recap."""
-    return sum(int(number) for number in re.findall(rf"\b{word}=(\d+)", output))
-
-
 def write_json(path: Path, data: object) -> Path:
     """Write data, for an inventory or a playbook, which YAML can be read from JSON; returns the path."""
     path.write_text(json.dumps(data), encoding="utf-8")

@@ -15,10 +15,10 @@ PASSWORD = "Sentinel-Health-7"
 HASH = "$2b$05$K3cT0oLItvn9fDDpKcP.e.zZptHMCI.p2/2Hhh2v0N8I5rQkG2jLO"
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port of an address of this machine that nobody listens on."""
     with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
+        one.bind((address, 0))
         return one.getsockname()[1]
 
 

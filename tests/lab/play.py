@@ -21,7 +21,7 @@ class Outcome:
 
     def count(self, word: str) -> int:
         """The sum of ``changed``, ``failed`` or ``unreachable`` over the hosts of the recap."""
-        return sum(int(number) for number in re.findall(rf"\b{word}=(\d+)", self.output))
+        return recap(self.output, word)
 
     @property
     def green(self) -> bool:
@@ -41,6 +41,11 @@ class Outcome:
         for word in words:
             assert word in folded, f"{word!r} is not said in:\n{self.output}"
         return self
+
+
+def recap(output: str, word: str) -> int:
+    """The sum of ``ok``, ``changed`` or ``skipped`` over the hosts of a run's recap."""
+    return sum(int(number) for number in re.findall(rf"\b{word}=(\d+)", output))
 
 
 def run(argv: list[str], folder: Path, environment: dict[str, str], timeout: float | None = None) -> Outcome:

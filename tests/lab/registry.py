@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 from . import hosts, mirror
 from .common import LabError, cache_dir
 from .containers import MANIFEST, Image
+from .loopback import free_port
 
 USER = "lab"
 PASSWORD = "let-me-pull"
@@ -126,7 +126,7 @@ def serve(*images: Image, login: bool = False, port: int = 0) -> Iterator[Regist
     """
     address = hosts.gateway()
     with tempfile.TemporaryDirectory(prefix="registry.", dir=cache_dir()) as folder:
-        made = Registry(f"{address}:{port or _free_port(address)}", Path(folder))
+        made = Registry(f"{address}:{port or free_port(address)}", Path(folder))
         config = {
             "version": "0.1",
             "log": {"formatter": "json"},
@@ -144,9 +144,3 @@ def serve(*images: Image, login: bool = False, port: int = 0) -> Iterator[Regist
             yield made
         finally:
             made.stop()
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return probe.getsockname()[1]
