@@ -267,15 +267,15 @@ class Tree:
         user, group = self.module.params["user"], self.module.params["group"]
         if not (shutil.which("groupadd") and shutil.which("useradd")):
             return False
-        for kind, name, argv in (
-            ("group", group, ["groupadd", "--system", group]),
-            ("passwd", user, ["useradd", "--system", "--gid", group, *NO_LOGIN, user]),
+        for find, name, argv in (
+            (grp.getgrnam, group, ["groupadd", "--system", group]),
+            (pwd.getpwnam, user, ["useradd", "--system", "--gid", group, *NO_LOGIN, user]),
         ):
-            if is_known(kind, name):
+            if is_known(find, name):
                 continue
             status, output = run(argv)
             # Another role's run may have been quicker with an account that both use.
-            if status and not is_known(kind, name):
+            if status and not is_known(find, name):
                 raise HostError("{0} could not make {1}: {2}".format(argv[0], name, output.strip()))
         return self.resolve_account()
 
@@ -532,13 +532,13 @@ class Tree:
         self.module.exit_json(**result)
 
 
-def is_known(kind, name):
+def is_known(find, name):
     """Whether the host has an account of this name.
 
-    :param kind: ``group`` or ``passwd``.
+    :param find: ``grp.getgrnam`` or ``pwd.getpwnam``.
     """
     try:
-        return bool(grp.getgrnam(name) if kind == "group" else pwd.getpwnam(name))
+        return bool(find(name))
     except KeyError:
         return False
 
