@@ -693,19 +693,21 @@ class Daemon:
                     )
                 )
 
-    def record(self, seen, previous_data_version, asked=None):
-        """Remember which generation was proven, with which process.
+    def record(self, seen, known, asked=None):
+        """Remember which generation was proven, with which process, unless that is known already.
 
+        :param known: the record of the last proof.
         :param asked: the digest of what was asked for, where that is what was proven.
         """
         running = self.runtime.running(seen)
         if running is None:
             return
-        if self.module.params["allow_downgrade"]:
-            previous_data_version = None
-        versions = [version for version in (previous_data_version, self.said) if version]
-        newest = max(versions, key=version_key) if versions else None
-        self.state.record_proof(dict(self.proof_of(running, asked), data_version=newest))
+        proof = self.proof_of(running, asked)
+        if proof.items() <= known.items():
+            return
+        before = None if self.module.params["allow_downgrade"] else known.get("data_version")
+        versions = [version for version in (before, self.said) if version]
+        self.state.record_proof(dict(proof, data_version=max(versions, key=version_key) if versions else None))
 
     def proof_of(self, running, asked):
         """What names the process that was proven, and what a look of the controller compares besides."""
@@ -747,7 +749,7 @@ class Daemon:
             return "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
                 error
             )
-        self.record(seen, old_proof.get("data_version"))
+        self.record(seen, old_proof)
         return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
 
     def is_deployed(self, manifest):
@@ -890,7 +892,7 @@ class Daemon:
             seen, decision = self.carry_out(decision, seen)
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
-        self.record_if_new(proof, seen)
+        self.record(seen, proof, module.params["asked"])
         if self.docker and (changes or replacing):
             self.docker.target = new_manifest["container"]
             self.docker.tidy()
@@ -1011,13 +1013,6 @@ class Daemon:
         for unit in conflicts:
             stop_and_mask(unit)
             self.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
-
-    def record_if_new(self, proof, seen):
-        """Write the proof down, unless the same one stands there already."""
-        running = self.runtime.running(seen)
-        asked = self.module.params["asked"]
-        if running and not self.proof_of(running, asked).items() <= proof.items():
-            self.record(seen, proof.get("data_version"), asked)
 
     def finish_check(self, changes, texts, seen, running, proof, conflicts, replacing):
         """End a check run: what would change and what would have to happen to the process."""
