@@ -164,6 +164,19 @@ def fingerprint(definition, image):
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 
+def names_of(service):
+    """The names of a service's containers: its own, that of the next one, and that of the one before."""
+    return service, service + "-vigil-next", service + "-vigil-previous"
+
+
+def policy_of(made):
+    """How a container has to come up with the engine.
+
+    :param made: the manifest's entry about it.
+    """
+    return made["definition"].get("restart_policy") or DEFAULT_POLICY
+
+
 def label(container, name):
     """A container's label, or None."""
     return ((container.get("Config") or {}).get("Labels") or {}).get(name)

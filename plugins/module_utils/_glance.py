@@ -20,11 +20,11 @@ TIMEOUT = 5.0  # seconds; whoever takes longer is left to the module
 
 
 def process(pid):
-    """Start in ticks since boot and executable of a process; None where there is none of this id."""
+    """What the kernel says of a process, and its executable; None where there is none of this id."""
     try:
         with open("/proc/{0}/stat".format(pid), encoding="utf-8", errors="replace") as stream:
-            started = stream.read().rpartition(")")[2].split()[19]
-        return {"started": started, "executable": os.readlink("/proc/{0}/exe".format(pid))}
+            stat = stream.read()
+        return {"stat": stat, "executable": os.readlink("/proc/{0}/exe".format(pid))}
     except OSError:
         return None
 

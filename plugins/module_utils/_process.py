@@ -37,6 +37,9 @@ class Decision(NamedTuple):
     reason: str
 
 
+AS_ON_DISK = Decision("none", "what runs is what is on disk")
+
+
 def start_ticks(stat):
     """The 22nd field of ``/proc/PID/stat``, see proc(5). The second one may hold blanks and parentheses."""
     return stat.rpartition(")")[2].split()[19]
@@ -59,7 +62,7 @@ def decide(running, executable, fingerprint, loaded, on_change):
         return Decision("restart", "it was started with another unit than the one on disk")
     if not loaded and on_change:
         return Decision(on_change, "it has not loaded the configuration that is on disk")
-    return Decision("none", "what runs is what is on disk")
+    return AS_ON_DISK
 
 
 def unknown_flag(output):

@@ -18,7 +18,6 @@ import signal
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
-    DEFAULT_POLICY,
     LABEL_DEFINITION,
     LABEL_IMAGE,
     LABEL_SERVICE,
@@ -29,6 +28,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     is_restarted,
     label,
     limits,
+    names_of,
+    policy_of,
     trouble,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, Refused
@@ -66,8 +67,7 @@ class Docker:
         self.engine = engine
         self.image = image
         self.candidate = candidate
-        self.next = name + "-vigil-next"
-        self.previous = name + "-vigil-previous"
+        dummy, self.next, self.previous = names_of(name)
         self.container = self._resolved(container) if container else None
         self.target = None
         self.notes = []
@@ -124,7 +124,7 @@ class Docker:
         """Whether it comes up with the engine."""
         if not seen or not self.target or seen["Id"] != self.target["id"]:
             return True
-        return seen["HostConfig"]["RestartPolicy"]["Name"] == self._policy()
+        return seen["HostConfig"]["RestartPolicy"]["Name"] == policy_of(self.target)
 
     @staticmethod
     def since_start(seen):
@@ -259,9 +259,6 @@ class Docker:
 
     # Doing it
 
-    def _policy(self):
-        return self.target["definition"].get("restart_policy") or DEFAULT_POLICY
-
     def settle(self, dummy_texts, seen):
         """Have it come up with the engine.
 
@@ -269,7 +266,7 @@ class Docker:
         """
         if self.is_enabled(seen):
             return False
-        self.engine.set_policy(self.name, self._policy())
+        self.engine.set_policy(self.name, policy_of(self.target))
         return True
 
     def act(self, action):
@@ -284,13 +281,13 @@ class Docker:
             if action == "reload":
                 self._hang_up(current)
             elif current and current["Id"] == self.target["id"]:
-                self.engine.set_policy(self.name, self._policy())
+                self.engine.set_policy(self.name, policy_of(self.target))
                 # A start leaves one that runs as it is.
                 (self.engine.restart if action == "restart" else self.engine.start)(self.name)
             else:
                 self.retire()
                 self.engine.rename(self.target["id"], self.name)
-                self.engine.set_policy(self.name, self._policy())
+                self.engine.set_policy(self.name, policy_of(self.target))
                 self.engine.start(self.name)
         except Refused as error:
             raise NotProven(str(error)) from error

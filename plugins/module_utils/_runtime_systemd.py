@@ -27,6 +27,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     PROPERTIES,
     complete_unit,
     crashed,
+    is_in_the_way,
     nofile_ceiling,
     parse_show,
     unit_fingerprint,
@@ -261,9 +262,7 @@ def in_the_way(units):
     found = []
     for unit in units:
         seen = parse_show(run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1])
-        if seen.get("LoadState") == "loaded" and (
-            seen["ActiveState"] in ("active", "activating") or seen["UnitFileState"] == "enabled"
-        ):
+        if is_in_the_way(seen):
             found.append(unit)
     return found
 

@@ -38,6 +38,16 @@ def parse_show(text):
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
+def is_in_the_way(seen):
+    """Whether another unit runs or comes up with the host.
+
+    :param seen: its properties.
+    """
+    return seen.get("LoadState") == "loaded" and (
+        seen["ActiveState"] in ("active", "activating") or seen["UnitFileState"] == "enabled"
+    )
+
+
 def fingerprint(unit, dropin=""):
     """Sixteen hexadecimal digits that stand for a unit and the user's own drop-in to it."""
     return hashlib.sha256("\0".join((unit, dropin)).encode("utf-8")).hexdigest()[:16]

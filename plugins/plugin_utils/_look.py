@@ -11,7 +11,6 @@ or cannot be read, is left to the module.
 from __future__ import annotations
 
 import calendar
-import functools
 import hashlib
 import json
 import posixpath
@@ -23,12 +22,13 @@ from types import SimpleNamespace
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
-    DEFAULT_POLICY,
     LABEL_SERVICE,
     health_problems,
     image_problem,
     label,
     limits,
+    names_of,
+    policy_of,
     trouble,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
@@ -37,6 +37,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     telling_metrics,
     words,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import AS_ON_DISK, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     architecture,
@@ -45,7 +46,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
-from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import parse_show
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import is_in_the_way, parse_show
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
 
 MARK = "--- vigil ---"
@@ -342,10 +343,10 @@ class Service:
 
     def _ask_runtime(self):
         if self.contained:
-            names = (self.name, self.name + "-vigil-next", self.name + "-vigil-previous")
             docker = "docker -H {0} container inspect --format '{{{{json .}}}}' {1}"
             return docker.format(
-                shlex.quote(self.options.get("docker_host") or DEFAULT_HOST), " ".join(map(shlex.quote, names))
+                shlex.quote(self.options.get("docker_host") or DEFAULT_HOST),
+                " ".join(map(shlex.quote, names_of(self.name))),
             )
         units = [self.name + ".service", *(self.options.get("conflicts") or ())]
         properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
@@ -368,12 +369,12 @@ class Service:
                 and list(map(int, times.splitlines())) == proven["reads"]
                 and account == proven["account"]
                 and seen["process"]
-                and seen["process"]["started"] == proven["started"]
+                and start_ticks(seen["process"]["stat"]) == proven["started"]
                 and self._runs(runtime, manifest, proven["pid"], seen["process"]["executable"], binary)
             ):
                 return None
             return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven["pid"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError):
             return None
 
     def _runs(self, runtime, manifest, pid, executable, binary):
@@ -386,12 +387,7 @@ class Service:
                 "NeedDaemonReload": "no",
                 "MainPID": str(pid),
             }
-            free = all(
-                one["LoadState"] != "loaded"
-                or (one["ActiveState"] not in ("active", "activating") and one["UnitFileState"] != "enabled")
-                for one in others
-                if one["Id"] != mine["Id"]
-            )
+            free = not any(is_in_the_way(one) for one in others if one["Id"] != mine["Id"])
             return free and wanted.items() <= mine.items() and executable == binary
         container = json.loads(runtime)
         made = manifest["container"]
@@ -401,8 +397,7 @@ class Service:
             and container["State"]["Pid"] == pid
             and not trouble(None, container)
             and limits(container) == made["limits"]
-            and container["HostConfig"]["RestartPolicy"]["Name"]
-            == (made["definition"].get("restart_policy") or DEFAULT_POLICY)
+            and container["HostConfig"]["RestartPolicy"]["Name"] == policy_of(made)
         )
 
     def _answer(self, answers, pid):
@@ -416,8 +411,8 @@ class Service:
             return None
         return {
             "changed": False,
-            "action": "none",
-            "reason": "what runs is what is on disk",
+            "action": AS_ON_DISK.action,
+            "reason": AS_ON_DISK.reason,
             "version": words(kind, metrics.text).version,
             "pid": pid,
             "unproven": [],
@@ -431,7 +426,6 @@ def _of_sum(line):
     return path, digest
 
 
-@functools.cache
 def code():
     """A digest of the code that decides about services: what another version proved is looked at again."""
     folder = Path(_glance.__file__).parent
