@@ -5,19 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
-    alertmanager_config,
-    alertmanager_files,
-    escalation_secrets,
-)
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import cluster
-
-
-def alertmanager_cluster(group, hostvars, host):
-    """The cluster of the Alertmanagers of an inventory group, as this host's takes part in it."""
-    return cluster(host, group, lambda other, name: hostvars[other].get(name))
 
 
 class FilterModule:
@@ -26,9 +14,9 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "alertmanager_cluster": filtered(alertmanager_cluster),
-            "alertmanager_config": filtered(alertmanager_config),
-            "alertmanager_drills": filtered(alertmanager_drills),
-            "alertmanager_files": filtered(alertmanager_files),
-            "escalation_secrets": filtered(escalation_secrets),
+            "alertmanager_cluster": filtered("_scrape", "alertmanager_cluster"),
+            "alertmanager_config": filtered("_alertmanager", "alertmanager_config"),
+            "alertmanager_drills": filtered("_drill", "alertmanager_drills"),
+            "alertmanager_files": filtered("_alertmanager", "alertmanager_files"),
+            "escalation_secrets": filtered("_alertmanager", "escalation_secrets"),
         }

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source, _exporter
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
 
 class FilterModule:
@@ -16,12 +14,12 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "exporter_files": filtered(_exporter.exporter_files),
-            "blackbox_exporter_files": filtered(_exporter.blackbox_exporter_files),
-            "blackbox_exporter_profile": filtered(_exporter.blackbox_exporter_profile),
-            "postgres_exporter_files": filtered(_exporter.postgres_exporter_files),
-            "postgres_exporter_source": filtered(_data_source.postgres_exporter_source),
-            "postgres_role": filtered(_data_source.postgres_role),
-            "textfile_directories": filtered(_exporter.textfile_directories),
-            "readable_yaml": filtered(to_yaml),
+            "exporter_files": filtered("_exporter", "exporter_files"),
+            "blackbox_exporter_files": filtered("_exporter", "blackbox_exporter_files"),
+            "blackbox_exporter_profile": filtered("_exporter", "blackbox_exporter_profile"),
+            "postgres_exporter_files": filtered("_exporter", "postgres_exporter_files"),
+            "postgres_exporter_source": filtered("_data_source", "postgres_exporter_source"),
+            "postgres_role": filtered("_data_source", "postgres_role"),
+            "textfile_directories": filtered("_exporter", "textfile_directories"),
+            "readable_yaml": filtered("_text", "to_yaml"),
         }

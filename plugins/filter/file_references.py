@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import file_references
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 
 
 class FilterModule:
@@ -16,6 +14,6 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "file_references": filtered(file_references),
-            "secret_values": filtered(secret_values),
+            "file_references": filtered("_references", "file_references"),
+            "secret_values": filtered("_secrets", "secret_values"),
         }

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
@@ -15,13 +14,13 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "grafana_ini": filtered(_grafana.grafana_ini),
-            "grafana_places": filtered(_grafana.grafana_places),
-            "grafana_inside": filtered(_grafana.grafana_inside),
-            "grafana_home": filtered(_grafana.grafana_home),
-            "grafana_files": filtered(_grafana.grafana_files),
-            "grafana_directories": filtered(_grafana.grafana_directories),
-            "grafana_expected": filtered(_grafana.grafana_expected),
-            "grafana_plugins": filtered(_grafana.plugin_list),
-            "grafana_plugin_links": filtered(_grafana.plugin_links),
+            "grafana_ini": filtered("_grafana", "grafana_ini"),
+            "grafana_places": filtered("_grafana", "grafana_places"),
+            "grafana_inside": filtered("_grafana", "grafana_inside"),
+            "grafana_home": filtered("_grafana", "grafana_home"),
+            "grafana_files": filtered("_grafana", "grafana_files"),
+            "grafana_directories": filtered("_grafana", "grafana_directories"),
+            "grafana_expected": filtered("_grafana", "grafana_expected"),
+            "grafana_plugins": filtered("_grafana", "plugin_list"),
+            "grafana_plugin_links": filtered("_grafana", "plugin_links"),
         }

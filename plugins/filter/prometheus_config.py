@@ -6,11 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
-    prometheus_config,
-    prometheus_files,
-    promtool_checks,
-)
 
 
 class FilterModule:
@@ -19,7 +14,7 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "prometheus_config": filtered(prometheus_config),
-            "prometheus_files": filtered(prometheus_files),
-            "promtool_checks": filtered(promtool_checks),
+            "prometheus_config": filtered("_prometheus", "prometheus_config"),
+            "prometheus_files": filtered("_prometheus", "prometheus_files"),
+            "promtool_checks": filtered("_prometheus", "promtool_checks"),
         }

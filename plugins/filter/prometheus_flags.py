@@ -6,14 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
-    alertmanager_flags,
-    blackbox_exporter_flags,
-    cadvisor_flags,
-    node_exporter_flags,
-    postgres_exporter_flags,
-    prometheus_flags,
-)
 
 
 class FilterModule:
@@ -22,10 +14,10 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "prometheus_flags": filtered(prometheus_flags),
-            "alertmanager_flags": filtered(alertmanager_flags),
-            "node_exporter_flags": filtered(node_exporter_flags),
-            "blackbox_exporter_flags": filtered(blackbox_exporter_flags),
-            "postgres_exporter_flags": filtered(postgres_exporter_flags),
-            "cadvisor_flags": filtered(cadvisor_flags),
+            "prometheus_flags": filtered("_flags", "prometheus_flags"),
+            "alertmanager_flags": filtered("_flags", "alertmanager_flags"),
+            "node_exporter_flags": filtered("_flags", "node_exporter_flags"),
+            "blackbox_exporter_flags": filtered("_flags", "blackbox_exporter_flags"),
+            "postgres_exporter_flags": filtered("_flags", "postgres_exporter_flags"),
+            "cadvisor_flags": filtered("_flags", "cadvisor_flags"),
         }

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.vigil.monitoring.plugins.module_utils import _release
 
 
-def _readable(function):
+def _readable(name):
     def filtered(program, version, mirror=None, upstream=None, **options):
+        # Imported here: Ansible loads all filters of a collection for any one of them.
+        from ansible_collections.vigil.monitoring.plugins.module_utils import _release  # noqa: PLC0415
+
         try:
-            return function(program, version, mirror=mirror, upstream=upstream, **options)
+            return getattr(_release, name)(program, version, mirror=mirror, upstream=upstream, **options)
         except _release.ReleaseError as error:
             raise AnsibleFilterError(str(error)) from error
 
@@ -24,6 +26,6 @@ class FilterModule:
 
     def filters(self):
         return {
-            "release_url": _readable(_release.release_url),
-            "release_sums_url": _readable(_release.release_sums_url),
+            "release_url": _readable("release_url"),
+            "release_sums_url": _readable("release_sums_url"),
         }

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, image_name, inside
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
 
 
@@ -15,7 +14,7 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "service_container": filtered(container),
-            "container_listen": filtered(inside),
-            "image_name": filtered(image_name),
+            "service_container": filtered("_container", "container"),
+            "container_listen": filtered("_container", "inside"),
+            "image_name": filtered("_container", "image_name"),
         }

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports, probe
 
 
 class FilterModule:
@@ -15,6 +14,6 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "service_probe": filtered(probe),
-            "service_ports": filtered(ports),
+            "service_probe": filtered("_web", "probe"),
+            "service_ports": filtered("_web", "ports"),
         }

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import filtered
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 
 
 class FilterModule:
@@ -15,5 +14,5 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "systemd_unit": filtered(unit_text),
+            "systemd_unit": filtered("_unit", "unit_text"),
         }

@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
-import functools
+import importlib
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
+PACKAGE = __name__.rpartition(".")[0]
 
-def filtered(function):
-    """A pure function as a filter: plain Python data in, and a ValueError as the filter's failure, AnsibleFilterError."""
 
-    @functools.wraps(function)
+def filtered(module, name):
+    """A pure function as a filter: plain Python data in, and a ValueError as the filter's failure, AnsibleFilterError.
+
+    The function is imported when the filter is first used. Ansible loads all filters of a collection for any one of them,
+    anew for each task, and compiles what they import each time.
+
+    :param module: the function's module in ``plugin_utils``.
+    :param name: the function's name.
+    """
+
     def run(*arguments, **options):
+        function = getattr(importlib.import_module("{0}.{1}".format(PACKAGE, module)), name)
         try:
             return function(
                 *(plain(argument) for argument in arguments), **{name: plain(value) for name, value in options.items()}
