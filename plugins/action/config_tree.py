@@ -10,7 +10,8 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Tree, answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
 

@@ -11,7 +11,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Service, answer, python_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 
 
 class ActionModule(ActionBase):

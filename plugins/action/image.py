@@ -17,7 +17,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     parse_reference,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Image, answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
     CannotCopy,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ARCHITECTURES,
     ReleaseError,
@@ -21,10 +20,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     plain_version,
     shown,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Release, answer
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
 
 display = Display()
 
@@ -92,6 +89,10 @@ class ActionModule(ActionBase):
         # The architecture is all that is taken from the host's answer: it must not choose where secrets are sent.
         if wanted.get("arch") not in ARCHITECTURES.values():
             raise ReleaseError(f"the host names an architecture that is unknown here: {wanted.get('arch')!r}")
+        # Imported here, as below: a converged run does without.
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source  # noqa: PLC0415
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache  # noqa: PLC0415
+
         source = Source.from_options(options, wanted["arch"])
         if not is_remote(source.url):
             source = source.below(self._loader.path_dwim)
@@ -104,6 +105,8 @@ class ActionModule(ActionBase):
         return self._ask(dict(told, archive=self._copy(path), checksum=digest), task_vars)
 
     def _copy(self, path):
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy  # noqa: PLC0415
+
         try:
             return copy(self, path, "archive.tar.gz")
         except CannotCopy as error:
@@ -112,6 +115,8 @@ class ActionModule(ActionBase):
             ) from error
 
     def _with_packages(self, told, first, wanted, task_vars):
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install  # noqa: PLC0415
+
         packages, masked = told["packages"], first["masked"]
         done = install(self, packages, wanted["manager"] == "apt", task_vars, alone=True)
         if done.get("failed"):

@@ -17,7 +17,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._services import 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import Containers, answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")

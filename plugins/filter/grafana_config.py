@@ -14,7 +14,7 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "grafana_ini": filtered("_grafana", "grafana_ini"),
+            "grafana_ini": filtered("_grafana_ini", "grafana_ini"),
             "grafana_places": filtered("_grafana", "grafana_places"),
             "grafana_inside": filtered("_grafana", "grafana_inside"),
             "grafana_home": filtered("_grafana", "grafana_home"),

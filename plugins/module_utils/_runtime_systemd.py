@@ -25,15 +25,16 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import R
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     FINGERPRINT_VARIABLE,
     PROPERTIES,
+    UNIT_DIRECTORY,
     complete_unit,
     crashed,
+    dropin_path,
     is_in_the_way,
     nofile_ceiling,
     parse_show,
     unit_fingerprint,
+    unit_path,
 )
-
-UNIT_DIRECTORY = "/etc/systemd/system"
 
 
 class Systemd:
@@ -50,8 +51,8 @@ class Systemd:
         self._unit = unit
         self._dropin = dropin.strip() + "\n" if dropin.strip() else ""
         self.title = name + ".service"
-        self.unit_path = os.path.join(UNIT_DIRECTORY, self.title)
-        self.dropin_path = os.path.join(UNIT_DIRECTORY, self.title + ".d", "50-vigil.conf")
+        self.unit_path = unit_path(name)
+        self.dropin_path = dropin_path(name)
 
     # What is there
 

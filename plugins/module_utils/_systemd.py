@@ -29,6 +29,18 @@ PROPERTIES = (
 # does not depend on the clock, and unlike a comparison of arguments it covers limits, hardening and environment too.
 FINGERPRINT_VARIABLE = "VIGIL_UNIT"
 
+UNIT_DIRECTORY = "/etc/systemd/system"
+
+
+def unit_path(name):
+    """Where the unit of a service lies, which is named without its suffix."""
+    return posixpath.join(UNIT_DIRECTORY, name + ".service")
+
+
+def dropin_path(name):
+    """Where the user's own lines for the unit of a service lie."""
+    return posixpath.join(UNIT_DIRECTORY, name + ".service.d", "50-vigil.conf")
+
 
 def parse_show(text):
     """The properties printed by ``systemctl show`` as a dict of strings.

@@ -309,7 +309,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import (
-    UNIT_DIRECTORY,
     Systemd,
     belongs_to,
     in_the_way,
@@ -317,6 +316,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd 
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2

@@ -1,166 +1,37 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Grafana's configuration: the ini, its secrets, LDAP, and what is provisioned. Inputs in, files out."""
+"""Grafana's configuration: the ini with its secrets, LDAP, and what is provisioned. Inputs in, files out."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import re
-from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_bridge
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import (
+    REFERENCE,
+    address,
+    grafana_ini,
+    ini_text,
+    merge,
+    readable_files,
+    split_secrets,
+)
 
-PORT = 3000
-# What Grafana reads from elsewhere when it starts: $__file{/path}, $__env{NAME}, ${NAME}.
-_REFERENCE = re.compile(r"\$(__\w+)?\{[^}]+\}")
 _DOLLAR = re.compile(r"\$\$|\$(?:__\w+)?\{[^}]+\}|(?P<lone>\$)")
-_FILE = re.compile(r"\$__file\{([^}]+)\}")
-_USERINFO = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s@]*:[^/\s@]+@")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
-# Secrets whose keys do not say so.
-_FURTHER_SECRETS = ("connstr",)
 # Before unified alerting was the only one, Grafana complained about a missing directory of notifiers at every start.
 _LAST_WITH_NOTIFIERS = "11.0.0"
 # Fields of a data source that left it for secureJsonData long before the oldest version that is deployed here.
 _MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
 
 
-# The ini
-
-
-def grafana_ini(layers):
-    """The sections of grafana.ini, the later layers over the earlier ones.
-
-    :param layers: dicts of section to keys, in which a section may hold further ones, as ``auth.ldap`` is ``ldap`` in
-        ``auth``. A value of None takes a key out.
-    """
-    merged = {}
-    for layer in layers:
-        merged = _merge(merged, layer or {})
-    return merged
-
-
-def _merge(base, over):
-    result = dict(base)
-    for key, value in over.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict):
-            below = result.get(key)
-            result[key] = _merge(below if isinstance(below, dict) else {}, value)
-        else:
-            result[key] = value
-    return result
-
-
-def _flat(ini):
-    """``section -> key -> value``, with sections inside sections as ``auth.ldap``; the first one has no name."""
-    sections = {"": {}}
-
-    def add(name, keys):
-        for key, value in keys.items():
-            if isinstance(value, dict):
-                inner = "{0}.{1}".format(name, key) if name else str(key)
-                sections.setdefault(inner, {})
-                add(inner, value)
-            else:
-                sections[name][str(key)] = value
-
-    add("", ini)
-    return sections
-
-
-def _word(value):
-    """A value as Grafana reads it; a list as it splits one."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_word(item) for item in value)
-    return "" if value is None else str(value)
-
-
-def _quoted(word):
-    """A value that the ini parser gives back unchanged: a ``#`` or ``;`` begins a comment anywhere in a line."""
-    if not re.search(r"[#;\n`]|^[\"']|\\$|^\s|\s$", word):
-        return word
-    if "`" not in word:
-        return "`{0}`".format(word)
-    if '"""' not in word and not word.endswith('"'):
-        return '"""{0}"""'.format(word)
-    raise ValueError("a value of grafana_ini holds both a backtick and three quotes; no ini file can carry that")
-
-
-def is_secret(key, value):
-    """Whether a key of the ini holds a secret in so many words, not the place where it is."""
-    if isinstance(value, (bool, dict)) or not str(value).strip() or _REFERENCE.fullmatch(str(value).strip()):
-        return False
-    return is_secret_key(key) or key in _FURTHER_SECRETS or bool(_USERINFO.search(str(value)))
-
-
-def split_secrets(ini, config_dir):
-    """The ini with each secret replaced by the file that holds it.
-
-    :returns: sections as :func:`_flat` gives them, and path inside the configuration directory -> secret.
-    """
-    secrets, sections = {}, {}
-    for section, keys in _flat(ini).items():
-        sections[section] = {}
-        for key, value in keys.items():
-            if is_secret(key, value):
-                path = "secrets/{0}.{1}".format(section or "DEFAULT", key)
-                secrets[path] = _word(value)
-                value = "$__file{{{0}}}".format(posixpath.join(config_dir, path))
-            sections[section][key] = value
-    return sections, secrets
-
-
-def ini_text(sections):
-    """The text of grafana.ini.
-
-    :param sections: section -> key -> value; the first one may have no name.
-    """
-    lines = ["# Written by vigil.monitoring from grafana_ini; secrets are in files beside this one."]
-    for section, keys in sections.items():
-        if not keys:
-            continue
-        if section:
-            lines += ["", "[{0}]".format(section)]
-        lines += ["{0} = {1}".format(key, _quoted(_word(value))) for key, value in keys.items()]
-    return "\n".join(lines) + "\n"
-
-
-def readable_files(ini):
-    """Absolute paths of files that the ini names and that Grafana reads when it starts."""
-    found = set()
-    for section, keys in _flat(ini).items():
-        for key, value in keys.items():
-            text = str(value)
-            found.update(path for path in _FILE.findall(text) if path.startswith("/"))
-            if section == "server" and key in ("cert_file", "cert_key") and text.startswith("/"):
-                found.add(text)
-    return sorted(found)
-
-
-# Where it is served
-
-
-def address(layers):
-    """Host, port, scheme, path prefix and path of the metrics of a Grafana with these layers of its ini."""
-    server = grafana_ini(layers).get("server") or {}
-    host = str(server.get("http_addr") or "")
-    scheme = "https" if str(server.get("protocol") or "http") in ("https", "h2") else "http"
-    prefix = ""
-    if _word(server.get("serve_from_sub_path")) == "true":
-        path = urlsplit(re.sub(r"%\([^)]*\)s", "x", str(server.get("root_url") or ""))).path.strip("/")
-        prefix = "/" + path if path else ""
-    host = "" if host in ("0.0.0.0", "::", "*") else host.strip("[]")
-    return host, int(server.get("http_port") or PORT), scheme, prefix, prefix + "/metrics"
+# Where it is
 
 
 def grafana_probe(ini, ca=""):
@@ -277,7 +148,7 @@ def _literal(value):
 def _as_shown(value):
     """A text as Grafana shows it after that; empty where it depends on what the host has."""
     text = str(value or "")
-    return "" if _REFERENCE.search(text.replace("$$", "")) else text.replace("$$", "$")
+    return "" if REFERENCE.search(text.replace("$$", "")) else text.replace("$$", "$")
 
 
 def complete_sources(found, given):
@@ -292,7 +163,7 @@ def complete_sources(found, given):
     """
     by_name = {}
     for source in [*found, *given]:
-        by_name[source["name"]] = _merge(by_name.get(source["name"], {}), source)
+        by_name[source["name"]] = merge(by_name.get(source["name"], {}), source)
     asked = [source["name"] for source in given if source.get("isDefault")]
     result, uids, defaults = [], {}, {}
     for name, source in by_name.items():

@@ -9,27 +9,19 @@ Each check is a generator of ``Problem``; all of them are run, so that one run n
 from __future__ import annotations
 
 import fnmatch
+import importlib
 import posixpath
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._docker import parse_reference
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source, _rules
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import MANAGED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     did_you_mean,
-    is_duration,
-    not_a_duration,
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, web_config
 
-_SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
@@ -99,13 +91,6 @@ MANAGED_FLAGS = {
 }
 # Where further flags stand, for the roles that name it otherwise.
 FLAGS = {"blackbox_exporter": "blackbox_exporter_cli_flags"}
-# What cAdvisor can measure, as 0.38 to 0.60 call it.
-CADVISOR_METRICS = (
-    "accelerator advtcp app cpu cpuLoad cpu_topology cpuset disk diskIO hugetlb memory memory_numa network oom_event"
-    " percpu perf_event pressure process referenced_memory resctrl sched tcp udp"
-).split()
-# The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
-PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
 
 def unknown_variables(role, known, in_scope, own=()):
@@ -199,7 +184,7 @@ def check_web(role, values):
             yield Problem(name, "is an empty list", "give at least one HOST:PORT")
     except ValueError as error:
         yield Problem(name, str(error), "write it like 0.0.0.0:9090 or [::1]:9090")
-    if several and len(listen) > 1 and _pinned(role, values) and "several listen addresses" in SINCE[role]:
+    if several and len(listen) > 1 and pinned(role, values) and "several listen addresses" in SINCE[role]:
         if not knows(role, values[role + "_version"], "several listen addresses"):
             yield Problem(
                 name,
@@ -215,7 +200,7 @@ def check_web(role, values):
         variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
     yield from check_web_config(config, variables)
     flag = "web.config.file" if role != "node_exporter" else "web.config"
-    if web_config(config) and _pinned(role, values) and not knows(role, values[role + "_version"], flag):
+    if web_config(config) and pinned(role, values) and not knows(role, values[role + "_version"], flag):
         yield Problem(
             role + "_version",
             "is {0}, which knows no web configuration".format(values[role + "_version"]),
@@ -227,7 +212,7 @@ def check_web(role, values):
         )
 
 
-def _pinned(role, values):
+def pinned(role, values):
     """Whether the version that will run is the one in the inputs."""
     version = str(values[role + "_version"])
     return values[role + "_install_method"] == "archive" and bool(_VERSION.fullmatch(version))
@@ -294,199 +279,15 @@ def check_service(role, values):
             yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
 
 
-def check_container(role, values):
-    """The image, and the options of the container that are the user's own."""
-    name = role + "_image"
-    try:
-        reference = parse_reference(values[name])
-    except ValueError as error:
-        yield Problem(name, str(error), "write it like quay.io/prometheus/prometheus:v3.5.0")
-    else:
-        if not reference.digest and reference.tag in (None, "latest"):
-            found = "is {0}, which means another image every day".format(shown(values[name]))
-            yield Problem(name, found, "name a tag or a digest, so that every run deploys the same")
-    for option in values[role + "_container_extra"] or {}:
-        if option in MANAGED:
-            where = "{0}_container_extra[{1!r}]".format(role, str(option))
-            yield Problem(where, "is set already", "the role decides it; leave it out")
-    if bool(values[role + "_registry_username"]) != bool(values[role + "_registry_password"]):
-        both = "{0}_registry_username and {0}_registry_password".format(role)
-        yield Problem(both, "only one of them is set", "set both, or none")
-    cpus = str(values[role + "_container_cpus"] or "1")
-    if not re.fullmatch(r"\d+(\.\d+)?", cpus):
-        yield Problem(role + "_container_cpus", "is {0}".format(shown(cpus)), "give a number such as 1.5")
-
-
-def check_rules(values):
-    """Packs of rules, thresholds, and what all alerts get besides."""
-    packs = _rules.load_packs()
-    yield from _rules.check_packs(values["prometheus_rule_packs"])
-    yield from _rules.check_thresholds(packs, values["prometheus_thresholds"])
-    yield from _rules.check_additions(values["prometheus_rule_labels"], values["prometheus_rule_annotations"])
-
-
-def check_prometheus(values):
-    """What only Prometheus has."""
-    yield from check_rules(values)
-    for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
-        value = (values["prometheus_global"] or {}).get(key)
-        if value is not None and not is_duration(value):
-            yield not_a_duration("prometheus_global." + key, value)
-    if "external_labels" in (values["prometheus_global"] or {}):
-        yield Problem(
-            "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
-        )
-    if not is_duration(values["prometheus_storage_retention"]):
-        yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
-    size = values["prometheus_storage_retention_size"]
-    if not _SIZE.fullmatch(str(size)):
-        yield Problem(
-            "prometheus_storage_retention_size", "is {0}".format(shown(size)), "write a size such as 512MB or 50GB"
-        )
-    if str(values["prometheus_agent_mode"]).lower() in ("true", "yes", "on", "1") and _pinned("prometheus", values):
-        if version_key(values["prometheus_version"]) < version_key(SINCE["prometheus"]["enable-feature=agent"]):
-            yield Problem(
-                "prometheus_agent_mode",
-                "is not known to version {0}".format(values["prometheus_version"]),
-                "deploy {0} or newer".format(SINCE["prometheus"]["enable-feature=agent"]),
-            )
-    for name, groups in (values["prometheus_targets"] or {}).items():
-        good = isinstance(groups, list) and all(
-            isinstance(group, dict) and isinstance(group.get("targets"), list) for group in groups
-        )
-        where = "prometheus_targets[{0!r}]".format(str(name))
-        if not good:
-            yield Problem(where, "is not a list of groups", "write - targets: [HOST:PORT] below it")
-        if "/" in str(name):
-            yield Problem(where, "has a slash in its name", "the name becomes that of a file; choose another")
-
-
-def check_alertmanager(values):
-    """What only Alertmanager has."""
-    if not is_duration(values["alertmanager_resolve_timeout"]):
-        yield not_a_duration("alertmanager_resolve_timeout", values["alertmanager_resolve_timeout"])
-    if values["alertmanager_config_file"] == "alertmanager.yml.j2":
-        if not values["alertmanager_receivers"]:
-            yield Problem("alertmanager_receivers", "is empty", "name at least one receiver")
-        if not (values["alertmanager_route"] or {}).get("receiver"):
-            yield Problem("alertmanager_route", "has no receiver", "name the one that gets what no other route takes")
-    cluster = values["alertmanager_cluster"] or {}
-    peers = cluster.get("peers")
-    if peers is not None and not isinstance(peers, list):
-        yield Problem("alertmanager_cluster.peers", "is not a list", "write - HOST:PORT below it")
-    if cluster.get("listen-address"):
-        try:
-            listen_addresses(cluster["listen-address"])
-        except ValueError as error:
-            yield Problem("alertmanager_cluster.listen-address", str(error), "write it like 0.0.0.0:9094")
-    version = values["alertmanager_version"] if _pinned("alertmanager", values) else None
-    inputs = {name: values["alertmanager_" + name] for name in ("escalation", "route", "receivers", "smtp")}
-    yield from check_escalation(dict(inputs, version=version))
-
-
-def check_node_exporter(values):
-    """What only node_exporter has."""
-    yield from _check_collectors("node_exporter", values)
-
-
-def _check_collectors(role, values):
-    """What exporters with collectors share."""
-    on, off, path = (
-        "{0}_{1}".format(role, name) for name in ("enabled_collectors", "disabled_collectors", "web_telemetry_path")
-    )
-    enabled = [str(name) for entry in values[on] or [] for name in (entry if isinstance(entry, dict) else [entry])]
-    for name in values[off] or []:
-        if name in enabled:
-            yield Problem(off, "{0} is enabled as well".format(name), "take it out here or out of {0}".format(on))
-    if not str(values[path]).startswith("/"):
-        yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
-
-
-def check_blackbox_exporter(values):
-    """What only blackbox_exporter has."""
-    variable = "blackbox_exporter_configuration_modules"
-    if not values[variable]:
-        yield Problem(variable, "is empty", "name at least one module, or leave it out for the default ones")
-    for name, module in (values[variable] or {}).items():
-        where = "{0}[{1!r}]".format(variable, str(name))
-        prober = module.get("prober") if isinstance(module, dict) else None
-        if not isinstance(module, dict):
-            yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
-        elif prober not in PROBERS:
-            remedy = did_you_mean(prober, PROBERS, "there are {0}".format(", ".join(PROBERS)))
-            yield Problem(where + ".prober", "is {0}".format(shown(prober)), remedy)
-
-
-def check_postgres_exporter(values):
-    """What only postgres_exporter has: where its database is, and who looks after its role there."""
-    yield from _check_collectors("postgres_exporter", values)
-    role = "postgres_exporter_"
-    file_name = str(values[role + "config_file"])
-    if not file_name or "/" in file_name:
-        found = "is {0}".format(shown(values[role + "config_file"]))
-        yield Problem(role + "config_file", found, "give the name of a file; it lies in {0}config_dir".format(role))
-    settings = {name: str(values[role + name] or "") for name in ("name", "uri", "username", "password", "dsn_file")}
-    if settings["dsn_file"] and not settings["dsn_file"].startswith("/"):
-        found = "is {0}".format(shown(settings["dsn_file"]))
-        yield Problem(role + "dsn_file", found, "give the absolute path of a file on the host")
-    source = None
-    try:
-        for name in settings["name"].split(",") if settings["name"] else []:
-            _data_source.parse(name)
-        source = _data_source.first(settings)
-    except ValueError as error:
-        yield Problem(role + ("name" if settings["name"] else "uri"), str(error), "see its documentation")
-        return
-    for name in ("username", "password", "name", "uri"):
-        if settings[name] != settings[name].strip() or "\n" in settings[name]:
-            yield Problem(role + name, "begins or ends with a blank", "the exporter would strip it; leave it out")
-    if str(values[role + "manage_role"]).lower() not in ("true", "yes", "on", "1"):
-        return
-    if source is None:
-        what = "is on, and nothing says where the database is"
-        yield Problem(role + "manage_role", what, "give {0}name or {0}uri, or switch it off".format(role))
-    elif not values[role + "admin_username"]:
-        if source.host not in _data_source.LOCAL and not source.host.startswith("/"):
-            yield Problem(
-                role + "manage_role",
-                "is on, and the database is on {0}".format(shown(source.host)),
-                "give {0}admin_username and {0}admin_password, or make the role there by hand".format(role),
-            )
-
-
-def check_cadvisor(values):
-    """What only cAdvisor has: its address in two parts, and what it measures how often."""
-    role = "cadvisor_"
-    try:
-        listen_addresses("{0}:{1}".format(values[role + "listen_ip"], values[role + "port"]))
-    except ValueError as error:
-        yield Problem(role + "listen_ip and cadvisor_port", str(error), "write them like 0.0.0.0 or [::], and 8080")
-    if not str(values[role + "prometheus_endpoint"]).startswith("/"):
-        found = "is {0}".format(shown(values[role + "prometheus_endpoint"]))
-        yield Problem(role + "prometheus_endpoint", found, "begin it with a slash")
-    for name in ("housekeeping_interval", "max_housekeeping_interval"):
-        if not is_duration(values[role + name]):
-            yield not_a_duration(role + name, values[role + name])
-    for name in ("enable_metrics", "disable_metrics"):
-        for metric in values[role + name]:
-            if metric not in CADVISOR_METRICS:
-                remedy = did_you_mean(metric, CADVISOR_METRICS, "there are " + ", ".join(CADVISOR_METRICS))
-                yield Problem(role + name, "has {0}".format(shown(metric)), remedy)
-    if values[role + "enable_metrics"] and _pinned("cadvisor", values):
-        if not knows("cadvisor", values[role + "version"], "enable_metrics"):
-            least = SINCE["cadvisor"]["enable_metrics"]
-            found = "is set, which needs version {0}".format(least)
-            yield Problem(role + "enable_metrics", found, "use cadvisor_disable_metrics, or deploy a newer version")
-
-
+# Role -> the file with the checks of its own inputs, which is read by none but this role: it is compiled for each task.
 OWN_CHECKS = {
-    "prometheus": check_prometheus,
-    "alertmanager": check_alertmanager,
-    "node_exporter": check_node_exporter,
-    "blackbox_exporter": check_blackbox_exporter,
-    "postgres_exporter": check_postgres_exporter,
-    "cadvisor": check_cadvisor,
-    "grafana": check_grafana,
+    "prometheus": "_inputs_prometheus",
+    "alertmanager": "_inputs_alertmanager",
+    "node_exporter": "_inputs_exporters",
+    "blackbox_exporter": "_inputs_exporters",
+    "postgres_exporter": "_inputs_exporters",
+    "cadvisor": "_inputs_exporters",
+    "grafana": "_inputs_grafana",
 }
 # Suffixes of the inputs that are looked at; a role has not all of them.
 CHECKED = (
@@ -512,7 +313,12 @@ def problems(role, values):
     found = []
     checks = [check_release, check_paths, check_web, check_flags, check_service]
     if values[role + "_runtime"] == "docker":
-        checks.append(check_container)
+        checks.append(_further("_inputs_container", "check_container"))
     for check in checks:
         found += check(role, values)
-    return found + list(OWN_CHECKS[role](values))
+    return found + list(_further(OWN_CHECKS[role], "check_" + role)(values))
+
+
+def _further(module, name):
+    """A check that not every role needs."""
+    return getattr(importlib.import_module("{0}.{1}".format(__name__.rpartition(".")[0], module)), name)

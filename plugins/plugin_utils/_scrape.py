@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import address
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 
 GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")

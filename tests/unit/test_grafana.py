@@ -13,9 +13,9 @@ from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards impo
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_datasources import prometheus_source
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana as said
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_grafana import check_grafana
 
 INI = {
     "instance_name": "one",
@@ -48,7 +48,7 @@ def dashboard(text=None, source="one.json", folder="", inputs=None, stem="one", 
 
 
 def test_later_layers_win_and_a_null_takes_a_key_out():
-    merged = grafana.grafana_ini(
+    merged = _grafana_ini.grafana_ini(
         [
             {"auth": {"ldap": {"enabled": True}}, "log": {"mode": "console"}},
             {"log": {"mode": None}},
@@ -98,7 +98,7 @@ def test_secrets_are_in_files_of_their_own():
     assert "Sentinel" not in text
     assert "admin_password = $__file{/etc/grafana/secrets/security.admin_password}" in text
     assert "client_secret = $__file{/run/secret}" in text
-    assert grafana.readable_files(ini) == ["/run/secret"]
+    assert _grafana_ini.readable_files(ini) == ["/run/secret"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_secrets_are_in_files_of_their_own():
     ],
 )
 def test_where_it_is_served(server, expected):
-    assert grafana.address([{"server": server}]) == expected
+    assert _grafana_ini.address([{"server": server}]) == expected
     values = {"grafana_ini": {"server": server}}
     assert _scrape.endpoint("grafana", "h", lambda host, name: values.get(name)) == expected
 

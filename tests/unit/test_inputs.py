@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import is_duration
 
 BCRYPT = "$2y$10$" + "a" * 53
 COMMON = {
@@ -280,12 +281,12 @@ def test_variables_of_the_peer(role, values, refused, warned):
 
 @pytest.mark.parametrize("good", ["0", "15s", "1h30m", "100ms", "1y", 0])
 def test_durations(good):
-    assert _inputs.is_duration(good)
+    assert is_duration(good)
 
 
 @pytest.mark.parametrize("bad", ["", "15", "s", "1.5h", "1m1h", "15S", None, True, ["1s"], 15])
 def test_no_durations(bad):
-    assert not _inputs.is_duration(bad)
+    assert not is_duration(bad)
 
 
 SECRET = "hunter2-of-the-database"

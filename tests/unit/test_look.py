@@ -20,7 +20,11 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look, _look_service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers, Image
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MINE = grp.getgrgid(os.getegid()).gr_name
@@ -59,7 +63,7 @@ def tree(tmp_path):
     write(path / ".vigil/manifest.json", json.dumps(manifest, indent=1))
     write(path / ".vigil/proven.json", '{"generation": "g1"}')
     directories = [{"path": f"{data}/", "owner": ME, "group": MINE, "mode": "0700"}]
-    made = _look.Tree(f"{path}/", ME, MINE, FILES, directories, [sys.executable])
+    made = Tree(f"{path}/", ME, MINE, FILES, directories, [sys.executable])
     made.wanted = {name: (kind, mode, ME, MINE) for name, (kind, mode, *_owner) in made.wanted.items()}
     return made
 
@@ -78,7 +82,7 @@ def test_a_tree_of_nothing(tmp_path):
     write(tmp_path / ".vigil/manifest.json", json.dumps(empty))
     write(tmp_path / ".vigil/proven.json", '{"generation": "g"}')
     tmp_path.chmod(0o750)
-    tree = _look.Tree(str(tmp_path), ME, MINE, [], [], [])
+    tree = Tree(str(tmp_path), ME, MINE, [], [], [])
     tree.wanted[str(tmp_path)] = ("directory", 0o750, ME, MINE)
     assert tree.is_as_asked(run(tree.command()))
 
@@ -127,7 +131,7 @@ def test_output_that_says_nothing(tree, output):
 @pytest.fixture
 def release(tmp_path):
     """A release that is there."""
-    made = _look.Release("tool", "1.2.3", str(tmp_path), ["tool", "lib/helper"])
+    made = Release("tool", "1.2.3", str(tmp_path), ["tool", "lib/helper"])
     os.makedirs(f"{made.path}/lib")
     for member in made.members:
         write(f"{made.path}/{member}", member)
@@ -225,7 +229,7 @@ def engine(tmp_path, monkeypatch):
 
 
 def test_an_image_that_runs_already_needs_no_module(engine):
-    look = _look.Image("prometheus", "q/p:v1", "unix:///its.sock")
+    look = Image("prometheus", "q/p:v1", "unix:///its.sock")
     engine([IMAGE], [CONTAINER])
     assert look.known(run(look.command())) == IMAGE
     for image, container in (
@@ -237,14 +241,14 @@ def test_an_image_that_runs_already_needs_no_module(engine):
         engine(image, container)
         assert look.known(run(look.command())) is None
     engine([IMAGE], [CONTAINER])
-    pinned = _look.Image("prometheus", "q/p@sha256:" + "a" * 64, "unix:///its.sock")
+    pinned = Image("prometheus", "q/p@sha256:" + "a" * 64, "unix:///its.sock")
     assert pinned.known(run(pinned.command())) is None
-    elsewhere = _look.Image("prometheus", "q/p:v1", "unix:///other.sock")
+    elsewhere = Image("prometheus", "q/p:v1", "unix:///other.sock")
     assert elsewhere.known(run(elsewhere.command())) is None
 
 
 def test_containers_are_asked_for_their_own_words(engine):
-    look = _look.Containers({"prometheus": "q/p:v1", "alertmanager": "q/a:v1"}, "unix:///its.sock")
+    look = Containers({"prometheus": "q/p:v1", "alertmanager": "q/a:v1"}, "unix:///its.sock")
     engine([IMAGE], [CONTAINER])
     found = look.problems(run(look.command()))
     assert found["prometheus"] == []
@@ -338,7 +342,7 @@ class World:
         write(self.folder / ".vigil" / "proven.json", json.dumps(proof))
 
     def look(self, **options):
-        return _look.Service({**self.options, **options}, sys.executable)
+        return Service({**self.options, **options}, sys.executable)
 
     def result(self, **options):
         look = self.look(**options)
@@ -420,7 +424,7 @@ def test_another_wish_is_left_to_the_module(proven, options):
 
 
 def test_what_other_code_proved_is_left_to_the_module(proven, monkeypatch):
-    monkeypatch.setattr(_look, "code", lambda: "another")
+    monkeypatch.setattr(_look_service, "code", lambda: "another")
     assert proven.result() is None
 
 

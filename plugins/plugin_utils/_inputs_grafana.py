@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana, _grafana_ini
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown, unknown_key
 
 SECTIONS = ("server", "security", "database", "users", "auth", "smtp")
@@ -30,7 +30,7 @@ def check_grafana(values):
     yield from shapes
     if shapes:
         return
-    ini = _grafana.grafana_ini(
+    ini = _grafana_ini.grafana_ini(
         [layers["ini_default"], layers["ini"], {name: layers[name] for name in SECTIONS if layers[name]}]
     )
     yield from _check_password(ini.get("security") or {})
@@ -86,7 +86,7 @@ def _check_password(security):
 
 
 def _check_server(server, may_be_low):
-    protocol, port = str(server.get("protocol") or "http"), server.get("http_port", _grafana.PORT)
+    protocol, port = str(server.get("protocol") or "http"), server.get("http_port", _grafana_ini.PORT)
     if protocol not in ("http", "https", "h2"):
         yield Problem("grafana_server.protocol", "is {0}".format(shown(protocol)), "write http, https or h2")
     if isinstance(port, bool) or not str(port).isdigit() or not 0 < int(port) < 65536:

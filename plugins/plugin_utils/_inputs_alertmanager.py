@@ -1,0 +1,34 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the inputs of the role alertmanager, beyond their types."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, is_duration, not_a_duration
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses
+
+
+def check_alertmanager(values):
+    """What only Alertmanager has."""
+    if not is_duration(values["alertmanager_resolve_timeout"]):
+        yield not_a_duration("alertmanager_resolve_timeout", values["alertmanager_resolve_timeout"])
+    if values["alertmanager_config_file"] == "alertmanager.yml.j2":
+        if not values["alertmanager_receivers"]:
+            yield Problem("alertmanager_receivers", "is empty", "name at least one receiver")
+        if not (values["alertmanager_route"] or {}).get("receiver"):
+            yield Problem("alertmanager_route", "has no receiver", "name the one that gets what no other route takes")
+    cluster = values["alertmanager_cluster"] or {}
+    peers = cluster.get("peers")
+    if peers is not None and not isinstance(peers, list):
+        yield Problem("alertmanager_cluster.peers", "is not a list", "write - HOST:PORT below it")
+    if cluster.get("listen-address"):
+        try:
+            listen_addresses(cluster["listen-address"])
+        except ValueError as error:
+            yield Problem("alertmanager_cluster.listen-address", str(error), "write it like 0.0.0.0:9094")
+    version = values["alertmanager_version"] if pinned("alertmanager", values) else None
+    inputs = {name: values["alertmanager_" + name] for name in ("escalation", "route", "receivers", "smtp")}
+    yield from check_escalation(dict(inputs, version=version))

@@ -1,0 +1,65 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with the inputs of the role prometheus, beyond their types."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Problem,
+    is_duration,
+    not_a_duration,
+    shown,
+)
+
+_SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
+
+
+def check_rules(values):
+    """Packs of rules, thresholds, and what all alerts get besides."""
+    packs = _rules.load_packs()
+    yield from _rules.check_packs(values["prometheus_rule_packs"])
+    yield from _rules.check_thresholds(packs, values["prometheus_thresholds"])
+    yield from _rules.check_additions(values["prometheus_rule_labels"], values["prometheus_rule_annotations"])
+
+
+def check_prometheus(values):
+    """What only Prometheus has."""
+    yield from check_rules(values)
+    for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):
+        value = (values["prometheus_global"] or {}).get(key)
+        if value is not None and not is_duration(value):
+            yield not_a_duration("prometheus_global." + key, value)
+    if "external_labels" in (values["prometheus_global"] or {}):
+        yield Problem(
+            "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
+        )
+    if not is_duration(values["prometheus_storage_retention"]):
+        yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
+    size = values["prometheus_storage_retention_size"]
+    if not _SIZE.fullmatch(str(size)):
+        yield Problem(
+            "prometheus_storage_retention_size", "is {0}".format(shown(size)), "write a size such as 512MB or 50GB"
+        )
+    if str(values["prometheus_agent_mode"]).lower() in ("true", "yes", "on", "1") and pinned("prometheus", values):
+        if version_key(values["prometheus_version"]) < version_key(SINCE["prometheus"]["enable-feature=agent"]):
+            yield Problem(
+                "prometheus_agent_mode",
+                "is not known to version {0}".format(values["prometheus_version"]),
+                "deploy {0} or newer".format(SINCE["prometheus"]["enable-feature=agent"]),
+            )
+    for name, groups in (values["prometheus_targets"] or {}).items():
+        good = isinstance(groups, list) and all(
+            isinstance(group, dict) and isinstance(group.get("targets"), list) for group in groups
+        )
+        where = "prometheus_targets[{0!r}]".format(str(name))
+        if not good:
+            yield Problem(where, "is not a list of groups", "write - targets: [HOST:PORT] below it")
+        if "/" in str(name):
+            yield Problem(where, "has a slash in its name", "the name becomes that of a file; choose another")

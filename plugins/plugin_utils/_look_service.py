@@ -1,0 +1,187 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at a service that was proven."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _probe
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
+    DEFAULT_HOST,
+    limits,
+    names_of,
+    policy_of,
+    trouble,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    judge,
+    lost_dependency,
+    telling_metrics,
+    words,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import AS_ON_DISK, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
+    dropin_path,
+    is_in_the_way,
+    parse_show,
+    unit_path,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import of, script, sections
+
+MODULE_UTILS = Path(_probe.__file__).parent
+
+
+class Service:
+    """A service that runs, as it was proven to for exactly the same options.
+
+    :param options: those of the module daemon.
+    :param python: Python on the host.
+    """
+
+    def __init__(self, options, python="python3"):
+        self.options = options
+        self.python = python
+        self.name = options["name"]
+        self.probe = options["probe"]
+        self.contained = options.get("runtime") == "docker"
+        self.state = posixpath.join(options["config_dir"].rstrip("/"), ".vigil")
+        self.links = options.get("links") or {}
+        # Without what may be a password, of which nothing is kept on the host, not even a digest.
+        told = {name: value for name, value in options.items() if name not in ("secrets", "reload")}
+        text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)
+        self.asked = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def can_tell(self):
+        """Whether a look can be enough: not where a password, a certificate or a device of the host has its part in it."""
+        probe = self.probe
+        protected = any(probe.get(name) for name in ("username", "password", "ca_path"))
+        devices = self.contained and (self.options.get("container") or {}).get("devices")
+        return not protected and not devices and str(probe["url"]).startswith("http://")
+
+    def command(self):
+        """What to run on the host."""
+        options, probe, state = self.options, self.probe, self.state
+        proven = posixpath.join(state, "proven.json")
+        units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
+        files = [*(options.get("files") or {}), *units]
+        kind = SERVICES[probe["kind"]]
+        glance = [(MODULE_UTILS / "_glance.py").read_text(encoding="utf-8"), proven, probe["url"]]
+        glance += [",".join(telling_metrics(probe["kind"])), probe.get("metrics_path") or "/metrics"]
+        glance += [kind.ready_path] if kind.ready_path else []
+        return "test -e {0} && {1}".format(
+            shlex.quote(proven),
+            script(
+                of("ls -A", [state]),
+                of("cat", [posixpath.join(state, "manifest.json")]),
+                of("cat", [proven]),
+                self._ask_runtime(),
+                of("sha256sum", sorted(files)),
+                of("readlink", sorted(self.links)),
+                of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
+                of("stat -c %Z", options.get("reads") or ()),
+                of("id", [self.user()] if self.contained else ()),
+                "{0} -c {1}".format(shlex.quote(self.python), " ".join(map(shlex.quote, glance))),
+            ),
+        )
+
+    def user(self):
+        """The account of the container on the host."""
+        return str((self.options.get("container") or {}).get("user")).partition(":")[0]
+
+    def _ask_runtime(self):
+        if self.contained:
+            docker = "docker -H {0} container inspect --format '{{{{json .}}}}' {1}"
+            return docker.format(
+                shlex.quote(self.options.get("docker_host") or DEFAULT_HOST),
+                " ".join(map(shlex.quote, names_of(self.name))),
+            )
+        units = [self.name + ".service", *(self.options.get("conflicts") or ())]
+        properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+        return "systemctl show --property={0} -- {1}".format(properties, " ".join(map(shlex.quote, units)))
+
+    def result(self, output):
+        """The module's answer where there is nothing to do, else None."""
+        try:
+            names, *known, runtime, sums, links, binary, times, account, seen = sections(output)
+            manifest, proven, seen = *map(json.loads, known), json.loads(seen)
+            names = set(names.splitlines())
+            if not (
+                # Neither in the middle of a switch nor with one that was not proven.
+                not {"undo", "staged"} & names
+                and (self.contained or "engine" not in names)
+                and manifest["generation"] == proven["generation"]
+                and proven["asked"] == self.asked
+                and dict(map(_of_sum, sums.splitlines())) == proven["files"]
+                and links.splitlines() == [target for dummy, target in sorted(self.links.items())]
+                and list(map(int, times.splitlines())) == proven["reads"]
+                and account == proven["account"]
+                and seen["process"]
+                and start_ticks(seen["process"]["stat"]) == proven["started"]
+                and self._runs(runtime, manifest, proven["pid"], seen["process"]["executable"], binary)
+            ):
+                return None
+            return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven["pid"])
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    def _runs(self, runtime, manifest, pid, executable, binary):
+        """Whether the runtime's main process is the one that was proven, and nothing is in its way."""
+        if not self.contained:
+            mine, *others = map(parse_show, runtime.split("\n\n"))
+            wanted = {
+                "ActiveState": "active",
+                "UnitFileState": "enabled",
+                "NeedDaemonReload": "no",
+                "MainPID": str(pid),
+            }
+            free = not any(is_in_the_way(one) for one in others if one["Id"] != mine["Id"])
+            return free and wanted.items() <= mine.items() and executable == binary
+        container = json.loads(runtime)
+        made = manifest["container"]
+        return (
+            container["Id"] == made["id"]
+            and container["Image"] == self.options["image"] == made["image"]
+            and container["State"]["Pid"] == pid
+            and not trouble(None, container)
+            and limits(container) == made["limits"]
+            and container["HostConfig"]["RestartPolicy"]["Name"] == policy_of(made)
+        )
+
+    def _answer(self, answers, pid):
+        """The module's answer for a service that says what it has to, else None."""
+        kind = self.probe["kind"]
+        if not answers:
+            return None
+        metrics, ready = answers[0], answers[1] if len(answers) > 1 else None
+        verdict = judge(kind, metrics, ready, self.options.get("version"))
+        if verdict.state != "ok" or lost_dependency(kind, metrics.text):
+            return None
+        return {
+            "changed": False,
+            "action": AS_ON_DISK.action,
+            "reason": AS_ON_DISK.reason,
+            "version": words(kind, metrics.text).version,
+            "pid": pid,
+            "unproven": [],
+            "notes": [],
+            "diff": [],
+        }
+
+
+def _of_sum(line):
+    digest, dummy, path = line.partition("  ")
+    return path, digest
+
+
+def code():
+    """A digest of the code that decides about services: what another version proved is looked at again."""
+    files = [*sorted(MODULE_UTILS.glob("*.py")), MODULE_UTILS.parent / "modules" / "daemon.py"]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

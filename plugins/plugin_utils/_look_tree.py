@@ -1,0 +1,80 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A look at a configuration tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import of, script, sections
+
+
+class Tree:
+    """A configuration tree that is complete, proven, and ours.
+
+    :param path: the configuration directory.
+    :param files: list of dicts with ``path``, ``content``, ``mode`` (int) and ``secret``.
+    :param directories: list of dicts with ``path``, ``owner``, ``group`` and ``mode`` (octal text).
+    :param validators: the programs that check the tree.
+    :param image: id of the image that they belong to, or None for the host's own.
+    """
+
+    def __init__(self, path, user, group, files, directories, validators, image=None):
+        self.path = path.rstrip("/")
+        self.image = image
+        self.user = user
+        self.files = files
+        self.validators = validators
+        inner = [
+            posixpath.join(self.path, found).rstrip("/") for found in inner_directories([f["path"] for f in files])
+        ]
+        # Everything that has to be there: path -> kind, mode, owner, group.
+        self.wanted = {
+            posixpath.join(self.path, entry["path"]): ("regular file", entry["mode"], "root", group) for entry in files
+        }
+        self.wanted.update((found, ("directory", 0o750, "root", group)) for found in inner)
+        for entry in directories:
+            mode = int(str(entry.get("mode", "0750")), 8)
+            owner = (entry.get("owner", "root"), entry.get("group", "root"))
+            self.wanted[entry["path"].rstrip("/")] = ("directory", mode, *owner)
+
+    def command(self):
+        """What to run on the host."""
+        state = posixpath.join(self.path, ".vigil")
+        return script(
+            of("ls -A", [state]),
+            of("cat", [posixpath.join(state, "manifest.json")]),
+            of("cat", [posixpath.join(state, "proven.json")]),
+            of("id -u", [self.user]),
+            of("sha256sum", [posixpath.join(self.path, entry["path"]) for entry in self.files]),
+            of("stat -c '%F|%a|%U|%G'", self.wanted),
+            of("readlink -f", () if self.image else self.validators),
+        )
+
+    def is_as_asked(self, output):
+        """Whether the output says that there is nothing to do."""
+        try:
+            names, manifest, proven, uid, sums, lines, identity = sections(output)
+            manifest, proven = json.loads(manifest), json.loads(proven)
+            found = [
+                (kind, int(mode, 8), *owner) for kind, mode, *owner in (line.split("|") for line in lines.splitlines())
+            ]
+        except ValueError:
+            return False
+        digests = {entry["path"]: hashlib.sha256(entry["content"].encode("utf-8")).hexdigest() for entry in self.files}
+        return (
+            uid.isdigit()
+            # Neither in the middle of a switch nor with one that was not proven.
+            and not {"undo", "staged"} & set(names.splitlines())
+            and manifest.get("generation") == proven.get("generation")
+            and manifest.get("files") == digests
+            and manifest.get("secret") == sorted(entry["path"] for entry in self.files if entry["secret"])
+            and manifest.get("validators") == (validators_of(self.image, self.validators) or identity.splitlines())
+            and [line.split(" ")[0] for line in sums.splitlines()] == list(digests.values())
+            and [(kind.replace("regular empty file", "regular file"), *rest) for kind, *rest in found]
+            == list(self.wanted.values())
+        )
