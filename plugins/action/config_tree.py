@@ -8,6 +8,7 @@ to be done, and has the account made where the host lacks the tools for it that 
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
@@ -26,7 +27,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         files = [self._collect(entry) for entry in arguments.pop("files", None) or []]
-        if self._is_as_asked(arguments, files):
+        if boolean(arguments.pop("look", True)) and self._is_as_asked(arguments, files):
             nothing = {"create": [], "update": [], "remove": []}
             return {
                 "changed": False,

@@ -8,6 +8,7 @@ container made where it says that another one is needed.
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
@@ -27,7 +28,8 @@ class ActionModule(ActionBase):
         arguments = dict(self._task.args)
         if arguments.get("runtime") == "docker" and not arguments.get("image") and not self._task.check_mode:
             raise AnsibleActionFail("runtime docker needs the option image, as the module image returns it")
-        there, arguments["asked"] = self._look(arguments, task_vars)
+        look = boolean(arguments.pop("look", True))
+        there, arguments["asked"] = self._look(arguments, look, task_vars)
         if there:
             return there
         result = self._ask(arguments, task_vars)
@@ -40,14 +42,17 @@ class ActionModule(ActionBase):
         made = self._make("docker_container", wanted, task_vars)
         return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
 
-    def _look(self, arguments, task_vars):
-        """The module's answer for a service that runs as it was proven to, else None; and what a later look knows it by."""
+    def _look(self, arguments, look, task_vars):
+        """The module's answer for a service that runs as it was proven to, else None; and what a later look knows it by.
+
+        :param look: whether to look at the host at all.
+        """
         if arguments.get("state") == "absent" or not arguments.get("probe"):
             return None, None
         service = Service(arguments, python_of(task_vars))
         if not service.can_tell():
             return None, None
-        output = answer(self, service.command())
+        output = answer(self, service.command()) if look else None
         return output and service.result(output), service.asked
 
     def _ask(self, arguments, task_vars):

@@ -129,6 +129,12 @@ options:
     description: Values that must not appear in any output.
     type: list
     elements: str
+  look:
+    description: >-
+      Whether the action plugin looks first whether all is as asked, and then does without this module. Of no use where an
+      earlier task has just changed what this one depends on.
+    type: bool
+    default: true
   payload:
     description: The files as the action plugin sends them. For internal use.
     type: str
@@ -611,6 +617,7 @@ def main():
             "take_over": {"type": "bool", "default": False},
             "pristine": {"type": "bool", "default": False},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
+            "look": {"type": "bool", "default": True},
             "payload": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,

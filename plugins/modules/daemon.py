@@ -210,6 +210,12 @@ options:
     description: Values that must not appear in any output.
     type: list
     elements: str
+  look:
+    description: >-
+      Whether the action plugin looks first whether the service runs as it was proven to, and then does without this
+      module. Of no use where an earlier task has just changed what this one depends on.
+    type: bool
+    default: true
 seealso:
   - module: vigil.monitoring.release
   - module: vigil.monitoring.config_tree
@@ -665,13 +671,18 @@ class Daemon:
                 ready_since = None
             elif ready_since is None:
                 ready_since = waited
-            if ready_since is not None and waited >= max(settle, ready_since + settle / 2):
+            settled = max(settle, ready_since + settle / 2) if ready_since is not None else None
+            if settled is not None and waited >= settled:
                 self.conclude(metrics, verdict)
                 return seen
             limit = self.module.params["ready_timeout"] + (flushing if metrics.status == 200 else 0)
             if waited > limit:
                 raise NotProven("not ready within {0} s: {1}".format(limit, verdict.reason))
-            time.sleep(EAGER_POLL if ready_since is None and waited < EAGER_SECONDS else POLL_SECONDS)
+            if settled is not None:
+                # The last look is the one at the end of the watch.
+                time.sleep(min(POLL_SECONDS, settled - waited))
+            else:
+                time.sleep(EAGER_POLL if waited < EAGER_SECONDS else POLL_SECONDS)
 
     def conclude(self, metrics, verdict):
         """Keep what the service said, or that it said nothing."""
@@ -1168,6 +1179,7 @@ def main():
             "keep": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
+            "look": {"type": "bool", "default": True},
         },
         required_if=[("state", "present", ("probe",))],
         supports_check_mode=True,
