@@ -9,6 +9,7 @@ One look finds a release of an archive that is there already, or that nothing of
 
 from __future__ import annotations
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
@@ -102,7 +103,12 @@ class ActionModule(ActionBase):
         else:
             path = source.verify_local(digest)
         display.vv(f"{shown(source.url)} is in {path} on the controller")
-        return self._ask(dict(told, archive=self._copy(path), checksum=digest), task_vars)
+        copied = self._copy(path)
+        discard = copied != path and not constants.DEFAULT_KEEP_REMOTE_FILES
+        answer = self._ask(dict(told, archive=copied, discard=discard, checksum=digest), task_vars)
+        if answer.pop("discarded", False):
+            self._connection._shell.tmpdir = None  # nothing is left for Ansible to remove
+        return answer
 
     def _copy(self, path):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy  # noqa: PLC0415

@@ -118,6 +118,12 @@ options:
   archive:
     description: Path on the host of an archive that the controller copied there. Set by the action plugin alone.
     type: path
+  discard:
+    description: >-
+      Whether O(archive) goes once it is unpacked, and the directory that was made for it, which spares a round trip. Set
+      by the action plugin alone.
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -209,6 +215,10 @@ removed:
   type: list
   elements: str
   returned: always
+discarded:
+  description: Whether the directory of O(archive) is gone.
+  type: bool
+  returned: when O(discard) is set and something was unpacked
 masked:
   description: Units that were masked before their package was installed.
   type: list
@@ -301,6 +311,8 @@ class Archive:
         message = f"unpacked {self.program} {self.version} from {shown(self.url)} in {self.path}"
         if self.params["fetch"] == "host" and not by_host:
             message += ", read by the controller because it is a directory there"
+        if self.params["discard"]:
+            plan["discarded"] = _discard_copy(self.params["archive"])
         return self._answer(message, changed=True, fetched=True, installed_now=True, **plan)
 
     def absent(self):
@@ -457,6 +469,16 @@ class Archive:
                 if error.errno != errno.EXDEV:
                     raise
                 _remove_release(path)
+
+
+def _discard_copy(archive):
+    """Remove the copy of an archive, and its directory where nothing else is in it; whether both are gone."""
+    try:
+        os.unlink(archive)
+        os.rmdir(os.path.dirname(archive))
+    except OSError:
+        return False
+    return True
 
 
 def _remove_release(path):
@@ -648,6 +670,7 @@ def main():
             "package_units": {"type": "list", "elements": "str", "default": []},
             "path": {"type": "path"},
             "archive": {"type": "path"},
+            "discard": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

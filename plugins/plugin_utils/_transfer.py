@@ -18,7 +18,12 @@ def temporary_directory(action):
     """The directory on the host that goes with the task of an action plugin."""
     shell = action._connection._shell
     if shell.tmpdir is None:
-        action._make_tmp_path()
+        # Ansible asks for the home in a round trip of its own; the command that makes the directory finds it as well.
+        action._remote_expand_user = lambda path, **dummy: path
+        try:
+            action._make_tmp_path()
+        finally:
+            del action._remote_expand_user
     return shell.tmpdir
 
 

@@ -48,6 +48,7 @@ def world(tmp_path):
             link_dir=str(tmp_path / "links"),
             keep=1,
             archive=str(archive),
+            discard=False,
             packages=[],
             package_binaries={},
             package_units=[],
@@ -69,6 +70,19 @@ def snapshot(root, times=False):
             with open(path, "rb") as stream:
                 found[path] = (status.st_mode, status.st_uid, stream.read(), times and status.st_ctime_ns)
     return found
+
+
+@pytest.mark.parametrize("beside, gone", [((), True), (("somebody's",), False)])
+def test_a_copy_that_goes_once_it_is_unpacked(world, tmp_path, beside, gone):
+    world(check_mode=True)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    shutil.copy(tmp_path / "mirror/fake/v1.0.0/fake-1.0.0.linux-amd64.tar.gz", copies / "archive.tar.gz")
+    for name in beside:
+        (copies / name).write_text("")
+    answer = world(archive=str(copies / "archive.tar.gz"), discard=True)
+    assert (answer["discarded"], copies.exists()) == (gone, not gone)
+    assert (tmp_path / "bin/fake-1.0.0/fake").exists()
 
 
 def test_install_and_converge(world, tmp_path):
