@@ -23,6 +23,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
+    CannotCopy,
+    adopt_directory,
+    copy,
+    directory_command,
+)
 
 display = Display()
 
@@ -72,9 +78,11 @@ class ActionModule(ActionBase):
         except ReleaseError:
             return None, None
         release = Release(program, plain_version(version), releases_dir, members)
-        output = answer(self, release.command())
+        by_controller = options.get("fetch") != "host" and not self._task.check_mode
+        output = answer(self, release.command(directory_command(self) if by_controller else None))
         arch = output and release.arch(output, options.get("checksum"), role)
         if not arch:
+            adopt_directory(self, release.printed_otherwise(output or ""))
             missing = output and release.arch_to_fetch(output)
             return None, {"arch": missing} if missing else None
         message = f"{program} {release.version} is in {release.path}"
@@ -111,8 +119,6 @@ class ActionModule(ActionBase):
         return answer
 
     def _copy(self, path):
-        from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy  # noqa: PLC0415
-
         try:
             return copy(self, path, "archive.tar.gz")
         except CannotCopy as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import shlex
 from types import SimpleNamespace
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
@@ -31,14 +32,18 @@ class Release:
         self.members = members
         self.path = posixpath.join(releases_dir, "{0}-{1}".format(program, version))
 
-    def command(self):
-        """What to run on the host."""
+    def command(self, otherwise=None):
+        """What to run on the host.
+
+        :param otherwise: a command to run besides where nothing of this version is there.
+        """
         members = [posixpath.join(self.path, member) for member in self.members]
         return script(
             "uname -m",
             of("ls -A", [self.releases_dir]),
             of("cat", [posixpath.join(self.path, ".release.json")]),
             of("stat -c '%F|%s|%.9Y|%a'", members),
+            "test -e {0} || {1}".format(shlex.quote(self.path), otherwise or ":"),
         )
 
     def arch(self, output, checksum, role):
@@ -47,7 +52,7 @@ class Release:
         :param checksum: the archive's checksum as the user gave it, or None.
         """
         try:
-            machine, names, known, lines = sections(output)
+            machine, names, known, lines, dummy = sections(output)
             arch = architecture(machine)
             if any(name.startswith(".{0}-".format(self.program)) for name in names.splitlines()):
                 return None  # left there by a killed run, and to be tidied up
@@ -57,6 +62,11 @@ class Release:
             return arch if complete and matches(json.loads(known), self.version, arch, digest, statuses) else None
         except (ValueError, ReleaseError):
             return None
+
+    @staticmethod
+    def printed_otherwise(output):
+        """What that command printed."""
+        return (sections(output) or [""])[-1]
 
     def arch_to_fetch(self, output):
         """The architecture of a host on which nothing of this version stands, nor in its way; else None."""

@@ -14,6 +14,25 @@ class CannotCopy(Exception):
     """The file did not get there; the message says why."""
 
 
+def directory_command(action):
+    """What makes the temporary directory of a task, for another command of it to run along; see :func:`adopt_directory`.
+
+    None where that command is run by another user than the one who copies files.
+    """
+    shell = action._connection._shell
+    if action._connection.become or shell.tmpdir is not None or action._connection.transport == "local":
+        return None
+    name = shell._generate_temp_dir_name()
+    return shell.mkdtemp(name, tmpdir=action.get_shell_option("remote_tmp", default="~/.ansible/tmp"))
+
+
+def adopt_directory(action, output):
+    """Have the directory that such a command printed go with the task, as one that Ansible made."""
+    path = output.strip().rpartition("=")[2]
+    if "/ansible-tmp-" in path:
+        action._connection._shell.tmpdir = path + "/"
+
+
 def temporary_directory(action):
     """The directory on the host that goes with the task of an action plugin."""
     shell = action._connection._shell

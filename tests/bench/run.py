@@ -78,6 +78,7 @@ def collect(options: argparse.Namespace) -> dict:
         if "scrape_configuration" in parts:
             with deploy.booted(1) as (host,):
                 found["scrape_configuration"] = scale.scrape_configuration(folder, server.url, host, 10_000)
+    hosts.down(deploy.GROUP, [])
     for part in found.values():
         part["machine"] = machine
     return found
