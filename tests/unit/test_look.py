@@ -17,6 +17,8 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.action import config_tree, daemon
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
@@ -176,6 +178,15 @@ def test_what_to_fetch_is_clear_only_where_nothing_of_it_stands(release):
     assert release.arch_to_fetch("sudo: a password is required") is None
 
 
+def test_what_is_run_besides_where_nothing_of_a_release_is_there(release):
+    command = release.command("echo made")
+    assert release.printed_otherwise(run(command)) == ""
+    shutil.rmtree(release.path)
+    assert release.printed_otherwise(run(command)) == "made"
+    assert release.arch_to_fetch(run(command)) == architecture(os.uname().machine)
+    assert release.printed_otherwise("sudo: a password is required") == ""
+
+
 def test_a_release_from_another_archive(release):
     output = run(release.command())
     assert release.arch(output, "b" * 64, "tool") is None
@@ -191,6 +202,25 @@ def test_a_command_that_fails_or_is_too_long_gives_no_answer():
     assert _look.answer(action, "false") is None
     assert _look.answer(action, "true; " * 20_000) is None
     assert ran == ["true", "false"]
+
+
+@pytest.mark.parametrize("look, looks", [(None, 1), (True, 1), (False, 0)])
+def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks):
+    ran, asked = [], []
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    for plugin, given in (
+        (config_tree, {"path": "/etc/x", "user": ME, "group": MINE}),
+        (daemon, {"name": "x", "config_dir": "/etc/x", "unit": "", "probe": {"kind": "prometheus", "url": "http://x"}}),
+    ):
+        ran.clear()
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
+        action._task = SimpleNamespace(args=given if look is None else {**given, "look": look}, check_mode=False)
+        action._low_level_execute_command = lambda command: ran.append(command) or {"rc": 1}
+        action._execute_module = lambda module_args, **dummy: asked.append(module_args) or {"changed": True}
+        assert action.run(task_vars={}) == {"changed": True}
+        assert len(ran) == looks
+    assert not any("look" in arguments for arguments in asked)
+    assert asked[1]["asked"], "a later look knows the service again"
 
 
 ENGINE = """#!/bin/sh
