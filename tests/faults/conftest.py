@@ -124,7 +124,7 @@ class Site:
         where = " ".join(paths)
         listed = self.host.run(f"find {where} -printf '%p %y %m %u %g %l\\n'", check=False).stdout
         found = dict(line.split(" ", 1) for line in listed.splitlines())
-        for line in self.host.run(f"find {where} -type f -exec b2sum {{}} +", check=False).stdout.splitlines():
+        for line in self.host.run(f"find {where} -type f -exec sha256sum {{}} +", check=False).stdout.splitlines():
             digest, path = line.split("  ", 1)
             found[path] += digest
         return found

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,15 +25,16 @@ PROGRESS = re.compile(
 )
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
-# Stages that run side by side: much of their time is waiting for hosts.
-LANES = 2
+# How a stage runs that leaves the processors to others: nice(1), and sched(7) about autogroups, of which each session is one.
+LOWEST = 19
 
 
 @dataclass(frozen=True)
 class Stage:
     """A part of the tests: what it is, what it needs made before, and its command.
 
-    `alone`: it measures how long things take, so nothing runs beside it.
+    `timed`: it measures how long things take, so nothing runs beside it but what gives way.
+    `gives_way`: a processor is all that it needs, and what others leave of one is enough.
     """
 
     name: str
@@ -40,7 +42,8 @@ class Stage:
     needs: tuple[Callable[[], object], ...]
     command: Callable[[], list[str]]
     present: Callable[[], bool] = lambda: True
-    alone: bool = False
+    timed: bool = False
+    gives_way: bool = False
 
 
 def prepare() -> None:
@@ -85,15 +88,23 @@ def _has(*names: str) -> Callable[[], bool]:
 
 
 STAGES = (
-    Stage("unit", "the pure functions and modules", (), lambda: _pytest("tests/unit", workers=2), _has("tests/unit")),
-    Stage("lint", "ruff, ansible-lint with the profile production", (), _lint),
-    Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command),
+    Stage(
+        "unit",
+        "the pure functions and modules",
+        (),
+        lambda: _pytest("tests/unit", workers=2),
+        _has("tests/unit"),
+        gives_way=True,
+    ),
+    Stage("lint", "ruff, ansible-lint with the profile production", (), _lint, gives_way=True),
+    Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command, gives_way=True),
     Stage(
         "packaging",
         "a plain clone resolves, the built collection installs",
         (),
         lambda: _pytest("tests/packaging"),
         _has("tests/packaging"),
+        gives_way=True,
     ),
     Stage(
         "rules",
@@ -101,6 +112,7 @@ STAGES = (
         (mirror.ensure,),
         lambda: _pytest("tests/rules", workers=2),
         _has("tests/rules"),
+        gives_way=True,
     ),
     Stage(
         "report",
@@ -108,7 +120,7 @@ STAGES = (
         (mirror.ensure,),
         lambda: _pytest("tests/report"),
         _has("tests/report"),
-        alone=True,
+        timed=True,
     ),
     Stage(
         "routes",
@@ -116,7 +128,7 @@ STAGES = (
         (prepare,),
         lambda: _pytest("tests/routes", workers=2),
         _has("tests/routes"),
-        alone=True,
+        timed=True,
     ),
     Stage(
         "live",
@@ -125,7 +137,7 @@ STAGES = (
         # One session, so that they share the stack.
         lambda: [*_pytest("tests/live", "tests/browser"), "-v"],
         _has("tests/live"),
-        alone=True,
+        timed=True,
     ),
     Stage(
         "molecule",
@@ -181,24 +193,34 @@ def bench(arguments: list[str]) -> int:
 
 def _run_all(wanted: list[Stage]) -> list[tuple[str, int, float, list[str]]]:
     """Run stages, side by side where they may; returns name, exit status, seconds and closing lines in their order."""
-    # The longest stage is the last one: it begins first.
-    together = [stage for stage in wanted[-1:] + wanted[:-1] if not stage.alone]
+    timed = [stage for stage in wanted if stage.timed]
+    giving_way = [stage for stage in wanted if stage.gives_way]
+    others = [[stage] for stage in wanted if not (stage.timed or stage.gives_way)]
+    # What is timed waits for most of its time, which is enough for all that gives way.
+    done = {**_side_by_side([timed, giving_way]), **_side_by_side(others)}
+    return [(stage.name, *done[stage.name]) for stage in wanted]
+
+
+def _side_by_side(lanes: list[list[Stage]]) -> dict[str, tuple[int, float, list[str]]]:
+    """Run lanes of stages beside each other, the stages of a lane one after the other; returns how each ended."""
     done = {}
-    with concurrent.futures.ThreadPoolExecutor(LANES) as pool:
-        futures = {stage.name: pool.submit(_run, stage) for stage in together}
+    with concurrent.futures.ThreadPoolExecutor(max(len(lanes), 1)) as pool:
+        futures = [pool.submit(lambda lane: {stage.name: _run(stage) for stage in lane}, lane) for lane in lanes]
         try:
-            done.update((name, future.result()) for name, future in futures.items())
+            for future in futures:
+                done.update(future.result())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            _interrupted.set()
             for child in list(_children):
                 _end(child)
             raise
-    done.update((stage.name, _run(stage)) for stage in wanted if stage.alone)
-    return [(stage.name, *done[stage.name]) for stage in wanted]
+    return done
 
 
 def _run(stage: Stage) -> tuple[int, float, list[str]]:
     """Run one stage: its exit status, its seconds, and the closing lines of pytest in its output."""
+    if _interrupted.is_set():
+        return 1, 0.0, []
     log = LOGS / f"{stage.name}.log"
     say(f"---- {stage.name}: {stage.about} (log: {log.relative_to(ROOT)})")
     began = time.monotonic()
@@ -222,8 +244,9 @@ def _run(stage: Stage) -> tuple[int, float, list[str]]:
     return code, seconds, lines
 
 
-# The commands that run, for an interruption to end them.
+# The commands that run, for an interruption to end them, after which no lane goes on.
 _children: set[subprocess.Popen] = set()
+_interrupted = threading.Event()
 
 
 def _end(child: subprocess.Popen) -> None:
@@ -236,8 +259,9 @@ def _stream(stage: Stage, log: Path, closing: list[str]) -> int:
     """Run a stage into its log, showing the lines that tell its progress; collects pytest's closing lines."""
     with open(log, "w", encoding="utf-8") as sink:
         # A group of its own, so that an interrupted run takes its children with it.
+        lowest = ["nice", "-n", str(LOWEST)] if stage.gives_way else []
         with subprocess.Popen(
-            stage.command(),
+            [*lowest, *stage.command()],
             cwd=ROOT,
             env=environment(),
             stdin=subprocess.DEVNULL,
@@ -248,6 +272,9 @@ def _stream(stage: Stage, log: Path, closing: list[str]) -> int:
             start_new_session=True,
         ) as child:
             _children.add(child)
+            if stage.gives_way:
+                with contextlib.suppress(OSError):  # a kernel without autogroups goes by nice alone
+                    Path(f"/proc/{child.pid}/autogroup").write_text(f"{LOWEST}\n", encoding="ascii")
             try:
                 for line in child.stdout:
                     sink.write(line)
