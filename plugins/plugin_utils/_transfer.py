@@ -28,9 +28,10 @@ def directory_command(action):
 
 def adopt_directory(action, output):
     """Have the directory that such a command printed go with the task, as one that Ansible made."""
-    path = output.strip().rpartition("=")[2]
+    path = output.strip().partition("=")[2]
     if "/ansible-tmp-" in path:
         action._connection._shell.tmpdir = path + "/"
+        action._cleanup_remote_tmp = True
 
 
 def temporary_directory(action):

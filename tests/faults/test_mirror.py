@@ -107,6 +107,7 @@ def test_a_broken_mirror_is_named_and_harms_nothing(shared_site, before, ask, fo
     break_it(archive)
     ask(folder).must_be_red(archive.name.split(".tar")[0] if kind != "not there" else str(folder), *words)
     assert shared_site.state() == before
+    assert shared_site.host.run("ls -A /root/.ansible/tmp").stdout == "", "a copy of the archive was left there"
 
 
 @pytest.mark.parametrize("fetch", ["controller", "host"])

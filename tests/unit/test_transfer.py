@@ -27,10 +27,13 @@ def run(command, home):
 
 
 def test_a_directory_that_another_command_makes(action, tmp_path):
+    tmp_path /= "a=b"
+    tmp_path.mkdir()
     _transfer.adopt_directory(action, run(_transfer.directory_command(action), tmp_path).stdout)
     folder = _transfer.temporary_directory(action)
     assert folder.startswith(f"{tmp_path}/tmp/ansible-tmp-") and folder.endswith("/")
     assert (tmp_path / folder).is_dir() and (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+    assert action._cleanup_remote_tmp, "as Ansible remembers that it made one"
     assert _transfer.directory_command(action) is None, "it has one already"
 
 
