@@ -27,13 +27,16 @@ PROGRESS = re.compile(
 TAIL = 120
 # How a stage runs that leaves the processors to others: nice(1), and sched(7) about autogroups, of which each session is one.
 LOWEST = 19
+# Lanes run beside each other, the stages of each one after the other. What is about time (report, routes, live) waits for
+# most of it, which is enough for the checks, as these give way to it; the faults take all that there is, and come after it.
+LANES = ("services", "checks", "hosts")
 
 
 @dataclass(frozen=True)
 class Stage:
     """A part of the tests: what it is, what it needs made before, and its command.
 
-    `timed`: it measures how long things take, so nothing runs beside it but what gives way.
+    `lane`: one of LANES.
     `gives_way`: a processor is all that it needs, and what others leave of one is enough.
     """
 
@@ -41,8 +44,8 @@ class Stage:
     about: str
     needs: tuple[Callable[[], object], ...]
     command: Callable[[], list[str]]
+    lane: str
     present: Callable[[], bool] = lambda: True
-    timed: bool = False
     gives_way: bool = False
 
 
@@ -93,16 +96,18 @@ STAGES = (
         "the pure functions and modules",
         (),
         lambda: _pytest("tests/unit", workers=2),
+        "checks",
         _has("tests/unit"),
         gives_way=True,
     ),
-    Stage("lint", "ruff, ansible-lint with the profile production", (), _lint, gives_way=True),
-    Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command, gives_way=True),
+    Stage("lint", "ruff, ansible-lint with the profile production", (), _lint, "checks", gives_way=True),
+    Stage("sanity", "ansible-test sanity on a laid-out copy", (), sanity.command, "checks", gives_way=True),
     Stage(
         "packaging",
         "a plain clone resolves, the built collection installs",
         (),
         lambda: _pytest("tests/packaging"),
+        "checks",
         _has("tests/packaging"),
         gives_way=True,
     ),
@@ -111,6 +116,7 @@ STAGES = (
         "every alert: when it fires, when not, and at its border, by promtool",
         (mirror.ensure,),
         lambda: _pytest("tests/rules", workers=2),
+        "checks",
         _has("tests/rules"),
         gives_way=True,
     ),
@@ -119,16 +125,16 @@ STAGES = (
         "the report of a real Prometheus with a made-up week",
         (mirror.ensure,),
         lambda: _pytest("tests/report"),
+        "services",
         _has("tests/report"),
-        timed=True,
     ),
     Stage(
         "routes",
         "where alerts go: amtool, and a real Alertmanager with scaled waits",
         (prepare,),
         lambda: _pytest("tests/routes", workers=2),
+        "services",
         _has("tests/routes"),
-        timed=True,
     ),
     Stage(
         "live",
@@ -136,14 +142,15 @@ STAGES = (
         (prepare,),
         # One session, so that they share the stack.
         lambda: [*_pytest("tests/live", "tests/browser"), "-v"],
+        "hosts",
         _has("tests/live"),
-        timed=True,
     ),
     Stage(
         "molecule",
         "two real hosts, Debian 12 and 13, as systemd services and as containers",
         (prepare,),
         lambda: [venv.tool("molecule"), "test", "--all"],
+        "checks",
         _has("molecule"),
     ),
     Stage(
@@ -152,6 +159,7 @@ STAGES = (
         (prepare,),
         # Three, as each waits half of its time for services to come up. A line for every test shows that they go on.
         lambda: [*_pytest("tests/faults", workers=3), "-v"],
+        "hosts",
         _has("tests/faults"),
     ),
 )
@@ -192,19 +200,10 @@ def bench(arguments: list[str]) -> int:
 
 
 def _run_all(wanted: list[Stage]) -> list[tuple[str, int, float, list[str]]]:
-    """Run stages, side by side where they may; returns name, exit status, seconds and closing lines in their order."""
-    timed = [stage for stage in wanted if stage.timed]
-    giving_way = [stage for stage in wanted if stage.gives_way]
-    others = [[stage] for stage in wanted if not (stage.timed or stage.gives_way)]
-    # What is timed waits for most of its time, which is enough for all that gives way.
-    done = {**_side_by_side([timed, giving_way]), **_side_by_side(others)}
-    return [(stage.name, *done[stage.name]) for stage in wanted]
-
-
-def _side_by_side(lanes: list[list[Stage]]) -> dict[str, tuple[int, float, list[str]]]:
-    """Run lanes of stages beside each other, the stages of a lane one after the other; returns how each ended."""
+    """Run stages, lane beside lane; returns name, exit status, seconds and closing lines in their order."""
     done = {}
-    with concurrent.futures.ThreadPoolExecutor(max(len(lanes), 1)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(len(LANES)) as pool:
+        lanes = [[stage for stage in wanted if stage.lane == lane] for lane in LANES]
         futures = [pool.submit(lambda lane: {stage.name: _run(stage) for stage in lane}, lane) for lane in lanes]
         try:
             for future in futures:
@@ -214,7 +213,7 @@ def _side_by_side(lanes: list[list[Stage]]) -> dict[str, tuple[int, float, list[
             for child in list(_children):
                 _end(child)
             raise
-    return done
+    return [(stage.name, *done[stage.name]) for stage in wanted]
 
 
 def _run(stage: Stage) -> tuple[int, float, list[str]]:
