@@ -19,6 +19,8 @@ import pytest
 from lab import containers, hosts, images, mirror, play
 from lab.common import LABEL, ROOT, locked, run
 
+# Their tests take a minute or more each: they begin first, so that in the end no worker is left alone with one.
+LONGEST = ("test_interruption", "test_secrets", "test_cores", "test_foreign")
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 EXPORTERS = ("blackbox_exporter", "postgres_exporter")
 # What the play is made of: a change here makes a new snapshot.
@@ -41,6 +43,11 @@ URLS = {
     "postgres_exporter": "http://127.0.0.1:9187/metrics",
     "cadvisor": "http://127.0.0.1:8080/healthz",
 }
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest; in a group of tests on one host their order stays."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @dataclass

@@ -42,7 +42,7 @@ def test_alerts_fire_and_resolve(stack):
         shop.postgresql("start")
         stack.production.run("systemctl start node_exporter")
         # The rules look at five minutes; so many happy customers soon outnumber the others.
-        shop.load(rate=80, errors=0, slow=0)
+        shop.load(rate=200, errors=0, slow=0)
     stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=330)
     for alert in ALL:
         fired = arrived(stack, alert, since=began[alert])
