@@ -19,8 +19,9 @@ import pytest
 from lab import containers, hosts, images, mirror, play
 from lab.common import LABEL, ROOT, locked, run
 
-# Their tests take a minute or more each: they begin first, so that in the end no worker is left alone with one.
-LONGEST = ("test_interruption", "test_secrets", "test_cores", "test_foreign")
+# Tests that take a minute or more each, and tests that take a second: so ordered, they leave no worker idle in the end.
+LONGEST = ("test_interruption", "test_secrets", "test_cores", "test_foreign", "test_upgrade")
+SHORTEST = ("test_target_health",)
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 EXPORTERS = ("blackbox_exporter", "postgres_exporter")
 # What the play is made of: a change here makes a new snapshot.
@@ -46,8 +47,8 @@ URLS = {
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes longest; in a group of tests on one host their order stays."""
-    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    """Begin with what takes longest, and end with what is short; in a group of tests on one host their order stays."""
+    items.sort(key=lambda item: (item.path.stem in SHORTEST, item.path.stem not in LONGEST))
 
 
 @dataclass
