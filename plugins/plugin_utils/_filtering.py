@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 from ansible.errors import AnsibleFilterError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
-
-PACKAGE = __name__.rpartition(".")[0]
 
 
 def filtered(module, name):
@@ -24,7 +21,7 @@ def filtered(module, name):
     """
 
     def run(*arguments, **options):
-        function = getattr(importlib.import_module("{0}.{1}".format(PACKAGE, module)), name)
+        function = imported(module, name)
         try:
             return function(
                 *(plain(argument) for argument in arguments), **{name: plain(value) for name, value in options.items()}

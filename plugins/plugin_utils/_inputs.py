@@ -9,12 +9,12 @@ Each check is a generator of ``Problem``; all of them are run, so that one run n
 from __future__ import annotations
 
 import fnmatch
-import importlib
 import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     did_you_mean,
@@ -313,12 +313,7 @@ def problems(role, values):
     found = []
     checks = [check_release, check_paths, check_web, check_flags, check_service]
     if values[role + "_runtime"] == "docker":
-        checks.append(_further("_inputs_container", "check_container"))
+        checks.append(imported("_inputs_container", "check_container"))
     for check in checks:
         found += check(role, values)
-    return found + list(_further(OWN_CHECKS[role], "check_" + role)(values))
-
-
-def _further(module, name):
-    """A check that not every role needs."""
-    return getattr(importlib.import_module("{0}.{1}".format(__name__.rpartition(".")[0], module)), name)
+    return found + list(imported(OWN_CHECKS[role], "check_" + role)(values))
