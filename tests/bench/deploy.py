@@ -207,9 +207,7 @@ def booted(number: int, suite: str = SUITE, image: str | None = None):
         yield found
     finally:
         # The network stays, as the mirror is served on it: made anew it would have another address.
-        for host in hosts.listing(GROUP):
-            if host.name in names:
-                host.remove()
+        hosts.remove(GROUP, names)
 
 
 def one_host(folder: Path, url: str, peer: Peer | None, rounds: int) -> dict:

@@ -196,18 +196,24 @@ def listing(group: str | None = None) -> list[Host]:
     return _inspected(sorted(done.stdout.split()))
 
 
+def remove(group: str | None = None, names: list[str] | None = None) -> list[str]:
+    """Remove hosts as `down` does, and keep the network, on which something else may serve; returns their names."""
+    gone = [host for host in listing(group) if names is None or host.name in names]
+    for host in gone:
+        host.remove()
+    return [host.name for host in gone]
+
+
 def down(group: str | None = None, names: list[str] | None = None) -> list[str]:
     """Remove the lab's hosts: those named, those of a group, or all; and the network when it is empty.
 
     Returns the names of the hosts that are gone.
     """
-    gone = [host for host in listing(group) if names is None or host.name in names]
-    for host in gone:
-        host.remove()
+    gone = remove(group, names)
     if NETWORK in engine.ours("network"):
         with locked("network"):
             run(["docker", "network", "rm", NETWORK], check=False)  # refused while a container is on it
-    return [host.name for host in gone]
+    return gone
 
 
 @contextlib.contextmanager
