@@ -11,6 +11,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -207,6 +208,8 @@ def snapshot(suite: str, folder: Path, age: str = "new") -> str:
                     host.load(*(containers.image(service, age) for service in SERVICES))
                 Site(host, folder, base_variables(age, docker)).run().must_be_green(changed=True)
                 host.snapshot(image, {LABEL: "snapshot"})
+                # All files are as new as the image, and a service that starts within two seconds of them is reloaded to be sure.
+                time.sleep(3)
     return image
 
 
