@@ -136,12 +136,13 @@ def run(argv, timeout=120, **kwargs):
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
-def last_words(unit, since, limit=LOG_LINES):
+def last_words(unit, since, limit=LOG_LINES, run=run):
     """A unit's last log lines that tell something, indented and without secrets.
 
     :param unit: name of the unit.
     :param since: seconds since the epoch.
     :param limit: how many lines at the most.
+    :param run: what runs a command.
     """
     argv = ["journalctl", "--no-pager", "--output=cat", "--unit", unit, "--since", "@{0:.0f}".format(since - 1)]
     return log_excerpt(run(argv)[1], limit)

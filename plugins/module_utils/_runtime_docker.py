@@ -15,7 +15,6 @@ import grp
 import os
 import pwd
 import signal
-import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     LABEL_DEFINITION,
@@ -38,8 +37,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     NotProven,
     last_words,
     log_excerpt,
-    read_text,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
 
@@ -57,12 +56,14 @@ class Docker:
     :param container: options of docker_container for it; None where it is to go.
     :param image: id of the image.
     :param candidate: id of the container that was made for the switch, or None.
+    :param machine: the host, a :class:`_machine.Machine`.
     :ivar target: the manifest's entry about the container of the generation on disk, or None.
     :ivar notes: what a person should know besides.
     """
 
-    def __init__(self, name, engine, container=None, image=None, candidate=None):
+    def __init__(self, name, engine, container=None, image=None, candidate=None, machine=HERE):
         self.name = name
+        self.machine = machine
         self.title = "the container " + name
         self.engine = engine
         self.image = image
@@ -72,8 +73,7 @@ class Docker:
         self.target = None
         self.notes = []
 
-    @staticmethod
-    def _resolved(container):
+    def _resolved(self, container):
         """The options with numbers for the accounts of this host, and limits that it can grant."""
         found = dict(container)
         user, dummy, group = str(found["user"]).partition(":")
@@ -86,7 +86,7 @@ class Docker:
                 found["groups"] = [*(found.get("groups") or ()), *map(str, sorted(others))]
             found["user"] = str(uid) if gid is None else "{0}:{1}".format(uid, gid)
         if found.get("ulimits"):
-            found["ulimits"] = clamp_nofile(found["ulimits"], engine_ceiling())
+            found["ulimits"] = clamp_nofile(found["ulimits"], engine_ceiling(self.machine))
         if found.get("devices"):
             # A host that is a container itself has few; a container that asks for one that is not there does not start.
             found["devices"] = [device for device in found["devices"] if os.path.exists(device.split(":")[0])]
@@ -101,7 +101,7 @@ class Docker:
     def running(self, seen):
         """The main process, or None when there is none."""
         pid = self.pid(seen)
-        stat = read_text("/proc/{0}/stat".format(pid)) if pid else ""
+        stat = self.machine.proc("{0}/stat".format(pid)) if pid else ""
         if not stat:
             return None
         return Running(pid, start_ticks(stat), seen["Id"], label(seen, LABEL_DEFINITION))
@@ -135,7 +135,7 @@ class Docker:
     def trouble(self, before, now):
         """Whether the container stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
         # One that runs again says nothing any more about its end.
-        deaths = self.engine.deaths(now["Id"], time.time() - RECENT) if is_restarted(before, now) else ()
+        deaths = self.engine.deaths(now["Id"], self.machine.now() - RECENT) if is_restarted(before, now) else ()
         return trouble(before, now, deaths)
 
     def last_words(self, since, *limit):
@@ -147,7 +147,7 @@ class Docker:
 
     def owns(self, pid):
         """Whether a process belongs to one of the service's containers."""
-        found = in_container(read_text("/proc/{0}/cgroup".format(pid)))
+        found = in_container(self.machine.proc("{0}/cgroup".format(pid)))
         return found is not None and found in {container["Id"] for container in self._mine()}
 
     def _is_mine(self, container):
@@ -275,7 +275,7 @@ class Docker:
         :returns: the moment before, in seconds since the epoch.
         :raises NotProven: when that fails.
         """
-        before = time.time()
+        before = self.machine.now()
         try:
             current = self.look()
             if action == "reload":
@@ -389,11 +389,10 @@ def last_words_of(name, docker_host, since, *limit):
         return "  ({0})".format(error)
 
 
-def engine_ceiling():
+def engine_ceiling(machine=HERE):
     """The highest limit of open files that the engine's own processes can give, or None for no ceiling."""
     found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        folder = "/proc/{0}/".format(pid)
-        if read_text(folder + "comm").strip() in ("containerd", "dockerd"):
-            found.append(nofile_ceiling(read_text(folder + "limits"), read_text(folder + "status")))
+    for pid in machine.pids():
+        if machine.proc(pid + "/comm").strip() in ("containerd", "dockerd"):
+            found.append(nofile_ceiling(machine.proc(pid + "/limits"), machine.proc(pid + "/status")))
     return min((ceiling for ceiling in found if ceiling is not None), default=None)

@@ -11,21 +11,18 @@ from __future__ import annotations
 import glob
 import os
 import re
-import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
     last_words,
-    read_bytes,
     read_text,
-    run,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     FINGERPRINT_VARIABLE,
     PROPERTIES,
-    UNIT_DIRECTORY,
     complete_unit,
     crashed,
     dropin_path,
@@ -43,16 +40,18 @@ class Systemd:
     :param name: name of the service, without its suffix.
     :param unit: text of its unit; None where it is to go.
     :param dropin: the user's lines for the unit, or an empty string.
+    :param machine: the host, a :class:`_machine.Machine`.
     :ivar title: what messages call it.
     """
 
-    def __init__(self, name, unit=None, dropin=""):
+    def __init__(self, name, unit=None, dropin="", machine=HERE):
         self.name = name
+        self.machine = machine
         self._unit = unit
         self._dropin = dropin.strip() + "\n" if dropin.strip() else ""
         self.title = name + ".service"
-        self.unit_path = unit_path(name)
-        self.dropin_path = dropin_path(name)
+        self.unit_path = unit_path(name, machine.unit_directory)
+        self.dropin_path = dropin_path(name, machine.unit_directory)
 
     # What is there
 
@@ -61,7 +60,7 @@ class Systemd:
 
         :raises HostError: when systemd does not answer.
         """
-        status, output = run(["systemctl", "show", self.title, "--property=" + ",".join(PROPERTIES)])
+        status, output = self.machine.run(["systemctl", "show", self.title, "--property=" + ",".join(PROPERTIES)])
         if status:
             raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
         return parse_show(output)
@@ -71,14 +70,14 @@ class Systemd:
         pid = self.pid(seen)
         if pid == 0 or not self.is_active(seen):
             return None
-        stat = read_text("/proc/{0}/stat".format(pid))
+        stat = self.machine.proc("{0}/stat".format(pid))
         if not stat:
             return None
-        environment = (read_bytes("/proc/{0}/environ".format(pid)) or b"").decode("utf-8", "replace").split("\0")
+        environment = self.machine.proc("{0}/environ".format(pid)).split("\0")
         prefix = FINGERPRINT_VARIABLE + "="
         fingerprint = next((word[len(prefix) :] for word in environment if word.startswith(prefix)), None)
         try:
-            executable = os.readlink("/proc/{0}/exe".format(pid))
+            executable = self.machine.executable(pid)
         except OSError:
             return None
         return Running(pid, start_ticks(stat), executable, fingerprint)
@@ -116,7 +115,7 @@ class Systemd:
 
     def last_words(self, since, *limit):
         """Its last log lines that tell something, since a moment in seconds since the epoch."""
-        return last_words(self.title, since, *limit)
+        return last_words(self.title, since, *limit, run=self.machine.run)
 
     # What has to be there
 
@@ -125,7 +124,7 @@ class Systemd:
 
         :param undo: path of the journal of a running switch.
         """
-        ceiling = nofile_ceiling(read_text("/proc/1/limits"), read_text("/proc/1/status"))
+        ceiling = nofile_ceiling(self.machine.proc("1/limits"), self.machine.proc("1/status"))
         unit = complete_unit(self._unit, self._dropin, undo, ceiling)
         return {self.unit_path: unit, self.dropin_path: self._dropin}
 
@@ -134,15 +133,14 @@ class Systemd:
         executable = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
         return executable, unit_fingerprint(read_text(self.unit_path))
 
-    @staticmethod
-    def trial(argv, links, *more):
+    def trial(self, argv, links, *more):
         """What the program says to these arguments.
 
         :param links: links that the switch will make, from path to target.
         :returns: ``(exit status, output)``, or None where it cannot be asked.
         """
         binary = links.get(argv[0], argv[0])
-        return run([binary, *argv[1:], *more], timeout=20) if os.path.exists(binary) else None
+        return self.machine.run([binary, *argv[1:], *more], timeout=20) if os.path.exists(binary) else None
 
     def foreign_problem(self, seen, ours, conflicts):
         """That somebody else's service of this name is there, or None.
@@ -163,17 +161,16 @@ class Systemd:
 
     def owns(self, pid):
         """Whether a process belongs to the service."""
-        return belongs_to(pid, [self.title])
+        return belongs_to(pid, [self.title], self.machine)
 
     # Doing it
 
-    @staticmethod
-    def refresh():
+    def refresh(self):
         """Let systemd read the units again.
 
         :raises HostError: when that fails.
         """
-        status, output = run(["systemctl", "daemon-reload"])
+        status, output = self.machine.run(["systemctl", "daemon-reload"])
         if status:
             raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
 
@@ -187,7 +184,7 @@ class Systemd:
         enabled = self.is_enabled(seen)
         if not enabled or self.unit_path in texts:
             # This has systemd read all units again, too.
-            status, output = run(["systemctl", "enable", self.title])
+            status, output = self.machine.run(["systemctl", "enable", self.title])
             if status:
                 raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
         elif texts or seen["NeedDaemonReload"] == "yes":
@@ -200,12 +197,12 @@ class Systemd:
         :returns: the moment before, in seconds since the epoch.
         :raises NotProven: when that fails.
         """
-        before = time.time()
+        before = self.machine.now()
         if action != "reload":
             # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
             self.forget_failures()
         # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
-        status, output = run(["systemctl", action, self.title], timeout=1800)
+        status, output = self.machine.run(["systemctl", action, self.title], timeout=1800)
         if status:
             raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
         return before
@@ -213,14 +210,15 @@ class Systemd:
     def wanted_by(self):
         """The links that have it come up with the host."""
         kinds = ("wants", "requires")
-        return [path for kind in kinds for path in glob.glob("{0}/*.{1}/{2}".format(UNIT_DIRECTORY, kind, self.title))]
+        folder = self.machine.unit_directory
+        return [path for kind in kinds for path in glob.glob("{0}/*.{1}/{2}".format(folder, kind, self.title))]
 
     def retire(self):
         """Stop it once its unit is off the disk, to make room for another runtime.
 
         :raises NotProven: when that fails.
         """
-        status, output = run(["systemctl", "stop", self.title], timeout=1800)
+        status, output = self.machine.run(["systemctl", "stop", self.title], timeout=1800)
         if status:
             raise NotProven("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
         self.refresh()
@@ -228,14 +226,14 @@ class Systemd:
 
     def stop(self):
         """Stop it, after a rollback to where it did not run."""
-        run(["systemctl", "stop", self.title])
+        self.machine.run(["systemctl", "stop", self.title])
         self.forget_failures()
 
     def is_gone(self):
         """Whether nothing of it is left; what would have it come up with the host is taken away then."""
         if os.path.exists(self.unit_path):
             return False
-        run(["systemctl", "disable", self.title])
+        self.machine.run(["systemctl", "disable", self.title])
         return True
 
     def shut_down(self):
@@ -243,38 +241,38 @@ class Systemd:
 
         :raises HostError: when that fails.
         """
-        status, output = run(["systemctl", "disable", "--now", self.title], timeout=900)
+        status, output = self.machine.run(["systemctl", "disable", "--now", self.title], timeout=900)
         if status:
             raise HostError("systemctl disable --now {0} failed: {1}".format(self.title, output.strip()))
 
     def forget_failures(self):
         """Let systemd forget how often it failed."""
-        run(["systemctl", "reset-failed", self.title])
+        self.machine.run(["systemctl", "reset-failed", self.title])
 
 
-def belongs_to(pid, units):
+def belongs_to(pid, units, machine=HERE):
     """Whether a process belongs to one of these units."""
-    cgroup = read_text("/proc/{0}/cgroup".format(pid))
+    cgroup = machine.proc("{0}/cgroup".format(pid))
     return any(re.search(r"/{0}(/|$)".format(re.escape(unit)), cgroup, re.MULTILINE) for unit in units)
 
 
-def in_the_way(units):
+def in_the_way(units, machine=HERE):
     """Those of other units that run or come up with the host."""
     found = []
     for unit in units:
-        seen = parse_show(run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1])
+        seen = parse_show(machine.run(["systemctl", "show", unit, "--property=ActiveState,UnitFileState,LoadState"])[1])
         if is_in_the_way(seen):
             found.append(unit)
     return found
 
 
-def stop_and_mask(unit):
+def stop_and_mask(unit, machine=HERE):
     """Have another unit run no more, whatever may want to start it.
 
     :param unit: its name, with the suffix.
     :raises HostError: when that fails.
     """
-    run(["systemctl", "disable", "--now", unit])
-    status, output = run(["systemctl", "mask", unit])
+    machine.run(["systemctl", "disable", "--now", unit])
+    status, output = machine.run(["systemctl", "mask", unit])
     if status:
         raise HostError("systemctl mask {0} failed: {1}".format(unit, output.strip()))

@@ -32,14 +32,14 @@ FINGERPRINT_VARIABLE = "VIGIL_UNIT"
 UNIT_DIRECTORY = "/etc/systemd/system"
 
 
-def unit_path(name):
+def unit_path(name, directory=UNIT_DIRECTORY):
     """Where the unit of a service lies, which is named without its suffix."""
-    return posixpath.join(UNIT_DIRECTORY, name + ".service")
+    return posixpath.join(directory, name + ".service")
 
 
-def dropin_path(name):
+def dropin_path(name, directory=UNIT_DIRECTORY):
     """Where the user's own lines for the unit of a service lie."""
-    return posixpath.join(UNIT_DIRECTORY, name + ".service.d", "50-vigil.conf")
+    return posixpath.join(directory, name + ".service.d", "50-vigil.conf")
 
 
 def parse_show(text):

@@ -273,7 +273,6 @@ import os
 import re
 import shutil
 import sys
-import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
@@ -293,10 +292,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     one_run_at_a_time,
     read_bytes,
     read_text,
-    run,
     write_atomically,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
+from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     downgrade_problem,
     flush_seconds,
@@ -322,7 +320,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd 
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
-from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2
@@ -335,17 +332,21 @@ DEPENDENCY_SECONDS = 10
 
 
 class Daemon:
-    """One service on this host."""
+    """One service on this host.
 
-    def __init__(self, module):
+    :param machine: the host, a :class:`_machine.Machine`.
+    """
+
+    def __init__(self, module, machine=HERE):
         self.module = module
+        self.machine = machine
         self.name = module.params["name"]
         self.role = module.params["role"] or self.name
         self.probe = module.params["probe"]
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
-        self.systemd = Systemd(self.name, module.params["unit"], module.params["dropin"])
+        self.systemd = Systemd(self.name, module.params["unit"], module.params["dropin"], machine)
         self.docker = self.find_docker()
         self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
         self.said = None
@@ -359,7 +360,7 @@ class Daemon:
         params = self.module.params
         if params["state"] == "present" and params["runtime"] == "docker":
             engine = Engine(params["docker_host"])
-            return Docker(self.name, engine, params["container"], params["image"], params["candidate"])
+            return Docker(self.name, engine, params["container"], params["image"], params["candidate"], self.machine)
         host = self.state.engine()
         if not host and params["state"] == "present":
             return None
@@ -370,7 +371,7 @@ class Daemon:
             if host:
                 self.notes.append("{0}; it may have a container {1} that comes back with it".format(error, self.name))
             return None
-        return Docker(self.name, engine)
+        return Docker(self.name, engine, machine=self.machine)
 
     # What is there
 
@@ -378,9 +379,9 @@ class Daemon:
         """One request for the metrics and one for readiness."""
         probe = self.probe
         credentials = (probe["username"], probe["password"], probe["ca_path"])
-        metrics = get(probe["url"] + probe["metrics_path"], *credentials)
+        metrics = self.machine.get(probe["url"] + probe["metrics_path"], *credentials)
         path = self.kind.ready_path
-        ready = get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
+        ready = self.machine.get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
         return metrics, ready
 
     # What has to change
@@ -511,7 +512,7 @@ class Daemon:
 
     def port_problem(self, running):
         """Who holds one of the service's ports already: a sentence, or None."""
-        tables = [read_text("/proc/net/tcp"), read_text("/proc/net/tcp6")]
+        tables = [self.machine.proc("net/tcp"), self.machine.proc("net/tcp6")]
         inodes = listeners(tables, set(self.module.params["ports"]))
         if not inodes:
             return None
@@ -519,17 +520,18 @@ class Daemon:
         yielding = list(self.module.params["conflicts"])
         if self.runtime is self.systemd or self.systemd.unit_path in self.state.manifest()["units"]:
             yielding.append(self.systemd.title)
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                sockets = {os.readlink(entry.path) for entry in os.scandir("/proc/{0}/fd".format(pid))}
-            except OSError:
-                continue
+        for pid in self.machine.pids():
+            sockets = self.machine.sockets(pid)
             for inode, port in inodes.items():
                 if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
-                    name = read_text("/proc/{0}/comm".format(pid)).strip()
+                    name = self.machine.proc("{0}/comm".format(pid)).strip()
                     publisher = self.publisher(name, port)
                     # What is about to be stopped gives the port up.
-                    if belongs_to(pid, yielding) or publisher == self.name or (self.docker and self.docker.owns(pid)):
+                    if (
+                        belongs_to(pid, yielding, self.machine)
+                        or publisher == self.name
+                        or (self.docker and self.docker.owns(pid))
+                    ):
                         continue
                     name = "the container " + publisher if publisher else name
                     return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
@@ -621,7 +623,7 @@ class Daemon:
         """
         reload = self.module.params["reload"]
         for path in reload["urls"]:
-            answer = get(
+            answer = self.machine.get(
                 self.probe["url"] + path,
                 reload["username"],
                 reload["password"],
@@ -647,7 +649,7 @@ class Daemon:
         :returns: what was seen at the end.
         :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
         """
-        begin, ready_since = time.monotonic(), None
+        begin, ready_since = self.machine.monotonic(), None
         while True:
             seen = self.runtime.look()
             if baseline is None:
@@ -659,13 +661,13 @@ class Daemon:
             verdict = judge(self.probe["kind"], metrics, ready, wanted_version, reloaded_after, failed_before)
             if verdict.state == "wrong":
                 raise NotProven(verdict.reason)
-            waited = time.monotonic() - begin
+            waited = self.machine.monotonic() - begin
             if verdict.state == "ok" and self.reached_before:
                 lost = lost_dependency(self.probe["kind"], metrics.text)
                 if lost and waited > DEPENDENCY_SECONDS:
                     raise NotProven("{0}, and it did before the change".format(lost))
                 if lost:
-                    time.sleep(POLL_SECONDS)
+                    self.machine.sleep(POLL_SECONDS)
                     continue
             if verdict.state not in ("ok", "unproven"):
                 ready_since = None
@@ -680,9 +682,9 @@ class Daemon:
                 raise NotProven("not ready within {0} s: {1}".format(limit, verdict.reason))
             if settled is not None:
                 # The last look is the one at the end of the watch.
-                time.sleep(min(POLL_SECONDS, settled - waited))
+                self.machine.sleep(min(POLL_SECONDS, settled - waited))
             else:
-                time.sleep(EAGER_POLL if waited < EAGER_SECONDS else POLL_SECONDS)
+                self.machine.sleep(EAGER_POLL if waited < EAGER_SECONDS else POLL_SECONDS)
 
     def conclude(self, metrics, verdict):
         """Keep what the service said, or that it said nothing."""
@@ -700,7 +702,7 @@ class Daemon:
                 self.unproven.append(lost)
                 self.module.warn(
                     "{0} serves, but {1}. Its last words:\n{2}".format(
-                        self.name, lost, self.runtime.last_words(time.time() - 5, 3)
+                        self.name, lost, self.runtime.last_words(self.machine.now() - 5, 3)
                     )
                 )
 
@@ -728,7 +730,7 @@ class Daemon:
         params, account = self.module.params, ""
         paths = list(params["files"])
         if self.runtime is self.docker:
-            status, output = run(["id", str(params["container"]["user"]).partition(":")[0]])
+            status, output = self.machine.run(["id", str(params["container"]["user"]).partition(":")[0]])
             account = "" if status else output.strip()
         else:
             paths += [self.systemd.unit_path, self.systemd.dropin_path]
@@ -777,7 +779,7 @@ class Daemon:
         """Give the generation that was put back on the disk its runtime, and take that of the other one away."""
         manifest = self.state.manifest()
         old = self.runtime_of(manifest)
-        if has_systemd():
+        if self.machine.has_systemd():
             self.systemd.refresh()
             if old is not self.systemd and self.runtime is self.systemd:
                 self.systemd.stop()
@@ -845,7 +847,8 @@ class Daemon:
         changes, new_manifest, texts = self.plan(manifest)
         # A unit that bears the service's own name is replaced instead.
         mine = self.runtime is self.systemd or self.systemd.unit_path in manifest["units"]
-        conflicts = in_the_way(unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title)
+        others = [unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title]
+        conflicts = in_the_way(others, self.machine)
 
         problems = []
         if changes or replacing:
@@ -891,7 +894,7 @@ class Daemon:
         self.state.discard_stage()
         if self.runtime is self.docker:
             self.docker.target, self.docker.candidate = new_manifest["container"], None
-        decision, since = Decision("start", replacing or "it gets another runtime"), time.time()
+        decision, since = Decision("start", replacing or "it gets another runtime"), self.machine.now()
         try:
             # Never do two come up with the host, so the old one goes before the new one is enabled.
             self.make_room(manifest, was_active)
@@ -963,7 +966,7 @@ class Daemon:
         """
         try:
             switched = os.stat(path).st_ctime
-            boot = float(re.search(r"(?m)^btime (\d+)$", read_text("/proc/stat")).group(1))
+            boot = float(re.search(r"(?m)^btime (\d+)$", self.machine.proc("stat")).group(1))
         except (OSError, AttributeError):
             return False
         # `btime` is rounded to seconds; a reload too many does no harm.
@@ -1022,7 +1025,7 @@ class Daemon:
     def yield_port(self, conflicts):
         """Stop and mask the packages' own units that would fight for the port."""
         for unit in conflicts:
-            stop_and_mask(unit)
+            stop_and_mask(unit, self.machine)
             self.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
 
     def finish_check(self, changes, texts, seen, running, proof, conflicts, replacing):
@@ -1084,7 +1087,7 @@ class Daemon:
         if os.path.exists(self.state.undo) and not module.check_mode:
             # A part of what an interrupted switch put there is in no manifest yet.
             self.state.recover()
-            if has_systemd():
+            if self.machine.has_systemd():
                 self.systemd.refresh()
         manifest = self.state.manifest()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
@@ -1095,14 +1098,20 @@ class Daemon:
         changed = bool(there or purged or contained or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:
             module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=[])
-        if self.systemd.unit_path in manifest["units"] and has_systemd() and self.systemd.is_known(self.systemd.look()):
+        if (
+            self.systemd.unit_path in manifest["units"]
+            and self.machine.has_systemd()
+            and self.systemd.is_known(self.systemd.look())
+        ):
             self.systemd.shut_down()
         if contained:
             self.docker.shut_down()
         for path in there:
             os.unlink(path)
         # The directories of files such as amtool.yml and of drop-ins were made for these.
-        beside = {os.path.dirname(path) for path in [*manifest["units"], self.systemd.dropin_path]} - {UNIT_DIRECTORY}
+        beside = {os.path.dirname(path) for path in [*manifest["units"], self.systemd.dropin_path]} - {
+            self.machine.unit_directory
+        }
         directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
         remove_empty(directories, spared=purged)
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
@@ -1110,15 +1119,10 @@ class Daemon:
         remove_empty(directories, spared=purged)
         for path in purged:
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-        if has_systemd():
+        if self.machine.has_systemd():
             self.systemd.refresh()
             self.systemd.forget_failures()
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
-
-
-def has_systemd():
-    """Whether systemd runs this host."""
-    return os.path.isdir("/run/systemd/system")
 
 
 def remove_empty(paths, spared):
@@ -1190,7 +1194,7 @@ def main():
     needed = {"systemd": "unit", "docker": "container"}[runtime]
     if present and module.params[needed] is None:
         module.fail_json(msg="runtime {0} needs the option {1}".format(runtime, needed))
-    if present and runtime == "systemd" and not has_systemd():
+    if present and runtime == "systemd" and not HERE.has_systemd():
         module.fail_json(msg="this host is not run by systemd; choose another runtime for the service")
     if module.params["probe"] and module.params["probe"]["kind"] not in SERVICES:
         module.fail_json(msg="probe.kind has to be one of {0}".format(", ".join(SERVICES)))

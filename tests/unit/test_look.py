@@ -19,6 +19,7 @@ from typing import ClassVar
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action import config_tree, daemon
+from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
@@ -364,6 +365,7 @@ class World:
             docker="docker",
             runtime="docker" if contained else unit,
             systemd=unit,
+            machine=HERE,
         )
         started = start_ticks(Path("/proc/self/stat").read_text())
         proof = Daemon.proof_of(daemon, Running(os.getpid(), started, "", None), self.look().asked)
