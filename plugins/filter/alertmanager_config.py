@@ -14,7 +14,6 @@ class FilterModule:
     def filters(self):
         """The filters by name."""
         return {
-            "alertmanager_cluster": filtered("_scrape", "alertmanager_cluster"),
             "alertmanager_config": filtered("_alertmanager", "alertmanager_config"),
             "alertmanager_drills": filtered("_drill", "alertmanager_drills"),
             "alertmanager_files": filtered("_alertmanager", "alertmanager_files"),

@@ -139,6 +139,8 @@ class HostValues:
                 return None
             for name in wanted - seen:
                 seen.add(name)
+                if name in self._extra:
+                    continue  # the same for all
                 value = raw.get(name, self._defaults.get(name, _MISSING))
                 if value is not _MISSING and holds_template(value):
                     names.append(_names_in(value))

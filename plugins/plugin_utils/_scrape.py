@@ -568,11 +568,6 @@ def cluster(host, group, value):
     return found
 
 
-def alertmanager_cluster(group, hostvars, host):
-    """The cluster of the Alertmanagers of an inventory group, as this host's takes part in it."""
-    return cluster(host, group, lambda other, name: hostvars[other].get(name))
-
-
 def members(host, group, value):
     """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
 

@@ -13,6 +13,7 @@ DOCKER_RATIO = 1.5
 HEALTH_SECONDS = 2
 HEALTH_TARGETS = 10_000
 CONFIGURATION_SECONDS = 10
+INVENTORY_SECONDS = 8
 # Straight lines on a machine that does other things as well.
 LINEAR = 1.3
 
@@ -71,6 +72,13 @@ def promises(found: dict) -> list[tuple[str, str, str, bool | None]]:
         kept = seconds < CONFIGURATION_SECONDS
         what = f"scrape configuration from {config['hosts']:,} hosts"
         rows.append((what, f"< {CONFIGURATION_SECONDS} s", f"{seconds:.1f} s", kept))
+    if large := found.get("large_inventory", {}).get("sizes"):
+        least, most = large[0], large[-1]
+        seconds = most["role"]["seconds"]
+        what = f"Alertmanager beside {most['hosts']} hosts of {most['variables']} variables"
+        rows.append((what, f"< {INVENTORY_SECONDS} s", f"{seconds:.1f} s", seconds < INVENTORY_SECONDS))
+        value = most["role"]["cpu"] / least["role"]["cpu"] / (most["hosts"] / least["hosts"])
+        rows.append((f"{what}, growth of CPU time", "linear", f"{value:.2f} of linear", value <= LINEAR))
     return rows
 
 
@@ -101,6 +109,17 @@ def tables(found: dict) -> str:
         rows = [(what, f"{cost['seconds']:.2f}", f"{cost['cpu']:.2f}" if "cpu" in cost else "") for what, cost in rows]
         title = f"### Scrape configuration from {config['hosts']:,} inventory hosts"
         text += [title, _table(("what", "seconds", "CPU seconds"), rows), _machine(config)]
+    if large := found.get("large_inventory", {}).get("sizes"):
+        rows = [
+            (str(row["hosts"]), str(row["variables"]), what, f"{row[name]['seconds']:.2f}", f"{row[name]['cpu']:.2f}")
+            for row in large
+            for name, what in (("role", "the Alertmanager role in check mode"), ("empty", "a play without tasks"))
+        ]
+        text += [
+            "### Other hosts' own variables",
+            _table(("hosts", "variables", "what", "seconds", "CPU seconds"), rows),
+        ]
+        text.append(_machine(found["large_inventory"]))
     return "\n\n".join(text)
 
 

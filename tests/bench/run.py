@@ -19,7 +19,7 @@ from bench import deploy, measure, report, scale
 from lab import hosts, mirror
 from lab.common import LabError, say
 
-PARTS = ("one_host", "whole_site", "fleet", "target_health", "scrape_configuration")
+PARTS = ("one_host", "whole_site", "fleet", "target_health", "scrape_configuration", "large_inventory")
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # The figures of the document as data, so that one part can be measured anew.
 FIGURES = ROOT / "docs" / "benchmarks.json"
@@ -78,6 +78,9 @@ def collect(options: argparse.Namespace) -> dict:
         if "scrape_configuration" in parts:
             with deploy.booted(1) as (host,):
                 found["scrape_configuration"] = scale.scrape_configuration(folder, server.url, host, 10_000)
+        if "large_inventory" in parts:
+            with deploy.booted(1) as (host,):
+                found["large_inventory"] = scale.large_inventory(folder, server.url, host, 300, 60)
     hosts.down(deploy.GROUP, [])
     for part in found.values():
         part["machine"] = machine

@@ -1,4 +1,6 @@
-"""What grows with the number of targets and hosts: the proof of targets, and the scrape configuration."""
+"""What grows with the number of targets and hosts: the proof of targets, the scrape configuration, and what an inventory
+holds besides.
+"""
 
 from __future__ import annotations
 
@@ -131,6 +133,50 @@ def scrape_configuration(folder: Path, url: str, host: hosts.Host, size: int) ->
     result["function"] = {"seconds": round(_function(many), 3)}
     say(f"the targets of {size} hosts, the function alone: {result['function']['seconds']:.2f} s")
     return result
+
+
+def large_inventory(folder: Path, url: str, host: hosts.Host, size: int, variables: int) -> dict:
+    """The Alertmanager role in check mode, beside hosts with many variables of somebody else's.
+
+    Among them is what cannot be evaluated: it must not be. A play without tasks over the same inventory shows what Ansible
+    itself needs to read it; a third of the hosts, whether it is linear.
+    """
+    side = Ours(folder / "inventory", url, ("node_exporter", "alertmanager"))
+    side.run([host])
+    own = hosts.inventory({name: [host] for name in side.services}, **side.variables([host]))
+    play = {"name": "Deploy", "hosts": host.name, "gather_facts": False}
+    playbooks = {
+        "role": write_json(folder / "role.yml", [{**play, "roles": ["vigil.monitoring.alertmanager"]}]),
+        "empty": write_json(folder / "empty.yml", [{**play, "tasks": []}]),
+    }
+    rows = []
+    for count in (size // 3, size):
+        inventory = folder / "inventory" / f"large{count}"
+        inventory.mkdir()
+        write_json(inventory / "host.json", own)
+        many = {f"node{number:05}": _structures(number, variables) for number in range(count)}
+        groups = {"node_exporter": {"hosts": {name: {} for name in many}}, "alertmanager": {"hosts": {"node00001": {}}}}
+        write_json(inventory / "many.json", {"all": {"hosts": many, "children": groups}})
+        row = {"hosts": count, "variables": variables}
+        for name, playbook in playbooks.items():
+            argv = ["ansible-playbook", str(playbook), "-i", str(inventory), "--check", "-v"]
+            cost, output = timed(argv, side.environment(), folder)
+            row[name] = {"seconds": round(cost.seconds, 2), "cpu": round(cost.cpu, 2)}
+            say(f"{name} play beside {count} hosts of {variables} variables, in check mode: {cost.seconds:.1f} s")
+            (folder / f"{name}{count}.log").write_text(output, encoding="utf-8")
+        rows.append(row)
+    return {"sizes": rows}
+
+
+def _structures(number: int, variables: int) -> dict:
+    """Variables of a host that no service of ours asks for: structures with templates, some of which cannot be evaluated."""
+    found = {
+        f"application_{index}": {"name": "{{ inventory_hostname }}", "ports": [index, "{{ port_nobody_set }}"]}
+        for index in range(variables)
+    }
+    found["application_0"]["others"] = "{{ groups['all'] | map('extract', hostvars, 'ansible_host') | list }}"
+    found["application_1"]["key"] = "{{ lookup('ansible.builtin.file', '/nowhere/to/be/found') }}"
+    return {"ansible_host": _pair(number)["instance"].partition(":")[0], **found}
 
 
 def _variables(number: int) -> dict[str, str]:

@@ -20,6 +20,13 @@ def test_ansible_core(bare, monkeypatch, version, pythons):
         pytest.skip(f"NOT RUN: ansible-core {version} needs one of Python {', '.join(pythons)}, and none is here")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(venv.collections()))
+    # Of somebody else, and nobody's business: nothing of it can be evaluated.
+    bare.variables["backup"] = {
+        "hosts": "{{ groups['all'] | map('extract', hostvars, 'ansible_host') | list }}",
+        "itself": "{{ hostvars }}",
+        "key": "{{ lookup('ansible.builtin.file', '/nowhere/to/be/found') }}",
+        "port": "{{ nowhere_to_be_found }}",
+    }
     bare.variables["prometheus_alert_rules"] = [{"alert": "Broken", "expr": "up =="}]
 
     assert f"core {version}]" in bare.run("--version").output

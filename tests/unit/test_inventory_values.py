@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from ansible.errors import AnsibleError
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
@@ -18,6 +21,11 @@ try:
 except ImportError:
     trust_as_template = str
 
+from ansible_collections.vigil.monitoring.plugins.lookup import (
+    alertmanager_cluster,
+    grafana_datasources,
+    scrape_targets,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 
 GROUP_VARS = r"""
@@ -108,3 +116,96 @@ def test_an_undefined_variable_is_named_with_its_host(values, name):
 def test_a_host_that_is_in_no_inventory_is_named(values):
     with pytest.raises(AnsibleError, match="nobody"):
         values("nobody", "port")
+
+
+# What somebody keeps in the variables of his hosts, and what no service of ours asks for.
+UNRELATED = r"""
+backup:
+  hosts: "{{ groups['all'] | map('extract', hostvars, 'ansible_host') | list }}"
+  key: "{{ lookup('ansible.builtin.file', '/nowhere/to/be/found') }}"
+  port: "{{ nowhere_to_be_found }}"
+  itself: "{{ hostvars }}"
+  bad: "{{ 1 / 0 }}"
+sealed: !vault |
+  $ANSIBLE_VAULT;1.1;AES256
+  30303030
+"""
+SITE = """
+all:
+  children:
+    prometheus: {hosts: {one: {}}}
+    alertmanager: {hosts: {one: {ansible_host: 192.0.2.1}, two: {ansible_host: 192.0.2.2}}}
+    node_exporter: {hosts: {two: {}, three: {ansible_host: 192.0.2.3}}}
+"""
+SCRAPED = {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}}
+
+
+class Counted(HostVars):
+    """Counts the hosts whose variables are templated as a whole, as any step through one of these does."""
+
+    whole = 0
+
+    def __getitem__(self, name):
+        Counted.whole += 1
+        return super().__getitem__(name)
+
+
+def looked_up(tmp_path, plugin, terms, unrelated=UNRELATED, hosts=SITE):
+    """A lookup's answer for the host `one` of an inventory of its own."""
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/all.yml").write_text(unrelated)
+    (tmp_path / "hosts.yml").write_text(hosts)
+    loader = DataLoader()
+    inventory = InventoryManager(loader, sources=[str(tmp_path)])
+    manager = VariableManager(loader, inventory)
+    hostvars = Counted(inventory, manager, loader)
+    variables = {
+        **manager.get_vars(host=inventory.get_host("one")),
+        "hostvars": hostvars,
+        "groups": inventory.get_groups_dict(),
+    }
+    lookup = plugin.LookupModule(loader, Templar(loader=loader, variables=variables))
+    # Ansible finds the defaults in the documentation of a plugin that it has loaded itself.
+    documented = yaml.safe_load(plugin.DOCUMENTATION)["options"].items()
+    known = {name: option.get("default") for name, option in documented}
+    lookup.get_option, lookup.get_options = known.__getitem__, lambda: known
+    return lookup.run(terms, variables)[0]
+
+
+def test_variables_that_nobody_asks_for_are_not_looked_at(tmp_path):
+    """A failing lookup, an undefined variable, hostvars, or a secret of another vault: all in somebody's own variables."""
+    Counted.whole = 0
+    for number, (plugin, terms, expected) in enumerate(
+        [
+            (alertmanager_cluster, ["one", "two"], "'peers': ['192.0.2.2:9094']"),
+            (scrape_targets, [SCRAPED], "{'job': 'node', 'instance': '192.0.2.3:9100'}"),
+            (grafana_datasources, [{"prometheus": "Prometheus"}], "http://192.0.2.1:9090"),
+        ]
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert expected in str(looked_up(folder, plugin, terms))
+    assert Counted.whole == 0
+
+
+def test_a_variable_that_is_needed_may_use_the_others_of_its_host(tmp_path):
+    of_others = (
+        "monitoring_address: \"{{ inventory_hostname }}.{{ hostvars['one'].zone }}.{{ groups['all'] | length }}\"\n"
+    )
+    found = looked_up(
+        tmp_path, alertmanager_cluster, ["one", "two"], unrelated=UNRELATED + of_others + "zone: example.org\n"
+    )
+    assert found["peers"] == ["two.example.org.3:9094"]
+
+
+def test_a_needed_variable_that_cannot_be_evaluated_is_named_with_its_host(tmp_path):
+    broken = UNRELATED + 'monitoring_address: "{{ nowhere_to_be_found }}"\n'
+    with pytest.raises(AnsibleError, match=r"monitoring_address of host (one|two) cannot be evaluated"):
+        looked_up(tmp_path, alertmanager_cluster, ["one", "two"], unrelated=broken)
+
+
+def test_no_role_hands_the_variables_of_all_hosts_around():
+    """A filter gets them as one structure, every value of it templated."""
+    root = Path(__file__).resolve().parents[2]
+    for path in [*root.glob("roles/*/*/*.yml"), *root.glob("playbooks/*.yml")]:
+        assert "hostvars" not in path.read_text(encoding="utf-8"), path
