@@ -1,0 +1,395 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a deployment decides, on a host that is played: what restarts, what reloads, what is refused, and what goes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+
+import pytest
+from simulated_host import Host, Program, activate, deploy, dying
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
+
+
+@pytest.fixture
+def host(tmp_path):
+    made = Host(tmp_path)
+    made.install("3.5.3")
+    made.install("3.6.0")
+    return made
+
+
+@pytest.fixture
+def deployed(host):
+    assert deploy(host)["action"] == "started"
+    return host
+
+
+def test_first(host):
+    done = deploy(host)
+    assert (done["changed"], done["action"], done["version"]) == (True, "started", "3.5.3")
+    assert host.process.loaded == "a: 1"
+
+
+def unchanged(host):
+    """A second run of the same, which must find nothing to do."""
+    before, disk = host.process.pid, host.files()
+    done = deploy(host)
+    assert (done["changed"], done["action"], host.process.pid, host.files()) == (False, "none", before, disk)
+
+
+# What happens to the process
+
+CHANGES = {
+    "nothing": ({}, "none", False),
+    "configuration": ({"config": "a: 2"}, "reloaded", False),
+    "unit": ({"lines": "Nice=5\n"}, "restarted", True),
+    "drop-in": ({"dropin": "[Service]\nNice=5\n"}, "restarted", True),
+    "flag": ({"flags": ["--log.level=debug"]}, "restarted", True),
+    "release": ({"version": "3.6.0"}, "restarted", True),
+    "release and configuration": ({"version": "3.6.0", "config": "a: 2"}, "restarted", True),
+    "port": ({"port": 9191}, "restarted", True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_changes_decides_what_happens(deployed, change):
+    options, action, another = CHANGES[change]
+    before, disk = deployed.process.pid, deployed.files()
+    told = deploy(deployed, check=True, **options)
+    if change != "configuration":  # of that config_tree tells
+        assert (told["action"], told["changed"]) == (action, action != "none")
+    assert (deployed.files(), deployed.process.pid) == (disk, before)
+    done = deploy(deployed, **options)
+    assert (done["action"], done["changed"]) == (action, action != "none")
+    assert (deployed.process.pid != before) is another
+    assert deployed.process.loaded == options.get("config", "a: 1")
+    assert deployed.process.executable == os.path.realpath(deployed.link)
+    again = deploy(deployed, **options)
+    assert (again["action"], again["changed"]) == ("none", False)
+
+
+TITLE = "prometheus.service"
+
+
+def by_hand(host, word):
+    host._stop(TITLE)
+    made = host._spawn([str(host.link), word], host_program(host), TITLE, {})
+    host._load(made)
+
+
+def host_program(host):
+    return Program(**json.loads(host.link.read_text()))
+
+
+def edited(host, text):
+    (host.etc / "prometheus.yml").write_text(text)
+    host._load(host.process)
+
+
+def relinked(host):
+    host.link.unlink()
+    host.link.symlink_to(host.root / "opt/3.6.0/prometheus")
+
+
+DRIFT = {
+    "stopped": (lambda host: host._systemctl("stop", [TITLE], []), "started"),
+    "crashing": (lambda host: (host.world.processes.clear(), host._fail(TITLE, "x")), "started"),
+    "disabled": (lambda host: host.world.enabled.clear(), "none"),
+    "started by hand with other arguments": (lambda host: by_hand(host, "--other"), "restarted"),
+    # What was put back is what the process was started with; it may have loaded something else since.
+    "unit edited": (lambda host: host.unit.write_text("[Service]\nExecStart=/bin/true\n"), "reloaded"),
+    "unit removed": (lambda host: host.unit.unlink(), "reloaded"),
+    "link to another release": (relinked, "reloaded"),
+    "link to another release, started": (lambda host: (relinked(host), host.crash()), "restarted"),
+    "configuration edited and loaded": (lambda host: edited(host, "a: 9"), "reloaded"),
+    "configuration removed": (lambda host: (host.etc / "prometheus.yml").unlink(), "reloaded"),
+    "proof lost": (lambda host: (host.etc / ".vigil/proven.json").unlink(), "reloaded"),
+}
+
+
+@pytest.mark.parametrize("drift", DRIFT)
+def test_what_somebody_changed_is_mended(deployed, drift):
+    wanted = deployed.files()
+    act, action = DRIFT[drift]
+    act(deployed)
+    done = deploy(deployed)
+    assert (done.get("msg"), done["action"], done["changed"]) == (None, action, True)
+    assert deployed.files() == wanted
+    assert TITLE in deployed.world.enabled
+    assert (deployed.process.loaded, deployed.process.executable) == ("a: 1", os.path.realpath(deployed.link))
+    unchanged(deployed)
+
+
+# What does not work goes back
+
+BAD = {
+    "it dies": ({"dies": True}, "it keeps restarting"),
+    "it dies after a moment": ({"dies_after": 0.5}, "it was restarted while it was watched"),
+    "it is never ready": ({"ready_after": 10_000}, "not ready within 120 s"),
+    "another version answers": ({"says": "3.5.9"}, "version 3.5.9 answers, 3.6.0 was asked for"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_release_that_does_not_work_goes_back(deployed, bad):
+    behaviour, reason = BAD[bad]
+    wanted = deployed.files()
+    deployed.install("3.6.0", **behaviour)
+    wanted["opt/3.6.0/prometheus"] = deployed.files()["opt/3.6.0/prometheus"]
+    began = deployed.monotonic()
+    done = deploy(deployed, "a: 2", version="3.6.0", lines="Nice=5\n")
+    assert done["failed"]
+    assert reason in done["msg"]
+    assert "(3.5.3) was put back and serves again" in done["msg"]
+    assert deployed.monotonic() - began < 150
+    assert deployed.files() == wanted
+    assert (deployed.process.program.version, deployed.process.loaded) == ("3.5.3", "a: 1")
+    unchanged(deployed)
+
+
+def test_its_own_last_words_are_in_the_message(deployed):
+    deployed.install("3.6.0", dies=True)
+    done = deploy(deployed, version="3.6.0")
+    assert 'level=error err="this cannot work"' in done["msg"]
+
+
+def test_a_first_deployment_that_does_not_work_is_taken_away(host):
+    before = host.files()
+    host.install("3.5.3", dies=True)
+    before["opt/3.5.3/prometheus"] = host.files()["opt/3.5.3/prometheus"]
+    done = deploy(host)
+    assert done["failed"]
+    assert "Nothing of prometheus ran here before: it was stopped and taken away again." in done["msg"]
+    assert (host.files(), host.process, host.world.enabled) == (before, None, set())
+    host.install("3.5.3")
+    assert deploy(host)["action"] == "started"
+
+
+def test_what_did_not_run_before_does_not_run_afterwards(deployed):
+    wanted = deployed.files()
+    deployed._systemctl("stop", [TITLE], [])
+    deployed.install("3.6.0", dies=True)
+    wanted["opt/3.6.0/prometheus"] = deployed.files()["opt/3.6.0/prometheus"]
+    done = deploy(deployed, version="3.6.0")
+    assert "What was there before was put back; it did not run before either." in done["msg"]
+    assert (deployed.files(), deployed.process) == (wanted, None)
+
+
+def test_what_cannot_be_put_back_says_so(deployed):
+    deployed.install("3.6.0", dies=True)
+    deployed.install("3.5.3", dies=True)
+    done = deploy(deployed, version="3.6.0")
+    assert "does not come up either" in done["msg"]
+    assert "serves again" not in done["msg"]
+
+
+def test_a_configuration_that_is_refused_at_the_reload_goes_back(deployed):
+    before, wanted = deployed.process.pid, deployed.files()
+    done = deploy(deployed, "broken: 1")
+    assert done["failed"]
+    assert "its last configuration reload failed" in done["msg"]
+    assert deployed.files() == wanted
+    assert (deployed.process.loaded, deployed.process.reload_successful) == ("a: 1", True)
+    assert deployed.process.pid != before  # put back with a restart, which proves that it comes up
+    unchanged(deployed)
+
+
+def test_a_failed_reload_of_before_is_not_held_against_a_new_configuration(deployed):
+    edited(deployed, "broken: 1")
+    done = deploy(deployed, "a: 2")
+    assert (done.get("msg"), done["action"]) == (None, "reloaded")
+    assert (deployed.process.loaded, deployed.process.reload_successful) == ("a: 2", True)
+
+
+def test_a_failed_reload_that_nobody_mended_is_tried_again(deployed):
+    deployed.process.reload_successful = False
+    done = deploy(deployed)
+    assert (done.get("msg"), done["action"], done["reason"]) == (
+        None,
+        "reloaded",
+        "it says that its last configuration reload failed",
+    )
+
+
+def test_a_service_in_a_crash_loop_is_no_success_although_nothing_changed(deployed):
+    deployed.install("3.5.3", dies=True)
+    deployed.crash()
+    done = deploy(deployed)
+    assert done["failed"]
+    assert "it keeps restarting" in done["msg"]
+
+
+# What is refused before anything is touched
+
+REFUSED = {
+    "a taken port": (lambda host: host.occupy(9191), {"port": 9191}, "port 9191 is held by prometheus"),
+    "an unknown flag": (
+        lambda host: host.install("3.6.0", refuses=("--new",)),
+        {"version": "3.6.0", "flags": ["--new=1"]},
+        "does not know the flag --new",
+    ),
+    "another tool's file": (
+        lambda host: theirs(host.root / "etc/other.yml"),
+        {"files": "etc/other.yml"},
+        "etc/other.yml was put there by somebody else",
+    ),
+    "an older version than the data's": (
+        lambda host: host.install("2.54.0"),
+        {"version": "2.54.0", "data_dir": "/nowhere"},
+        "a downgrade was refused",
+    ),
+}
+
+
+def theirs(path):
+    path.write_text("theirs")
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("check", [False, True])
+def test_refused_before_anything_is_touched(deployed, what, check):
+    prepare, options, reason = REFUSED[what]
+    prepare(deployed)
+    if "files" in options:
+        options = {"files": {str(deployed.root / options["files"]): "ours"}}
+    before, wanted = deployed.process.pid, deployed.files()
+    done = deploy(deployed, "a: 2", check=check, **options)
+    assert done["failed"]
+    assert done["msg"].startswith("prometheus was not touched:\n")
+    assert reason in done["msg"]
+    assert (deployed.process.pid, deployed.files(), deployed.process.loaded) == (before, wanted, "a: 1")
+    unchanged(deployed)
+
+
+@pytest.mark.parametrize("take_over", [False, True])
+def test_another_tools_unit(host, take_over):
+    host.unit.write_text(f"[Service]\nExecStart={host.root}/opt/3.5.3/prometheus --web.listen-address=:9090\n")
+    host._systemctl("enable", [TITLE], [])
+    host._systemctl("start", [TITLE], [])
+    before, wanted = host.process.pid, host.files()
+    done = deploy(host, take_over=take_over)
+    if take_over:
+        assert (done.get("msg"), done["action"]) == (None, "restarted")
+        assert "VIGIL_UNIT" in host.unit.read_text()
+        return
+    assert "another tool's unit" in done["msg"]
+    assert "prometheus_take_over: true" in done["msg"]
+    assert (host.process.pid, host.files()) == (before, wanted)
+
+
+def test_a_unit_that_was_taken_over_goes_back_as_it_was(host):
+    host.unit.write_text(f"[Service]\nExecStart={host.root}/opt/3.5.3/prometheus --web.listen-address=:9090\n")
+    host._systemctl("enable", [TITLE], [])
+    host._systemctl("start", [TITLE], [])
+    wanted = host.files()
+    host.install("3.6.0", dies=True)
+    wanted["opt/3.6.0/prometheus"] = host.files()["opt/3.6.0/prometheus"]
+    done = deploy(host, version="3.6.0", take_over=True)
+    assert "was put back and serves again" in done["msg"]
+    assert host.files() == wanted
+    assert host.process.argv[0] == f"{host.root}/opt/3.5.3/prometheus"
+
+
+def test_a_packages_unit_gives_way(host):
+    host.world.read["prometheus-node.service"] = ("", "")
+    host.occupy(9090, "prometheus-node.service")
+    done = deploy(host, conflicts=["prometheus-node.service"])
+    assert (done.get("msg"), done["action"]) == (None, "started")
+    assert done["notes"] == ["prometheus-node.service would fight for the port: it was stopped and masked"]
+    assert host.world.masked == {"prometheus-node.service"}
+
+
+def test_a_downgrade_that_was_allowed_is_made_and_counts(deployed):
+    deployed.install("2.54.0")
+    assert deploy(deployed, version="2.54.0", data_dir="/nowhere", allow_downgrade=True)["action"] == "restarted"
+    assert deploy(deployed, version="2.54.0", data_dir="/nowhere")["action"] == "none"
+
+
+# Removal
+
+
+def test_removed(deployed):
+    theirs(deployed.etc / "theirs.yml")
+    data = deployed.root / "data"
+    data.mkdir()
+    told = activate(deployed, check=True, state="absent", purge=[str(data)])
+    assert (told["changed"], deployed.process is not None) == (True, True)
+    done = activate(deployed, state="absent", purge=[str(data)])
+    assert (done["changed"], done["action"]) == (True, "removed")
+    left = [path for path in deployed.files() if not path.startswith("opt/")]
+    assert (left, deployed.process, deployed.world.enabled, data.exists()) == (
+        ["etc/prometheus/theirs.yml"],
+        None,
+        set(),
+        False,
+    )
+
+
+# Killed at any moment
+
+KILLED = {
+    "first": ((), {}),
+    "upgrade": ({}, {"config": "a: 2", "version": "3.6.0", "lines": "Nice=5\n"}),
+    "reload": ({}, {"config": "a: 2"}),
+    "one that goes back": ({}, {"config": "a: 2", "version": "3.7.0"}),
+    "removal": ({}, {"state": "absent"}),
+}
+
+
+def outcome(host):
+    """What is left of a deployment, without what differs between two hosts."""
+    return (
+        {path: re.sub(f"{host.root}|(?<=VIGIL_UNIT=).*", "", text) for path, text in host.files().items()},
+        host.process and (host.process.program.version, host.process.loaded),
+        sorted(host.world.enabled),
+    )
+
+
+def attempt(host, options):
+    """A deployment, or a removal."""
+    return activate(host, **options) if options.get("state") else deploy(host, **options)
+
+
+@pytest.mark.parametrize("way", ["run again", "boot and run again"])
+@pytest.mark.parametrize("scenario", KILLED)
+def test_killed_at_any_moment(tmp_path, scenario, way):
+    first, options = KILLED[scenario]
+
+    def make(name):
+        (tmp_path / name).mkdir()
+        host = Host(tmp_path / name)
+        host.install("3.5.3")
+        host.install("3.6.0")
+        host.install("3.7.0", dies=True)
+        if first != ():
+            deploy(host, **first)
+        host.remember()
+        return host
+
+    reference = make("reference")
+    whole = [outcome(reference)]
+    attempt(reference, options)
+    whole.append(outcome(reference))
+    moments = 0
+    while True:
+        host = make(str(moments))
+        finished = dying(host, moments, lambda host=host: attempt(host, options))
+        host.recall()
+        if way != "run again":
+            host.boot()
+            if host.process:
+                # Whatever comes up is one generation, never a mixture.
+                assert outcome(host)[1] in [state[1] for state in whole]
+        attempt(host, options)
+        again = attempt(host, options)
+        assert outcome(host) == whole[-1]
+        assert "failed" in again or again["changed"] is False
+        if finished:
+            break
+        moments += 1
+    assert moments > 5
