@@ -236,7 +236,8 @@ class State:
 
     ``manifest.json`` names what the current generation wrote, ``staged/`` holds the next one, ``previous/`` what the
     last switch replaced. ``undo`` is the journal of a switch under way, ``rollback`` the same script once the switch
-    is complete, and ``proven.json`` says which generation was seen to work. Only root can enter.
+    is complete, ``running`` says that the service ran when the switch began, and ``proven.json`` which generation was seen
+    to work. Only root can enter.
     """
 
     def __init__(self, config_dir):
@@ -390,6 +391,18 @@ class State:
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path("engine"))
+
+    def was_running(self):
+        """Whether the service ran when a switch began that nobody has seen the end of."""
+        return os.path.exists(self._path("running"))
+
+    def note_running(self, running):
+        """Remember that the service runs, before a switch stops it; or that the switch has come to its end."""
+        if running:
+            write_atomically(self._path("running"), b"", 0o600)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path("running"))
 
     def amend_manifest(self, manifest):
         """Rewrite what is remembered about a generation whose files stay as they are."""

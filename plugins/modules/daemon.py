@@ -763,6 +763,7 @@ class Daemon:
                 error
             )
         self.record(seen, old_proof)
+        self.state.note_running(False)
         return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
 
     def is_deployed(self, manifest):
@@ -843,6 +844,8 @@ class Daemon:
         running = self.runtime.running(seen)
         old = self.runtime_of(manifest)
         was_active = self.runtime.is_active(seen) or (old is not self.runtime and old.is_active(old.look()))
+        # A run that was killed while it put something back may have left it stopped.
+        was_active = was_active or self.state.was_running()
         replacing = self.docker.replacement(seen) if self.runtime is self.docker else None
         changes, new_manifest, texts = self.plan(manifest)
         # A unit that bears the service's own name is replaced instead.
@@ -885,6 +888,7 @@ class Daemon:
         self.yield_port(conflicts)
         if changes or replacing:
             self.state.create()
+            self.state.note_running(was_active)
             self.write_units(texts)
             if self.runtime is self.docker:
                 self.state.remember_engine(self.docker.engine.host)
@@ -907,6 +911,7 @@ class Daemon:
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
         self.record(seen, proof, module.params["asked"])
+        self.state.note_running(False)
         if self.docker and (changes or replacing):
             self.docker.target = new_manifest["container"]
             self.docker.tidy()

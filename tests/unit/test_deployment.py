@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 from simulated_host import Host, Program, activate, deploy, dying
@@ -16,8 +18,15 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, whi
 
 
 @pytest.fixture
-def host(tmp_path):
-    made = Host(tmp_path)
+def disk():
+    """A directory in memory where there is one: a deployment waits for the disk at each of its steps."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def host(disk):
+    made = Host(disk)
     made.install("3.5.3")
     made.install("3.6.0")
     return made
@@ -357,12 +366,12 @@ def attempt(host, options):
 
 @pytest.mark.parametrize("way", ["run again", "boot and run again"])
 @pytest.mark.parametrize("scenario", KILLED)
-def test_killed_at_any_moment(tmp_path, scenario, way):
+def test_killed_at_any_moment(disk, scenario, way):
     first, options = KILLED[scenario]
 
     def make(name):
-        (tmp_path / name).mkdir()
-        host = Host(tmp_path / name)
+        (disk / name).mkdir()
+        host = Host(disk / name)
         host.install("3.5.3")
         host.install("3.6.0")
         host.install("3.7.0", dies=True)
