@@ -7,12 +7,15 @@ to be done, and has the account made where the host lacks the tools for it that 
 
 from __future__ import annotations
 
+import posixpath
+
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
 
@@ -27,6 +30,11 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         files = [self._collect(entry) for entry in arguments.pop("files", None) or []]
+        if boolean(arguments.get("take_over") or False):
+            arguments["superseded"] = [
+                *(arguments.get("superseded") or []),
+                *written_by_peers(arguments.get("role") or posixpath.basename(str(arguments.get("path")).rstrip("/"))),
+            ]
         if boolean(arguments.pop("look", True)) and self._is_as_asked(arguments, files):
             nothing = {"create": [], "update": [], "remove": []}
             return {
@@ -34,6 +42,7 @@ class ActionModule(ActionBase):
                 "validated": False,
                 "recovered": False,
                 "missing_account": False,
+                "taken_over": [],
                 "staged": nothing,
             }
         arguments["payload"] = pack(files)
@@ -61,6 +70,7 @@ class ActionModule(ActionBase):
             directories=arguments.get("directories") or [],
             validators=validators,
             image=arguments.get("image"),
+            absent=[entry["path"] for entry in arguments.get("superseded") or ()],
         )
         output = answer(self, tree.command())
         return output is not None and tree.is_as_asked(output)

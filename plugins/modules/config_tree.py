@@ -121,6 +121,28 @@ options:
     description: Whether files that somebody else wrote may be replaced. They are kept for the rollback.
     type: bool
     default: false
+  superseded:
+    description:
+      - Files below O(path) that another collection is known to write and that take no part in what is asked for, with what
+        tells them from a user's own. With O(take_over) those that are there are removed, and kept for the rollback; one that
+        does not match stays, with a warning.
+      - The action plugin adds those of prometheus.prometheus, cloudalchemy and grafana.grafana for the role.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path inside O(path).
+        type: str
+        required: true
+      pattern:
+        description: Regular expression that the beginning of its content matches.
+        type: str
+        required: true
+      secret:
+        description: Whether the whole content is a secret, so that no diff shows it.
+        type: bool
+        default: false
   pristine:
     description: Whether files which a distribution package brought, and nobody changed since, may be replaced.
     type: bool
@@ -172,6 +194,12 @@ staged:
   returned: always
   type: dict
   sample: {"create": ["rules/site.yml"], "update": ["prometheus.yml"], "remove": []}
+taken_over:
+  description: Paths of somebody else's that the switch replaces or removes, relative to the configuration directory.
+  returned: always
+  type: list
+  elements: str
+  sample: ["prometheus.yml", "rules/ansible_managed.yml"]
 validated:
   description: Whether the validator has seen the tree in this run.
   returned: always
@@ -190,7 +218,9 @@ import contextlib
 import grp
 import os
 import pwd
+import re
 import shutil
+import stat
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -218,6 +248,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     validators_of,
 )
 
+# Of a file that another collection may have written, in bytes: what is longer is not its own.
+LONGEST = 1 << 20
 # What a service's account is not for.
 NO_LOGIN = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
 
@@ -301,6 +333,36 @@ class Tree:
                 live[path] = (digest(read_bytes(full)), status.st_mode & 0o7777, status.st_uid, status.st_gid)
         return wanted, plan_files(wanted, live, manifest["files"])
 
+    def superseded(self, manifest):
+        """The files that another collection wrote and nobody asks for any more.
+
+        :returns: those to be removed, and those that are not as it writes them; relative paths.
+        """
+        known, unlike = [], []
+        for entry in self.module.params["superseded"] if self.module.params["take_over"] else ():
+            path = entry["path"]
+            if path in self.files or path in manifest["files"]:
+                continue
+            content = read_regular(os.path.join(self.path, path))
+            if content is not None:
+                (known if re.match(entry["pattern"], content) else unlike).append(path)
+        return known, unlike
+
+    def say_what_is_taken_over(self, taken, unlike):
+        """Name what somebody else's files become of; a run that was asked to take over says so once."""
+        where, role = self.path, self.module.params["role"] or os.path.basename(self.path)
+        if taken:
+            self.module.warn(
+                "taken over in {0}, and kept for the rollback in {1}: {2}".format(
+                    where, self.state.previous, ", ".join(taken)
+                )
+            )
+        for path in unlike:
+            self.module.warn(
+                "{0}/{1} bears a name that the role {2} of another collection writes, and is not as that writes it: it"
+                " stays, and is used wherever the service looks for it".format(where, path, role)
+            )
+
     def foreign_problems(self, plan):
         """What stands in the way, one sentence each; empty where it may be replaced."""
         problems = []
@@ -333,7 +395,7 @@ class Tree:
             self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
         if not there:
             return identity, False
-        with self.whole_tree(manifest) as whole:
+        with self.whole_tree(manifest, plan.remove) as whole:
             for command in there:
                 status, output = self.check([word.replace("%s", whole) for word in command], whole)
                 if status:
@@ -365,12 +427,15 @@ class Tree:
         name = self.module.params["role"] or os.path.basename(self.path)
         return Engine(self.module.params["docker_host"]).run_once(name, image, command[1:], mounts, command[0])
 
-    def whole_tree(self, manifest):
-        """A directory, at the same depth, with everything that the configuration will consist of."""
+    def whole_tree(self, manifest, gone):
+        """A directory, at the same depth, with everything that the configuration will consist of.
+
+        :param gone: what will be removed.
+        """
         parent = os.path.dirname(self.path)
         beside = parent if os.access(parent, os.W_OK) else None
         whole = tempfile.TemporaryDirectory(prefix=".{0}-check-".format(os.path.basename(self.path)), dir=beside)
-        ours = set(self.files) | set(manifest["files"])
+        ours = {*self.files, *manifest["files"], *gone}
         self.link_foreign(self.path, whole.name, "", ours)
         for path, entry in self.files.items():
             target = os.path.join(whole.name, path)
@@ -469,10 +534,13 @@ class Tree:
     def diff(self, manifest, plan):
         """Ansible's diff of everything that the switch will change."""
         entries = []
+        hidden = {entry["path"] for entry in self.module.params["superseded"] if entry["secret"]}.union(
+            manifest["secret"]
+        )
         for path in plan.create + plan.update + plan.foreign + plan.remove:
             before = read_bytes(os.path.join(self.path, path)) if path not in plan.create else None
             after = self.files[path]["content"] if path in self.files else None
-            secret = path in manifest["secret"] or (path in self.files and self.files[path]["secret"])
+            secret = path in hidden or (path in self.files and self.files[path]["secret"])
             before = before.decode("utf-8", "replace") if before is not None else None
             entries.append(diff_entry(os.path.join(self.path, path), before, after, secret))
         return entries
@@ -500,7 +568,7 @@ class Tree:
     def run(self):
         """Do what the module is for."""
         self.check_inputs()
-        result = {"changed": False, "validated": False, "recovered": False, "missing_account": False}
+        result = {"changed": False, "validated": False, "recovered": False, "missing_account": False, "taken_over": []}
         if not self.resolve_account():
             result["missing_account"] = True
             if self.module.check_mode:
@@ -516,6 +584,10 @@ class Tree:
         problems = self.foreign_problems(plan)
         if problems:
             self.fail(problems)
+        known, unlike = self.superseded(manifest)
+        plan = plan._replace(remove=sorted([*plan.remove, *known]))
+        result["taken_over"] = sorted([*known, *plan.foreign])
+        self.say_what_is_taken_over(result["taken_over"], unlike)
         directories = manifest["directories"]
         if self.gid is not None:
             made, directories = self.ensure_directories(manifest)
@@ -547,6 +619,19 @@ def is_known(find, name):
         return bool(find(name))
     except KeyError:
         return False
+
+
+def read_regular(path):
+    """Text of a regular file that no link leads to, empty for a long one; None where there is no such file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            return None
+        content = stream.read(LONGEST + 1)
+        return content.decode("utf-8", "replace") if len(content) <= LONGEST else ""
 
 
 def is_as_asked(path, mode, uid, gid, ours):
@@ -615,6 +700,16 @@ def main():
             "readable": {"type": "list", "elements": "path", "default": []},
             "refuse": {"type": "list", "elements": "str", "default": []},
             "take_over": {"type": "bool", "default": False},
+            "superseded": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "pattern": {"type": "str", "required": True},
+                    "secret": {"type": "bool", "default": False, "no_log": False},
+                },
+            },
             "pristine": {"type": "bool", "default": False},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
             "look": {"type": "bool", "default": True},

@@ -21,14 +21,16 @@ class Tree:
     :param directories: list of dicts with ``path``, ``owner``, ``group`` and ``mode`` (octal text).
     :param validators: the programs that check the tree.
     :param image: id of the image that they belong to, or None for the host's own.
+    :param absent: paths inside the tree at which nothing has to stand, unless they are among the files.
     """
 
-    def __init__(self, path, user, group, files, directories, validators, image=None):
+    def __init__(self, path, user, group, files, directories, validators, image=None, absent=()):
         self.path = path.rstrip("/")
         self.image = image
         self.user = user
         self.files = files
         self.validators = validators
+        self.absent = sorted(set(absent) - {entry["path"] for entry in files})
         inner = [
             posixpath.join(self.path, found).rstrip("/") for found in inner_directories([f["path"] for f in files])
         ]
@@ -53,12 +55,13 @@ class Tree:
             of("sha256sum", [posixpath.join(self.path, entry["path"]) for entry in self.files]),
             of("stat -c '%F|%a|%U|%G'", self.wanted),
             of("readlink -f", () if self.image else self.validators),
+            of("ls -d", [posixpath.join(self.path, path) for path in self.absent]),
         )
 
     def is_as_asked(self, output):
         """Whether the output says that there is nothing to do."""
         try:
-            names, manifest, proven, uid, sums, lines, identity = sections(output)
+            names, manifest, proven, uid, sums, lines, identity, present = sections(output)
             manifest, proven = json.loads(manifest), json.loads(proven)
             found = [
                 (kind, int(mode, 8), *owner) for kind, mode, *owner in (line.split("|") for line in lines.splitlines())
@@ -70,6 +73,7 @@ class Tree:
             uid.isdigit()
             # Neither in the middle of a switch nor with one that was not proven.
             and not {"undo", "staged"} & set(names.splitlines())
+            and not present
             and manifest.get("generation") == proven.get("generation")
             and manifest.get("files") == digests
             and manifest.get("secret") == sorted(entry["path"] for entry in self.files if entry["secret"])

@@ -66,7 +66,8 @@ def tree(tmp_path):
     write(path / ".vigil/manifest.json", json.dumps(manifest, indent=1))
     write(path / ".vigil/proven.json", '{"generation": "g1"}')
     directories = [{"path": f"{data}/", "owner": ME, "group": MINE, "mode": "0700"}]
-    made = Tree(f"{path}/", ME, MINE, FILES, directories, [sys.executable])
+    superseded = ["rules/peer.yml", "it's.yml"]
+    made = Tree(f"{path}/", ME, MINE, FILES, directories, [sys.executable], absent=superseded)
     made.wanted = {name: (kind, mode, ME, MINE) for name, (kind, mode, *_owner) in made.wanted.items()}
     return made
 
@@ -103,6 +104,7 @@ CHANGES = {
     "a link in place of a file": lambda path: (os.rename(f"{path}/it's.yml", f"{path}/x"), os.symlink("x", f"{path}/it's.yml")),
     "another mode of a directory": lambda path: os.chmod(f"{path}/rules", 0o755),
     "no data directory": lambda path: os.rmdir(f"{path}/../data"),
+    "what another collection left": lambda path: write(f"{path}/rules/peer.yml", ""),
     "a switch under way": lambda path: write(f"{path}/.vigil/undo", ""),
     "something staged": lambda path: os.mkdir(f"{path}/.vigil/staged"),
     "a generation that was not proven": lambda path: amend(f"{path}/.vigil/manifest.json", generation="g2"),
