@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from lab import application, containers, hosts, mirror, registry, stages
-from lab.common import ROOT, LabError, say
+from lab.common import ROOT, say
+from lab.peers import PEER, Peer
 from lab.play import recap
 
 from .measure import Cost, median, timed, write_json
@@ -20,53 +17,11 @@ from .measure import Cost, median, timed, write_json
 SUITE = "trixie"
 GROUP = "bench"
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
-PEER = "prometheus.prometheus"
-RELEASES = "0.30."
 # All that the lab has a release and an image of, on a host with its own engine and a database.
 EVERYTHING = ("node_exporter", "blackbox_exporter", "postgres_exporter", "alertmanager", "prometheus")
 RUNTIMES = ("systemd", "docker")
 # What both get; the rest is each collection's own defaults.
 ALERTING = {"alertmanager_route": {"receiver": "nobody"}, "alertmanager_receivers": [{"name": "nobody"}]}
-
-
-@dataclass(frozen=True)
-class Peer:
-    """The collection to compare with: the folder that holds its ``ansible_collections``, and its version."""
-
-    folder: Path
-    version: str
-
-
-def find_peer(given: str | None) -> Peer | None:
-    """The peer in this folder, else where Ansible would find it; None, loudly, when it is nowhere.
-
-    :raises LabError: when the given folder does not hold it.
-    """
-    places = [given] if given else os.environ.get("ANSIBLE_COLLECTIONS_PATH", "").split(":")
-    places += [] if given else ["~/.ansible/collections", "/usr/share/ansible/collections"]
-    for place in filter(None, places):
-        folder = Path(place).expanduser().resolve()
-        if version := _version(folder / "ansible_collections" / PEER.replace(".", "/")):
-            if not version.startswith(RELEASES):
-                say(f"{PEER} in {folder} is {version}: the promises are about {RELEASES}x")
-            return Peer(folder, version)
-    if given:
-        raise LabError(f"{given} holds no ansible_collections/{PEER.replace('.', '/')}")
-    say("!" * 100)
-    say(f"!!! {PEER} IS NOT HERE: ours alone is measured, and no ratio. Install it with `ansible-galaxy collection")
-    say(f"!!! install {PEER}:{RELEASES}*`, or name a folder that holds it in ANSIBLE_COLLECTIONS_PATH.")
-    say("!" * 100)
-    return None
-
-
-def _version(folder: Path) -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        manifest = json.loads((folder / "MANIFEST.json").read_text(encoding="utf-8"))
-        return str(manifest["collection_info"]["version"])
-    with contextlib.suppress(OSError):
-        found = re.search(r"^version:\s*(\S+)", (folder / "galaxy.yml").read_text(encoding="utf-8"), re.MULTILINE)
-        return found[1] if found else None
-    return None
 
 
 class Side:

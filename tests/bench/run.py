@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "collections")]
 
 from bench import deploy, measure, report, scale
-from lab import hosts, mirror
+from lab import hosts, mirror, peers
 from lab.common import LabError, say
 
 PARTS = ("one_host", "whole_site", "fleet", "target_health", "scrape_configuration", "large_inventory")
@@ -59,11 +59,11 @@ def collect(options: argparse.Namespace) -> dict:
     """Measure; returns everything that was found, by part."""
     parts = options.parts or PARTS
     compared = {"one_host", "fleet"} & set(parts)
-    peer = deploy.find_peer(options.peer) if compared else None
+    peer = peers.find(options.peer) if compared else None
     machine = {"measured": datetime.date.today().isoformat(), **measure.machine()}
     machine["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in mirror.versions().items())
     if peer:
-        machine[deploy.PEER] = peer.version
+        machine[peers.PEER] = peer.version
     found = {}
     with tempfile.TemporaryDirectory(prefix="vigil-bench-") as name, mirror.serve(hosts.gateway()) as server:
         folder = Path(name)
