@@ -99,7 +99,11 @@ CHANGES = {
     "prometheus_targets": "Targets that no job reads get a job of their own instead of an error.",
     "prometheus_alertmanager_config": "Empty means the Alertmanagers of the inventory's group, not none.",
     "prometheus_alert_rules": "The default is empty: the packs of `prometheus_rule_packs` take its place.",
-    "prometheus_external_labels": "The default needs no facts: `environment` is the host's name in the inventory.",
+    "prometheus_external_labels": (
+        "By default `environment` is `monitoring_environment`, or left out, instead of the name of each host; that name is the"
+        " label `replica` (`prometheus_replica_label`), which is dropped before Alertmanager: two servers that see the same"
+        " thing make one alert."
+    ),
     "prometheus_remote_read": "Left out in agent mode, which does not know it.",
     "*_files": (
         "Relative patterns are looked up below the playbook's and the role's `files` first, and below the working"

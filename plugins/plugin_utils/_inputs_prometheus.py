@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     shown,
 )
 
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
 
 
@@ -39,6 +40,11 @@ def check_prometheus(values):
     if "external_labels" in (values["prometheus_global"] or {}):
         yield Problem(
             "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
+        )
+    label = values["prometheus_replica_label"]
+    if label and not _LABEL.fullmatch(str(label)):
+        yield Problem(
+            "prometheus_replica_label", "is {0}".format(shown(label)), "write the name of a label, or nothing"
         )
     if not is_duration(values["prometheus_storage_retention"]):
         yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])

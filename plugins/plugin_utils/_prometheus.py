@@ -9,6 +9,8 @@ copy of the tree can be checked as a whole.
 
 from __future__ import annotations
 
+import re
+
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
@@ -72,14 +74,30 @@ def scrape_configs(settings, inventory):
     return jobs + [_portable_job(job, config_dir) for job in settings["scrape_configs"] or []]
 
 
+def external_labels(settings):
+    """The labels of whatever leaves this Prometheus; those without a value are none.
+
+    The label that tells two Prometheus servers of the same targets apart is among them, unless its name is empty; a value
+    of the user's own stays.
+    """
+    found = {name: value for name, value in (settings["external_labels"] or {}).items() if value not in ("", None)}
+    if settings["replica_label"]:
+        found.setdefault(settings["replica_label"], settings["replica"])
+    return found
+
+
 def _alertmanagers(settings, inventory):
     """The section ``alerting``, or None where nobody is to be alerted."""
     managers = settings["alertmanager_config"] or inventory.get("alertmanagers") or []
     if not managers:
         return None
     section = {"alertmanagers": anchor(managers, settings["config_dir"])}
-    if settings["alert_relabel_configs"]:
-        section["alert_relabel_configs"] = settings["alert_relabel_configs"]
+    relabel = list(settings["alert_relabel_configs"] or [])
+    if settings["replica_label"]:
+        # Last, so that the user's own can still see it: what two servers say of one thing is one alert.
+        relabel.append({"action": "labeldrop", "regex": re.escape(settings["replica_label"])})
+    if relabel:
+        section["alert_relabel_configs"] = relabel
     return section
 
 
@@ -87,15 +105,17 @@ def prometheus_config(settings, inventory):
     """``prometheus.yml`` as a structure.
 
     :param settings: dict with the role's inputs without their prefix: ``version``, ``config_dir``, ``agent_mode``,
-        ``global``, ``external_labels``, ``scrape_configs``, ``targets``, ``alertmanager_config``,
+        ``global``, ``external_labels``, ``replica_label`` and ``replica``, its value,
+        ``scrape_configs``, ``targets``, ``alertmanager_config``,
         ``alert_relabel_configs``, ``remote_write``, ``remote_read``; ``scrape_config_patterns`` as given, and
         ``scrape_config_files`` as the lookup user_files finds them.
     :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``alertmanagers``.
     """
     config_dir = settings["config_dir"]
     config = {"global": dict(settings["global"] or {})}
-    if settings["external_labels"]:
-        config["global"]["external_labels"] = settings["external_labels"]
+    labels = external_labels(settings)
+    if labels:
+        config["global"]["external_labels"] = labels
     alerting = None if settings["agent_mode"] else _alertmanagers(settings, inventory)
     if not settings["agent_mode"]:
         config["rule_files"] = list(RULE_FILES)

@@ -44,6 +44,8 @@ def settings(**given):
             "agent_mode": False,
             "global": {"scrape_interval": "15s"},
             "external_labels": {},
+            "replica_label": "",
+            "replica": "prometheus-1",
             "scrape_configs": [],
             "targets": {},
             "alertmanager_config": [],
@@ -65,6 +67,39 @@ def settings(**given):
         },
         **given,
     )
+
+
+DROP = {"action": "labeldrop", "regex": "replica"}
+OWN = {"action": "labeldrop", "regex": "pod"}
+# External labels and relabelling of alerts as given, and as they become.
+REPLICAS = [
+    ({}, [], {"replica": "prometheus-1"}, [DROP]),
+    ({"environment": ""}, [], {"replica": "prometheus-1"}, [DROP]),
+    ({"environment": "prod", "team": None}, [OWN], {"environment": "prod", "replica": "prometheus-1"}, [OWN, DROP]),
+    ({"replica": "A"}, [], {"replica": "A"}, [DROP]),
+]
+
+
+@pytest.mark.parametrize("labels, relabel, wanted, dropped", REPLICAS)
+def test_two_servers_differ_in_one_label_that_no_alert_has(labels, relabel, wanted, dropped):
+    given = {"replica_label": "replica", "external_labels": labels, "alert_relabel_configs": relabel}
+    found = prometheus_config(settings(**given), INVENTORY)
+    assert found["global"]["external_labels"] == wanted
+    assert found["alerting"]["alert_relabel_configs"] == dropped
+    other = prometheus_config(settings(**given, replica="prometheus-2"), INVENTORY)
+    assert other["alerting"] == found["alerting"]
+    agent = prometheus_config(settings(**given, agent_mode=True), INVENTORY)
+    assert agent["global"]["external_labels"] == wanted
+    assert "alerting" not in agent
+
+
+def test_another_name_for_the_replica_and_none():
+    found = prometheus_config(settings(replica_label="prometheus_replica"), INVENTORY)
+    assert found["global"]["external_labels"] == {"prometheus_replica": "prometheus-1"}
+    assert found["alerting"]["alert_relabel_configs"][0]["regex"] == "prometheus_replica"
+    found = prometheus_config(settings(external_labels={"a": "b"}), INVENTORY)
+    assert found["global"]["external_labels"] == {"a": "b"}
+    assert "alert_relabel_configs" not in found["alerting"]
 
 
 def test_everything_of_a_bare_deployment():
