@@ -464,6 +464,7 @@ def stage(host, config, check=False, **options):
         "readable": [],
         "refuse": [],
         "take_over": False,
+        "superseded": [],
         "pristine": False,
         "secrets": [],
         **options,
