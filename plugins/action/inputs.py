@@ -10,7 +10,7 @@ import os
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -37,6 +37,8 @@ class ActionModule(ActionBase):
         role = self._task.args.get("role")
         if role not in _inputs.OWN_CHECKS:
             raise AnsibleActionFail("role has to be one of {0}".format(", ".join(sorted(_inputs.OWN_CHECKS))))
+        # For the proof at the end, whatever becomes of this role.
+        _run.note(role, task_vars["inventory_hostname"], _run.given_here(role, task_vars, self._loader))
         known = role_inputs(role)
         own = plain(self._templar.template(task_vars.get("monitoring_own_variables") or []))
         checked = ["{0}_{1}".format(role, suffix) for suffix in _inputs.CHECKED]

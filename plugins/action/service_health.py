@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -14,18 +13,25 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DE
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
+PLAY_ONLY = (
+    "(It was asked where the inventory says. What a play alone gives to the role, such as {0}_web_listen_address below vars, is"
+    " known to no other run and to no other host: such values belong into the inventory.)"
+)
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
 
 class RoleValues:
     """A role's variables as its own tasks would see them: the inventory's, and where that says nothing the defaults.
+
+    What the play gave to the role in this run goes before both.
 
     Reading two files is an order of magnitude faster than including the role for the sake of its defaults.
     """
@@ -34,20 +40,14 @@ class RoleValues:
         folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(task_vars.get("ansible_search_path") or [])]
         self._variables = {
-            **self._read(loader, folder, "defaults"),
+            **_run.role_defaults(loader, role),
             **task_vars,
-            **self._read(loader, folder, "vars"),
+            **_run.given_to(role, task_vars["inventory_hostname"], loader),
+            **_run.read_trusted(loader, os.path.join(folder, "vars", "main.yml")),
             "role_path": folder,
             "ansible_search_path": search,
         }
         self._templar = templar.copy_with_new_env(available_variables=self._variables)
-
-    @staticmethod
-    def _read(loader, folder, kind):
-        path = os.path.join(folder, kind, "main.yml")
-        # From ansible-core 2.19 on, what may be templated has to be said.
-        trusted = "trusted_as_template" in inspect.signature(loader.load_from_file).parameters
-        return loader.load_from_file(path, **({"trusted_as_template": True} if trusted else {})) or {}
 
     def __getitem__(self, name):
         return plain(self._templar.template(self._variables[name]))
@@ -70,10 +70,8 @@ class ActionModule(ActionBase):
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
         lines, for_the_host, wordless, containers = [], [], [], {}
-        for kind in SERVICES:
-            group = given["groups"].get(kind)
-            if not group or group not in task_vars["group_names"]:
-                continue
+        asked, left_out, silent = self._kinds(host, given, task_vars)
+        for kind in asked:
             try:
                 role = RoleValues(kind, self._loader, self._templar, task_vars)
                 if role.get(kind + "_state") == "absent":
@@ -105,13 +103,38 @@ class ActionModule(ActionBase):
             lines.append(again if again["wordless"] and again["state"] == line["state"] else line)
         if containers:
             self._ask_engine(containers, lines, task_vars)
+        begun = _run.noted()
+        for line in lines:
+            if line["state"] == RED and not line["reached"] and host not in begun.get(line["service"], ()):
+                line["reasons"] = [*line["reasons"], PLAY_ONLY.format(line["service"])]
         if self._task.check_mode:
             for line in lines:
                 if line["state"] != "ok":
                     # It may be what this very run would put there.
                     line.update(state="unchecked", reasons=[])
-        result.update(changed=False, services=lines)
+        result.update(changed=False, services=lines, left_out=left_out, silent=silent)
         return result
+
+    def _kinds(self, host, given, task_vars):
+        """The services to ask for on this host; those that tags leave out; and why it cannot say which it has."""
+        groups, begun = task_vars["group_names"], {kind for kind, hosts in _run.noted().items() if host in hosts}
+        named = [kind for kind in SERVICES if kind in given["groups"]]
+        kinds = [kind for kind in named if given["groups"][kind] in groups or kind in begun]
+        run_tags = task_vars.get("ansible_run_tags") or ["all"]
+        asked, left_out = _scope.asked(kinds, begun, run_tags, task_vars.get("ansible_skip_tags") or [])
+        if kinds or "all" not in run_tags or host not in (task_vars["groups"].get("all") or ()):
+            return asked, left_out, None
+        try:
+            return self._remembered(named, task_vars), left_out, None
+        except AnsibleConnectionFailure as error:
+            return [], left_out, "it cannot be asked which services it has: {0}".format(error)
+
+    def _remembered(self, named, task_vars):
+        """Those of some services that a host has by what this collection left there, whatever the inventory says."""
+        roles = {kind: RoleValues(kind, self._loader, self._templar, task_vars) for kind in named}
+        folders = {kind: role.get(kind + "_config_dir") for kind, role in roles.items()}
+        look = Remains({kind: folder for kind, folder in folders.items() if folder})
+        return look.kinds(answer(self, look.command()) or "")
 
     def _arguments(self):
         dummy, given = self.validate_argument_spec(

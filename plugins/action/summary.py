@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -33,18 +34,26 @@ class ActionModule(ActionBase):
                 "groups": {"type": "dict"},
             }
         )
-        lines = self._lines(given, task_vars)
+        skipped = _scope.VERIFY in (task_vars.get("ansible_skip_tags") or ())
+        lines, left_out, words = ([], [], []) if skipped else self._lines(given, task_vars)
         for host, text in agreement([line for line in lines if line["service"] == "alertmanager"]).items():
             for line in lines:
                 if line["host"] == host and line["service"] == "alertmanager":
                     line["state"] = worst([line["state"], RED])
                     line["reasons"] = [*line["reasons"], text]
-        text = summary(lines, self._task.check_mode)
+        nothing = not lines
+        words += self._words(lines, left_out, skipped, task_vars)
+        text = summary(lines, self._task.check_mode, words)
         shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
         if shown:
             Display().display("\n" + text + "\n")
         red = [line for line in lines if line["state"] == RED]
         result["changed"] = False
+        if nothing and not skipped and not left_out and "all" in (task_vars.get("ansible_run_tags") or ["all"]):
+            # Green would be taken for a proof. With tags, it may be another part of a playbook that was asked for.
+            result["failed"] = True
+            result["msg"] = "nothing was verified; the summary says why" if shown else text
+            return result
         if red:
             result["failed"] = True
             result["msg"] = failure(red) if shown else text
@@ -52,17 +61,39 @@ class ActionModule(ActionBase):
         result.update(summary=text, services=lines, unproven=sum(line["state"] == UNPROVEN for line in lines))
         return result
 
+    def _words(self, lines, left_out, skipped, task_vars):
+        """Sentences about what was not asked."""
+        groups, limit = task_vars["groups"], task_vars.get("ansible_limit")
+        run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
+        how = _scope.chooses(run_tags, skip_tags)
+        if skipped:
+            return ["nothing was asked, as {0} leaves the proof out".format(how)]
+        words = [_scope.left_out_words(left_out, how)] if left_out else []
+        if not lines and not left_out:
+            words += _scope.nothing_words(groups, task_vars["ansible_play_hosts_all"], how, limit)
+        return words + _scope.slip_words(groups)
+
     def _lines(self, given, task_vars):
-        """One line for each service that a host of this play should run, whether there is a result or not."""
+        """One line for each service that a host of this play should run, whether there is a result or not.
+
+        :returns: the lines; what tags leave out, as ``(host, service)``; and what hosts could not be asked.
+        """
         hostvars, groups = task_vars["hostvars"], task_vars["groups"]
         values = HostValues(hostvars, self._templar, {"groups": groups})
         running = set(task_vars["ansible_play_hosts"])
         members = {service: set(groups.get(group) or ()) for service, group in groups_of(given["groups"]).items()}
-        lines = []
+        for service, hosts in _run.noted().items():
+            if service in members:
+                members[service] |= hosts
+        lines, left_out, words = [], [], []
         for host in task_vars["ansible_play_hosts_all"]:
-            found = plain((values.raw(host).get(given["results"]) or {}).get("services"))
+            given_back = plain(values.raw(host).get(given["results"]) or {})
+            found = given_back.get("services")
             if found is not None:
                 lines += [{**line, "host": host} for line in found]
+                left_out += [(host, service) for service in given_back.get("left_out") or ()]
+                if given_back.get("silent"):
+                    words.append("{0}: {1}".format(host, given_back["silent"]))
                 continue
             for service in SERVICES:
                 if host in members.get(service, ()) and values(host, service + "_state") != "absent":
@@ -72,7 +103,7 @@ class ActionModule(ActionBase):
                     lines.append(
                         {"service": service, "host": host, "state": RED, "reasons": ["no proof: " + why], "url": None}
                     )
-        return lines
+        return lines, left_out, words
 
 
 def failure(red):

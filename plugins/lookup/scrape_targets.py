@@ -66,6 +66,12 @@ options:
     description: Inventory group of the Alertmanagers.
     type: str
     default: alertmanager
+  server:
+    description:
+      - The role of the server that asks, V(prometheus), where its own task does. Its host is then a target also where it is
+        in no group of that service, and the values that the play gives to the role count for it.
+    type: str
+    default: ''
   directory:
     description: Folder of the target files that come from the inventory, relative to Prometheus' configuration.
     type: str
@@ -156,11 +162,17 @@ import os
 
 from ansible.errors import AnsibleError, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import probe_jobs
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, merge_groups, plan
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import (
+    ScrapeError,
+    merge_groups,
+    plan,
+    with_server,
+)
 
 
 def read_target_files(loader, paths):
@@ -205,8 +217,13 @@ class LookupModule(LookupBase):
         inventory = variables["groups"]
         own_host, directory = variables.get("inventory_hostname"), self.get_option("directory")
         value = HostValues(variables["hostvars"], self._templar, {"groups": inventory})
+        server = self.get_option("server")
+        if server:
+            value = self._with_play(value, server, own_host, variables)
         try:
             groups = merge_groups(terms)
+            if server:
+                inventory = with_server(groups, inventory, server, own_host)
             return plan(
                 groups,
                 inventory,
@@ -222,3 +239,12 @@ class LookupModule(LookupBase):
             )
         except ScrapeError as error:
             raise AnsibleLookupError(str(error)) from error
+
+    def _with_play(self, value, role, host, variables):
+        """The same function of a host and a variable, but for what the play gives to the role of the server itself."""
+        given = {
+            name: self._templar.template(raw) for name, raw in _run.given_here(role, variables, self._loader).items()
+        }
+        if not given:
+            return value
+        return lambda other, name: given[name] if other == host and name in given else value(other, name)

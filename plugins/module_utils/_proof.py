@@ -198,19 +198,22 @@ def targets_text(line):
     return "{0}/{1}".format(*line["targets"]) if line.get("targets") else ""
 
 
-def summary(lines, check_mode=False):
+def summary(lines, check_mode=False, words=()):
     """The table of all services and, below it, why which line is red.
 
     :param lines: dicts with ``service``, ``host``, ``state``, ``version``, ``url``, ``targets`` and ``reasons``.
+    :param words: sentences about what was not asked.
     :returns: the text.
     """
     lines = sorted(lines, key=lambda line: (line["service"], line["host"]))
     count = {state: sum(line["state"] == state for line in lines) for state in MARKS}
     title = "MONITORING: {0} of {1} service{2} proven".format(count[OK], len(lines), "s" if len(lines) != 1 else "")
+    if not lines:
+        title = "MONITORING: nothing was proven"
     for state, word in ((RED, "red"), (UNPROVEN, "not proven in full"), ("unchecked", "not there yet")):
         if count[state]:
             title += ", {0} {1}".format(count[state], word)
-    if check_mode:
+    if check_mode and lines:
         title += " (check mode: nothing is proven)" if not count[OK] else " (check mode)"
     rows = [
         (MARKS[line["state"]], line["service"], line["host"], line.get("version") or "-", targets_text(line) or "-",
@@ -220,6 +223,7 @@ def summary(lines, check_mode=False):
     text = [title]
     if rows:
         text.append(table((" ", "SERVICE", "HOST", "VERSION", "TARGETS", "URL"), rows))
+    text += ["  ! {0}".format(word) for word in words]
     told = [line for line in lines if line["reasons"]]
     told.sort(key=lambda line: line["state"] != RED)
     for line in told[: 2 * REASONS]:

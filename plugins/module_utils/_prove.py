@@ -58,6 +58,7 @@ class Prover:
             "members": [],
             "config_hash": None,
             "wordless": False,
+            "reached": False,
         }
 
     def _access(self):
@@ -94,7 +95,7 @@ class Prover:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
             raise _Stop(Finding(WAIT if error.transient else RED, "it does not answer: {0}".format(error))) from error
-        self.reached = True
+        self.reached = self.line["reached"] = True
         return reply
 
     def _ask(self, url, body):
@@ -294,4 +295,5 @@ def unreachable(service, why):
         "members": [],
         "config_hash": None,
         "wordless": False,
+        "reached": False,
     }

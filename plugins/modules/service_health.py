@@ -15,8 +15,10 @@ description:
   - Asks each service that the host should run for its version, the outcome of its last reload, and what else it
     has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster, Grafana for its
     database, its administrator's login, and an answer of each data source; dashboards have to be there as provisioned.
-  - Which services those are is said by the inventory groups of the host, and what is asked of them by the variables of
-    their roles, defaults included.
+  - Which services those are is said by the inventory groups of the host and by the roles that this run has begun on it; a
+    host of which neither says anything is asked what the collection has left there. With C(--tags) and C(--skip-tags), it is
+    those whose roles were begun or whose names are among the tags. What is asked of them is said by the variables of their
+    roles, defaults included; of those that a play gives to a role, by the ones of this run.
   - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
   - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
   - C(<service>_probe_username), C(<service>_probe_password) and C(<service>_probe_ca) open services that are behind
@@ -173,6 +175,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+left_out:
+  description: Services of the host that are not asked, as C(--tags) or C(--skip-tags) leave them out.
+  type: list
+  elements: str
+  returned: always
+silent:
+  description: Why the host cannot say which services it has, where nothing else says it.
+  type: str
+  returned: always
 services:
   description: One entry for each service that the host should run.
   type: list
@@ -214,6 +225,10 @@ services:
       description: Whether the metrics alone do not say why the service cannot work, so that its log was read.
       type: bool
       sample: false
+    reached:
+      description: Whether anything answered there.
+      type: bool
+      sample: true
     config_hash:
       description: For an Alertmanager, what tells its configuration from others.
       type: str

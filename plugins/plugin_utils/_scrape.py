@@ -232,6 +232,19 @@ def merge_groups(mappings):
     return result
 
 
+def with_server(groups, inventory, service, host):
+    """The inventory in which the host of a server that scrapes itself is in a group of its service, as it is asked for.
+
+    :param groups: result of :func:`merge_groups`.
+    :param inventory: group -> names of its hosts.
+    :param service: role of the server.
+    """
+    own = [group for group, entry in groups.items() if entry.get("service") == service]
+    if not own or any(host in (inventory.get(group) or ()) for group in own):
+        return inventory
+    return {**inventory, own[0]: [*(inventory.get(own[0]) or ()), host]}
+
+
 def targets_of_group(group, entry, hosts, value, own_host=None):
     """The targets of one inventory group, in the order of its hosts.
 

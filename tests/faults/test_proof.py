@@ -159,3 +159,51 @@ def test_a_host_that_failed_earlier_in_the_run_is_red(looked_at):
     )
     outcome = looked_at.run("-i", str(inventory))
     outcome.must_be_red("3 of 4 services proven, 1 red", "node_exporter on broken: no proof: an earlier task")
+
+
+README = """
+- hosts: monitoring
+  gather_facts: false
+  roles:
+    - role: vigil.monitoring.prometheus
+      tags: mine
+      vars:
+        prometheus_web_listen_address: "0.0.0.0:{{ my_port }}"
+        my_port: 9191
+- import_playbook: vigil.monitoring.verify
+"""
+
+
+def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
+    playbook, alone = bare.folder / "own.yml", {"playbook": "playbooks/verify.yml", "groups": ("monitoring",)}
+    playbook.write_text(README)
+    own = {"playbook": str(playbook), "groups": ("monitoring",)}
+    outcome = bare.run("--check", **own).must_be_green()
+    assert "0 of 1 service proven, 1 not there yet" in outcome.output
+    bare.variables["monitoring_verify_timeout"] = 1
+    # Nothing was deployed, and the host remembers nothing.
+    bare.run(**alone).must_be_red("MONITORING: nothing was proven", "the groups of the inventory: monitoring")
+    bare.variables["monitoring_verify_timeout"] = 20
+    outcome = bare.run(**own).must_be_green(changed=True)
+    assert re.search(r"✓ +prometheus +subject +3\.\S+ +1/1 +http://127.0.0.1:9191", outcome.output), outcome.output
+    assert "1 of 1 service proven" in outcome.output and "WARNING" not in outcome.output
+    outcome = bare.run("--tags", "mine", **own).must_be_green(changed=False)
+    assert "1 of 1 service proven" in outcome.output
+    outcome = bare.run("--tags", "other", **own).must_be_green(changed=False)
+    assert "nothing was asked: --tags other selects no service" in outcome.output
+    bare.variables["monitoring_verify_timeout"] = 1
+    bare.run(**alone).must_be_red("it does not answer on 127.0.0.1:9090", "such values belong into the inventory")
+    bare.variables.update(prometheus_web_listen_address="0.0.0.0:9191", monitoring_verify_timeout=20)
+    assert "1 of 1 service proven" in bare.run(**alone).must_be_green(changed=False).output
+
+
+@LOOKS
+def test_a_run_with_tags_says_what_it_did_not_ask(looked_at):
+    outcome = looked_at.run("--tags", "prometheus").must_be_green(changed=False)
+    assert "1 of 1 service proven" in outcome.output
+    assert "not asked, as --tags prometheus leaves it out: node_exporter on 1 host, alertmanager" in outcome.output
+    assert "Could not match" not in outcome.output
+    outcome = looked_at.run(
+        "--start-at-task", "Switch Prometheus to it and prove that it works", "--skip-tags", "grafana"
+    )
+    outcome.must_be_red("so start the play at 'Refuse inputs that cannot work'")

@@ -1,0 +1,43 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at what the collection has left on a host of which the inventory does not say what it runs."""
+
+from __future__ import annotations
+
+import shlex
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import script, sections
+
+
+class Remains:
+    """The services that a host runs as it remembers, by the manifest of each or by its unit, which all can read.
+
+    :param folders: service -> its configuration directory.
+    """
+
+    def __init__(self, folders):
+        self.folders = folders
+
+    def command(self):
+        """What to run on the host."""
+        look = "{{ test -e {0} || head -n 1 {1} | grep -q vigil.monitoring; }} && echo {2}"
+        steps = [
+            look.format(
+                shlex.quote("{0}/.vigil/manifest.json".format(folder)),
+                shlex.quote("/etc/systemd/system/{0}.service".format(SERVICES[kind].unit or kind)),
+                kind,
+            )
+            for kind, folder in self.folders.items()
+        ]
+        # A command that finds nothing is no failure.
+        return script(*(step + " || :" for step in steps))
+
+    def kinds(self, output):
+        """The services, in their order.
+
+        :param output: what the command printed.
+        """
+        found = {section.strip() for section in sections(output)}
+        return [kind for kind in SERVICES if kind in found]

@@ -1,0 +1,127 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which services of which hosts a run verifies, and in words which it does not. Names in, names and words out."""
+
+from __future__ import annotations
+
+import difflib
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+
+# The tag of the proof itself.
+VERIFY = "verify"
+# Groups that Ansible makes.
+OF_ANSIBLE = ("all", "ungrouped")
+# How near the name of a group has to be to that of a service to be taken for a slip: prometeus is, postgresql is not.
+SLIP = 0.8
+NAMES = 12
+
+
+def play_hosts(groups, noted, limit=None):
+    """The pattern of the hosts of the proof, which always matches one, so that there is somebody to say a word.
+
+    :param groups: group -> its hosts, as the magic variable has them.
+    :param noted: role -> hosts on which it was begun in this run.
+    :param limit: what ``--limit`` says, if anything.
+    """
+    if not groups.get("all"):
+        return ["localhost"]
+    found = [service for service in SERVICES if groups.get(service)]
+    grouped = {host for service in found for host in groups[service]}
+    found += sorted({host for hosts in noted.values() for host in hosts} - grouped)
+    return ["all"] if limit or not found else found
+
+
+def asked(kinds, begun, run_tags, skip_tags):
+    """The services among some that this run is asked to verify, and the others.
+
+    :param kinds: services, in order.
+    :param begun: those whose role was begun on the host in this run.
+    :param run_tags: what ``--tags`` says.
+    :param skip_tags: what ``--skip-tags`` says.
+    """
+    if {"all", VERIFY} & set(run_tags):
+        chosen = [kind for kind in kinds if kind in begun or kind not in skip_tags]
+    else:
+        chosen = [kind for kind in kinds if kind in begun or any(_is_of(tag, kind) for tag in run_tags)]
+    return chosen, [kind for kind in kinds if kind not in chosen]
+
+
+def _is_of(tag, kind):
+    return tag == kind or tag.startswith(kind + "_")
+
+
+def chooses(run_tags, skip_tags):
+    """How a command line leaves services out by tags, as one would write it; empty when it does not."""
+    told = [] if "all" in run_tags else ["--tags " + ",".join(run_tags)]
+    return " ".join(told + (["--skip-tags " + ",".join(skip_tags)] if skip_tags else []))
+
+
+def slips(groups):
+    """Groups with hosts that are nearly called as a service in whose own group is no host: ``(group, service)``."""
+    others = [group for group, hosts in groups.items() if hosts and group not in SERVICES and group not in OF_ANSIBLE]
+    for service in SERVICES:
+        if not groups.get(service):
+            for group in difflib.get_close_matches(service, others, n=1, cutoff=SLIP):
+                yield group, service
+
+
+def left_out_words(left_out, how):
+    """What was not asked because of tags, in a sentence.
+
+    :param left_out: list of ``(host, service)``.
+    :param how: see :func:`chooses`.
+    """
+    counts = {}
+    for dummy, service in left_out:
+        counts[service] = counts.get(service, 0) + 1
+    listed = ", ".join(
+        "{0} on {1} host{2}".format(service, counts[service], "" if counts[service] == 1 else "s")
+        for service in SERVICES
+        if service in counts
+    )
+    return "not asked, as {0} leaves it out: {1}".format(how, listed)
+
+
+def slip_words(groups):
+    """A sentence for each slip."""
+    return [
+        "no host is in a group {1}: is {0} meant to be it? A host in {1} gets {1}, and is scraped".format(*slip)
+        for slip in slips(groups)
+    ]
+
+
+def nothing_words(groups, hosts, how, limit):
+    """Why nothing was verified, and what to do.
+
+    :param hosts: of the play.
+    :param how: see :func:`chooses`.
+    :param limit: what ``--limit`` says, if anything.
+    """
+    if how:
+        return ["nothing was asked: {0} selects no service of these hosts".format(how)]
+    if not groups.get("all"):
+        return ["the inventory has no hosts: name it with -i, and look at what ansible-inventory --graph shows of it"]
+    services = [service for service in SERVICES if groups.get(service)]
+    if services:
+        return [
+            "no service is asked of {0}{1}; the inventory has {2}".format(
+                _some(hosts),
+                ", all that --limit {0} leaves".format(limit) if limit else "",
+                ", ".join("{0} on {1}".format(service, _some(groups[service], 3)) for service in services),
+            )
+        ]
+    others = sorted(group for group in groups if group not in OF_ANSIBLE)
+    return [
+        "no host is in the group of a service: {0}".format(", ".join(SERVICES)),
+        "the groups of the inventory: {0}".format(_some(others) if others else "none"),
+        "a role outside these groups is verified in the run that has it, and later on hosts whose configuration"
+        " this run can read there: with become, where the login user is not root",
+    ]
+
+
+def _some(names, count=NAMES):
+    names = list(names)
+    more = " and {0} more".format(len(names) - count) if len(names) > count else ""
+    return ", ".join(names[:count]) + more
