@@ -17,6 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
 
@@ -35,13 +36,14 @@ class ActionModule(ActionBase):
         headers = given.pop("headers", None) or {}
         if given.get("state") == "absent":
             return self._ask(given, task_vars)
+        bases = places(task_vars, self._loader.get_basedir())
         missing = self._missing(given)
         if not missing:
             return {"changed": False, "unpacked": []}
         try:
             if not self._task.check_mode:
                 given["archives"] = {
-                    name: self._copy(name, self._archive(plugin, headers, given.get("cache_dir")))
+                    name: self._copy(name, self._archive(plugin, headers, given.get("cache_dir"), bases))
                     for name, plugin in missing.items()
                 }
         except ReleaseError as error:
@@ -59,13 +61,13 @@ class ActionModule(ActionBase):
         there = answer(self, "ls -A {0} 2>/dev/null || :".format(shlex.quote(str(given["path"]))))
         return {name: plugin for name, plugin in wanted.items() if name not in (there or "").split()}
 
-    def _archive(self, plugin, headers, cache_dir):
+    def _archive(self, plugin, headers, cache_dir, bases):
         """Path of a plugin's archive on the controller."""
         url = str(plugin["url"])
         if is_remote(url):
-            path = Cache(cache_dir).of_address(url, headers, "grafana_plugins ({id} {version})".format(**plugin))
+            path = Cache(cache_dir, bases).of_address(url, headers, "grafana_plugins ({id} {version})".format(**plugin))
         else:
-            path = self._loader.path_dwim(local_path(url))
+            path, dummy = locate(local_path(url), bases)
         expected = given_digest(plugin.get("checksum"), "", "grafana_plugins")
         try:
             found = file_digest(path)

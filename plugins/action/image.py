@@ -17,6 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     parse_reference,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
@@ -137,9 +138,14 @@ class ActionModule(ActionBase):
     def _load(self, options, task_vars):
         """Load an archive of the controller."""
         variable = self._role(options) + "_image_archive"
-        path = self._loader.path_dwim(options["archive"])
+        bases = places(task_vars, self._loader.get_basedir())
+        path, dummy = locate(options["archive"], bases)
         if not os.path.isfile(path):
-            raise AnsibleActionFail("{0}: {1} is not on the controller".format(variable, path))
+            raise AnsibleActionFail(
+                "{0}: {1} is not on the controller; looked in {2}".format(
+                    variable, options["archive"], ", ".join(bases)
+                )
+            )
         try:
             there = copy(self, path, "image.tar")
         except CannotCopy as error:

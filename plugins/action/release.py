@@ -101,13 +101,15 @@ class ActionModule(ActionBase):
         # Imported here, as below: a converged run does without.
         from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source  # noqa: PLC0415
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache  # noqa: PLC0415
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places  # noqa: PLC0415
 
         source = Source.from_options(options, wanted["arch"])
+        bases = places(task_vars, self._loader.get_basedir())
         if not is_remote(source.url):
-            source = source.below(self._loader.path_dwim)
+            source = source.below(lambda path: locate(path, bases)[0])
         digest = source.expected_digest()
         if is_remote(source.url):
-            path = Cache(options.get("cache_dir")).obtain(digest, lambda stream: source.download(stream, digest))
+            path = Cache(options.get("cache_dir"), bases).obtain(digest, lambda stream: source.download(stream, digest))
         else:
             path = source.verify_local(digest)
         display.vv(f"{shown(source.url)} is in {path} on the controller")

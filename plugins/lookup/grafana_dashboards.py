@@ -11,12 +11,13 @@ DOCUMENTATION = r"""
   description:
     - Gives the JSON files below directories on the controller, and dashboards that are downloaded.
     - The folder of a dashboard is the directory that its file lies in; files in the directory itself have none.
+    - What is no dashboard and no text beside them is refused, so that nothing is left out unnoticed.
     - A file is given as it is, but for what Grafana's provisioning does not understand, such as the inputs of an export.
     - What is downloaded is kept in the controller's cache, so that a converged run asks nobody.
   options:
     _terms:
-      description: Directories. A relative one is looked up below the playbook's C(files), beside it, and where
-        C(ansible-playbook) was started. One that is not there gives nothing where O(optional).
+      description: Directories. A relative one is looked up where P(vigil.monitoring.user_files#lookup) looks. One that is
+        not there gives nothing where O(optional).
       type: list
       elements: str
       required: true
@@ -61,7 +62,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, check_name, locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
@@ -69,14 +70,24 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plai
 CATALOGUE = "https://grafana.com/api/dashboards/{dashboard_id}/revisions/{revision_id}/download"
 
 
+# What lies beside dashboards and is for people.
+TEXTS = (".md", ".rst", ".txt")
+
+
 def read_tree(directory):
-    """The JSON files below a directory: ``(path, folder, text)``, sorted; hidden ones are left out, as in Grafana."""
+    """The JSON files below a directory: ``(path, folder, text)``, sorted; hidden ones are left out, as in Grafana.
+
+    :raises FileProblem: for what is no dashboard, and no text for who looks after them.
+    """
     found = []
     for folder, names, files in os.walk(directory):
         names[:] = sorted(name for name in names if not name.startswith("."))
         for name in sorted(files):
-            if name.endswith(".json") and not name.startswith("."):
-                path = os.path.join(folder, name)
+            path, ending = os.path.join(folder, name), os.path.splitext(name)[1].lower()
+            if name.startswith(".") or ending in TEXTS or not ending:
+                continue
+            check_name(path, "grafana_dashboards_dir", (".json", ".JSON"))
+            if os.path.isfile(path):
                 found.append((path, "" if folder == directory else os.path.basename(folder), read(path)))
     return found
 
@@ -119,17 +130,18 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         """See DOCUMENTATION."""
         self.set_options(var_options=variables, direct=kwargs)
-        question = (repr(terms), repr(self.get_options()))
+        question = (repr(terms), repr(self.get_options()), (variables or {}).get("inventory_hostname"))
+        bases = places(variables, self._loader.get_basedir())
         try:
-            return [once_a_task(question, lambda: self._dashboards(terms))]
+            return [once_a_task(question, lambda: self._dashboards(terms, bases))]
         except (FileProblem, ReleaseError) as error:
             raise AnsibleLookupError(str(error)) from error
 
-    def _dashboards(self, terms):
+    def _dashboards(self, terms, bases):
         uids = {source["name"]: source["uid"] for source in plain(self.get_option("datasources"))}
         found = []
         for directory in terms:
-            for path, folder, text in read_tree(self._find(str(directory))):
+            for path, folder, text in read_tree(self._find(str(directory), bases)):
                 stem = os.path.splitext(os.path.relpath(path, os.path.dirname(os.path.dirname(path))))[0]
                 found.append(normal_dashboard(text, path, folder, {}, stem if folder else os.path.basename(stem)))
         for number, entry in enumerate(plain(self.get_option("downloads"))):
@@ -137,22 +149,21 @@ class LookupModule(LookupBase):
             asked = entry.get("datasource")
             inputs = {"*": uids.get(asked, asked)} if asked else {}
             source = "{0} ({1})".format(name, shown(url))
-            path = Cache(self.get_option("cache_dir")).of_address(url, {}, name)
+            path = Cache(self.get_option("cache_dir"), bases).of_address(url, {}, name)
             text = read(path)
             found.append(normal_dashboard(text, source, str(entry.get("folder") or ""), inputs, stem))
         check_dashboards(found)
         return found
 
-    def _find(self, directory):
+    def _find(self, directory, bases):
         """A directory as an absolute path; where it is optional and not there, one that holds nothing."""
-        directory = os.path.expanduser(directory)
-        base = self._loader.get_basedir()
-        places = [os.path.join(place, directory) for place in (os.path.join(base, "files"), base, os.getcwd())]
-        for place in places:
-            if os.path.isdir(place):
-                return os.path.realpath(place)
-        if directory in self.get_option("optional"):
-            return places[0]
+        path, there = locate(directory, bases)
+        if there and os.path.isdir(path):
+            return os.path.realpath(path)
+        if not there and directory in self.get_option("optional"):
+            return path
         raise FileProblem(
-            "there is no directory {0} for dashboards; looked in {1}".format(directory, ", ".join(places))
+            "grafana_dashboards_dir: there is no directory {0} for dashboards; looked in {1}".format(
+                directory, ", ".join(bases)
+            )
         )

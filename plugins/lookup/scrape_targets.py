@@ -54,7 +54,14 @@ options:
     type: dict
     default: {}
   target_files:
-    description: Paths on the controller of the user's own target files. They are copied to C(file_sd/) and win likewise.
+    description:
+      - Paths on the controller of the user's own target files. They are copied to C(file_sd/) and win likewise.
+      - One that no scrape configuration reads gets a job that is named after the file.
+    type: list
+    elements: str
+    default: []
+  scrape_config_files:
+    description: Paths on the controller of the user's own files with C(scrape_configs), whose jobs count like those above.
     type: list
     elements: str
     default: []
@@ -190,6 +197,18 @@ def read_target_files(loader, paths):
     return result
 
 
+def read_jobs(loader, paths):
+    """The jobs in files with scrape configurations; what is none is left to promtool, which has the better words for it."""
+    jobs = []
+    for path in paths:
+        try:
+            found = loader.load_from_file(str(path))
+        except AnsibleError:
+            continue
+        jobs += (found.get("scrape_configs") if isinstance(found, dict) else None) or []
+    return jobs
+
+
 def default_modules(loader):
     """The modules of a blackbox exporter about which no variable says anything: those of its role."""
     path = os.path.join(COLLECTION, "roles", "blackbox_exporter", "defaults", "main.yml")
@@ -229,7 +248,10 @@ class LookupModule(LookupBase):
                 inventory,
                 value,
                 own_host=own_host,
-                scrape_configs=self.get_option("scrape_configs"),
+                scrape_configs=[
+                    *(self.get_option("scrape_configs") or ()),
+                    *read_jobs(self._loader, self.get_option("scrape_config_files")),
+                ],
                 targets=self.get_option("targets"),
                 target_files=read_target_files(self._loader, self.get_option("target_files")),
                 alertmanager_group=self.get_option("alertmanager_group"),

@@ -13,7 +13,8 @@ author:
 description:
   - Renders a template file exactly as P(ansible.builtin.template#lookup) does, with its default options.
   - A task that uses the text in several of its arguments has it rendered once, which matters with a large inventory.
-  - The O(_terms) are paths; a relative one is searched for as that plugin does.
+  - The O(_terms) are paths; a relative one is searched for as that plugin does, below C(templates) of the role first, and
+    then where P(vigil.monitoring.user_files#lookup) looks, in each place below C(templates) first.
 options:
   _terms:
     description: One or more template files.
@@ -37,6 +38,7 @@ _raw:
 
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 
 
@@ -65,5 +67,8 @@ class LookupModule(LookupBase):
         ]
 
     def _render(self, term, variables):
+        found, there = locate(term, places(variables, self._loader.get_basedir(), "templates"))
+        if there:
+            term = found
         plugin = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         return plugin.run([term], variables=_Variables(variables))[0]

@@ -10,15 +10,21 @@ DOCUMENTATION = """
   short_description: Find and read files of the user's own on the controller
   description:
     - Gives the files that shell patterns match, with their contents.
-    - A relative pattern is looked up below the C(files) directory of the role, of the playbook, below these themselves,
-      and below the working directory; the first one that has the pattern's directory counts.
-    - A pattern that matches nothing gives nothing. A name without wildcards that is no file is an error.
+    - A relative pattern is looked up below the role that uses it, the directory of the inventory, that of the playbook that
+      was started, and that of the play's own playbook, in each below its C(files) first; the first one that has the
+      pattern's directory counts. The working directory does not.
+    - A pattern that matches nothing gives nothing, and a warning. A name without wildcards that is no file is an error,
+      and so is a pattern whose directory is nowhere, unless it is one of the defaults of O(variable).
   options:
     _terms:
       description: Patterns, or lists of patterns.
       type: list
       elements: raw
       required: true
+    variable:
+      description: The input that the patterns are from, for messages.
+      type: str
+      default: ''
 """
 
 EXAMPLES = """
@@ -41,12 +47,14 @@ RETURN = """
         type: str
 """
 
-import os
-
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, find
+from ansible.utils.display import Display
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, find, places
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+display = Display()
 
 
 class LookupModule(LookupBase):
@@ -55,20 +63,19 @@ class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         """Find and read the files."""
         self.set_options(var_options=variables, direct=kwargs)
-        patterns = []
+        patterns, variable = [], self.get_option("variable")
         for term in plain(list(terms)):
             patterns += term if isinstance(term, list) else [term]
+        question = ("user_files", tuple(map(str, patterns)), variable, (variables or {}).get("inventory_hostname"))
         try:
-            return [{"source": path, "content": self._read(path)} for path in find(patterns, self._bases(variables))]
+            return once_a_task(question, lambda: self._files(patterns, variable, variables))
         except FileProblem as error:
             raise AnsibleError(str(error)) from error
 
-    def _bases(self, variables):
-        """The directories that relative patterns are looked up below, the most specific first."""
-        search = [str(path) for path in (variables or {}).get("ansible_search_path") or []]
-        search.append(self._loader.get_basedir())
-        bases = [base for path in search for base in (os.path.join(path, "files"), path)]
-        return list(dict.fromkeys(bases + [os.getcwd()]))
+    def _files(self, patterns, variable, variables):
+        bases = places(variables, self._loader.get_basedir())
+        paths = find(patterns, bases, variable, display.warning)
+        return [{"source": path, "content": self._read(path)} for path in paths]
 
     def _read(self, path):
         try:

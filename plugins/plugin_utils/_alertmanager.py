@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._message_templates import check_messages
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
@@ -34,6 +37,12 @@ def _smtp_value(key, value):
     return value
 
 
+def _other_templates(settings):
+    """The user's own templates whose names the pattern does not match, which therefore stand beside it."""
+    names = sorted(os.path.basename(entry["source"]) for entry in settings.get("template_files") or [])
+    return ["templates/" + name for name in names if not name.endswith(".tmpl")]
+
+
 def alertmanager_config(settings):
     """``alertmanager.yml`` as a structure.
 
@@ -51,7 +60,8 @@ def alertmanager_config(settings):
     for name, key in GLOBAL_KEYS.items():
         if settings.get(name):
             common[key] = settings[name]
-    config = {"global": common, "templates": ["templates/*.tmpl"], "route": made["route"]}
+    templates = ["templates/*.tmpl", *_other_templates(settings)]
+    config = {"global": common, "templates": templates, "route": made["route"]}
     config["receivers"] = made["receivers"]
     for name in ("inhibit_rules", "time_intervals"):
         if made[name]:
@@ -62,16 +72,17 @@ def alertmanager_config(settings):
 def alertmanager_files(settings, config):
     """The files of Alertmanager's configuration directory.
 
-    :param settings: dict with ``config_dir``, ``template_files`` and ``own_templates`` as the lookup user_files finds
-        them, ``web_config``, what :func:`escalate` takes, and ``mask_diff``, which hides the files' contents from diffs
+    :param settings: dict with ``config_dir``, ``version``, ``template_files`` and ``own_templates`` as the lookup user_files
+        finds them, ``web_config``, what :func:`escalate` takes, and ``mask_diff``, which hides the files' contents from diffs
         as a whole.
     :param config: text of ``alertmanager.yml``.
     """
+    own = settings["own_templates"] if settings["escalation"] else []
     files = Files()
     files.add("alertmanager.yml", "alertmanager_config_file", content=config.rstrip() + "\n")
-    if settings["escalation"]:
-        files.add_user_files("templates", settings["own_templates"], "alertmanager_escalation")
+    files.add_user_files("templates", own, "alertmanager_escalation")
     files.add_user_files("templates", settings["template_files"], "alertmanager_template_files")
+    check_messages(config, [*(own or []), *(settings["template_files"] or [])], settings.get("version"))
     for path, secret in escalate(settings)["files"].items():
         files.add(path, "alertmanager_escalation", content=secret, secret=True)
     web = web_config(settings["web_config"], settings["config_dir"])

@@ -17,6 +17,7 @@ from urllib.error import HTTPError
 from ansible.module_utils.urls import open_url
 from ansible_collections.vigil.monitoring.plugins.module_utils._download import TIMEOUT, file_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate
 
 
 def default_directory():
@@ -26,10 +27,14 @@ def default_directory():
 
 
 class Cache:
-    """Archives by digest. Safe for any number of processes at once; may be deleted at any time."""
+    """Archives by digest. Safe for any number of processes at once; may be deleted at any time.
 
-    def __init__(self, directory=None):
-        self.directory = os.path.expanduser(directory or default_directory())
+    :param directory: where they are; a relative one is looked up below the bases.
+    :param bases: what :func:`places` gives.
+    """
+
+    def __init__(self, directory=None, bases=()):
+        self.directory, dummy = locate(directory or default_directory(), bases)
 
     def obtain(self, digest, download):
         """Path of the archive with a digest, downloaded if need be.

@@ -106,8 +106,9 @@ CHANGES = {
     ),
     "prometheus_remote_read": "Left out in agent mode, which does not know it.",
     "*_files": (
-        "Relative patterns are looked up below the playbook's and the role's `files` first, and below the working"
-        " directory as well; two files of one name are an error, and one that leaves the inventory leaves the host."
+        "Relative patterns are looked up in the inventory's directory, then in that of the playbook that was started, in both"
+        " below `files` first; two files of one name are an error, and one that leaves the inventory leaves the host. Names"
+        " may end in anything that the service can be told to read; templates (`.j2`) and backups are refused."
     ),
     "blackbox_exporter_configuration_modules": "The default has modules for TCP, TLS, ICMP, DNS, SSH and SMTP as well.",
     "postgres_exporter_config_file": (
@@ -135,7 +136,7 @@ CHANGES = {
     ),
     "grafana_datasources": "Stands beside the Prometheus servers of the inventory; each gets a uid that stays.",
     "grafana_dashboards": "A revision is pinned; the JSON is fetched once by the controller, not at every run.",
-    "grafana_dashboards_dir": "Is looked up below the playbook's `files` first.",
+    "grafana_dashboards_dir": "Is looked up in the inventory's directory first, then beside the playbook.",
     "grafana_plugins": "A plugin names its version: `grafana-clock-panel 2.1.3`.",
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }

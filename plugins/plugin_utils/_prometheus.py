@@ -9,16 +9,20 @@ copy of the tree can be checked as a whole.
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import re
 
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
+# What discovery by files reads; Prometheus refuses every other name.
+TARGET_FILES = (".yml", ".yaml", ".json", ".YML", ".YAML", ".JSON")
 SCRAPE_CONFIG_FILES_SINCE = "2.43.0"
 # Name of the rule group that the inventory's rules stand in; as with prometheus.prometheus.
 RULE_GROUP = "ansible managed alert rules"
@@ -58,6 +62,10 @@ def _inventory_jobs(settings, inventory):
     """The inventory's jobs, but those whose name the user's own files with scrape configurations take."""
     taken = {job.get("job_name") for job in _user_jobs(settings.get("scrape_config_files"))}
     return [job for job in inventory.get("jobs") or [] if job["job_name"] not in taken]
+
+
+def _reads_scrape_config_files(settings):
+    return version_key(settings["version"]) >= version_key(SCRAPE_CONFIG_FILES_SINCE)
 
 
 def scrape_configs(settings, inventory):
@@ -101,6 +109,12 @@ def _alertmanagers(settings, inventory):
     return section
 
 
+def _other_rule_files(settings):
+    """The user's own rule files whose names none of the patterns matches, which therefore stand beside them."""
+    paths = sorted("rules/" + os.path.basename(entry["source"]) for entry in settings.get("rule_files") or [])
+    return [path for path in paths if not any(fnmatch.fnmatchcase(path, pattern) for pattern in RULE_FILES)]
+
+
 def prometheus_config(settings, inventory):
     """``prometheus.yml`` as a structure.
 
@@ -108,7 +122,7 @@ def prometheus_config(settings, inventory):
         ``global``, ``external_labels``, ``replica_label`` and ``replica``, its value,
         ``scrape_configs``, ``targets``, ``alertmanager_config``,
         ``alert_relabel_configs``, ``remote_write``, ``remote_read``; ``scrape_config_patterns`` as given, and
-        ``scrape_config_files`` as the lookup user_files finds them.
+        ``scrape_config_files`` and ``rule_files`` as the lookup user_files finds them.
     :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``alertmanagers``.
     """
     config_dir = settings["config_dir"]
@@ -118,13 +132,11 @@ def prometheus_config(settings, inventory):
         config["global"]["external_labels"] = labels
     alerting = None if settings["agent_mode"] else _alertmanagers(settings, inventory)
     if not settings["agent_mode"]:
-        config["rule_files"] = list(RULE_FILES)
+        config["rule_files"] = [*RULE_FILES, *_other_rule_files(settings)]
     if alerting:
         config["alerting"] = alerting
     config["scrape_configs"] = scrape_configs(settings, inventory)
-    if settings["scrape_config_patterns"] and version_key(settings["version"]) >= version_key(
-        SCRAPE_CONFIG_FILES_SINCE
-    ):
+    if settings["scrape_config_patterns"] and _reads_scrape_config_files(settings):
         config["scrape_config_files"] = ["scrape_configs/*"]
     if settings["remote_write"]:
         config["remote_write"] = anchor(settings["remote_write"], config_dir)
@@ -136,8 +148,8 @@ def prometheus_config(settings, inventory):
 def prometheus_files(settings, inventory, config):
     """The files of Prometheus' configuration directory.
 
-    :param settings: as for :func:`prometheus_config`, with ``rule_files``, ``target_files`` and ``web_config``
-        besides, and those of :func:`rule_groups`.
+    :param settings: as for :func:`prometheus_config`, with ``target_files`` and ``web_config`` besides, and those of
+        :func:`rule_groups`.
     :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``rules``.
     :param config: text of ``prometheus.yml``.
     :raises FileProblem: when two files want the same name.
@@ -154,10 +166,17 @@ def prometheus_files(settings, inventory, config):
         files.add_user_files("rules", settings.get("rule_files"), "prometheus_alert_rules_files")
     for name, groups in (settings["targets"] or {}).items():
         files.add("file_sd/{0}.yml".format(name), "prometheus_targets[{0!r}]".format(name), data=groups)
-    files.add_user_files("file_sd", settings.get("target_files"), "prometheus_static_targets_files")
+    files.add_user_files("file_sd", settings.get("target_files"), "prometheus_static_targets_files", TARGET_FILES)
     for job in _inventory_jobs(settings, inventory):
         if job["targets"] is not None:
             files.add(job["file"], "the inventory's job {0!r}".format(job["job_name"]), data=job["targets"])
+    if settings.get("scrape_config_files") and not _reads_scrape_config_files(settings):
+        raise FileProblem(
+            "prometheus_scrape_config_files: Prometheus {0} reads none, {1} is the first that does; write the jobs of {2} into"
+            " prometheus_scrape_configs".format(
+                settings["version"], SCRAPE_CONFIG_FILES_SINCE, settings["scrape_config_files"][0]["source"]
+            )
+        )
     files.add_user_files("scrape_configs", settings.get("scrape_config_files"), "prometheus_scrape_config_files")
     web = web_config(settings["web_config"], settings["config_dir"])
     if web:

@@ -445,7 +445,8 @@ def plan(
     :param scrape_configs: the user's own scrape configurations; a job of theirs replaces one of ours.
     :param targets: the user's ``prometheus_targets``: name -> target groups; they replace the targets of a job of ours
         with that name, and those that no scrape configuration reads get a job of their own.
-    :param target_files: base name -> target groups of the user's own target files; likewise.
+    :param target_files: base name -> target groups of the user's own target files; likewise, the job is named after the
+        file.
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
     :raises ScrapeError: when a variable cannot be used.
@@ -487,7 +488,7 @@ def plan(
                     read.add(name)
                     expect(config, files[name])
 
-    jobs, overridden = [], []
+    jobs, overridden, made = [], [], {}
     jobs_of_groups = plan_jobs(groups, inventory, value, own_host, directory)
     taken = {job["job_name"] for job in jobs_of_groups}.intersection(job["job_name"] for job in probes)
     if taken:
@@ -516,6 +517,22 @@ def plan(
             job = {"job_name": name, "file": "file_sd/{0}.yml".format(name), "config": {"job_name": name}}
             jobs.append({**job, "targets": None})
             expect(job["config"], targets[name])
+            made[name] = name + ".yml"
+    for name in sorted(target_files or {}):
+        job_name, dummy, ending = name.rpartition(".")
+        if name in read or job_name in theirs or ending.lower() not in ("yml", "yaml", "json"):
+            continue
+        other = made.get(job_name) or next((job["file"] for job in jobs if job["job_name"] == job_name), None)
+        if other:
+            raise ScrapeError(
+                "the target file {0} would become the job {1}, which {2} is already: no job reads it; rename it".format(
+                    name, job_name, other
+                )
+            )
+        made[job_name] = name
+        job = {"job_name": job_name, "file": "file_sd/" + name, "config": {"job_name": job_name}}
+        jobs.append({**job, "targets": None})
+        expect(job["config"], files[name])
     managers = alertmanagers(
         alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
     )

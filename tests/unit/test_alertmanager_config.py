@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
     GLOBAL_KEYS,
     alertmanager_config,
@@ -13,6 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
     escalation_secrets,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import exporter_files, textfile_directories
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, FileProblem
 
 
 def settings(**given):
@@ -112,3 +114,66 @@ def test_exporter():
     assert textfile_directories({"textfile_dir": "/t", "user": "u", "group": "g"}) == [
         {"path": "/t", "owner": "u", "group": "g", "mode": "0775"}
     ]
+
+
+def test_templates_are_loaded_whatever_they_are_called():
+    files = [{"source": "/x/" + name, "content": ""} for name in ("a.tmpl", "b.html", "c.txt")]
+    given = settings(template_files=files)
+    assert alertmanager_config(given)["templates"] == ["templates/*.tmpl", "templates/b.html", "templates/c.txt"]
+    with pytest.raises(FileProblem, match=r"alertmanager_template_files: /x/d\.tmpl\.j2 is a template of Jinja's"):
+        alertmanager_files(settings(template_files=[{"source": "/x/d.tmpl.j2", "content": ""}]), "text")
+
+
+OWN = [
+    {
+        "source": "/x/own.tmpl",
+        "content": '{{ define "own.title" }}{{ template "own.part" . }}{{ end }}{{- define `own.part` -}}x{{ end }}'
+        '{{/* define "own.no" */}}',
+    }
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "words"),
+    [
+        ('{{ template "own.title" . }}', "0.33.1", None),
+        ("{{- template `own.part` . -}}", "0.33.1", None),
+        ('{{ template "slack.default.title" . }} {{ template "__subject" . }}', "0.33.1", None),
+        ('{{ template "own.titel" . }}', "0.33.1", "uses the template 'own.titel', which nothing defines; did you mean 'own.title'"),
+        ('{{ template "own.no" . }}', "0.33.1", "'own.no', which nothing defines"),
+        ('{{ template "zzz" . }}', "0.33.1", "a file of alertmanager_template_files has to define it"),
+        ('{{ template "slack.default.titel" . }}', "0.33.1", "'slack.default.titel', .* did you mean 'slack.default.title'"),
+        # A release that is newer than what is known here may have it.
+        ('{{ template "slack.default.thread" . }}', "0.99.0", None),
+        ('{{ template "own.titel" . }}', "0.99.0", "did you mean 'own.title'"),
+        # Of this collection's own messages, which are there with alertmanager_escalation only.
+        ('{{ template "vigil.text" . }}', "0.33.1", "'vigil.text', which nothing defines"),
+        ("{{ .CommonLabels.alertname }}", "0.33.1", None),
+        ("${SLACK_TITLE}", "0.33.1", r"holds '\$\{', and Alertmanager expands no variables; write the value"),
+    ],
+)  # fmt: skip
+def test_what_fails_when_a_message_is_sent_is_refused_before(text, version, words):
+    config = yaml.safe_dump({"receivers": [{"name": "team", "slack_configs": [{"channel": "x"}, {"title": text}]}]})
+    given = settings(template_files=OWN, version=version)
+    if not words:
+        assert alertmanager_files(given, config)
+        return
+    with pytest.raises(FileProblem, match=r"the receiver 'team', slack_configs\[1\]\.title: .*" + words):
+        alertmanager_files(given, config)
+
+
+def test_a_template_that_another_lacks_is_named_with_its_file():
+    broken = [{"source": "/x/b.tmpl", "content": '{{ define "b" }}{{ template "own.titel" . }}{{ end }}'}]
+    with pytest.raises(FileProblem, match=r"the file /x/b\.tmpl: uses the template 'own\.titel'"):
+        alertmanager_files(settings(template_files=[*OWN, *broken]), "text")
+
+
+def test_the_messages_of_this_collection_are_whole():
+    with open(f"{COLLECTION}/bundled/messages/vigil.tmpl", encoding="utf-8") as stream:
+        own = [{"source": "vigil.tmpl", "content": stream.read()}]
+    channels = {
+        "chat": {"kind": "slack", "api_url": "https://x.example/1"},
+        "page": {"kind": "pagerduty", "routing_key": "R"},
+    }
+    given = settings(escalation={"channels": channels}, own_templates=own)
+    assert alertmanager_files(given, yaml.safe_dump(alertmanager_config(given)))

@@ -293,6 +293,13 @@ def test_folders_are_those_of_the_tree(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("name", ["a.json.j2", "a.json.bak", "a.yml", "a.jsonnet"])
+def test_what_is_no_dashboard_is_refused_by_name(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(FileProblem, match=r"grafana_dashboards_dir: .*/" + name):
+        read_tree(str(tmp_path))
+
+
 def test_what_is_downloaded_is_pinned():
     url, stem, dummy = download_of(0, {"dashboard_id": 1860, "revision_id": 37})
     assert (url, stem) == ("https://grafana.com/api/dashboards/1860/revisions/37/download", "1860")

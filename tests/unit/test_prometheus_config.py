@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
@@ -210,3 +212,28 @@ def test_checks():
         *config,
         ["/promtool", "check", "web-config", "%s/web_config.yml"],
     ]
+
+
+def test_rule_files_are_loaded_whatever_they_are_called():
+    names = ["a.rule", "b.alerts", "c.yml", "d.rules", "e.yaml", "f.json"]
+    given = settings(rule_files=[{"source": "/home/me/" + name, "content": "groups: []"} for name in names])
+    loaded = prometheus_config(given, INVENTORY)["rule_files"]
+    assert loaded == [*RULE_FILES, "rules/a.rule", "rules/b.alerts", "rules/f.json"]
+    for entry in prometheus_files(given, INVENTORY, "text"):
+        if entry["path"].startswith("rules/"):
+            assert any(fnmatch.fnmatchcase(entry["path"], pattern) for pattern in loaded)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rule_files": [{"source": "/r/d.yml.j2", "content": ""}]}, "prometheus_alert_rules_files: /r/d.yml.j2 is a template"),
+        ({"target_files": [{"source": "/t/a.txt", "content": ""}]}, "prometheus_static_targets_files: /t/a.txt .* has to end in"),
+        ({"target_files": [{"source": "/t/a.yml.j2", "content": ""}]}, "prometheus_static_targets_files: /t/a.yml.j2 is a template"),
+        ({"scrape_config_files": [{"source": "/s/a.yml.j2", "content": ""}]}, "prometheus_scrape_config_files: /s/a.yml.j2"),
+        ({"scrape_config_files": [{"source": "/s/a.yml", "content": ""}], "version": "2.42.0"}, "2.42.0 reads none, 2.43.0 is"),
+    ],
+)  # fmt: skip
+def test_a_file_that_prometheus_would_not_read_is_refused(given, words):
+    with pytest.raises(FileProblem, match=words):
+        prometheus_files(settings(**given), INVENTORY, "text")

@@ -214,6 +214,30 @@ def test_a_users_targets_that_no_job_reads_get_one():
     assert plan["expected"] == [{"job": "app", "instance": "x:1"}]
 
 
+@pytest.mark.parametrize("name", ["app.yml", "app.yaml", "app.json", "app.JSON"])
+def test_so_does_a_users_target_file(name):
+    plan = planned({}, {}, target_files={name: [{"targets": ["x:1"]}]})
+    assert plan["jobs"] == [
+        {"job_name": "app", "file": "file_sd/" + name, "config": {"job_name": "app"}, "targets": None}
+    ]
+    assert plan["expected"] == [{"job": "app", "instance": "x:1"}]
+
+
+def test_two_files_that_would_be_one_job_are_named():
+    files = {"app.yml": [{"targets": ["x:1"]}], "app.json": [{"targets": ["y:1"]}]}
+    with pytest.raises(
+        _scrape.ScrapeError, match=r"the target file app\.yml would become the job app, which app\.json is"
+    ):
+        planned({}, {}, target_files=files)
+
+
+def test_a_target_file_that_a_job_reads_gets_none_of_its_own():
+    reads = [{"job_name": "mine", "file_sd_configs": [{"files": ["/etc/prometheus/file_sd/app.yml"]}]}]
+    plan = planned({}, {}, target_files={"app.yml": [{"targets": ["x:1"]}]}, scrape_configs=reads)
+    assert plan["jobs"] == []
+    assert plan["expected"] == [{"job": "mine", "instance": "x:1"}]
+
+
 @pytest.mark.parametrize("pattern", ["/etc/prometheus/file_sd/app.yml", "file_sd/*.yml", "app.yml"])
 def test_a_users_targets_belong_to_the_job_that_reads_them(pattern):
     own = [{"job_name": "mine", "file_sd_configs": [{"files": [pattern]}]}]
