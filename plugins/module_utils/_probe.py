@@ -34,12 +34,14 @@ class Words(NamedTuple):
     """What a service says about itself in its metrics; None where it says nothing.
 
     :ivar dependency_up: whether it reaches what it depends on.
+    :ivar configuration: what tells the configuration that it has loaded from others.
     """
 
     version: Optional[str]
     reload_successful: Optional[bool]
     reloaded_at: Optional[float]
     dependency_up: Optional[bool] = None
+    configuration: Optional[str] = None
 
 
 class Verdict(NamedTuple):
@@ -63,19 +65,23 @@ def words(kind, metrics):
     successful = _number(metrics, kind + RELOAD_SUCCESSFUL)
     dependency = SERVICES[kind].dependency
     reached = _number(metrics, dependency[0]) if dependency else None
+    hashed = SERVICES[kind].hashed
+    loaded = re.search(r"(?m)^{0}(?:\{{[^}}\n]*\}})? (\S+)$".format(hashed), metrics) if hashed else None
     return Words(
         build.group(1) if build else None,
         None if successful is None else successful == 1,
         _number(metrics, kind + RELOADED_AT),
         None if reached is None else reached == 1,
+        loaded.group(1) if loaded else None,
     )
 
 
 def telling_metrics(kind):
     """The names of all metrics that :func:`words` reads."""
-    dependency = SERVICES[kind].dependency
+    service = SERVICES[kind]
     names = [version_metric(kind)[0], kind + RELOAD_SUCCESSFUL, kind + RELOADED_AT]
-    return names + ([dependency[0]] if dependency else [])
+    names += [service.hashed] if service.hashed else []
+    return names + ([service.dependency[0]] if service.dependency else [])
 
 
 def version_metric(kind):

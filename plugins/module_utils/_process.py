@@ -18,12 +18,14 @@ class Running(NamedTuple):
     :ivar started: ticks since boot, from ``/proc/PID/stat``; with the pid it names the process beyond doubt.
     :ivar executable: where ``/proc/PID/exe`` points.
     :ivar fingerprint: that of the unit text it was started with, or None when it was not started by a unit of ours.
+    :ivar start: how it was started, as :func:`_glance.start` tells.
     """
 
     pid: int
     started: str
     executable: str
     fingerprint: Optional[str]
+    start: Optional[dict] = None
 
 
 class Decision(NamedTuple):
@@ -45,7 +47,78 @@ def start_ticks(stat):
     return stat.rpartition(")")[2].split()[19]
 
 
-def decide(running, executable, fingerprint, loaded, on_change):
+def other_start(now, then):
+    """In what a process was started otherwise than the service has to be: what it does, in words, or None.
+
+    What a unit says is not enough: it may have been another one for the time of a start.
+
+    :param now: how it was started, as :func:`_glance.start` tells; of what is empty nothing is known.
+    :param then: how it has to be, likewise.
+    """
+    now, then = now or {}, then or {}
+    for part, words in _STARTS.items():
+        one, other = now.get(part), then.get(part)
+        if one and other and one != other:
+            return words(one, other)
+    return None
+
+
+def _other_arguments(now, then):
+    more, less = _beyond(now, then), _beyond(then, now)
+    if not more and not less:
+        return "runs with its arguments in another order than asked for"
+    return "runs with {0} where {1} is asked for".format(
+        " ".join(more) or "no such argument", " ".join(less) or "nothing"
+    )
+
+
+def _beyond(words, others):
+    return [word for word in words if word not in others]
+
+
+def _other_environment(now, then):
+    names = sorted(name for name in set(now) | set(then) if now.get(name) != then.get(name))
+    return "runs with other variables in its environment ({0})".format(", ".join(names))
+
+
+def _other_values(title):
+    def words(now, then):
+        names = sorted(name for name in set(now) | set(then) if now.get(name) != then.get(name))
+        shown = ["{0}: {1}, not {2}".format(name, _shown(now.get(name)), _shown(then.get(name))) for name in names]
+        return "runs with other {0} ({1})".format(title, "; ".join(shown))
+
+    return words
+
+
+def _shown(value):
+    return "/".join(value) if isinstance(value, list) else value or "none"
+
+
+_STARTS = {
+    "arguments": _other_arguments,
+    "environment": _other_environment,
+    "limits": _other_values("limits"),
+    "rights": _other_values("rights"),
+    "users": lambda now, then: "runs in another user namespace",
+    "mounts": _other_values("file systems in sight"),
+}
+
+
+def is_loaded(proof, same, touched, configuration, started_after):
+    """Whether a process is known to have loaded the generation that is on disk.
+
+    :param proof: the record of the last proof.
+    :param same: whether that was of this process and of this generation.
+    :param touched: as :func:`_glance.touched` tells.
+    :param configuration: what stands for the configuration that the service says it has loaded, or None.
+    :param started_after: whether the process began after the last file was written.
+    """
+    if configuration and proof.get("configuration") not in (None, configuration):
+        return False
+    return proof.get("touched", touched) == touched if same else started_after
+
+
+def decide(running, executable, fingerprint, loaded, on_change, start=None):
     """Compare the process with the disk.
 
     :param running: :class:`Running`, or None when the service does not run.
@@ -53,6 +126,7 @@ def decide(running, executable, fingerprint, loaded, on_change):
     :param fingerprint: that of the unit on disk.
     :param loaded: whether this process is known to have loaded the configuration that is on disk.
     :param on_change: what makes the service take up a configuration: ``reload``, ``restart``, or None for nothing.
+    :param start: how it has to be started, as :func:`_glance.start` tells; None where that is not known.
     """
     if running is None:
         return Decision("start", "it does not run")
@@ -60,6 +134,9 @@ def decide(running, executable, fingerprint, loaded, on_change):
         return Decision("restart", "it runs {0}, on disk is {1}".format(running.executable, executable))
     if running.fingerprint != fingerprint:
         return Decision("restart", "it was started with another unit than the one on disk")
+    otherwise = other_start(running.start, start)
+    if otherwise:
+        return Decision("restart", "it " + otherwise)
     if not loaded and on_change:
         return Decision(on_change, "it has not loaded the configuration that is on disk")
     return AS_ON_DISK

@@ -16,6 +16,7 @@ import os
 import pwd
 import signal
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     LABEL_DEFINITION,
     LABEL_IMAGE,
@@ -104,7 +105,8 @@ class Docker:
         stat = self.machine.proc("{0}/stat".format(pid)) if pid else ""
         if not stat:
             return None
-        return Running(pid, start_ticks(stat), seen["Id"], label(seen, LABEL_DEFINITION))
+        start = _glance.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
+        return Running(pid, start_ticks(stat), seen["Id"], label(seen, LABEL_DEFINITION), start)
 
     @staticmethod
     def pid(seen):
@@ -160,13 +162,27 @@ class Docker:
     # What has to be there
 
     @staticmethod
-    def definition(dummy_undo):
+    def texts(dummy_undo):
         """The texts that make the service, by their paths: a container needs none."""
         return {}
 
     def expected(self, dummy_argv, dummy_running):
         """The container and the fingerprint that the process has to have."""
         return (self.target["id"], self.target["fingerprint"]) if self.target else ("", "")
+
+    @staticmethod
+    def expected_arguments(dummy_argv):
+        """None: what a container runs was settled when it was made."""
+
+    @staticmethod
+    def definition(dummy_seen):
+        """Nothing: a container's options are its own."""
+        return ""
+
+    @staticmethod
+    def other_dropins():
+        """A container has none."""
+        return {}
 
     def replacement(self, seen):
         """Why another container is needed, or None."""
@@ -259,7 +275,7 @@ class Docker:
 
     # Doing it
 
-    def settle(self, dummy_texts, seen):
+    def settle(self, dummy_texts, seen, dummy_stale=False):
         """Have it come up with the engine.
 
         :returns: whether that had to be changed.

@@ -12,6 +12,7 @@ import glob
 import os
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
@@ -21,14 +22,20 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
+    DEFINITION,
     FINGERPRINT_VARIABLE,
     PROPERTIES,
+    ahead_of,
     complete_unit,
     crashed,
+    definition,
+    dropin_directories,
     dropin_path,
     is_in_the_way,
     nofile_ceiling,
+    overridden,
     parse_show,
+    settings_of,
     unit_fingerprint,
     unit_path,
 )
@@ -60,7 +67,9 @@ class Systemd:
 
         :raises HostError: when systemd does not answer.
         """
-        status, output = self.machine.run(["systemctl", "show", self.title, "--property=" + ",".join(PROPERTIES)])
+        status, output = self.machine.run(
+            ["systemctl", "show", self.title, "--property=" + ",".join(sorted({*PROPERTIES, *DEFINITION}))]
+        )
         if status:
             raise HostError("systemd does not answer on this host: {0}".format(output.strip()))
         return parse_show(output)
@@ -80,7 +89,8 @@ class Systemd:
             executable = self.machine.executable(pid)
         except OSError:
             return None
-        return Running(pid, start_ticks(stat), executable, fingerprint)
+        start = _glance.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
+        return Running(pid, start_ticks(stat), executable, fingerprint, start)
 
     @staticmethod
     def pid(seen):
@@ -119,7 +129,7 @@ class Systemd:
 
     # What has to be there
 
-    def definition(self, undo):
+    def texts(self, undo):
         """The texts that make the service, by their paths; an empty one must not be there.
 
         :param undo: path of the journal of a running switch.
@@ -132,6 +142,34 @@ class Systemd:
         """The executable and the fingerprint that the process has to have."""
         executable = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
         return executable, unit_fingerprint(read_text(self.unit_path))
+
+    def expected_arguments(self, argv):
+        """The whole command line that the process has to have; None where the user's own lines decide it."""
+        return None if any(name == "ExecStart" for name, dummy in settings_of(self._dropin)) else list(argv)
+
+    @staticmethod
+    def definition(seen):
+        """What stands for all that systemd has read of the service."""
+        return definition(seen)
+
+    def other_dropins(self):
+        """Somebody else's drop-ins that have the service started otherwise than asked: path -> directives."""
+        found, names = {}, set()
+        for place in ahead_of(self.machine.unit_directory):
+            path = os.path.join(place, self.title)
+            if os.path.lexists(path):
+                found[path] = ["all of the unit"]
+        unit = self._unit + "\n" + self._dropin
+        for folder in dropin_directories(self.name, self.machine.unit_directory):
+            for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf"))):
+                name = os.path.basename(path)
+                if path == self.dropin_path or name in names:
+                    continue
+                names.add(name)
+                directives = overridden(unit, read_text(path))
+                if directives:
+                    found[path] = directives
+        return found
 
     def trial(self, argv, links, *more):
         """What the program says to these arguments.
@@ -174,10 +212,11 @@ class Systemd:
         if status:
             raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
 
-    def settle(self, texts, seen):
+    def settle(self, texts, seen, stale=False):
         """Let systemd read what was written, and have the service come up with the host.
 
         :param texts: paths of units that were changed.
+        :param stale: whether systemd may have read something else than what is on disk.
         :returns: whether it did not come up with the host before.
         :raises HostError: when that fails.
         """
@@ -187,7 +226,7 @@ class Systemd:
             status, output = self.machine.run(["systemctl", "enable", self.title])
             if status:
                 raise HostError("systemctl enable {0} failed: {1}".format(self.title, output.strip()))
-        elif texts or seen["NeedDaemonReload"] == "yes":
+        elif texts or stale or seen["NeedDaemonReload"] == "yes":
             self.refresh()
         return not enabled
 

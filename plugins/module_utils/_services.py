@@ -18,6 +18,9 @@ class Service(NamedTuple):
         or None where it reads its files anew each time.
     :ivar dependency: gauge that is 0 while it cannot reach what it depends on, and what that is.
     :ivar version_in: metric that tells its version, and the label; None: ``version`` of ``<service>_build_info``.
+    :ivar shows: path at which it shows the configuration that it has loaded; None where it shows none.
+    :ivar hashed: metric that tells the configurations that it has loaded apart, where it has one.
+    :ivar loads_all_of: directories below its configuration directory of which it loads whatever lies there.
     :ivar unit: name of its systemd service and of its container, where that is another than that of its role.
     """
 
@@ -25,17 +28,27 @@ class Service(NamedTuple):
     on_change: Optional[str] = None
     dependency: Optional[tuple] = None
     version_in: Optional[tuple] = None
+    shows: Optional[str] = None
+    hashed: Optional[str] = None
+    loads_all_of: tuple = ()
     unit: Optional[str] = None
 
 
 # A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
 SERVICES = {
     "node_exporter": Service(),
-    "blackbox_exporter": Service(on_change=RELOAD),
+    "blackbox_exporter": Service(on_change=RELOAD, shows="/config"),
     "postgres_exporter": Service(on_change=RESTART, dependency=("pg_up", "database")),
     "cadvisor": Service(ready_path="/healthz", version_in=("cadvisor_version_info", "cadvisorVersion")),
-    "alertmanager": Service(ready_path="/-/ready", on_change=RELOAD),
-    "prometheus": Service(ready_path="/-/ready", on_change=RELOAD),
+    "alertmanager": Service(
+        ready_path="/-/ready", on_change=RELOAD, hashed="alertmanager_config_hash", loads_all_of=("templates",)
+    ),
+    "prometheus": Service(
+        ready_path="/-/ready",
+        on_change=RELOAD,
+        shows="/api/v1/status/config",
+        loads_all_of=("rules", "scrape_configs"),
+    ),
     "grafana": Service(ready_path="/api/health", on_change=RESTART, unit="grafana-server"),
 }
 RELOADING = tuple(name for name, service in SERVICES.items() if service.on_change == RELOAD)

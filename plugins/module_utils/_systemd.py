@@ -25,11 +25,71 @@ PROPERTIES = (
     "NeedDaemonReload",
 )
 
+# What systemd has read of a unit and its drop-ins, as far as it decides how the service is started. `NeedDaemonReload`
+# alone does not tell: it looks at the times of the files, which a restored backup sets back.
+DEFINITION = (
+    "FragmentPath",
+    "DropInPaths",
+    *(
+        "ExecStartPre",
+        "ExecStart",
+        "ExecStartPost",
+        "ExecReload",
+        "ExecStop",
+        "Restart",
+        "RestartUSec",
+        "TimeoutStopUSec",
+    ),
+    *("Environment", "EnvironmentFiles", "PassEnvironment", "UnsetEnvironment"),
+    *("User", "Group", "SupplementaryGroups", "DynamicUser", "UMask", "WorkingDirectory", "RootDirectory", "RootImage"),
+    *(
+        "LimitNOFILE",
+        "LimitNOFILESoft",
+        "LimitCORE",
+        "LimitMEMLOCK",
+        "LimitAS",
+        "LimitDATA",
+        "LimitFSIZE",
+        "LimitSTACK",
+    ),
+    *(
+        "CapabilityBoundingSet",
+        "AmbientCapabilities",
+        "NoNewPrivileges",
+        "PrivateTmp",
+        "PrivateDevices",
+        "PrivateUsers",
+    ),
+    *(
+        "PrivateNetwork",
+        "PrivateMounts",
+        "ProtectSystem",
+        "ProtectHome",
+        "ProtectProc",
+        "ProcSubset",
+        "ProtectHostname",
+    ),
+    *("ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock"),
+    *("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"),
+    *("MemoryDenyWriteExecute", "RestrictAddressFamilies", "RestrictNamespaces", "SystemCallFilter", "DeviceAllow"),
+)
+
+# What of a drop-in decides what a service runs, also where our unit says nothing of it.
+_STARTS = re.compile(
+    r"Exec\w+|.*Environment|EnvironmentFile|User|Group|SupplementaryGroups|DynamicUser|RootDirectory|RootImage|Limit\w+"
+    r"|WorkingDirectory|PrivateNetwork|.*Capabilit\w+|SystemCall\w+|.*UsersNamespacePath|NetworkNamespacePath|Type"
+)
+# These grow with each line; only an empty one takes away what was there.
+_GROWING = ("ExecStartPre", "ExecStartPost", "ReadWritePaths", "ReadOnlyPaths", "BindPaths", "BindReadOnlyPaths")
+_GROWING += ("InaccessiblePaths", "TemporaryFileSystem")
+
 # The variable in a process's environment that names the unit text which it was started with. Unlike a time stamp it
 # does not depend on the clock, and unlike a comparison of arguments it covers limits, hardening and environment too.
 FINGERPRINT_VARIABLE = "VIGIL_UNIT"
 
 UNIT_DIRECTORY = "/etc/systemd/system"
+# Where packages have their units, in a folder of systemd's.
+VENDORS = ("/usr/local/lib", "/usr/lib", "/lib")
 
 
 def unit_path(name, directory=UNIT_DIRECTORY):
@@ -48,6 +108,70 @@ def parse_show(text):
     :param text: lines of ``Name=value``; a value may hold further equals signs.
     """
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def definition(seen):
+    """Sixteen hexadecimal digits that stand for what systemd has read of a unit.
+
+    :param seen: its properties, those of :data:`DEFINITION` among them.
+    """
+    # Behind these stand the times and the outcome of the last start.
+    known = [re.sub(r" ; start_time=.*?(?= \}|$)", "", seen.get(name, "")) for name in DEFINITION]
+    return hashlib.sha256("\0".join(known).encode("utf-8")).hexdigest()[:16]
+
+
+def dropin_directories(name, directory=UNIT_DIRECTORY):
+    """Where drop-ins for a service may lie, those first whose files win over others of the same name; see systemd.unit(5).
+
+    Those for all services of a host are its owner's policy: containers of LXC cannot do without.
+
+    :param directory: that of the units that an administrator wrote.
+    """
+    places = [*ahead_of(directory), directory, "/run/systemd/system"]
+    places += [vendor + "/systemd/system" for vendor in VENDORS]
+    parts = name.split("-")
+    shorter = ["-".join(parts[:count]) + "-" for count in range(len(parts) - 1, 0, -1)]
+    folders = ["{0}.service.d".format(one) for one in [name, *shorter]]
+    return [posixpath.join(place, folder) for folder in folders for place in places]
+
+
+def ahead_of(directory=UNIT_DIRECTORY):
+    """The directories whose units win over those of an administrator."""
+    control = posixpath.join(posixpath.dirname(directory), "system.control")
+    return [control, "/run/systemd/system.control", "/run/systemd/transient"]
+
+
+def settings_of(text):
+    """The lines of ``[Service]`` in a unit or drop-in, as pairs of directive and value in their order."""
+    section, found = None, []
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        line = line.strip()
+        if line.startswith("["):
+            section = line
+        elif section == "[Service]" and "=" in line and line[0] not in "#;":
+            name, dummy, value = line.partition("=")
+            found.append((name.strip(), " ".join(value.split())))
+    return found
+
+
+def overridden(unit, dropin):
+    """The directives with which somebody else's drop-in has a service started otherwise than asked; sorted.
+
+    One that adds what our unit says nothing of, such as a weight or a dependency, is the owner's own.
+
+    :param unit: text of our unit, with that of the user's own drop-in after it.
+    :param dropin: text of the other one.
+    """
+    ours = {}
+    for name, value in settings_of(unit):
+        ours.setdefault(name, []).append(value)
+    found = set()
+    for name, value in settings_of(dropin):
+        if name in _GROWING and value:
+            continue
+        if (name in ours or _STARTS.fullmatch(name)) and value not in ours.get(name, ()):
+            found.add(name)
+    return sorted(found)
 
 
 def is_in_the_way(seen):

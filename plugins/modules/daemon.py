@@ -275,6 +275,7 @@ import shutil
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     NO_REQUESTS,
@@ -307,6 +308,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     Decision,
     decide,
+    is_loaded,
     listeners,
     unknown_features,
     unknown_flag,
@@ -320,6 +322,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd 
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import VENDORS
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2
@@ -392,7 +395,7 @@ class Daemon:
         :returns: ``(changes, new manifest, path of a changed unit -> (text before or None, text after or None))``.
         """
         changes, texts = [], {}
-        wanted = dict(self.module.params["files"], **self.runtime.definition(self.state.undo))
+        wanted = dict(self.module.params["files"], **self.runtime.texts(self.state.undo))
         for path, text in dict(dict.fromkeys(manifest["units"], ""), **wanted).items():
             live = read_text(path) if os.path.isfile(path) else None
             if text and (live != text or os.path.islink(path)):
@@ -401,6 +404,9 @@ class Daemon:
             elif not text and path in manifest["units"] and live is not None:
                 changes.append(Change(path, "remove"))
                 texts[path] = (live, None)
+        for path in self.removable_dropins():
+            changes.append(Change(path, "remove"))
+            texts[path] = (read_text(path), None)
         links = self.module.params["links"]
         for path, target in sorted(links.items()):
             if not os.path.islink(path) or os.readlink(path) != target:
@@ -449,6 +455,23 @@ class Daemon:
                 if os.path.isdir(path) or not (os.path.islink(path) and os.readlink(path) == target):
                     problems.append("{0} was put there by somebody else{1}".format(path, hint))
         return problems
+
+    def dropin_problems(self):
+        """Drop-ins of somebody else's with which something else would run than what is asked, one sentence each."""
+        removed = self.removable_dropins()
+        return [
+            "{0}, which somebody else put there, has {1} started otherwise than asked ({2}); write its lines into"
+            " {3}_systemd_dropin and remove it, or let it be removed (it is kept for the rollback) with"
+            " {3}_take_over: true".format(path, self.runtime.title, ", ".join(directives), self.role)
+            for path, directives in sorted(self.runtime.other_dropins().items())
+            if path not in removed
+        ]
+
+    def removable_dropins(self):
+        """Those that are taken away with the switch: not what a package brought along."""
+        vendors = tuple(vendor + "/" for vendor in VENDORS)
+        found = self.runtime.other_dropins() if self.module.params["take_over"] else ()
+        return [path for path in sorted(found) if not path.startswith(vendors)]
 
     def flag_problem(self):
         """A flag or feature that the new binary does not know: a sentence, or None."""
@@ -589,7 +612,7 @@ class Daemon:
     def can_reread(self, changes, running, proof, manifest):
         """Whether the process has loaded everything but these changes, and can be told to read them."""
         reload, base = self.module.params["reload"], self.state.config_dir
-        if not (reload and running and changes and self.has_loaded(running, proof, manifest)):
+        if not (reload and running and changes and self.has_read(running, proof, manifest)):
             return False
         prefixes = tuple(os.path.join(base, path) for path in reload["paths"])
         return all(change.path.startswith(prefixes) for change in changes)
@@ -715,16 +738,27 @@ class Daemon:
         running = self.runtime.running(seen)
         if running is None:
             return
-        proof = self.proof_of(running, asked)
+        proof = self.proof_of(running, asked, seen)
         if proof.items() <= known.items():
             return
         before = None if self.module.params["allow_downgrade"] else known.get("data_version")
         versions = [version for version in (before, self.said) if version]
         self.state.record_proof(dict(proof, data_version=max(versions, key=version_key) if versions else None))
 
-    def proof_of(self, running, asked):
+    def proof_of(self, running, asked, seen):
         """What names the process that was proven, and what a look of the controller compares besides."""
-        proof = {"generation": self.state.manifest()["generation"], "pid": running.pid, "started": running.started}
+        manifest = self.state.manifest()
+        proof = {
+            "generation": manifest["generation"],
+            "pid": running.pid,
+            "started": running.started,
+            "unit": self.runtime.expected(self.module.params["argv"], running)[1],
+            "start": running.start,
+            "watched": self.watched(),
+            "touched": self.touched(manifest),
+            "configuration": self.configuration(),
+            "definition": self.runtime.definition(seen),
+        }
         if not asked:
             return proof
         params, account = self.module.params, ""
@@ -853,7 +887,7 @@ class Daemon:
         others = [unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title]
         conflicts = in_the_way(others, self.machine)
 
-        problems = []
+        problems = self.dropin_problems()
         if changes or replacing:
             problems += self.foreign_problems(manifest, seen)
             if self.runtime is self.systemd or (replacing and not self.docker.candidate):
@@ -902,9 +936,13 @@ class Daemon:
         try:
             # Never do two come up with the host, so the old one goes before the new one is enabled.
             self.make_room(manifest, was_active)
-            enabled_now = self.runtime.settle(texts, seen)
+            stale = proof.get("definition") not in (None, self.runtime.definition(seen))
+            enabled_now = self.runtime.settle(texts, seen, stale)
             seen = self.runtime.look()
             decision = self.decision(self.runtime.running(seen), proof)
+            others = [path for path in texts if path not in (*new_manifest["units"], *manifest["units"])]
+            if others and decision.action in ("none", "reload"):
+                decision = Decision("restart", "it may have been started with {0}".format(", ".join(sorted(others))))
             if replacing:
                 decision = decision._replace(reason=replacing)
             seen, decision = self.carry_out(decision, seen)
@@ -946,23 +984,73 @@ class Daemon:
                 old.act("start")
             raise
 
+    def is_proven(self, running, proof, manifest):
+        """Whether it is this process that was proven to serve the generation of a manifest."""
+        known = proof.get("generation"), proof.get("pid"), proof.get("started")
+        return known == (manifest["generation"], running.pid, running.started)
+
+    def has_read(self, running, proof, manifest):
+        """Whether a process is known to have read, when it started, the generation that is on disk."""
+        if self.is_proven(running, proof, manifest):
+            return True
+        files = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
+        known = [*files, os.path.join(self.state.directory, "manifest.json")]
+        return all(self.started_after(running, path) for path in known if os.path.lexists(path))
+
     def has_loaded(self, running, proof, manifest):
-        """Whether a process is known to have loaded the generation of a manifest, the one that is on disk."""
-        return (proof.get("generation"), proof.get("pid"), proof.get("started")) == (
-            manifest["generation"],
-            running.pid,
-            running.started,
-        ) or self.started_after(running, os.path.join(self.state.directory, "manifest.json"))
+        """Whether a process is known to have loaded what is on disk, and nothing else since."""
+        configuration = None
+        if proof.get("configuration") and proof.get("generation") == manifest["generation"]:
+            configuration = self.configuration()
+        return is_loaded(
+            proof,
+            self.is_proven(running, proof, manifest),
+            self.touched(manifest),
+            configuration,
+            self.has_read(running, proof, manifest),
+        )
+
+    def configuration(self):
+        """What stands for the configuration that the service says it has loaded, or None."""
+        credentials = (self.probe["username"], self.probe["password"], self.probe["ca_path"])
+        if self.kind.shows:
+            answer = self.machine.get(self.probe["url"] + self.kind.shows, *credentials)
+            return _glance.of_configuration(answer.status, answer.text)
+        if self.kind.hashed:
+            metrics = self.machine.get(self.probe["url"] + self.probe["metrics_path"], *credentials)
+            return words(self.probe["kind"], metrics.text).configuration
+        return None
+
+    def watched(self):
+        """What of the configuration the running service may have read again; see :func:`_glance.touched`."""
+        reload = self.module.params["reload"]
+        files = [""] if self.kind.on_change == RELOAD else reload["paths"] if reload else []
+        return {"files": files, "directories": list(self.kind.loads_all_of)}
+
+    def touched(self, manifest):
+        """What tells that somebody wrote to the configuration, be it as before."""
+        return _glance.touched(self.state.config_dir, manifest["files"], self.watched())
+
+    def expected_start(self, proof, fingerprint):
+        """How the process has to be started, as far as that is known."""
+        known = proof.get("start") if proof.get("unit") == fingerprint else None
+        arguments = self.runtime.expected_arguments(self.module.params["argv"])
+        return dict(known or {}, **({"arguments": arguments} if arguments else {}))
 
     def decision(self, running, proof):
         """Compare what runs with what is on disk."""
         executable, fingerprint = self.runtime.expected(self.module.params["argv"], running)
-        loaded = running is not None and self.has_loaded(running, proof, self.state.manifest())
+        manifest = self.state.manifest()
+        loaded = running is not None and self.has_loaded(running, proof, manifest)
+        if running and not loaded and self.module.params["reload"] and self.is_proven(running, proof, manifest):
+            # Only what it may have read again was touched.
+            self.rereads = True
         for path in self.module.params["reads"]:
             if running and not self.started_after(running, path, margin=0):
                 return Decision("restart", "{0} is newer than what it has read of it".format(path))
         on_change = RELOAD if self.rereads else self.kind.on_change
-        return decide(running, executable, fingerprint, loaded, on_change)
+        start = self.expected_start(proof, fingerprint)
+        return decide(running, executable, fingerprint, loaded, on_change, start)
 
     def started_after(self, running, path, margin=2):
         """Whether a process began after a file was written, so that it can have read nothing else.

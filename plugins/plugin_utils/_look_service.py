@@ -26,9 +26,16 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     telling_metrics,
     words,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._process import AS_ON_DISK, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
+    AS_ON_DISK,
+    is_loaded,
+    other_start,
+    start_ticks,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
+    DEFINITION,
+    definition,
     dropin_path,
     is_in_the_way,
     parse_show,
@@ -74,7 +81,8 @@ class Service:
         files = [*(options.get("files") or {}), *units]
         kind = SERVICES[probe["kind"]]
         glance = [(MODULE_UTILS / "_glance.py").read_text(encoding="utf-8"), proven, probe["url"]]
-        glance += [",".join(telling_metrics(probe["kind"])), probe.get("metrics_path") or "/metrics"]
+        glance += [",".join(telling_metrics(probe["kind"])), kind.shows or ""]
+        glance += [probe.get("metrics_path") or "/metrics"]
         glance += [kind.ready_path] if kind.ready_path else []
         return "test -e {0} && {1}".format(
             shlex.quote(proven),
@@ -104,7 +112,7 @@ class Service:
                 " ".join(map(shlex.quote, names_of(self.name))),
             )
         units = [self.name + ".service", *(self.options.get("conflicts") or ())]
-        properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload"
+        properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload," + ",".join(DEFINITION)
         return "systemctl show --property={0} -- {1}".format(properties, " ".join(map(shlex.quote, units)))
 
     def result(self, output):
@@ -125,14 +133,15 @@ class Service:
                 and account == proven["account"]
                 and seen["process"]
                 and start_ticks(seen["process"]["stat"]) == proven["started"]
-                and self._runs(runtime, manifest, proven["pid"], seen["process"]["executable"], binary)
+                and other_start(seen["process"]["start"], proven["start"]) is None
+                and self._runs(runtime, manifest, proven, seen["process"]["executable"], binary)
             ):
                 return None
-            return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven["pid"])
+            return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven, seen)
         except (ValueError, LookupError, TypeError):
             return None
 
-    def _runs(self, runtime, manifest, pid, executable, binary):
+    def _runs(self, runtime, manifest, proven, executable, binary):
         """Whether the runtime's main process is the one that was proven, and nothing is in its way."""
         if not self.contained:
             mine, *others = map(parse_show, runtime.split("\n\n"))
@@ -140,28 +149,34 @@ class Service:
                 "ActiveState": "active",
                 "UnitFileState": "enabled",
                 "NeedDaemonReload": "no",
-                "MainPID": str(pid),
+                "MainPID": str(proven["pid"]),
             }
             free = not any(is_in_the_way(one) for one in others if one["Id"] != mine["Id"])
-            return free and wanted.items() <= mine.items() and executable == binary
+            as_read = definition(mine) == proven["definition"]
+            return free and as_read and wanted.items() <= mine.items() and executable == binary
         container = json.loads(runtime)
         made = manifest["container"]
         return (
             container["Id"] == made["id"]
             and container["Image"] == self.options["image"] == made["image"]
-            and container["State"]["Pid"] == pid
+            and container["State"]["Pid"] == proven["pid"]
             and not trouble(None, container)
             and limits(container) == made["limits"]
             and container["HostConfig"]["RestartPolicy"]["Name"] == policy_of(made)
         )
 
-    def _answer(self, answers, pid):
+    def _answer(self, answers, proven, seen):
         """The module's answer for a service that says what it has to, else None."""
         kind = self.probe["kind"]
         if not answers:
             return None
         metrics, ready = answers[0], answers[1] if len(answers) > 1 else None
         verdict = judge(kind, metrics, ready, self.options.get("version"))
+        configuration = words(kind, metrics.text).configuration or seen["configuration"]
+        # A service that showed what it had loaded, and does so no longer, is left to the module.
+        as_loaded = configuration == proven["configuration"]
+        if not as_loaded or not is_loaded(proven, True, seen["touched"], configuration, False):
+            return None
         if verdict.state != "ok" or lost_dependency(kind, metrics.text):
             return None
         return {
@@ -169,7 +184,7 @@ class Service:
             "action": AS_ON_DISK.action,
             "reason": AS_ON_DISK.reason,
             "version": words(kind, metrics.text).version,
-            "pid": pid,
+            "pid": proven["pid"],
             "unproven": [],
             "notes": [],
             "diff": [],

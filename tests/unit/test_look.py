@@ -12,16 +12,18 @@ import shutil
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action import config_tree, daemon
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
 from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look, _look_service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers, Image
@@ -350,7 +352,7 @@ class World:
             "secrets": ["sentinel"],
             **options,
         }
-        self.manifest = {"generation": "g1"}
+        self.manifest = {"generation": "g1", "files": {}}
 
     def prove(self):
         """Have the module write down what it proved, as it does at the end of a run."""
@@ -360,17 +362,29 @@ class World:
         write(self.read, "secret")
         write(self.beside, "x")
         contained = self.options["runtime"] == "docker"
-        unit = SimpleNamespace(unit_path=str(self.folder / "no.unit"), dropin_path=str(self.folder / "no.conf"))
+        known = {"expected": lambda argv, running: ("", "fingerprint")}
+        unit = SimpleNamespace(
+            unit_path=str(self.folder / "no.unit"),
+            dropin_path=str(self.folder / "no.conf"),
+            definition=lambda seen: definition({}),
+            **known,
+        )
+        docker = SimpleNamespace(definition=lambda seen: "", **known)
         daemon = SimpleNamespace(
-            state=SimpleNamespace(manifest=lambda: self.manifest),
-            module=SimpleNamespace(params={"reads": [], "files": {}, **self.options}),
-            docker="docker",
-            runtime="docker" if contained else unit,
+            state=SimpleNamespace(manifest=lambda: self.manifest, config_dir=str(self.folder)),
+            module=SimpleNamespace(params={"reads": [], "files": {}, "reload": None, "argv": [], **self.options}),
+            docker=docker,
+            runtime=docker if contained else unit,
             systemd=unit,
             machine=HERE,
+            kind=SERVICES[self.options["probe"]["kind"]],
+            configuration=lambda: None,
         )
-        started = start_ticks(Path("/proc/self/stat").read_text())
-        proof = Daemon.proof_of(daemon, Running(os.getpid(), started, "", None), self.look().asked)
+        daemon.watched = lambda: Daemon.watched(daemon)
+        daemon.touched = lambda manifest: Daemon.touched(daemon, manifest)
+        process = _glance.process(os.getpid())
+        running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
+        proof = Daemon.proof_of(daemon, running, self.look().asked, {})
         (self.folder / ".vigil").mkdir(exist_ok=True)
         write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
         write(self.folder / ".vigil" / "proven.json", json.dumps(proof))
@@ -475,6 +489,11 @@ SERVICE_CHANGES = {
     "no link": lambda world: os.unlink(world.tool),
     "a newer file that it reads": lambda world: (os.utime(world.read), amend(world.folder / ".vigil/proven.json", reads=[1])),
     "a file that it reads and that is gone": lambda world: os.unlink(world.read),
+    "a process that was started otherwise": lambda world: amend(world.folder / ".vigil/proven.json", start={"arguments": ["x"]}),
+    "a configuration that was written to": lambda world: amend(world.folder / ".vigil/proven.json", touched="0"),
+    "a service that has loaded something else": lambda world: amend(world.folder / ".vigil/proven.json", configuration="0"),
+    "a unit that systemd has read otherwise": lambda world: amend(world.folder / ".vigil/proven.json", definition="0"),
+    "a record of an older version": lambda world: amend(world.folder / ".vigil/proven.json", watched=None),
     "no record": lambda world: os.unlink(world.folder / ".vigil/proven.json"),
     "a damaged record": lambda world: write(world.folder / ".vigil/proven.json", "{"),
     "nothing at all": lambda world: shutil.rmtree(world.folder / ".vigil"),
@@ -539,7 +558,7 @@ def test_a_container_that_runs_as_it_was_proven(tmp_path, served, engine):
     docker = {"runtime": "docker", "image": "sha256:1", "docker_host": "unix:///its.sock", "conflicts": []}
     world = World(tmp_path, served[1], container={"user": ME}, **docker)
     made = {"id": "c1", "image": "sha256:1", "limits": {"networks": ["host"]}, "definition": {}}
-    world.manifest = {"generation": "g1", "container": made}
+    world.manifest = {"generation": "g1", "files": {}, "container": made}
     world.prove()
     engine([IMAGE], [container])
     assert world.result()["pid"] == os.getpid()
