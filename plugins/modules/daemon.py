@@ -150,7 +150,10 @@ options:
     type: bool
     default: false
   take_over:
-    description: Whether a unit of the same name that somebody else wrote may be replaced. It is kept for the rollback.
+    description:
+      - Whether a unit of the same name that somebody else wrote may be replaced. It is kept for the rollback.
+      - So are drop-ins of somebody else's that would have the service started otherwise than asked. Those that a package
+        brought along, and those for all services of a host, stay.
     type: bool
     default: false
   conflicts:
