@@ -237,6 +237,8 @@ class Host(Machine):
         if parts.path.endswith("/-/ready"):
             ready = self.monotonic() >= one.began + one.program.ready_after
             return Answer(200, "ready") if ready else Answer(503, "not ready")
+        if parts.path.endswith("/api/v1/status/config"):
+            return Answer(200, one.loaded)
         version = one.program.says or one.program.version
         return Answer(
             200,
