@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         given = self._arguments()
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
-        lines, for_the_host, wordless, containers = [], [], [], {}
+        lines, for_the_host, wordless, containers, secrets = [], [], [], {}, []
         asked, left_out, silent = self._kinds(host, given, task_vars)
         for kind in asked:
             try:
@@ -81,6 +82,7 @@ class ActionModule(ActionBase):
                 lines.append({**unreachable({"kind": kind, "url": "http://" + host}, ""), "url": None,
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
                 continue
+            secrets += [*service["secrets"], service["password"] or ""]
             ways, image = service.pop("ways"), service.pop("image")
             if image:
                 containers[SERVICES[kind].unit or kind] = image
@@ -112,6 +114,8 @@ class ActionModule(ActionBase):
                 if line["state"] != "ok":
                     # It may be what this very run would put there.
                     line.update(state="unchecked", reasons=[])
+        if any(line["state"] != "ok" for line in lines):
+            lines = Scrubber(secrets, " ".join((host, *SERVICES))).data(lines)
         result.update(changed=False, services=lines, left_out=left_out, silent=silent)
         return result
 

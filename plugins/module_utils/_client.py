@@ -105,14 +105,13 @@ def server_of(given, option):
 def hide_userinfo(module, url):
     """Keep a password that stands in a URL out of a module's output.
 
-    :param module: an AnsibleModule.
+    :param module: a :class:`_module.Module`.
     :returns: the URL without user info.
     """
     bare, dummy, password = split_userinfo(url)
     if password:
         # Both spellings: as it stands in the URL, which is among the module's arguments, and as it is sent.
-        module.no_log_values.add(password)
-        module.no_log_values.add(url.rpartition("@")[0].partition("://")[2].partition(":")[2])
+        module.know(password, url.rpartition("@")[0].partition("://")[2].partition(":")[2])
     return bare
 
 

@@ -1,14 +1,17 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text without its secrets. Known values are scrubbed by Ansible itself (``no_log`` options); this is for the text of
-an earlier generation, whose secrets nobody remembers: there the key next to the value gives it away."""
+"""Text without its secrets: known ones in any form (see :mod:`_scrub`), and those of an earlier generation, which nobody
+remembers, where the key next to the value gives them away."""
 
 from __future__ import annotations
 
 import re
 
-MASK = "********"
+from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import MASK, Scrubber
+
+# The secrets that this process was told; a module is a process of its own.
+_known = Scrubber(())
 
 # A key whose value is a secret in the configuration of Prometheus, Alertmanager, Grafana or an exporter. A path is
 # no secret: keys that end in `_file` stay readable.
@@ -33,15 +36,39 @@ _FLOW = re.compile(r"""(?P<head>[{\[,]\s*\\?["']?""" + _KEY + r"""\\?["']?\s*:(?
 _ASSIGNMENTS = (
     re.compile(r'(?P<head>"' + _KEY + r'=)(?!=)[^"]*(?=")'),
     re.compile(r"(?P<head>'" + _KEY + r"=)(?!=)[^']*(?=')"),
-    re.compile(r"(?P<head>(?<![\w.-])" + _KEY + r"""=)(?!=|\*{8})("(?:[^"\\]|\\.)*"|'[^']*'|\S+)"""),
+    # A shell's word may consist of several strings.
+    re.compile(r"(?P<head>(?<![\w.-])" + _KEY + r"""=)(?!=|\*{8})("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\\.|\S)+"""),
 )
 # https://user:password@host; a token may be the whole of it.
 _USERINFO = re.compile(r"(?P<head>[a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s\"']*@")
-# An HTTP header quoted in a message.
-_HEADER = re.compile(r"(?i)(?P<head>\bauthorization\W{1,4}(?:(?:basic|bearer|digest|token)\s+)?)[^\s\"']+")
+# An HTTP header quoted in a message: a colon or the like stands behind its name, as in no sentence; or it goes on with
+# what is no word.
+_HEADER = re.compile(
+    r"""(?i)(?P<head>\bauthorization\\*["']?\s*[:=]\s*\\*["'\[]*(?:(?:basic|bearer|digest|token|apikey)\s+)?)[^\s"'\]\\]+"""
+)
+_SCHEME = re.compile(r"""(?P<head>\b(?i:basic|bearer)\s+)(?=[^\s"']*\d)[\w+/=.~-]{8,}""")
 # A bcrypt hash is what basic_auth_users holds.
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _PEM = re.compile(r"-----(?P<end>BEGIN|END) [A-Z0-9 ]*PRIVATE KEY-----")
+
+
+def know(secrets, shown=""):
+    """Mask these secrets, and no others that were known before, in all text from here on.
+
+    :param shown: what is printed in any case; see :class:`_scrub.Scrubber`.
+    """
+    global _known  # noqa: PLW0603 - one process, one module
+    _known = Scrubber(secrets, shown)
+
+
+def scrub(text):
+    """A text without known secrets."""
+    return _known.text(text)
+
+
+def scrub_data(data):
+    """A structure without known secrets."""
+    return _known.data(data)
 
 
 def is_secret_key(key):
@@ -55,6 +82,7 @@ def redact_text(text):
     Nested values and block scalars under a secret key are masked as well, line by line.
     """
     result = []
+    text = scrub(text)
     # The column of the secret key whose value may go on in the next line, and whether a private key began.
     column, in_pem = None, False
     # The column of the section in which addresses are secrets.
@@ -153,5 +181,6 @@ def _redact_inline(line):
             # Else the value may hold further pairs, as that of `Environment=` does.
             match = pattern.search(line, position)
     line = _USERINFO.sub(lambda found: found.group("head") + MASK + "@", line)
-    line = _HEADER.sub(lambda found: found.group("head") + MASK, line)
+    for pattern in (_HEADER, _SCHEME):
+        line = pattern.sub(lambda found: found.group("head") + MASK, line)
     return _BCRYPT.sub(MASK, line)

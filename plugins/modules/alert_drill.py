@@ -130,8 +130,8 @@ messages:
 import time
 import uuid
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _deliveries
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 INTERVAL = 1.0
 ANNOTATIONS = {
@@ -203,7 +203,7 @@ def main():
         "unique": {"type": "list", "elements": "str", "default": []},
         "steps": {"type": "list", "elements": "dict", "required": True, "options": step},
     }
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             **_alertmanager_api.ARGUMENTS,
             "drills": {"type": "list", "elements": "dict", "required": True, "options": drill},

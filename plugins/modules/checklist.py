@@ -254,8 +254,8 @@ queries:
   sample: 61
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _checklist, _client, _promql, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
 TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
@@ -319,7 +319,7 @@ def answers(given, settings):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
         required_by=_client.REQUIRED_BY,

@@ -223,7 +223,6 @@ import shutil
 import stat
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, mounts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -236,6 +235,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     restore_context,
     run,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
@@ -665,7 +665,7 @@ def is_pristine(path):
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "path": {"type": "path", "required": True},
             "role": {"type": "str"},

@@ -277,7 +277,6 @@ import re
 import shutil
 import sys
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
@@ -299,6 +298,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     downgrade_problem,
     flush_seconds,
@@ -323,6 +323,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd 
     in_the_way,
     stop_and_mask,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import VENDORS
@@ -523,7 +524,7 @@ class Daemon:
     def leak_problem(self):
         """That everybody who may ask the engine would see a secret: a sentence, or None."""
         shown = json.dumps(self.docker.container)
-        if any(len(secret) > 3 and secret in shown for secret in self.module.params["secrets"] or ()):
+        if Scrubber(self.module.params["secrets"] or ()).finds(shown):
             return (
                 "a secret would stand in the options of the container, where `docker inspect` shows it; give the"
                 " service a file instead"
@@ -1230,7 +1231,7 @@ def remove_empty(paths, spared):
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "name": {"type": "str", "required": True},
             "role": {"type": "str"},

@@ -128,7 +128,6 @@ import subprocess
 import time
 from urllib.parse import quote
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
     dashboard_problem,
@@ -142,6 +141,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     read_json,
     write_atomically,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
 
@@ -379,7 +379,7 @@ class Content:
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "url": {"type": "str", "required": True},
             "ca_path": {"type": "path"},

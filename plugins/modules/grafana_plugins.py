@@ -96,13 +96,13 @@ import shutil
 import tempfile
 import zipfile
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
     fsync_dir,
     restore_context,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, split_member
 
 
@@ -173,7 +173,7 @@ def install(plugin, archive, directory):
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "path": {"type": "path", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -127,7 +127,6 @@ import importlib.util
 import os
 import sys
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     NO_REQUESTS,
@@ -137,11 +136,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "name": {"type": "str", "required": True},
             "program": {"type": "str", "required": True},

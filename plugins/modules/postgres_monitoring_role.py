@@ -103,8 +103,8 @@ import shutil
 import subprocess
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 PROGRAM = "psql"
 SECONDS = 60
@@ -281,7 +281,7 @@ def drop(module, server):
 
 def main():
     """Entry point."""
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

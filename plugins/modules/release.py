@@ -243,7 +243,6 @@ import shutil
 import stat
 import tempfile
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
@@ -253,6 +252,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     run,
     write_atomically,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     answer,
@@ -648,7 +648,7 @@ METHODS = {"archive": Archive, "package": Package, "preinstalled": Preinstalled}
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "program": {"type": "str", "required": True},
             "role": {"type": "str"},

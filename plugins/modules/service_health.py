@@ -237,7 +237,7 @@ services:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
@@ -275,7 +275,7 @@ SERVICE = {
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "groups": {"type": "dict"},
             "timeout": {"type": "float", "default": 60},

@@ -105,8 +105,8 @@ ends_at:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _silence
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 SILENCES = "/api/v2/silences"
 
@@ -155,7 +155,7 @@ def absent(api, given, matchers, check_mode):
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             **_alertmanager_api.ARGUMENTS,
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

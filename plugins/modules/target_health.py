@@ -188,8 +188,8 @@ elapsed:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 
 class Hopeless(Exception):
@@ -287,7 +287,7 @@ def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep)
 
 
 def main():
-    module = AnsibleModule(
+    module = Module(
         argument_spec={
             "prometheus_url": {"type": "str", "required": True},
             "expect": {

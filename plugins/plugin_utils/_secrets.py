@@ -17,9 +17,6 @@ _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
 # A password among the pairs of a connection string, or in the query of a URL.
 _PAIR = re.compile(r"(?i)(?:^|[\s?&])(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&',]+))")
 _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)\s*$")
-# Masking these would make every output unreadable, and none of them keeps a secret.
-_TRIVIAL = ("true", "false", "none", "null", "bearer", "basic", "changeme", "default")
-_SHORTEST = 4
 
 
 def _secret_key(key):
@@ -97,4 +94,4 @@ def secret_values(data):
             found.add(value.strip())
             # "Authorization: Bearer TOKEN" is found by its token alone as well.
             found.update(_SCHEME.findall(value))
-    return sorted(value for value in found if len(value) >= _SHORTEST and value.lower() not in _TRIVIAL)
+    return sorted(value for value in found if value)

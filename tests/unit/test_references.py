@@ -60,8 +60,8 @@ KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END P
         ({"http_headers": {"X": {"secrets": ["first1", "second"], "values": ["plain"]}}}, ["first1", "second"]),
         ({"sigv4": {"access_key": "AKIA1", "secret_key": "wJal/1"}}, ["AKIA1", "wJal/1"]),
         ({"tls_config": {"key": KEY, "insecure_skip_verify": True}}, [KEY]),
-        # Too short, or a word that appears everywhere.
-        ({"password": "abc", "token": "true", "secret": None, "x_token": False}, []),
+        # However it is masked: see _scrub.
+        ({"password": "abc", "token": "true", "secret": None, "x_token": False, "y_token": ""}, ["abc", "true"]),
         ({"password": "correct horse battery"}, ["correct horse battery"]),
         ({"password": 12345678}, ["12345678"]),
         ({"source": "/a/b.yml", "content": "scrape_configs:\n- basic_auth: {password: fromfile}\n"}, ["fromfile"]),
