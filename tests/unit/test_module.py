@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _redact
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import HIDDEN, Module
@@ -83,13 +84,16 @@ def test_a_failure_shows_no_form_of_a_secret(said):
     assert "my word" not in out and "my+word" not in out and "cannot log in" in out
 
 
-def test_a_traceback_and_a_warning_show_none(said):
+def test_a_traceback_and_a_warning_show_none(said, monkeypatch):
+    warned = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, warning, **kwargs: warned.append(warning))
+
     def work(module):
         module.warn("hunter22 is refused")
-        raise ValueError("hunter22")
+        raise ValueError("it was hunter22")
 
     out = said(work, secrets=["hunter22"])
-    assert "hunter22" not in out and f"{MASK} is refused" in out
+    assert "hunter22" not in out and f"it was {MASK}" in out and warned == [f"{MASK} is refused"]
 
 
 def test_an_option_of_the_wrong_kind_is_refused_without_it(said):
