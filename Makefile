@@ -9,7 +9,7 @@ endif
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test unit lint sanity packaging rules report routes live molecule faults bench docs clean
+.PHONY: help venv lab demo demo-break demo-down test unit lint sanity packaging rules report routes live molecule faults bench docs upstream clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ unit lint sanity packaging rules report routes live molecule faults: ## Run one 
 
 bench: ## Measure the speed promises; BENCH=--write puts the figures into docs/benchmarks.md
 	@$(LAB) bench -- $(BENCH)
+
+upstream: venv ## Read the keys of Prometheus' and Alertmanager's configuration from their Go types; needs Go
+	cd tools/upstream && go run . versions.json ../../plugins/plugin_utils/data
+	@$(PYTHON) tools/upstream/tables.py
+	@.venv/bin/ruff format --quiet plugins/module_utils/_secret_keys.py
 
 docs: venv ## Write what is generated: dashboards, docs, and tables of the README
 	@PYTHONPATH=tools .venv/bin/python -m dashboards

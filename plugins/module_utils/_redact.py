@@ -9,20 +9,30 @@ from __future__ import annotations
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import MASK, Scrubber
+from ansible_collections.vigil.monitoring.plugins.module_utils._secret_keys import (
+    ANYWHERE,
+    MAPS,
+    PUBLIC,
+    PUBLIC_WITHIN,
+    WITHIN,
+)
 
 # The secrets that this process was told; a module is a process of its own.
 _known = Scrubber(())
 
-# A key whose value is a secret in the configuration of Prometheus, Alertmanager, Grafana or an exporter. A path is
-# no secret: keys that end in `_file` stay readable.
+# A key whose value is a secret in the configuration of Grafana, of an exporter or of something that others keep. Those of
+# Prometheus and Alertmanager are known from their types. A path is no secret: keys that end in `_file` stay readable.
 _SECRET_KEY = re.compile(
     r"(?i)(pass(word|wd|phrase)?s?|pwd|secrets?|tokens?|token_id|credentials?|authorization|bearer|cookie|dsn"
-    r"|(api|routing|service|user|private|access|secret|account|shared|encryption)[_-]?key"
-    r"|webhook_url|api_url|sas_url|auth_identity|data_source_name|connection_string)$"
+    r"|(api|routing|service|user|private|access|secret|account|shared|encryption|auth|app|consumer)[_-]?key"
+    r"|certificate_key|webhook_url|api_url|sas_url|auth_identity|data_source_name|connection_string)$"
 )
-# Alertmanager treats every URL in these sections as a secret.
+# Every address of these is one, by what they are for, though some have another key for it.
 URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
-_SECTION = re.compile(r"""^(?P<margin>\s*(?:-\s+)*)[{\s]*["']?(?:""" + "|".join(URL_SECTIONS) + r""")["']?\s*:""")
+# A key that opens a block, whatever it holds.
+_PARENT = re.compile(
+    r"""^(?P<margin>\s*(?:-\s+)*)[{\s]*(?:(?P<quote>["'])(?P<key>[^"':]+)(?P=quote)\s*:|(?P<plain>[\w./*-]+)\s*:(?=\s|$))"""
+)
 _KEY = r"(?P<key>[\w.-]+)"
 # A key and its value on a line of their own, in YAML or in JSON.
 _LINE = re.compile(
@@ -32,6 +42,11 @@ _LINE = re.compile(
 _INI = re.compile(r"^(?P<head>\s*" + _KEY + r"\s*=\s*)(?!=)\S.*$")
 # A key inside a flow mapping, `{password: x}` or `{"password": "x"}`, also when that stands in a quoted string itself.
 _FLOW = re.compile(r"""(?P<head>[{\[,]\s*\\?["']?""" + _KEY + r"""\\?["']?\s*:(?:\s+|(?=[\\"'[{]|$)))""")
+# A line that goes on with one may begin with a key.
+_FLOW_LINE = re.compile(r"""(?P<head>(?:^|[{\[,])\s*\\?["']?""" + _KEY + r"""\\?["']?\s*:(?:\s+|(?=[\\"'[{]|$)))""")
+_QUOTED = re.compile(r"""\\".*?\\"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
+# A bracket, or a string in which none counts.
+_BRACKET = re.compile(r"""[{}\[\]]|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""")
 # `KEY=value` in an environment, the arguments of a command, a query or a log line; quoted as a whole, by value, or not.
 _ASSIGNMENTS = (
     re.compile(r'(?P<head>"' + _KEY + r'=)(?!=)[^"]*(?=")'),
@@ -71,9 +86,17 @@ def scrub_data(data):
     return _known.data(data)
 
 
-def is_secret_key(key):
-    """Whether values under this key are secrets: ``password`` is, ``password_file`` and ``slack_channel`` are not."""
-    return bool(_SECRET_KEY.search(str(key)))
+def is_secret_key(key, above=None):
+    """Whether values under this key are secrets: ``password`` is, ``password_file`` and ``slack_channel`` are not.
+
+    :param above: the key above it, where that is known: ``url`` is one below ``webhook_configs``.
+    """
+    key = str(key)
+    if above in MAPS or above in WITHIN.get(key, ()) or (key == "url" and above in URL_SECTIONS):
+        return True
+    if key in PUBLIC or above in PUBLIC_WITHIN.get(key, ()):
+        return False
+    return key in ANYWHERE or bool(_SECRET_KEY.search(key))
 
 
 def redact_text(text):
@@ -85,8 +108,10 @@ def redact_text(text):
     text = scrub(text)
     # The column of the secret key whose value may go on in the next line, and whether a private key began.
     column, in_pem = None, False
-    # The column of the section in which addresses are secrets.
-    section = None
+    # Where it stands in flow mappings, and whether the value of a secret key goes on there.
+    flow, value = _Flow(), None
+    # The keys that the current line stands below, each with its column, the innermost last.
+    above = []
     for line in text.splitlines():
         indent = len(line) - len(line.lstrip())
         pem = _PEM.search(line)
@@ -105,68 +130,149 @@ def redact_text(text):
                 result.append(" " * indent + MASK)
                 continue
             column = None
-        if section is not None and line.strip():
-            if indent < section or (indent == section and not line.lstrip().startswith("- ")):
-                section = None
-        match = _SECTION.match(line)
-        if match:
-            section = len(match.group("margin"))
-        urls = section is not None
-        match = _LINE.match(line)
-        if match and _is_secret(match.group("key"), urls):
+        if value is not None:
+            end, depth, quote = _value_end(line, 0, *value)
+            if end is None and (depth or quote or not _PARENT.match(line)):
+                value = depth, quote
+                result.append(" " * indent + MASK if line.strip() else line)
+                continue
+            value = None
+            if end is not None and line[:end].strip():
+                line = " " * indent + MASK + line[end:]
+        if flow.nesting and line.strip() and indent <= flow.column and line.strip()[0] not in "]}":
+            flow = _Flow()
+        match = _PARENT.match(line)
+        if match and not flow.nesting:
+            place = len(match.group("margin"))
+            while above and above[-1][0] >= place:
+                above.pop()
+        inside = flow.nesting[-1] if flow.nesting else above[-1][1] if above else None
+        if match and not flow.nesting:
+            above.append((place, _name(match)))
+        elif inside in MAPS and not flow.nesting and indent > above[-1][0]:
+            # A name with signs in it, or a value in the next line.
+            result.append(" " * indent + MASK)
+            continue
+        match = _LINE.match(line) if not flow.nesting else None
+        if match and _has_secret(match.group("key"), inside, match.group("value")):
             column = len(match.group("margin"))
             result.append(match.group("head") + (" " + MASK if match.group("value").strip() else ""))
             continue
-        line, goes_on = _redact_flow(line, urls)
-        if goes_on:
-            column = indent
+        was_open = bool(flow.nesting)
+        line, value = _redact_flow(line, inside, flow)
+        if value is not None and not was_open:
+            # What is indented deeper belongs to it, or it has ended.
+            column, value = indent, None
+        if not was_open:
+            flow.column = indent
         result.append(_redact_inline(line))
     return "\n".join(result) + ("\n" if text.endswith("\n") else "")
 
 
-def _is_secret(key, urls):
-    return is_secret_key(key) or (urls and key == "url")
+class _Flow:
+    """Where a text stands in flow mappings: the keys of the brackets that are open, and the key before this place."""
+
+    def __init__(self):
+        self.nesting, self.last, self.column = [], None, 0
+
+    def follow(self, text):
+        """Go on over a text without keys."""
+        self.last = _nest(text, self.nesting, self.last)
 
 
-def _redact_flow(line, urls):
-    """Mask the values of secret keys in flow mappings; also whether the last one goes on in the next line."""
-    position = 0
+def _name(match):
+    return match.group("key") or match.group("plain")
+
+
+def _has_secret(key, above, value):
+    """Whether what stands behind a key is a secret; in a configuration, ``authorization`` has keys of its own."""
+    return is_secret_key(key, above) and not (key == "authorization" and value.strip()[:1] in ("", "{"))
+
+
+def _redact_flow(line, above, flow):
+    """Mask the values of secret keys in flow mappings.
+
+    :param above: the key that the line stands below.
+    :param flow: a :class:`_Flow`, taken to the end of the line.
+    :returns: the line; and where the last value goes on in the next one, what :func:`_value_end` takes, else None.
+    """
+    position = seen = 0
+    match = _PARENT.match(line)
+    if match and not flow.nesting:
+        seen, flow.last = match.end() - 1, _name(match)
+    pattern = _FLOW_LINE if flow.nesting else _FLOW
     while True:
-        match = _FLOW.search(line, position)
+        match = pattern.search(line, position)
+        pattern = _FLOW
         if not match:
-            return line, False
-        if not _is_secret(match.group("key"), urls):
+            flow.follow(line[seen:])
+            return line, None
+        flow.follow(line[seen : match.start("key")])
+        inside = flow.nesting[-1] if flow.nesting else above
+        seen, key = match.end(), match.group("key")
+        if not _has_secret(key, inside, line[match.end() :] or "x"):
             # The character that ends this key's value may begin the next pair.
-            position = match.end()
+            position, flow.last = match.end(), key
             continue
-        end = _value_end(line, match.end())
+        end, depth, quote = _value_end(line, match.end())
         line = line[: match.end()] + MASK + (line[end:] if end is not None else "")
         if end is None:
-            return line, True
-        position = match.end() + len(MASK)
+            return line, (depth, quote)
+        position = seen = match.end() + len(MASK)
+        flow.last = None
 
 
-def _value_end(line, start):
-    """Where a value of a flow mapping ends, or None when that is not on this line."""
-    depth, position = 0, start
+def _nest(text, nesting, last):
+    """Follow the brackets of a text between two keys.
+
+    :param nesting: for each bracket that is open, the key that it belongs to; changed.
+    :param last: the key before the text.
+    :returns: the key that a value here would belong to.
+    """
+    for found in _BRACKET.finditer(text):
+        sign = found.group()
+        if sign in "{[":
+            # A list's items belong to the key of the list.
+            nesting.append(last if last is not None or not nesting else nesting[-1])
+            last = None
+        elif sign in "}]":
+            if nesting:
+                nesting.pop()
+            last = None
+    return last
+
+
+def _value_end(line, start, depth=0, quote=""):
+    """Where a value of a flow mapping ends.
+
+    :param depth: how many brackets of the value are open, and ``quote`` the one that it stands in, at the start.
+    :returns: the position, or None when it is not on this line; and depth and quote there.
+    """
+    position = start
     while position < len(line):
-        character = line[position]
-        quoted = re.match(r"""\\".*?\\"|"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'""", line[position:])
-        if quoted:
-            position += quoted.end()
+        if quote:
+            end = re.compile(r"(?:[^\"\\]|\\.)*\"" if quote == '"' else "[^']*'").match(line, position)
+            if not end:
+                return None, depth, quote
+            position, quote = end.end(), ""
             continue
-        if character in "\"'" and not line[start:position].strip():
-            return None
-        if character in "[{":
+        character = line[position]
+        quoted = _QUOTED.match(line, position)
+        if quoted:
+            position = quoted.end()
+            continue
+        if character in "\"'" and line[start:position].strip(" [{,:") == "":
+            quote = character
+        elif character in "[{":
             depth += 1
         elif character in "]}":
             if depth == 0:
-                return position
+                return position, depth, quote
             depth -= 1
         elif character == "," and depth == 0:
-            return position
+            return position, depth, quote
         position += 1
-    return None
+    return None, depth, quote
 
 
 def _redact_inline(line):

@@ -9,19 +9,19 @@ import re
 from urllib.parse import unquote
 
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import URL_SECTIONS, is_secret_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
 
 # Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
-_FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|auth_key|app_key|application_key|secrets|cookie)$")
+_FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|secrets|cookie)$")
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
 # A password among the pairs of a connection string, or in the query of a URL.
 _PAIR = re.compile(r"(?i)(?:^|[\s?&])(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&',]+))")
 _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)\s*$")
 
 
-def _secret_key(key):
-    key = str(key).replace("-", "_")
-    return is_secret_key(key) or bool(_FURTHER_KEY.search(key))
+def _secret_key(key, above):
+    key = str(key)
+    return is_secret_key(key, above) or is_secret_key(key.replace("-", "_"), above) or bool(_FURTHER_KEY.search(key))
 
 
 def _strings(data):
@@ -29,18 +29,16 @@ def _strings(data):
     return [str(item) for item in (data if isinstance(data, list) else [data]) if isinstance(item, (str, int, float))]
 
 
-def _walk(data, section):
-    """Every secret below a structure; ``section`` is the nearest key that names a list of dicts."""
+def _walk(data, above):
+    """Every secret below a structure; ``above`` is the key that it stands below."""
     if isinstance(data, dict):
         for key, value in data.items():
             key = str(key)
-            if key == "basic_auth_users" and isinstance(value, dict):
-                yield from (str(hashed) for hashed in value.values())
-            elif isinstance(value, bool) or value is None:
+            if isinstance(value, bool) or value is None:
                 continue
-            elif isinstance(value, dict):
-                yield from _walk(value, section)
-            elif _secret_key(key) or (key == "url" and section in URL_SECTIONS):
+            if isinstance(value, dict):
+                yield from _walk(value, key)
+            elif _secret_key(key, above):
                 yield from _strings(value)
             elif isinstance(value, list):
                 yield from _walk(value, key)
@@ -48,7 +46,7 @@ def _walk(data, section):
                 yield from _in_text(value)
     elif isinstance(data, list):
         for value in data:
-            yield from _walk(value, section)
+            yield from _walk(value, above)
     else:
         yield from _in_text(data)
 

@@ -82,7 +82,7 @@ def test_yaml_in_block_style(text, redacted):
         ("a: {credentials: {x: {y: SENTINEL}, z: SENTINEL}, b: c}", f"a: {{credentials: {MASK}, b: c}}"),
         ("a: {token: S}, b: {token: S}", f"a: {{token: {MASK}}}, b: {{token: {MASK}}}"),
         ("a: {password: SENTINEL,\n    username: u}", f"a: {{password: {MASK},\n    username: u}}"),
-        ("a: {username: u,\n    password: SENTINEL}\nb: c", f"a: {{username: u,\n    password: {MASK}\nb: c"),
+        ("a: {username: u,\n    password: SENTINEL}\nb: c", f"a: {{username: u,\n    password: {MASK}}}\nb: c"),
         ("a: {password:\n    SENTINEL}\nb: c", f"a: {{password:{MASK}\n    {MASK}\nb: c"),
         ("a: {password: 'SENTINEL\n    SENTINEL'}\nb: c", f"a: {{password: {MASK}\n    {MASK}\nb: c"),
         ("a: {secrets: [SENTINEL,\n   SENTINEL]}\nb: c", f"a: {{secrets: {MASK}\n   {MASK}\nb: c"),

@@ -215,10 +215,10 @@ def test_short_and_empty_secrets_make_nothing_unreadable():
 
 def test_time_is_linear_in_a_hostile_text():
     scrubber = Scrubber(["a" + "\\" * 20 + "b", "''''''''''''''''c", "x y  z\n\n1", '"\\"\\"\\"\\"\\"\\"d', "é" * 20])
-    before = time.monotonic()
+    before = time.process_time()
     for text in ("\\" * 30000, "'" * 30000, '\\"' * 15000, "\\n" * 15000 + "y", "x" + " \\n" * 10000, "?" * 30000):
         scrubber.text("a c d x z b 1" + text)
-    assert time.monotonic() - before < 8
+    assert time.process_time() - before < 8
 
 
 @settings(max_examples=2 * EXAMPLES, deadline=None, database=None, derandomize=True)

@@ -1,0 +1,3 @@
+module vigil.monitoring/tools/upstream
+
+go 1.22
