@@ -7,24 +7,15 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import GLOBAL_KEYS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import escalate
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._message_templates import check_messages
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
-# Input, without the role's prefix -> key of the section global.
-GLOBAL_KEYS = {
-    "slack_api_url": "slack_api_url",
-    "pagerduty_url": "pagerduty_url",
-    "opsgenie_api_key": "opsgenie_api_key",
-    "opsgenie_api_url": "opsgenie_api_url",
-    "victorops_api_key": "victorops_api_key",
-    "victorops_api_url": "victorops_api_url",
-    "wechat_url": "wechat_api_url",
-    "wechat_secret": "wechat_api_secret",
-    "wechat_corp_id": "wechat_api_corp_id",
-}
+# Sections of the file that are taken as they are.
+SECTIONS = ("tracing", "event_recorder")
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
 
@@ -49,7 +40,7 @@ def alertmanager_config(settings):
     Relative paths of files are made absolute: Alertmanager resolves some of them against its working directory.
 
     :param settings: dict with the role's inputs without their prefix: ``config_dir``, ``resolve_timeout``, ``smtp``,
-        ``http_config``, the keys of :data:`GLOBAL_KEYS`, and what :func:`escalate` takes.
+        ``http_config``, ``global``, the keys of :data:`GLOBAL_KEYS` and :data:`SECTIONS`, and what :func:`escalate` takes.
     """
     made = escalate(settings)
     common = {"resolve_timeout": settings["resolve_timeout"]}
@@ -61,11 +52,13 @@ def alertmanager_config(settings):
         if settings.get(name):
             common[key] = settings[name]
     templates = ["templates/*.tmpl", *_other_templates(settings)]
+    common.update(settings["global"] or {})
     config = {"global": common, "templates": templates, "route": made["route"]}
     config["receivers"] = made["receivers"]
     for name in ("inhibit_rules", "time_intervals"):
         if made[name]:
             config[name] = made[name]
+    config.update((name, settings[name]) for name in SECTIONS if settings[name])
     return anchor(config, settings["config_dir"])
 
 

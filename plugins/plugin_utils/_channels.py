@@ -14,6 +14,38 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
 # What every tree needs: named intervals, and the routes' references to them.
 OLDEST = "0.24.0"
 
+# Input, without the role's prefix -> key of the section global.
+GLOBAL_KEYS = {
+    "slack_api_url": "slack_api_url",
+    "pagerduty_url": "pagerduty_url",
+    "opsgenie_api_key": "opsgenie_api_key",
+    "opsgenie_api_url": "opsgenie_api_url",
+    "victorops_api_key": "victorops_api_key",
+    "victorops_api_url": "victorops_api_url",
+    "wechat_url": "wechat_api_url",
+    "wechat_secret": "wechat_api_secret",
+    "wechat_corp_id": "wechat_api_corp_id",
+    "slack_api_url_file": "slack_api_url_file",
+    "slack_app_token": "slack_app_token",
+    "slack_app_token_file": "slack_app_token_file",
+    "slack_app_url": "slack_app_url",
+    "opsgenie_api_key_file": "opsgenie_api_key_file",
+    "victorops_api_key_file": "victorops_api_key_file",
+    "wechat_secret_file": "wechat_api_secret_file",
+    "jira_api_url": "jira_api_url",
+    "telegram_api_url": "telegram_api_url",
+    "telegram_bot_token": "telegram_bot_token",
+    "telegram_bot_token_file": "telegram_bot_token_file",
+    "webex_api_url": "webex_api_url",
+    "rocketchat_api_url": "rocketchat_api_url",
+    "rocketchat_token": "rocketchat_token",
+    "rocketchat_token_file": "rocketchat_token_file",
+    "rocketchat_token_id": "rocketchat_token_id",
+    "rocketchat_token_id_file": "rocketchat_token_id_file",
+    "mattermost_webhook_url": "mattermost_webhook_url",
+    "mattermost_webhook_url_file": "mattermost_webhook_url_file",
+}
+
 
 class Kind(NamedTuple):
     """A kind of channel.

@@ -13,6 +13,8 @@ SINCE = {
     "prometheus": {
         "storage.tsdb.retention.time": "2.7.0",
         "storage.tsdb.retention.size": "2.7.0",
+        # Earlier ones that read it from the configuration took its time for a million times as long.
+        "retention in the configuration": "3.11.0",
         "web.config.file": "2.24.0",
         "enable-feature=agent": "2.32.0",
         "agent": "3.0.0",
@@ -69,7 +71,8 @@ def prometheus_flags(settings, program):
     """Command line of Prometheus, as a list.
 
     :param settings: dict with ``version``, ``config_dir``, ``db_dir``, ``listen_address``, ``external_url``,
-        ``retention``, ``retention_size``, ``agent_mode``, ``web_config`` and ``extra``.
+        ``retention``, ``retention_size``, ``agent_mode``, ``web_config`` and ``extra``; and ``own_config``, whether
+        ``prometheus.yml`` is made by :func:`_prometheus.prometheus_config`.
     :param program: absolute path of the program.
     """
     version = settings["version"]
@@ -80,7 +83,10 @@ def prometheus_flags(settings, program):
         arguments += flag("storage.agent.path", settings["db_dir"])
     else:
         arguments += flag("storage.tsdb.path", settings["db_dir"])
-        if knows("prometheus", version, "storage.tsdb.retention.time"):
+        if settings.get("own_config") and knows("prometheus", version, "retention in the configuration"):
+            # The flags are deprecated: it stands in the configuration.
+            pass
+        elif knows("prometheus", version, "storage.tsdb.retention.time"):
             arguments += flag("storage.tsdb.retention.time", settings["retention"])
             if str(settings.get("retention_size") or "0") != "0":
                 arguments += flag("storage.tsdb.retention.size", settings["retention_size"])

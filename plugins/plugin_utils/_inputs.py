@@ -298,7 +298,7 @@ CHECKED = (
     " ini_default install_method ldap limit_nofile listen_ip manage_role max_housekeeping_interval name password"
     " plugins port preinstalled_path probe_password probe_username prometheus_endpoint ready_timeout receivers"
     " registry_password registry_username release_dir replica_label resolve_timeout route rule_annotations rule_labels"
-    " rule_packs runtime security server smtp storage_retention storage_retention_size system_group system_user"
+    " rule_packs runtime security server smtp storage storage_retention storage_retention_size system_group system_user"
     " systemd_dropin targets textfile_dir thresholds tls_server_config uri username users version web_config"
     " web_listen_address web_telemetry_path"
 ).split()

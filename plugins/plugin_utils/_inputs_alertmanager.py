@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import GLOBAL_KEYS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, is_duration, not_a_duration
@@ -20,6 +21,13 @@ def check_alertmanager(values):
             yield Problem("alertmanager_receivers", "is empty", "name at least one receiver")
         if not (values["alertmanager_route"] or {}).get("receiver"):
             yield Problem("alertmanager_route", "has no receiver", "name the one that gets what no other route takes")
+    own = {key: "alertmanager_" + name for name, key in GLOBAL_KEYS.items()}
+    own.update(resolve_timeout="alertmanager_resolve_timeout", http_config="alertmanager_http_config")
+    for key in values["alertmanager_global"] or {}:
+        variable = "alertmanager_smtp" if str(key).startswith("smtp_") else own.get(key)
+        if variable:
+            found = "has a variable of its own"
+            yield Problem("alertmanager_global.{0}".format(key), found, "use {0}".format(variable))
     cluster = values["alertmanager_cluster"] or {}
     peers = cluster.get("peers")
     if peers is not None and not isinstance(peers, list):

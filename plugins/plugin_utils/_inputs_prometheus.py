@@ -48,6 +48,11 @@ def check_prometheus(values):
         )
     if not is_duration(values["prometheus_storage_retention"]):
         yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
+    retention = ((values["prometheus_storage"] or {}).get("tsdb") or {}).get("retention") or {}
+    for key, variable in (("time", "prometheus_storage_retention"), ("size", "prometheus_storage_retention_size")):
+        if key in retention:
+            where = "prometheus_storage.tsdb.retention." + key
+            yield Problem(where, "has a variable of its own", "use {0}".format(variable))
     size = values["prometheus_storage_retention_size"]
     if not _SIZE.fullmatch(str(size)):
         yield Problem(

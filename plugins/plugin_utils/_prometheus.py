@@ -16,10 +16,13 @@ import re
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import knows
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
+# Sections of the file that are taken as they are.
+SECTIONS = ("runtime", "storage", "tracing", "otlp")
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
 # What discovery by files reads; Prometheus refuses every other name.
 TARGET_FILES = (".yml", ".yaml", ".json", ".YML", ".YAML", ".JSON")
@@ -121,7 +124,8 @@ def prometheus_config(settings, inventory):
     :param settings: dict with the role's inputs without their prefix: ``version``, ``config_dir``, ``agent_mode``,
         ``global``, ``external_labels``, ``replica_label`` and ``replica``, its value,
         ``scrape_configs``, ``targets``, ``alertmanager_config``,
-        ``alert_relabel_configs``, ``remote_write``, ``remote_read``; ``scrape_config_patterns`` as given, and
+        ``alert_relabel_configs``, ``remote_write``, ``remote_read``, those of :data:`SECTIONS`,
+        ``retention`` and ``retention_size``; ``scrape_config_patterns`` as given, and
         ``scrape_config_files`` and ``rule_files`` as the lookup user_files finds them.
     :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``alertmanagers``.
     """
@@ -142,7 +146,22 @@ def prometheus_config(settings, inventory):
         config["remote_write"] = anchor(settings["remote_write"], config_dir)
     if settings["remote_read"] and not settings["agent_mode"]:
         config["remote_read"] = anchor(settings["remote_read"], config_dir)
+    sections = {**{name: settings[name] for name in SECTIONS}, "storage": _storage(settings)}
+    config.update((name, anchor(section, config_dir)) for name, section in sections.items() if section)
     return config
+
+
+def _storage(settings):
+    """The section ``storage``, with the retention where this version reads it there."""
+    storage = dict(settings["storage"] or {})
+    if settings["agent_mode"] or not knows("prometheus", settings["version"], "retention in the configuration"):
+        return storage
+    tsdb = dict(storage.get("tsdb") or {})
+    retention = {"time": settings["retention"]}
+    if str(settings["retention_size"] or "0") != "0":
+        retention["size"] = settings["retention_size"]
+    tsdb["retention"] = {**retention, **(tsdb.get("retention") or {})}
+    return {**storage, "tsdb": tsdb}
 
 
 def prometheus_files(settings, inventory, config):

@@ -44,6 +44,9 @@ def settings(declaration: str | dict, version: str, folder: Path, **given) -> di
         ],
         "web_config": {},
         "mask_diff": False,
+        "global": {},
+        "tracing": {},
+        "event_recorder": {},
     }
     return {**bare, **dict.fromkeys(_alertmanager.GLOBAL_KEYS, ""), **given}
 

@@ -9,12 +9,15 @@ import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
     GLOBAL_KEYS,
+    SECTIONS,
     alertmanager_config,
     alertmanager_files,
     escalation_secrets,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import exporter_files, textfile_directories
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys
 
 
 def settings(**given):
@@ -33,6 +36,9 @@ def settings(**given):
         "own_templates": [{"source": "/role/vigil.tmpl", "content": "T"}],
         "web_config": {},
         "mask_diff": False,
+        "global": {},
+        "tracing": {},
+        "event_recorder": {},
     }
     return {**bare, **dict.fromkeys(GLOBAL_KEYS, ""), **given}
 
@@ -177,3 +183,38 @@ def test_the_messages_of_this_collection_are_whole():
     }
     given = settings(escalation={"channels": channels}, own_templates=own)
     assert alertmanager_files(given, yaml.safe_dump(alertmanager_config(given)))
+
+
+# What a variable of another name writes, or what it has instead.
+ELSEWHERE = {"mute_time_intervals": "time_intervals"}
+
+
+def test_every_global_key_that_upstream_has_can_be_given():
+    every = {name: "value of " + key for name, key in GLOBAL_KEYS.items()}
+    smtp = {key[len("smtp_") :]: "s" for key in keys("alertmanager", "global") if key.startswith("smtp_")}
+    made = alertmanager_config(settings(**every, smtp=smtp, http_config={"proxy_url": "p"}))["global"]
+    assert set(keys("alertmanager", "global")) == set(made)
+    for name, key in GLOBAL_KEYS.items():
+        assert made[key].endswith("value of " + key), name
+
+
+def test_every_section_that_upstream_has_can_be_given():
+    given = {name: {"from": name} for name in SECTIONS}
+    config = alertmanager_config(settings(**given, inhibit_rules=[{"equal": []}], time_intervals=[{"name": "t"}]))
+    assert set(keys("alertmanager")) - set(config) == set(ELSEWHERE)
+    assert all(config[name] == {"from": name} for name in SECTIONS)
+
+
+def test_a_key_that_only_a_newer_version_has_can_be_given():
+    assert alertmanager_config(settings(**{"global": {"new_key_file": "k"}}))["global"]["new_key_file"] == "/etc/am/k"
+
+
+def test_secrets_of_the_new_sections_are_known():
+    config = alertmanager_config(
+        settings(
+            rocketchat_token="R1",
+            event_recorder={"webhook_outputs": [{"name": "w", "url": "https://x/E1"}]},
+            tracing={"headers": {"Authorization": "T1"}},
+        )
+    )
+    assert secret_values(config) == ["R1", "T1", "https://x/E1"]

@@ -9,12 +9,15 @@ import fnmatch
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import prometheus_flags
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
     RULE_FILES,
+    SECTIONS,
     prometheus_config,
     prometheus_files,
     promtool_checks,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys
 
 INVENTORY = {
     "jobs": [
@@ -54,6 +57,12 @@ def settings(**given):
             "alert_relabel_configs": [],
             "remote_write": [],
             "remote_read": [],
+            "otlp": {},
+            "storage": {},
+            "tracing": {},
+            "runtime": {},
+            "retention": "30d",
+            "retention_size": "0",
             "scrape_config_patterns": ["*.yml"],
             "scrape_config_files": [],
             "target_files": [],
@@ -237,3 +246,55 @@ def test_rule_files_are_loaded_whatever_they_are_called():
 def test_a_file_that_prometheus_would_not_read_is_refused(given, words):
     with pytest.raises(FileProblem, match=words):
         prometheus_files(settings(**given), INVENTORY, "text")
+
+
+def test_every_section_that_upstream_has_can_be_given():
+    given = {name: {"from": name} for name in SECTIONS}
+    given.update(
+        version="3.16.0", alert_relabel_configs=[{"x": 1}], remote_write=[{"url": "w"}], remote_read=[{"url": "r"}]
+    )
+    config = prometheus_config(settings(**given), INVENTORY)
+    assert set(keys("prometheus")) - set(config) == set()
+    assert set(keys("prometheus", "alerting")) - set(config["alerting"]) == set()
+    for name in SECTIONS:
+        assert config[name]["from"] == name
+    # Every key of these is taken as it is.
+    for name in ("global", *SECTIONS):
+        assert keys("prometheus", name)
+
+
+def test_files_of_a_section_are_absolute():
+    config = prometheus_config(settings(tracing={"endpoint": "e", "tls_config": {"ca_file": "ca.pem"}}), INVENTORY)
+    assert config["tracing"] == {"endpoint": "e", "tls_config": {"ca_file": "/etc/prometheus/ca.pem"}}
+    assert "storage" not in config
+
+
+@pytest.mark.parametrize(
+    ("given", "storage"),
+    [
+        ({"version": "3.5.3"}, None),
+        ({"version": "3.10.0"}, None),
+        ({"version": "3.11.0"}, {"tsdb": {"retention": {"time": "30d"}}}),
+        ({"version": "3.16.0+ds1", "retention": "1y"}, {"tsdb": {"retention": {"time": "1y"}}}),
+        ({"version": "3.16.0", "retention_size": "50GB"}, {"tsdb": {"retention": {"time": "30d", "size": "50GB"}}}),
+        ({"version": "3.16.0", "agent_mode": True}, None),
+        (
+            {
+                "version": "3.16.0",
+                "storage": {"tsdb": {"out_of_order_time_window": "1h", "retention": {"percentage": 80}}},
+            },
+            {"tsdb": {"out_of_order_time_window": "1h", "retention": {"time": "30d", "percentage": 80}}},
+        ),
+        ({"storage": {"exemplars": {"max_exemplars": 5}}}, {"exemplars": {"max_exemplars": 5}}),
+    ],
+)
+def test_the_retention_stands_where_the_version_wants_it(given, storage):
+    """In the configuration or in the flags, in one of them and never in neither."""
+    asked = settings(**given)
+    assert prometheus_config(asked, INVENTORY).get("storage") == storage
+    flags = prometheus_flags({**asked, "own_config": True, "db_dir": "/d", "listen_address": ":1", "extra": {}}, "p")
+    in_config = bool(((storage or {}).get("tsdb") or {}).get("retention"))
+    assert any("tsdb.retention" in flag for flag in flags) == (not in_config and not asked["agent_mode"])
+    # A template of the user's own may know nothing of it.
+    flags = prometheus_flags({**asked, "own_config": False, "db_dir": "/d", "listen_address": ":1", "extra": {}}, "p")
+    assert any("tsdb.retention.time" in flag for flag in flags) == (not asked["agent_mode"])
