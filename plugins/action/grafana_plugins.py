@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest
+from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
-    given_digest,
+    check_digest,
     is_remote,
     local_path,
-    shown,
+    plain_digest,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
+
+display = Display()
 
 
 class ActionModule(ActionBase):
@@ -32,8 +34,7 @@ class ActionModule(ActionBase):
         """Ask the module only where something is missing."""
         super().run(tmp, task_vars)
         given = dict(self._task.args)
-        given.pop("archives", None)
-        headers = given.pop("headers", None) or {}
+        headers, servers = given.pop("headers", None) or {}, given.pop("headers_for", None) or []
         if given.get("state") == "absent":
             return self._ask(given, task_vars)
         bases = places(task_vars, self._loader.get_basedir())
@@ -41,11 +42,16 @@ class ActionModule(ActionBase):
         if not missing:
             return {"changed": False, "unpacked": []}
         try:
-            if not self._task.check_mode:
-                given["archives"] = {
-                    name: self._copy(name, self._archive(plugin, headers, given.get("cache_dir"), bases))
-                    for name, plugin in missing.items()
-                }
+            sources = {
+                name: _Plugin(
+                    plugin, headers, [url for url in servers if url and is_remote(url)], given.get("cache_dir"), bases
+                )
+                for name, plugin in missing.items()
+            }
+            if self._task.check_mode:
+                given["found"] = {name: source.look() for name, source in sources.items()}
+            else:
+                given["archives"] = {name: self._copy(name, source.obtain()) for name, source in sources.items()}
         except ReleaseError as error:
             return {"failed": True, "changed": False, "msg": str(error)}
         return self._ask(given, task_vars)
@@ -61,32 +67,58 @@ class ActionModule(ActionBase):
         there = answer(self, "ls -A {0} 2>/dev/null || :".format(shlex.quote(str(given["path"]))))
         return {name: plugin for name, plugin in wanted.items() if name not in (there or "").split()}
 
-    def _archive(self, plugin, headers, cache_dir, bases):
-        """Path of a plugin's archive on the controller."""
-        url = str(plugin["url"])
-        if is_remote(url):
-            path = Cache(cache_dir, bases).of_address(url, headers, "grafana_plugins ({id} {version})".format(**plugin))
-        else:
-            path, dummy = locate(local_path(url), bases)
-        expected = given_digest(plugin.get("checksum"), "", "grafana_plugins")
-        try:
-            found = file_digest(path)
-        except OSError as error:
-            raise ReleaseError(
-                "the plugin {0} {1} is not at {2} on the controller: {3}".format(
-                    plugin["id"], plugin["version"], path, error.strerror
-                )
-            ) from error
-        if expected and found != expected:
-            raise ReleaseError(
-                "wrong checksum: {0} has the SHA-256 {1}, expected is {2}. It was not used.".format(
-                    shown(url), found, expected
-                )
-            )
-        return path
-
     def _copy(self, name, path):
         try:
             return copy(self, path, name + ".zip")
         except CannotCopy as error:
             raise ReleaseError(str(error)) from error
+
+
+class _Plugin:
+    """Where one plugin comes from, and how it is verified."""
+
+    def __init__(self, plugin, headers, servers, cache_dir, bases):
+        # Imported here: a converged run does without.
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import (  # noqa: PLC0415
+            Download,
+            entry_advice,
+        )
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache  # noqa: PLC0415
+
+        self.url, self.variable = str(plugin["url"]), "grafana_plugins ({id} {version})".format(**plugin)
+        self.what = "the plugin {id} {version}".format(**plugin)
+        self.digest = plain_digest(plugin.get("checksum"), "the checksum in " + self.variable)
+        self.download = Download(self.url, entry_advice(self.variable), headers, servers)
+        self.cache, self.bases = Cache(cache_dir, bases), bases
+
+    def obtain(self):
+        """Path of the archive on the controller, verified as far as anything vouches for it."""
+        if not is_remote(self.url):
+            return self._local()
+        if self.digest:
+            return self.cache.obtain(self.digest, self._verified)
+        kept = self.cache.of_address(self.download)
+        for doubt in kept.doubts:
+            display.warning(doubt)
+        return kept.path
+
+    def look(self):
+        """Bytes of the archive, without downloading it; None where the server does not tell."""
+        return os.path.getsize(self._local()) if not is_remote(self.url) else self.download.size()
+
+    def _local(self):
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest  # noqa: PLC0415
+
+        path, dummy = locate(local_path(self.url), self.bases)
+        try:
+            self._check(file_digest(path))
+        except OSError as error:
+            raise ReleaseError(f"{self.what} is not at {path} on the controller: {error.strerror}") from error
+        return path
+
+    def _verified(self, stream):
+        self._check(self.download.into(stream))
+
+    def _check(self, found):
+        if self.digest:
+            check_digest(self.url, found, self.digest, "the checksum in " + self.variable)

@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
     - The folder of a dashboard is the directory that its file lies in; files in the directory itself have none.
     - What is no dashboard and no text beside them is refused, so that nothing is left out unnoticed.
     - A file is given as it is, but for what Grafana's provisioning does not understand, such as the inputs of an export.
-    - What is downloaded is kept in the controller's cache, so that a converged run asks nobody.
+    - What is downloaded is kept in the controller's cache, for good where its checksum is given, else for a day.
   options:
     _terms:
       description: Directories. A relative one is looked up where P(vigil.monitoring.user_files#lookup) looks. One that is
@@ -28,7 +28,7 @@ DOCUMENTATION = r"""
       default: []
     downloads:
       description: Dashboards to download, each with C(dashboard_id) and C(revision_id), or with C(dashboard_url); and maybe
-        C(datasource), the name or uid for its inputs, and C(folder).
+        C(datasource), the name or uid for its inputs, C(folder), and C(checksum), its SHA-256.
       type: list
       elements: dict
       default: []
@@ -60,8 +60,13 @@ import os
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
+from ansible.utils.display import Display
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
+    ReleaseError,
+    check_digest,
+    plain_digest,
+    shown,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, check_name, locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
@@ -149,11 +154,33 @@ class LookupModule(LookupBase):
             asked = entry.get("datasource")
             inputs = {"*": uids.get(asked, asked)} if asked else {}
             source = "{0} ({1})".format(name, shown(url))
-            path = Cache(self.get_option("cache_dir"), bases).of_address(url, {}, name)
-            text = read(path)
+            text = read(self._download(url, name, entry.get("checksum"), bases))
             found.append(normal_dashboard(text, source, str(entry.get("folder") or ""), inputs, stem))
         check_dashboards(found)
         return found
+
+    def _download(self, url, name, checksum, bases):
+        """Path of what an address holds, in the cache."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import (  # noqa: PLC0415
+            LARGEST_TEXT,
+            Download,
+            entry_advice,
+        )
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache  # noqa: PLC0415
+
+        cache, wanted = (
+            Cache(self.get_option("cache_dir"), bases),
+            Download(url, entry_advice(name), limit=LARGEST_TEXT),
+        )
+        digest = plain_digest(checksum, name + ".checksum")
+        if digest:
+            return cache.obtain(
+                digest, lambda stream: check_digest(url, wanted.into(stream), digest, name + ".checksum")
+            )
+        kept = cache.of_address(wanted)
+        for doubt in kept.doubts:
+            Display().warning(doubt)
+        return kept.path
 
     def _find(self, directory, bases):
         """A directory as an absolute path; where it is optional and not there, one that holds nothing."""

@@ -19,6 +19,10 @@ ARCHITECTURES = {
     "armv8l": "armv7",
 }
 
+# Bytes of a name that file systems take, and the directories inside each other that an archive may have.
+LONGEST_NAME = 255
+DEEPEST = 64
+
 _VERSION = re.compile(r"\d+(\.\d+)+([-~+][0-9A-Za-z.+~-]+)?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -157,7 +161,7 @@ def digest_in_sums(text, name, sums_url, role):
 
 
 def given_digest(checksum, arch, role):
-    """The digest that the user gave, as plain hexadecimal; None when none was given.
+    """The digest that the user gave for a release, as plain hexadecimal; None when none was given.
 
     :param checksum: hexadecimal, with or without ``sha256:``, or a dictionary of such by architecture.
     :raises ReleaseError: when it is none of these, or has nothing for the architecture.
@@ -167,27 +171,51 @@ def given_digest(checksum, arch, role):
             names = ", ".join(sorted(map(str, checksum)))
             raise ReleaseError(f"{role}_checksum has no entry for this host's architecture {arch} (it has: {names})")
         checksum = checksum[arch]
+    return plain_digest(checksum, f"{role}_checksum")
+
+
+def plain_digest(checksum, variable):
+    """A checksum as plain hexadecimal; None for none.
+
+    :param variable: that gives it, for the message.
+    :raises ReleaseError: when it is no SHA-256.
+    """
     if not checksum:
         return None
     digest = str(checksum).strip().lower()
     digest = digest[len("sha256:") :] if digest.startswith("sha256:") else digest
     if not _SHA256.fullmatch(digest):
-        raise ReleaseError(f"{role}_checksum is {checksum!r}, which is no SHA-256: expected are 64 hexadecimal digits")
+        raise ReleaseError(f"{variable} is {checksum!r}, which is no SHA-256: expected are 64 hexadecimal digits")
     return digest
 
 
-def check_digest(url, found, expected, role):
+def check_digest(url, found, expected, variables):
     """Hold what was received against what was promised.
 
     :param url: where it is from, for the message.
+    :param found: SHA-256 in hexadecimal, as ``expected``.
+    :param variables: what promised it, for the message.
+    :raises ReleaseError: when they differ.
+    """
+    if found != expected:
+        raise ReleaseError(
+            f"wrong checksum: {shown(url)} has the SHA-256 {found}, expected is {expected}. It was not used. "
+            f"Replace the damaged archive, or correct {variables} if it is for another build."
+        )
+
+
+def check_upstream(url, found, expected, role):
+    """Hold what was received, or what a mirror promises, against what upstream is known to have published.
+
     :param found: SHA-256 in hexadecimal, as ``expected``.
     :param role: whose variables the message names.
     :raises ReleaseError: when they differ.
     """
     if found != expected:
         raise ReleaseError(
-            f"wrong checksum: {shown(url)} has the SHA-256 {found}, expected is {expected}. It was not used. "
-            f"Replace the damaged archive, or correct {role}_checksum or the sums file if they are for another build."
+            f"{shown(url)} is not the build that upstream published: its SHA-256 is {found}, upstream's is {expected}. "
+            f"It was not used. Have the mirror serve upstream's archive; for a build of your own, give its SHA-256 as "
+            f"{role}_checksum."
         )
 
 
@@ -241,7 +269,25 @@ def split_member(name):
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if name.startswith("/") or ".." in parts:
         raise ReleaseError(f"the archive is unsafe: its member {name!r} lies outside of the archive")
+    if not name.isprintable() or "\\" in name or len(parts) > DEEPEST:
+        raise ReleaseError(f"the archive is unsafe: it has a member with an absurd name, {name[:200]!r}")
+    if any(len(part.encode("utf-8")) > LONGEST_NAME for part in parts):
+        raise ReleaseError(f"the archive is unsafe: it has a member with a name too long for a disk, {name[:200]!r}")
     return (parts[0], "/".join(parts[1:])) if parts else ("", "")
+
+
+def no_space(directory, needed, free, role=None):
+    """The error about a disk on which an archive has no room.
+
+    :param directory: in which it is unpacked.
+    :param needed: bytes.
+    :param free: bytes, or None.
+    """
+    way_out = f"Make room, or set monitoring_release_dir. {role} was not changed." if role else "Make room."
+    return ReleaseError(
+        f"no space in {directory}: the release needs {needed >> 20} MiB unpacked, "
+        f"{(free or 0) >> 20} MiB are free. {way_out}"
+    )
 
 
 # Records

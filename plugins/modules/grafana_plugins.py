@@ -18,7 +18,7 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Says what would be unpacked; fetches and writes nothing.
+    description: Says what would be unpacked, and what would keep a run from it; fetches and writes nothing.
   diff_mode:
     support: none
     description: The answer names what was unpacked.
@@ -54,20 +54,30 @@ options:
         type: str
         required: true
       checksum:
-        description: SHA-256 of the archive. Without it, whoever serves the archive is trusted; Grafana itself loads only
-          plugins that are signed.
+        description: SHA-256 of the archive. Without it, whoever serves the archive is trusted, and a warning says so where
+          that is over plain http; Grafana itself loads only plugins that are signed.
         type: str
         default: ""
   headers:
     description: Headers of the requests for archives.
     type: dict
     default: {}
+  headers_for:
+    description: Addresses whose servers may see O(headers), and no other, wherever they redirect. Empty means the server of
+      each archive.
+    type: list
+    elements: str
+    default: []
   cache_dir:
     description: Directory on the controller in which archives are kept. Empty means the user's own cache.
     type: str
     default: ""
   archives:
     description: Paths on the host of the archives that the controller copied there, by C(ID-VERSION). For internal use.
+    type: dict
+    default: {}
+  found:
+    description: What a check found out about the archives, their sizes in bytes, by C(ID-VERSION). For internal use.
     type: dict
     default: {}
 """
@@ -94,7 +104,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -103,32 +112,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     restore_context,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
-from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, split_member
-
-
-def unpack(archive, target):
-    """Unpack a zip below a new directory, without the archive's own top directory; owners and modes are set here.
-
-    :raises ReleaseError: for an archive that is damaged or unsafe.
-    """
-    try:
-        with zipfile.ZipFile(archive) as bundle:
-            for member in bundle.infolist():
-                dummy, name = split_member(member.filename)
-                mode = member.external_attr >> 16
-                if mode & 0o170000 == 0o120000:
-                    raise ReleaseError("the archive is unsafe: its member {0!r} is a link".format(member.filename))
-                if member.is_dir() or not name:
-                    continue
-                path = os.path.join(target, name)
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-                with bundle.open(member) as source, open(path, "xb") as stream:
-                    shutil.copyfileobj(source, stream)
-                os.chmod(path, 0o755 if mode & 0o100 else 0o644)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ReleaseError("the archive is damaged or is no zip: {0}".format(error)) from error
-    for folder, dummy, dummy in os.walk(target):
-        os.chmod(folder, 0o755)
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, no_space, shown
+from ansible_collections.vigil.monitoring.plugins.module_utils._room import free_bytes, is_short, place_problem
 
 
 def identity(directory):
@@ -142,6 +127,19 @@ def identity(directory):
     return None, None
 
 
+def check_place(directory, needed):
+    """Refuse a place where nothing can be put, or where the archives alone have no room.
+
+    :param needed: bytes, as far as they are known.
+    :raises ReleaseError: naming the place.
+    """
+    problem = place_problem(directory)
+    if problem:
+        raise ReleaseError("{0}. Plugins go there; set monitoring_release_dir to another place.".format(problem))
+    if is_short(directory, needed):
+        raise no_space(directory, needed, free_bytes(directory), "grafana")
+
+
 def install(plugin, archive, directory):
     """Unpack one plugin; it appears under its name when it is complete and is what it should be.
 
@@ -151,9 +149,14 @@ def install(plugin, archive, directory):
     ensure_directory(directory)
     work = tempfile.mkdtemp(prefix=".plugin-", dir=directory)
     try:
+        # Imported here: a run that unpacks nothing does without.
+        from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpack  # noqa: PLC0415
+
         fresh = os.path.join(work, "plugin")
-        os.mkdir(fresh)
-        unpack(archive, fresh)
+        try:
+            unpack(archive, fresh, usual="zip")
+        except ReleaseError as error:
+            raise ReleaseError("{0}: {1}".format(shown(plugin["url"]), error)) from error
         try:
             found = identity(fresh)
         except ValueError as error:
@@ -189,8 +192,10 @@ def main():
                 },
             },
             "headers": {"type": "dict", "default": {}, "no_log": True},
+            "headers_for": {"type": "list", "elements": "str", "default": []},
             "cache_dir": {"type": "str", "default": ""},
             "archives": {"type": "dict", "default": {}},
+            "found": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
@@ -206,6 +211,8 @@ def main():
         if not os.path.isdir(os.path.join(directory, "{id}-{version}".format(**plugin)))
     ]
     try:
+        if missing:
+            check_place(directory, sum(size or 0 for size in module.params["found"].values()))
         for plugin in missing if not module.check_mode else []:
             install(plugin, module.params["archives"]["{id}-{version}".format(**plugin)], directory)
     except (ReleaseError, HostError) as error:

@@ -9,15 +9,29 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
+import re
 import stat
 import tempfile
-from urllib.error import HTTPError
+import time
+from typing import NamedTuple
 
-from ansible.module_utils.urls import open_url
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import TIMEOUT, file_digest
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate
+
+# What nothing vouches for is asked for anew after a day, in seconds.
+TRUSTED = 86_400
+
+
+class Kept(NamedTuple):
+    """A file that nothing but its address is known of.
+
+    :ivar path: where it is in the cache.
+    :ivar doubts: what a person should know about it, one sentence each.
+    """
+
+    path: str
+    doubts: list
 
 
 def default_directory():
@@ -58,32 +72,75 @@ class Cache:
                     self._bring(path, download)
             return path
         except OSError as error:
-            raise ReleaseError(
-                f"the cache {self.directory} cannot be used: {error.strerror}. "
-                f"Repair it, or set monitoring_release_cache"
-            ) from error
+            raise self._unusable(error) from error
 
-    def of_address(self, url, headers, what):
-        """Path of a file that nothing but its address is known of, downloaded if need be and then kept for good.
+    def held(self, digest):
+        """Path of the archive with a digest, or None where it is not here."""
+        path = os.path.join(self.directory, digest)
+        try:
+            return path if self._holds(path, digest) else None
+        except OSError:
+            return None
 
-        :param headers: of the request.
-        :param what: what asks for it, for the message.
+    def of_address(self, wanted):
+        """A file that nothing vouches for, downloaded if it was not lately; what was downloaded before is compared.
+
+        :param wanted: the :class:`_download.Download`.
+        :returns: a :class:`Kept`.
         :raises ReleaseError: when it cannot be had.
         """
-        self._create()
-        path = os.path.join(self.directory, "at-" + hashlib.sha256(url.encode("utf-8")).hexdigest())
+        name = "at-" + hashlib.sha256(wanted.url.encode("utf-8")).hexdigest()
         try:
-            if not os.path.exists(path):
-                self._bring(path, lambda stream: self._fetch(url, headers, stream))
-        except (OSError, ValueError) as error:
-            words = "answers {0}".format(error.code) if isinstance(error, HTTPError) else f"cannot be had: {error}"
-            raise ReleaseError(f"{what}: {shown(url)} {words}; check it, or use a file on the controller") from error
-        return path
+            self._create()
+            known, since = self._known(name)
+            if known and since < TRUSTED:
+                return Kept(os.path.join(self.directory, known), [])
+            with self._lock(name):
+                known, since = self._known(name)
+                if not known or since >= TRUSTED:
+                    return self._ask_again(name, known, wanted)
+            return Kept(os.path.join(self.directory, known), [])
+        except OSError as error:
+            raise self._unusable(error) from error
 
-    @staticmethod
-    def _fetch(url, headers, stream):
-        with open_url(url, headers=headers, timeout=TIMEOUT, http_agent="vigil.monitoring") as answer:
-            shutil.copyfileobj(answer, stream)
+    def _ask_again(self, name, known, wanted):
+        doubts, found = [], []
+        try:
+            scratch = os.path.join(self.directory, name)
+            self._bring(scratch, lambda stream: found.append(wanted.into(stream)), lambda: found[0])
+        except ReleaseError as error:
+            if not known:
+                raise
+            doubts.append(f"{error} What was downloaded before is used, although nothing vouches for it.")
+            return Kept(os.path.join(self.directory, known), doubts)
+        if wanted.url.startswith("http:"):
+            doubts.append(
+                f"{wanted.advice.variable}: {shown(wanted.url)} came over plain http and nothing vouches for it; "
+                f"give its checksum, or use https"
+            )
+        if known and known != found[0]:
+            doubts.append(
+                f"{wanted.advice.variable}: {shown(wanted.url)} is another file than before; give its checksum"
+            )
+        self._bring(os.path.join(self.directory, name), lambda stream: stream.write(found[0].encode("ascii")))
+        return Kept(os.path.join(self.directory, found[0]), doubts)
+
+    def _known(self, name):
+        """The digest of what an address held when it was last asked, and how many seconds ago that was; or None, 0."""
+        path = os.path.join(self.directory, name)
+        try:
+            with open(path, encoding="utf-8", errors="replace") as stream:
+                digest = stream.read(65)
+            if re.fullmatch("[0-9a-f]{64}", digest) and self._holds(os.path.join(self.directory, digest), digest):
+                return digest, abs(time.time() - os.stat(path).st_mtime)
+        except FileNotFoundError:
+            pass
+        return None, 0
+
+    def _unusable(self, error):
+        return ReleaseError(
+            f"the cache {self.directory} cannot be used: {error.strerror}. Repair it, or set monitoring_release_cache"
+        )
 
     def _create(self):
         os.makedirs(self.directory, mode=0o700, exist_ok=True)
@@ -107,7 +164,11 @@ class Cache:
             fcntl.flock(stream, fcntl.LOCK_EX)
             yield
 
-    def _bring(self, path, download):
+    def _bring(self, path, download, name_of=None):
+        """Write a file and give it its name.
+
+        :param path: of the file, unless ``name_of`` is called for its name once it is there.
+        """
         for name in os.listdir(self.directory):
             # The lock is ours, so a part of this archive was left by a run that was killed.
             if name.startswith(f"{os.path.basename(path)}.part-"):
@@ -118,7 +179,7 @@ class Cache:
                 download(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.rename(part, path)
+            os.rename(part, os.path.join(self.directory, name_of()) if name_of else path)
         except BaseException:
             os.unlink(part)
             raise

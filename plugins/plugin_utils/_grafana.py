@@ -11,6 +11,7 @@ import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, plain_digest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_bridge
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import (
@@ -396,6 +397,10 @@ def plugin_list(given, mirror=""):
                     name if name else entry
                 )
             )
+        try:
+            plain_digest(entry.get("checksum"), "the checksum of {0} {1} in grafana_plugins".format(name, version))
+        except ReleaseError as error:
+            raise ValueError(str(error)) from error
         upstream = "https://grafana.com/api/plugins/{0}/versions/{1}/download".format(name, version)
         local = "{0}/grafana/plugins/{1}-{2}.zip".format(str(mirror or "").rstrip("/"), name, version)
         url = entry.get("url") or (local if mirror else upstream)

@@ -15,7 +15,7 @@ SECTIONS = ("server", "security", "database", "users", "auth", "smtp")
 OLDEST = (9, 4)
 # Grafana's own tool refuses a shorter one.
 SHORTEST_PASSWORD = 5
-_ENTRY_KEYS = ("dashboard_id", "revision_id", "dashboard_url", "datasource", "folder")
+_ENTRY_KEYS = ("dashboard_id", "revision_id", "dashboard_url", "datasource", "folder", "checksum")
 _ALERTING = ("groups", "deleteRules", "contactPoints", "deleteContactPoints", "policies", "resetPolicies", "templates")
 _ALERTING += ("deleteTemplates", "muteTimes", "deleteMuteTimes")
 
@@ -142,6 +142,9 @@ def _check_downloads(entries):
         for key in entry:
             if key not in _ENTRY_KEYS:
                 yield unknown_key(where, key, _ENTRY_KEYS)
+        if not re.fullmatch(r"(sha256:)?[0-9a-fA-F]{64}|", str(entry.get("checksum") or "")):
+            found = "is {0}".format(shown(entry["checksum"]))
+            yield Problem(where + ".checksum", found, "give the SHA-256 as 64 hexadecimal digits")
         if not entry.get("dashboard_url"):
             if not entry.get("dashboard_id"):
                 yield Problem(where, "has neither dashboard_id nor dashboard_url", "give one of them")

@@ -48,12 +48,19 @@ def make_mirror(root, version, **kwargs):
 def server(answer):
     """A web server on the loopback address.
 
-    :param answer: called with the request handler for each GET; it writes the whole answer.
+    :param answer: called with the request handler for each GET; it writes the whole answer. A HEAD gets the head of it, and
+        is not counted.
     :yields: its URL, and the list of (path, headers) that were asked for.
     """
     seen = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.wfile, body = io.BytesIO(), self.wfile
+            answer(self)
+            body.write(self.wfile.getvalue().partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+            self.wfile = body
+
         def do_GET(self):
             seen.append((self.path, dict(self.headers)))
             answer(self)

@@ -358,7 +358,7 @@ def test_data_sources_plugins_and_health():
 
 
 def test_plugins_are_pinned_and_have_an_address():
-    given = ["a-panel 1.2.3", "b-panel@2.0.0", {"id": "c", "version": "1", "url": "/x.zip", "checksum": "s"}]
+    given = ["a-panel 1.2.3", "b-panel@2.0.0", {"id": "c", "version": "1", "url": "/x.zip", "checksum": "0" * 64}]
     found = grafana.plugin_list(given, "/mirror/")
     assert [entry["url"] for entry in found] == [
         "/mirror/grafana/plugins/a-panel-1.2.3.zip",
@@ -370,6 +370,8 @@ def test_plugins_are_pinned_and_have_an_address():
     for wrong in ("a-panel", "a-panel latest", "../a 1.0"):
         with pytest.raises(ValueError, match="names no version"):
             grafana.plugin_list([wrong])
+    with pytest.raises(ValueError, match="the checksum of c 1 in grafana_plugins is 'md5'"):
+        grafana.plugin_list([{"id": "c", "version": "1", "checksum": "md5"}])
 
 
 # Inputs

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
 import multiprocessing
 import os
 import socket
+import time
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _download
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source
+from ansible_collections.vigil.monitoring.plugins.module_utils._download import Download, Source, entry_advice
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
 from release_world import make_mirror, send, server
@@ -127,6 +129,133 @@ def test_a_mirror_that_hangs(monkeypatch):
             download(source(f"http://127.0.0.1:{silent.getsockname()[1]}"))
 
 
+def test_a_server_that_trickles(monkeypatch):
+    """One byte now and then is no time-out of the socket's, and no download either."""
+    monkeypatch.setattr(_download, "PAUSES", ())
+    monkeypatch.setattr(_download, "STALL_SECONDS", 0.3)
+
+    def answer(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _dummy in range(100):
+                handler.wfile.write(b"x")
+                time.sleep(0.05)
+
+    began = time.monotonic()
+    with (
+        server(answer) as (url, _seen),
+        pytest.raises(ReleaseError, match=r"not be read to its end: no more than \d+ bytes came in"),
+    ):
+        download(source(url))
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_more_than_anything_that_is_meant(monkeypatch, promised):
+    def answer(handler):
+        handler.send_response(200)
+        if promised:
+            handler.send_header("Content-Length", str(9 << 20))
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            for _dummy in range(9):
+                handler.wfile.write(bytes(1 << 20))
+
+    stream = io.BytesIO()
+    with server(answer) as (url, seen):
+        wanted = Download(f"{url}/x", entry_advice("grafana_dashboards[0]"), limit=2 << 20)
+        with pytest.raises(ReleaseError, match=r"/x has more than 2 MiB.*Check grafana_dashboards\[0\]"):
+            wanted.into(stream)
+        assert len(seen) == 1
+        if promised:
+            with pytest.raises(ReleaseError, match="has more than 2 MiB"):
+                wanted.size()
+    assert len(stream.getvalue()) <= 2 << 20
+
+
+@pytest.mark.parametrize("target", ["file:///etc/hostname", "ftp://127.0.0.1/x"])
+def test_a_redirect_out_of_the_web(target):
+    with (
+        server(lambda handler: send(handler, 302, Location=target)) as (url, _dummy),
+        pytest.raises(ReleaseError, match=r"redirects from http to .*nobody vouches for"),
+    ):
+        download(source(url))
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+def test_a_look_downloads_nothing(refuses):
+    def answer(handler):
+        if refuses and handler.command == "HEAD":
+            return send(handler, 405)
+        return send(handler, 200, BODY if handler.path.endswith("gz") else f"{DIGEST}  {NAME}\n".encode())
+
+    with server(answer) as (url, seen):
+        assert source(url).look() == len(BODY)
+    assert [path for path, dummy in seen] == ["/sha256sums.txt"] + [f"/{NAME}"] * refuses
+
+
+def test_a_look_finds_what_a_download_would():
+    with (
+        server(lambda handler: send(handler, 200, f"{DIGEST}  other.tar.gz".encode())) as (url, _dummy),
+        pytest.raises(ReleaseError, match=r"sha256sums.txt has no line for it"),
+    ):
+        source(url).look()
+    with (
+        server(lambda handler: send(handler, 404)) as (url, _dummy),
+        pytest.raises(ReleaseError, match=r"answers 404.*fake_version"),
+    ):
+        source(url, digest=DIGEST).look()
+
+
+def test_a_mirror_that_serves_another_build_with_sums_of_its_own():
+    """What upstream published is known: it is not for the mirror to say."""
+
+    def answer(handler):
+        send(handler, 200, BODY if handler.path.endswith("gz") else f"{DIGEST}  {NAME}\n".encode())
+
+    with server(answer) as (url, _dummy):
+        known = source(url, known="0" * 64)
+        for attempt in (lambda: download(known, known.expected_digest()), known.look):
+            with pytest.raises(ReleaseError, match=f"not the build that upstream published.*{DIGEST}.*fake_checksum"):
+                attempt()
+        assert download(source(url, known="0" * 64, digest=DIGEST)) == BODY
+        assert download(source(url, known=DIGEST)) == BODY
+        assert source(url, known=DIGEST).look() == len(BODY)
+
+
+@pytest.mark.parametrize(
+    "url, options, doubted",
+    [
+        ("http://mirror", {}, True),
+        ("https://mirror", {}, False),
+        ("/srv/mirror", {}, False),
+        ("http://mirror", {"digest": DIGEST}, False),
+        ("http://mirror", {"known": DIGEST}, False),
+    ],
+)
+def test_who_vouches(url, options, doubted):
+    assert bool(source(url, **options).doubt()) is doubted
+
+
+def test_a_known_build_and_one_that_is_given():
+    options = {"program": "fake", "url": "http://x/{arch}", "known_checksums": {"amd64": DIGEST}}
+    assert Source.from_options(options, "amd64").expected_digest() == DIGEST
+    assert Source.from_options(options, "arm64").known is None
+    given = Source.from_options({**options, "checksum": "1" * 64}, "amd64")
+    assert given.expected_digest() == "1" * 64
+
+
+def test_headers_are_for_those_servers_that_they_are_meant_for():
+    with server(lambda handler: send(handler, 200, BODY)) as (storage, seen_there):
+        Download(f"{storage}/x", entry_advice("x"), SECRET, ["https://mirror.invalid"]).into(io.BytesIO())
+        with server(lambda handler: send(handler, 302, Location=f"{storage}/x")) as (mirror, seen_here):
+            Download(f"{mirror}/x", entry_advice("x"), SECRET, [mirror]).into(io.BytesIO())
+            Download(f"{mirror}/x", entry_advice("x"), SECRET, []).size()
+    assert [headers.get("Authorization") for dummy, headers in seen_here] == ["Bearer SENTINEL"]
+    assert [headers.get("Authorization") for dummy, headers in seen_there] == [None, None]
+
+
 def test_secret_headers_follow_a_redirect_to_the_same_server_only():
     with server(lambda handler: send(handler, 200, BODY)) as (storage, seen_there):
 
@@ -194,6 +323,42 @@ def test_cache_replaces_what_is_damaged(tmp_path):
         stream.write(b"!")
     cache.obtain(DIGEST, lambda stream: stream.write(BODY))
     assert _download.file_digest(path) == DIGEST
+
+
+def test_what_nothing_vouches_for_is_asked_for_again(tmp_path, monkeypatch):
+    answers = [BODY, BODY, b"another", None]
+    with server(lambda handler: send(handler, 200 if answers[0] else 404, answers[0] or b"")) as (url, seen):
+        cache, wanted = Cache(tmp_path), Download(f"{url}/x", entry_advice("grafana_dashboards[0]"))
+
+        def ask():
+            kept = cache.of_address(wanted)
+            with open(kept.path, "rb") as stream:
+                return stream.read(), kept.doubts
+
+        def a_day_later():
+            answers.pop(0)
+            for path in tmp_path.glob("at-*"):
+                os.utime(path, (time.time() - 90_000,) * 2)
+
+        content, doubts = ask()
+        assert content == BODY and len(doubts) == 1 and "plain http" in doubts[0]
+        assert ask() == (BODY, [])
+        assert len(seen) == 1
+        a_day_later()
+        assert ask()[0] == BODY
+        assert len(seen) == 2
+        a_day_later()
+        content, doubts = ask()
+        assert content == b"another" and "is another file than before" in doubts[-1]
+        a_day_later()
+        content, (doubt,) = ask()
+        assert content == b"another" and "answers 404" in doubt and "downloaded before is used" in doubt
+        # What is damaged counts for nothing.
+        with open(cache.of_address(wanted).path, "ab") as stream:
+            stream.write(b"!")
+        with pytest.raises(ReleaseError, match="answers 404"):
+            ask()
+    assert not list(tmp_path.glob("*.part-*"))
 
 
 def test_a_bad_download_leaves_nothing(tmp_path):
