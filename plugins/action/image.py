@@ -7,12 +7,16 @@ module says what is wanted, and community.docker loads or pulls it.
 
 from __future__ import annotations
 
+import json
 import os
+import tarfile
+import zlib
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
+    archive_problem,
     image_answer,
     parse_reference,
 )
@@ -29,7 +33,26 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import 
 
 # From Debian 13 on, the command line is a package of its own that docker.io recommends.
 PACKAGES = {"apt": {"engine": ["docker.io"], "requests": ["python3-requests"]}}
+LARGEST_INDEX = 1 << 20  # bytes
 OTHERS = {"engine": ["docker"], "requests": ["python3-requests"]}
+
+
+def image_index(path):
+    """What an archive of images says about them, or None where it does not.
+
+    :raises ValueError: when it is no archive.
+    """
+    try:
+        with tarfile.open(path) as tar:
+            member = next((member for member in tar if member.name == "manifest.json"), None)
+            if member is None or not member.isreg() or member.size > LARGEST_INDEX:
+                return None
+            found = json.loads(tar.extractfile(member).read())
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise ValueError("is damaged or is no archive of images: {0}".format(error)) from error
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and all(isinstance(entry, dict) for entry in found) else None
 
 
 class ActionModule(ActionBase):
@@ -52,13 +75,15 @@ class ActionModule(ActionBase):
         if there:
             return there
         must_be_there(self._shared_loader_obj, "docker_image_pull")
+        bases = places(task_vars, self._loader.get_basedir())
+        options.update(self._size(options, bases))
         result, changed = self._ask(options, task_vars), False
         for step in (self._provide_engine, self._provide_image):
             wanted = result.get("wanted")
             if not wanted or result.get("failed"):
                 continue
             if self._task.check_mode:
-                return {"changed": True, **self._answer(None, options)}
+                return self._check(wanted, options, task_vars)
             if step(wanted, options, reference, task_vars):
                 result, changed = self._ask(options, task_vars), True
         if result.get("wanted") and not result.get("failed"):
@@ -86,6 +111,49 @@ class ActionModule(ActionBase):
         # A host that is only asked is not told the secret.
         told = {name: value for name, value in options.items() if name != "password"}
         return self._execute_module(module_name="vigil.monitoring.image", module_args=told, task_vars=task_vars)
+
+    def _check(self, wanted, options, task_vars):
+        """The answer of a check for an image that would have to be obtained."""
+        if "image" in wanted and options.get("archive"):
+            self._open(options, task_vars)
+        elif "image" in wanted and "engine" not in wanted:
+            asked = {**options, "inquire": True}
+            found = self._execute_module(module_name="vigil.monitoring.image", module_args=asked, task_vars=task_vars)
+            if found.get("failed"):
+                return found
+        answer = {"changed": True, **self._answer(None, options)}
+        if "engine" in wanted:
+            why = "a check cannot know whether {0} can be had, as the Docker engine is yet to be installed"
+            answer["warnings"] = ["{0}: {1}".format(self._role(options), why.format(options["image"]))]
+        return answer
+
+    @staticmethod
+    def _size(options, bases):
+        """The option that tells the size of the archive; one that is not there may not be needed."""
+        try:
+            return {"size": os.path.getsize(locate(options["archive"], bases)[0])}
+        except (KeyError, OSError):
+            return {}
+
+    def _open(self, options, task_vars):
+        """Path of the archive on the controller, which holds the image as far as it says."""
+        bases = places(task_vars, self._loader.get_basedir())
+        path, dummy = locate(options["archive"], bases)
+        if not os.path.isfile(path):
+            raise AnsibleActionFail(
+                "{0}_image_archive: {1} is not on the controller; looked in {2}".format(
+                    self._role(options), options["archive"], ", ".join(bases)
+                )
+            )
+        try:
+            problem = archive_problem(options["image"], image_index(path))
+        except ValueError as error:
+            problem = str(error)
+        if problem:
+            raise AnsibleActionFail(
+                "{0} {1}: make {2}_image and {2}_image_archive agree".format(path, problem, self._role(options))
+            )
+        return path
 
     def _provide_engine(self, wanted, options, dummy_reference, task_vars):
         """Install the engine, or what community.docker needs besides; whether that was wanted."""
@@ -138,14 +206,7 @@ class ActionModule(ActionBase):
     def _load(self, options, task_vars):
         """Load an archive of the controller."""
         variable = self._role(options) + "_image_archive"
-        bases = places(task_vars, self._loader.get_basedir())
-        path, dummy = locate(options["archive"], bases)
-        if not os.path.isfile(path):
-            raise AnsibleActionFail(
-                "{0}: {1} is not on the controller; looked in {2}".format(
-                    variable, options["archive"], ", ".join(bases)
-                )
-            )
+        path = self._open(options, task_vars)
         try:
             there = copy(self, path, "image.tar")
         except CannotCopy as error:

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     archive_answer,
     check_names,
     is_remote,
+    local_path,
     plain_version,
     shown,
 )
@@ -53,7 +54,9 @@ class ActionModule(ActionBase):
         there, wanted = self._look(options)
         if there:
             return there
-        if wanted and options.get("fetch") != "host" and not self._task.check_mode:
+        if options.get("method") == "archive" and options.get("state") != "absent":
+            told["known_checksums"] = options["known_checksums"] = self._known(options)
+        if wanted and options.get("fetch") != "host":
             return self._with_archive(options, told, wanted, task_vars)
         answer = self._ask(told, task_vars)
         wanted = answer.pop("wanted", None)
@@ -107,9 +110,15 @@ class ActionModule(ActionBase):
         bases = places(task_vars, self._loader.get_basedir())
         if not is_remote(source.url):
             source = source.below(lambda path: locate(path, bases)[0])
+        cache = Cache(options.get("cache_dir"), bases)
+        if self._task.check_mode:
+            found = {"size": source.look(), "unpacked": self._unpacked(source, cache)}
+            return self._ask(dict(told, found=found), task_vars)
         digest = source.expected_digest()
+        if source.doubt():
+            display.warning(source.doubt())
         if is_remote(source.url):
-            path = Cache(options.get("cache_dir"), bases).obtain(digest, lambda stream: source.download(stream, digest))
+            path = cache.obtain(digest, lambda stream: source.download(stream, digest))
         else:
             path = source.verify_local(digest)
         display.vv(f"{shown(source.url)} is in {path} on the controller")
@@ -119,6 +128,21 @@ class ActionModule(ActionBase):
         if answer.pop("discarded", False):
             self._connection._shell.tmpdir = None  # nothing is left for Ansible to remove
         return answer
+
+    @staticmethod
+    def _known(options):
+        """The checksums of upstream's own builds by architecture, empty where none are known."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream_sums import sums_of  # noqa: PLC0415
+
+        return sums_of(options["program"], plain_version(options.get("version") or ""))
+
+    @staticmethod
+    def _unpacked(source, cache):
+        """Bytes that an archive which the controller has already needs when it is unpacked; None for any other."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpacked_size  # noqa: PLC0415
+
+        path = cache.held(source.expected_digest()) if is_remote(source.url) else local_path(source.url)
+        return unpacked_size(path) or None if path else None
 
     def _copy(self, path):
         try:

@@ -121,6 +121,45 @@ def image_problem(reference, image):
     return "the image {0} that is on the host has other digests: {1}".format(reference, ", ".join(found))
 
 
+def platform_problem(reference, manifest, arch):
+    """That an image in a registry is for other machines than this one: a sentence, or None.
+
+    :param manifest: answer to ``/distribution/NAME/json``.
+    :param arch: of the engine, as it calls it.
+    """
+    found = [platform.get("architecture") for platform in manifest.get("Platforms") or ()]
+    found = sorted({name for name in found if name and name != "unknown"})
+    if not found or arch in found:
+        return None
+    return "the image {0} is for {1}, and not for {2}".format(reference, ", ".join(found), arch)
+
+
+def full_name(reference):
+    """The name of an image as registries know it, without its digest, to compare it: Docker leaves the usual parts out.
+
+    :raises ValueError: when it is none.
+    """
+    parts = parse_reference(reference)
+    usual = parts.registry in ("", "docker.io", "index.docker.io")
+    below = "library/" if usual and "/" not in parts.repository else ""
+    return "{0}/{1}{2}:{3}".format(
+        "docker.io" if usual else parts.registry, below, parts.repository, parts.tag or "latest"
+    )
+
+
+def archive_problem(reference, index):
+    """That an archive of images does not hold the one asked for: a sentence, or None where it may.
+
+    :param index: what its ``manifest.json`` says; None where it has none.
+    """
+    names = [name for entry in index or () for name in entry.get("RepoTags") or ()]
+    if parse_reference(reference).digest or not index or not all(isinstance(name, str) for name in names):
+        return None
+    if full_name(reference) in [full_name(name) for name in names]:
+        return None
+    return "holds {0}, and not {1}".format(", ".join(names) or "no image with a name", reference)
+
+
 def digest_of(image, repository=None):
     """The digest that a registry knows an image by; its id for one that came from none.
 

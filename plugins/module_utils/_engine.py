@@ -9,6 +9,7 @@ alone, as everything that runs on a host.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import socket
@@ -68,7 +69,7 @@ class Engine:
         except ValueError as error:
             raise HostError("monitoring_docker_host: {0}".format(error)) from error
 
-    def _request(self, method, path, query=None, body=None, timeout=PATIENCE):
+    def _request(self, method, path, query=None, body=None, timeout=PATIENCE, **headers):
         """An answer's bytes.
 
         :raises NoEngine: when none answers.
@@ -76,7 +77,8 @@ class Engine:
         """
         connection = _Connection(self._socket, timeout)
         target = path + ("?" + urlencode(query) if query else "")
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         data = json.dumps(body).encode("utf-8") if body is not None else None
         try:
             connection.request(method, target, body=data, headers=headers)
@@ -114,6 +116,21 @@ class Engine:
     def image(self, name):
         """What is known about an image, by name or id; None when it is not there."""
         return self._found("/images/{0}/json".format(quote(name, safe="/:@")))
+
+    def manifest(self, name, username=None, password=None):
+        """What the registry says about an image, which is not pulled.
+
+        :raises Refused: when the registry does not answer, does not let one in, or has no such image.
+        """
+        headers = {}
+        if username:
+            login = json.dumps({"username": username, "password": password or ""}).encode("utf-8")
+            headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login).decode("ascii")
+        return json.loads(self._request("GET", "/distribution/{0}/json".format(quote(name, safe="/:@")), **headers))
+
+    def root(self):
+        """The directory on the host in which the engine keeps its images."""
+        return self._json("GET", "/info").get("DockerRootDir") or ""
 
     def network(self, name):
         """What is known about a network; None when it is not there."""

@@ -36,6 +36,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     overridden,
     parse_show,
     settings_of,
+    ungrantable_limit,
     unit_fingerprint,
     unit_path,
 )
@@ -134,9 +135,15 @@ class Systemd:
 
         :param undo: path of the journal of a running switch.
         """
-        ceiling = nofile_ceiling(self.machine.proc("1/limits"), self.machine.proc("1/status"))
-        unit = complete_unit(self._unit, self._dropin, undo, ceiling)
+        unit = complete_unit(self._unit, self._dropin, undo, self._ceiling())
         return {self.unit_path: unit, self.dropin_path: self._dropin}
+
+    def _ceiling(self):
+        return nofile_ceiling(self.machine.proc("1/limits"), self.machine.proc("1/status"))
+
+    def limit_problem(self):
+        """That the user's own lines ask for a limit with which the service could not be started: a sentence, or None."""
+        return ungrantable_limit(self._dropin, self._ceiling())
 
     def expected(self, argv, running):
         """The executable and the fingerprint that the process has to have."""

@@ -259,6 +259,20 @@ def nofile_ceiling(limits, status):
     return int(hard.group(1))
 
 
+def ungrantable_limit(dropin, ceiling):
+    """That a drop-in asks for more open files than its host can grant, so that the unit would die: a sentence, or None.
+
+    :param ceiling: as :func:`nofile_ceiling` tells.
+    """
+    asked = re.findall(r"(?m)^[ \t]*LimitNOFILE[ \t]*=[ \t]*(\S+)[ \t]*$", dropin)
+    values = asked[-1].split(":") if asked and ceiling is not None else []
+    if not any(value == "infinity" or (value.isdigit() and int(value) > ceiling) for value in values):
+        return None
+    return "the drop-in asks for LimitNOFILE={0}, and systemd on this host can grant no more than {1}".format(
+        asked[-1], ceiling
+    )
+
+
 def crashed(before, now):
     """Whether the service stopped or was restarted by systemd since ``before``: a reason, or None.
 

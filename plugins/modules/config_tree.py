@@ -237,6 +237,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._room import is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,
@@ -250,6 +251,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
 
 # Of a file that another collection may have written, in bytes: what is longer is not its own.
 LONGEST = 1 << 20
+# What the files of a tree need beside their content, in bytes.
+OVERHEAD = 1 << 16
+# Stands for an account that is yet to be made: it can read what everybody can.
+NOBODY = 65534
 # What a service's account is not for.
 NO_LOGIN = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
 
@@ -393,6 +398,13 @@ class Tree:
         if len(there) < len(commands) and not self.module.check_mode:
             absent = sorted({command[0] for command in commands} - {command[0] for command in there})
             self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
+        if len(there) < len(commands):
+            absent = sorted({os.path.basename(command[0]) for command in commands if command not in there})
+            self.module.warn(
+                "{0}: a check cannot know whether {1} accepts the configuration, as it is not on the host yet".format(
+                    self.module.params["role"] or os.path.basename(self.path), " and ".join(absent)
+                )
+            )
         if not there:
             return identity, False
         with self.whole_tree(manifest, plan.remove) as whole:
@@ -475,14 +487,14 @@ class Tree:
             return "missing"
         if os.stat(path).st_size == 0:
             return "empty"
-        if self.uid is None:
-            return None
+        known = self.uid is not None
+        uid, gid = (self.uid, self.gid) if known else (NOBODY, NOBODY)
         child = os.fork()
         if child == 0:
             try:
-                os.setgroups(os.getgrouplist(self.module.params["user"], self.gid))
-                os.setgid(self.gid)
-                os.setuid(self.uid)
+                os.setgroups(os.getgrouplist(self.module.params["user"], gid) if known else [gid])
+                os.setgid(gid)
+                os.setuid(uid)
                 os.close(os.open(path, os.O_RDONLY))
             except OSError:
                 os._exit(1)
@@ -494,9 +506,21 @@ class Tree:
         inner = inner_directories(self.files)
         found = [(os.path.join(self.path, path).rstrip("/"), 0o750, 0, self.gid) for path in inner]
         for entry in self.module.params["directories"]:
-            uid, gid = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+            uid, gid = id_of(pwd.getpwnam, entry["owner"]), id_of(grp.getgrnam, entry["group"])
             found.append((entry["path"].rstrip("/"), int(entry["mode"], 8), uid, gid))
         return found
+
+    def place_problems(self, manifest, plan):
+        """Where a directory cannot be made or changed, or the files have no room, one sentence each."""
+        known, problems = set(manifest["directories"]), []
+        for path, mode, uid, gid in self.directories():
+            as_asked = os.path.isdir(path) and is_as_asked(path, mode, uid, gid, path in known)
+            if not as_asked or (plan.changed and path == self.path):
+                problems.append(place_problem(path))
+        size = sum(len(self.files[path]["content"].encode("utf-8")) for path in plan.create + plan.update)
+        if plan.changed and is_short(self.path, size + OVERHEAD):
+            problems.append("no space left for {0}; free some on its file system and run again".format(self.path))
+        return list(dict.fromkeys(problem for problem in problems if problem))
 
     def ensure_directories(self, manifest):
         """Create the directories and give ours their owner and mode.
@@ -510,8 +534,6 @@ class Tree:
         known = set(manifest["directories"])
         changed = []
         for path, mode, uid, gid in wanted:
-            if os.path.lexists(path) and not os.path.isdir(path):
-                self.fail(["{0} has to be a directory, and something else stands there; move it away".format(path)])
             if not os.path.isdir(path) or not is_as_asked(path, mode, uid, gid, path in known):
                 changed.append(path)
         ours = known.union(changed)
@@ -581,7 +603,7 @@ class Tree:
             result["recovered"] = self.state.recover()
         manifest = self.state.manifest()
         dummy, plan = self.compare(manifest)
-        problems = self.foreign_problems(plan)
+        problems = self.foreign_problems(plan) + self.place_problems(manifest, plan)
         if problems:
             self.fail(problems)
         known, unlike = self.superseded(manifest)
@@ -632,6 +654,14 @@ def read_regular(path):
             return None
         content = stream.read(LONGEST + 1)
         return content.decode("utf-8", "replace") if len(content) <= LONGEST else ""
+
+
+def id_of(find, name):
+    """The number of an account; None where the host does not have it, as in the check of a host that is yet to get it.
+
+    :param find: ``grp.getgrnam`` or ``pwd.getpwnam``.
+    """
+    return find(name)[2] if is_known(find, name) else None
 
 
 def is_as_asked(path, mode, uid, gid, ours):

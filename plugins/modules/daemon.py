@@ -316,6 +316,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     unknown_features,
     unknown_flag,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._room import LEAST_SPACE, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import (
     Systemd,
@@ -333,7 +334,6 @@ POLL_SECONDS = 0.2
 # While a service comes up it is asked more often: most need a fraction of a second.
 EAGER_SECONDS = 1.0
 EAGER_POLL = 0.05
-LEAST_SPACE = 1 << 20  # bytes that have to be free for a service's data before it is started
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
 
@@ -353,6 +353,8 @@ class Daemon:
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
+        # What a check cannot know, as it changes nothing.
+        self.unknown = []
         self.systemd = Systemd(self.name, module.params["unit"], module.params["dropin"], machine)
         self.docker = self.find_docker()
         self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
@@ -486,6 +488,9 @@ class Daemon:
         links, version = self.module.params["links"], self.module.params["version"] or ""
         answer = self.runtime.trial(argv, links, "--version")
         if answer is None:
+            self.unknown.append(
+                "whether it knows every flag of its command line, as the program is not on the host yet"
+            )
             return None
         status, output = answer
         flag = unknown_flag(output) if status else None
@@ -576,15 +581,23 @@ class Daemon:
     def space_problem(self):
         """Whether there is no room where the data goes, so that a start would not be for long: a sentence, or None."""
         data = self.module.params["data_dir"]
-        if not data or not os.path.isdir(data):
-            return None
-        status = os.statvfs(data)
-        # What is free for others than root; a file system that does not count its blocks says nothing.
-        if not status.f_blocks or status.f_bavail * status.f_frsize >= LEAST_SPACE:
+        if not data or not is_short(data):
             return None
         return "no space is left in {0}, so {1} would not outlive a start; make room and run again".format(
             data, self.name
         )
+
+    def place_problems(self, changes, texts):
+        """Where the switch could not write, one sentence each."""
+        places = [change.path for change in changes if change.kind != "keep"] + list(texts)
+        folders = {self.state.directory, *(os.path.dirname(path) for path in places)}
+        role, found = self.role, {}
+        for folder in sorted(folders):
+            problem = place_problem(folder)
+            if problem and any(change.kind == "link" and os.path.dirname(change.path) == folder for change in changes):
+                problem += "; make it writable, or set {0}_binary_install_dir".format(role)
+            found.setdefault(problem, folder)
+        return [problem for problem in found if problem]
 
     def kept(self, changes, manifest):
         """The files that are copied aside because another program is about to change them.
@@ -602,8 +615,7 @@ class Daemon:
     def copy_problem(self, kept):
         """Whether there is no room for the copies of what is kept: a sentence, or None."""
         sizes = [os.path.getsize(change.path) for change in kept if os.path.isfile(change.path)]
-        status = os.statvfs(self.state.config_dir)
-        if not sizes or not status.f_blocks or sum(sizes) + LEAST_SPACE <= status.f_bavail * status.f_frsize:
+        if not sizes or not is_short(self.state.config_dir, sum(sizes) + LEAST_SPACE):
             return None
         return "there is no room in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
             self.state.directory,
@@ -870,10 +882,9 @@ class Daemon:
     def ensure(self):
         """Make the service run what is on disk, and prove it."""
         module = self.module
-        if not os.path.isdir(self.state.config_dir) and module.check_mode:
-            module.exit_json(
-                changed=True, action="started", reason="nothing is deployed yet", unproven=[], notes=[], diff=[]
-            )
+        if module.check_mode and self.runtime is self.docker and not self.has_engine():
+            self.unknown.append("anything that only the Docker engine can tell, as it is yet to be installed")
+            self.end_check(Decision("start", "its engine is not there yet"), changed=True)
         recovered = False if module.check_mode else self.repair()
         manifest, proof = self.state.manifest(), self.state.proven()
         if self.docker:
@@ -894,10 +905,15 @@ class Daemon:
         problems = self.dropin_problems()
         if changes or replacing:
             problems += self.foreign_problems(manifest, seen)
+            problems += self.place_problems(changes, texts)
             if self.runtime is self.systemd or (replacing and not self.docker.candidate):
                 problems.append(self.flag_problem())
+            if self.runtime is self.systemd:
+                problems.append(self.systemd.limit_problem())
             if replacing:
-                problems += [self.leak_problem(), self.library_problem()]
+                problems.append(self.leak_problem())
+                # Where the image is yet to come, so may be what community.docker needs: the module image has looked.
+                problems.append(self.library_problem() if module.params["image"] else None)
             if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
                 problem = downgrade_problem(self.probe["kind"], self.written_by(running), module.params["version"])
                 if problem:
@@ -928,6 +944,9 @@ class Daemon:
             self.state.create()
             self.state.note_running(was_active)
             self.write_units(texts)
+            for change in changes:
+                if change.kind == "link":
+                    ensure_directory(os.path.dirname(change.path))
             if self.runtime is self.docker:
                 self.state.remember_engine(self.docker.engine.host)
             self.switch(changes, kept, new_manifest, bool(texts), was_active and old)
@@ -1137,14 +1156,28 @@ class Daemon:
             on_change = RELOAD if self.rereads else self.kind.on_change
             if would.action == "none" and changes and on_change:
                 would = Decision(on_change, "its configuration would change")
+        changed = bool(changes or conflicts or would.action != "none" or not self.runtime.is_enabled(seen))
+        self.end_check(would, changed, self.diff(changes, texts, replacing, self.state.manifest()))
+
+    def end_check(self, would, changed, diff=()):
+        """Say what a run would do, and what cannot be known without one."""
+        if self.unknown:
+            self.module.warn("{0}: a check cannot know {1}".format(self.name, "; ".join(self.unknown)))
         self.module.exit_json(
-            changed=bool(changes or conflicts or would.action != "none" or not self.runtime.is_enabled(seen)),
+            changed=changed,
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[would.action],
             reason=would.reason,
             unproven=[],
             notes=self.notes,
-            diff=self.diff(changes, texts, replacing, self.state.manifest()),
+            diff=list(diff),
         )
+
+    def has_engine(self):
+        """Whether the Docker engine answers."""
+        try:
+            return bool(self.docker.engine.version())
+        except NoEngine:
+            return False
 
     def diff(self, changes, texts, replacing, manifest):
         """Ansible's diff of units, links and the container; the configuration was shown by config_tree.

@@ -20,7 +20,9 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Tells whether the image would have to be obtained.
+    description: >-
+      Tells whether the image would have to be obtained, and what would keep a run from it, such as a registry that does not
+      answer or has no such image for this host's architecture. Pulls nothing.
   diff_mode:
     support: none
     description: An image has no text to compare.
@@ -73,6 +75,14 @@ options:
     description: Address of the Docker engine on the host.
     type: str
     default: unix:///var/run/docker.sock
+  size:
+    description: Bytes of O(archive), for which the engine's disk needs room. Set by the action plugin alone.
+    type: int
+    default: 0
+  inquire:
+    description: Whether the registry is asked for an image that is not there. Set by the action plugin alone, for a check.
+    type: bool
+    default: false
 seealso:
   - module: vigil.monitoring.daemon
   - module: community.docker.docker_image_pull
@@ -132,11 +142,35 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     NO_REQUESTS,
     image_answer,
     image_problem,
+    platform_problem,
     version_problem,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._room import is_short
+
+
+def obtaining_problem(engine, params):
+    """Why an image that is not there could not be obtained, as far as that can be known before: a sentence, or None."""
+    role = params["role"] or params["program"]
+    if params["archive"]:
+        root = engine.root()
+        if root and os.path.isdir(root) and is_short(root, params["size"]):
+            return "there is no room in {0} for what {1}_image_archive holds ({2} MiB); make room and run again".format(
+                root, role, params["size"] >> 20
+            )
+        return None
+    if not params["inquire"]:
+        return None
+    try:
+        manifest = engine.manifest(params["image"], params["username"], params["password"])
+    except Refused as error:
+        return "the image {0} cannot be pulled: {1}; check {2}_image and the registry".format(
+            params["image"], error, role
+        )
+    problem = platform_problem(params["image"], manifest, engine.version().get("Arch"))
+    return problem and "{0}; correct {1}_image".format(problem, role)
 
 
 def main():
@@ -155,6 +189,8 @@ def main():
             "password": {"type": "str", "no_log": True},
             "engine": {"type": "str", "choices": ["present", "install"], "default": "present"},
             "docker_host": {"type": "str", "default": DEFAULT_HOST},
+            "size": {"type": "int", "default": 0},
+            "inquire": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -176,6 +212,9 @@ def main():
             module.fail_json(msg=problem)
         if "engine" not in missing:
             image = engine.image(params["image"])
+            problem = None if image else obtaining_problem(engine, params)
+            if problem:
+                module.fail_json(msg=problem)
     except HostError as error:
         module.fail_json(msg=str(error))
     if image is None or missing:

@@ -124,10 +124,20 @@ options:
       by the action plugin alone.
     type: bool
     default: false
+  found:
+    description: What a check found out about the archive, its size in bytes. Set by the action plugin alone.
+    type: dict
+  known_checksums:
+    description: SHA-256 of upstream's own builds by architecture, which a mirror cannot overrule. Set by the action plugin
+      alone; O(checksum) takes its place.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
-    description: Says what would be fetched from where; fetches and writes nothing.
+    description: >-
+      Says what would be fetched from where, and what would keep a run from it, such as a mirror that lacks it, a
+      checksum, or a disk that is too small or cannot be written. Downloads no archive, and writes nothing.
   diff_mode:
     support: full
     description: Shows the releases that are there before and after.
@@ -263,6 +273,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     given_digest,
     is_remote,
     matches,
+    no_space,
     plain_version,
     record,
     releases_to_remove,
@@ -270,8 +281,15 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     same_version,
     shown,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._room import (
+    execution_problem,
+    free_bytes,
+    place_problem,
+)
 
 RECORD = ".release.json"
+# How much a release grows at the least when it is unpacked: what is in it are programs, which shrink to less than half.
+GROWTH = 2
 UNITS = "/etc/systemd/system"
 
 
@@ -285,6 +303,8 @@ class Archive:
         self.role = params["role"] or self.program
         self.releases = params["releases_dir"]
         self.link_dir = params["link_dir"]
+        # Why what was fetched may be anybody's.
+        self.doubt = None
 
     def present(self):
         self._require("version", "url", "binaries")
@@ -301,10 +321,12 @@ class Archive:
         superfluous = self._superfluous(before)
         plan = {"removed": sorted(superfluous.values()), "diff": self._diff(before, superfluous)}
         by_host = self.params["fetch"] == "host" and is_remote(self.url)
-        if self.check_mode:
-            return self._answer(f"would fetch {shown(self.url)} and unpack it in {self.path}", changed=True, **plan)
-        if not (self.params["archive"] or by_host):
+        if not (self.params["archive"] or self.params["found"] or by_host):
             return {"changed": False, "wanted": {"arch": self.arch}}
+        self._check_place()
+        if self.check_mode:
+            self._check_room(self.params["found"] or {"size": self._source().look()})
+            return self._answer(f"would fetch {shown(self.url)} and unpack it in {self.path}", changed=True, **plan)
         with self._lock():
             if not self._is_there():
                 self._install(self._superfluous(self._versions()).values())
@@ -336,7 +358,33 @@ class Archive:
                 variable = {"url": f"{self.role}_binary_url", "version": f"{self.role}_version"}.get(name, name)
                 raise ReleaseError(f"{variable} is needed to install {self.program} from an archive, and is empty")
 
+    def _check_place(self):
+        """Refuse what is in the way, and a place where nothing can be put or nothing can be run.
+
+        :raises ReleaseError: naming it.
+        """
+        if os.path.lexists(self.path) and not os.path.lexists(os.path.join(self.path, RECORD)):
+            raise ReleaseError(
+                f"{self.path} is in the way: it was not made by this collection. Move it, and run again."
+            )
+        problem = place_problem(self.releases) or execution_problem(self.releases)
+        if problem:
+            raise ReleaseError(f"{problem}. {self.program} goes there; set monitoring_release_dir to another place.")
+
+    def _check_room(self, found):
+        """Refuse a disk on which the release has no room, as far as its size is known.
+
+        :param found: dict with the archive's ``size`` in bytes, or None, and maybe its size when it is ``unpacked``.
+        :raises ReleaseError: naming the place.
+        """
+        free = free_bytes(self.releases)
+        needed = found.get("unpacked") or GROWTH * (found["size"] or 0)
+        if free is not None and free < needed:
+            raise no_space(self.releases, needed, free, self.role)
+
     def _answer(self, message, **further):
+        if self.doubt:
+            further["warnings"] = [self.doubt]
         return archive_answer(
             self.version, self.arch, self.path, self.params["binaries"], self.link_dir, message, **further
         )
@@ -412,10 +460,6 @@ class Archive:
         # Imported here: a converged run does without.
         from ansible_collections.vigil.monitoring.plugins.module_utils._unpack import unpack  # noqa: PLC0415
 
-        if os.path.lexists(self.path) and not os.path.lexists(os.path.join(self.path, RECORD)):
-            raise ReleaseError(
-                f"{self.path} is in the way: it was not made by this collection. Move it, and run again."
-            )
         with self._workplace() as work:
             archive, digest = self._archive(work)
             fresh = os.path.join(work, "release")
@@ -438,18 +482,26 @@ class Archive:
 
     def _archive(self, work):
         """Path of the verified archive, and its digest."""
-        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source, file_digest  # noqa: PLC0415
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest  # noqa: PLC0415
 
         if self.params["archive"]:
             digest = file_digest(self.params["archive"])
-            check_digest(self.url, digest, self.digest or digest, self.role)
+            check_digest(self.url, digest, self.digest or digest, f"{self.role}_checksum")
             return self.params["archive"], digest
-        source = Source.from_options(self.params, self.arch)
+        source = self._source()
         digest = source.expected_digest()
         path = os.path.join(work, "archive")
         with open(path, "x+b") as stream:
             source.download(stream, digest)
         return path, digest
+
+    def _source(self):
+        """Where the host itself fetches the release from."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._download import Source  # noqa: PLC0415
+
+        source = Source.from_options(self.params, self.arch)
+        self.doubt = source.doubt()
+        return source
 
     def _prove(self, fresh):
         """Run what was unpacked before it is given its place: an archive may be for another version or machine."""
@@ -518,8 +570,12 @@ class Package:
             return _found(self.params, self.role, binaries, f"{', '.join(packages)} is installed")
         if self.check_mode:
             version = plain_version(self.params["version"] or "")
+            unknown = (
+                f"{self.role}: a check cannot know whether {', '.join(packages)} can be installed, and in which version"
+            )
             message = f"would install {', '.join(packages)}, which brings {', '.join(missing)}"
-            return answer(version, os.path.dirname(missing[0]), binaries, {}, message, changed=True)
+            folder = os.path.dirname(missing[0])
+            return answer(version, folder, binaries, {}, message, changed=True, warnings=[unknown])
         masked = self._mask()
         manager = "apt" if os.path.exists("/usr/bin/apt-get") else "package"
         return {"changed": bool(masked), "masked": masked, "wanted": {"manager": manager}}
@@ -670,6 +726,8 @@ def main():
             "package_units": {"type": "list", "elements": "str", "default": []},
             "path": {"type": "path"},
             "archive": {"type": "path"},
+            "found": {"type": "dict"},
+            "known_checksums": {"type": "dict", "default": {}},
             "discard": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

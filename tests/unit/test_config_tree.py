@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -91,12 +92,59 @@ def test_what_somebody_else_made_stays_theirs(tmp_path):
     assert stat.S_IMODE(os.stat(tmp_path / "etc").st_mode) == 0o755
 
 
+def problems(root, tree=None):
+    """What keeps the directories and files from being made."""
+    tree = tree or make(root)
+    manifest = tree.state.manifest()
+    return tree.place_problems(manifest, tree.compare(manifest)[1])
+
+
 def test_a_file_in_the_place_of_a_directory_stops_before_anything_is_made(tmp_path):
+    assert problems(tmp_path) == []
     (tmp_path / "data").write_text("theirs")
-
-    def fail(msg):
-        raise ValueError(msg)
-
-    with pytest.raises(ValueError, match="data has to be a directory"):
-        deploy(tmp_path, fail_json=fail)
+    assert problems(tmp_path) == [
+        f"{tmp_path}/data has to be a directory, and something else stands there; move it away"
+    ]
     assert os.listdir(tmp_path) == ["data"]
+
+
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({"f_flag": os.ST_RDONLY}, "is on a file system that is mounted read-only"),
+        ({"f_files": 9, "f_ffree": 0}, "no inodes are left on the file system of"),
+        ({"f_bavail": 1}, "no space left for"),
+    ],
+)
+def test_a_disk_that_takes_nothing_stops_before_anything_is_made(tmp_path, monkeypatch, changed, words):
+    sound = {"f_flag": 0, "f_files": 9, "f_ffree": 9, "f_blocks": 1, "f_bavail": 1 << 20, "f_frsize": 1024}
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(**sound))
+    assert problems(tmp_path) == []
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(**{**sound, **changed}))
+    assert [problem for problem in problems(tmp_path) if words in problem], problems(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_disk_that_takes_nothing_is_no_matter_where_nothing_changes(tmp_path, monkeypatch):
+    deploy(tmp_path)
+    tree = make(tmp_path)
+    (tmp_path / "etc/rules/a.yml").write_text("")
+    os.chown(tmp_path / "etc/rules/a.yml", 0, 1)
+    os.chmod(tmp_path / "etc/rules/a.yml", 0o640)
+    manifest = dict(tree.state.manifest(), files={"rules/a.yml": ""})
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert tree.place_problems(manifest, tree.compare(manifest)[1]) == []
+
+
+def test_what_an_account_could_read_that_is_yet_to_be_made(tmp_path):
+    tree = make(tmp_path)
+    tree.uid = tree.gid = None
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own lets nobody else in
+        os.chmod(folder, 0o755)
+        for name, mode in (("open", 0o644), ("closed", 0o600)):
+            with open(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), "w") as stream:
+                stream.write("x")
+            os.chmod(f"{folder}/{name}", mode)
+        assert tree.readability(f"{folder}/open") is None
+        assert tree.readability(f"{folder}/closed") == "unreadable"
+        assert tree.readability(f"{folder}/gone") == "missing"

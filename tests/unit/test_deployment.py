@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.modules import daemon
 from simulated_host import Host, Program, activate, deploy, dying
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
@@ -273,6 +274,48 @@ def test_refused_before_anything_is_touched(deployed, what, check):
     assert reason in done["msg"]
     assert (deployed.process.pid, deployed.files(), deployed.process.loaded) == (before, wanted, "a: 1")
     unchanged(deployed)
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_all_that_is_known_before_anything_is_deployed_is_told_at_once(host, monkeypatch, check):
+    """A bare host has no configuration directory yet; a run has it by then, and says the same."""
+    host.unit.write_text("[Service]\nExecStart=/bin/theirs\n")
+    host.occupy(9090)
+    limits = {
+        "1/limits": "Max open files            1024                 20000                files\n",
+        "1/status": "CapEff:\t0000000000000000\n",
+    }
+    proc = host.proc
+    monkeypatch.setattr(host, "proc", lambda path: limits.get(path) or proc(path))
+    dropin = "[Service]\nLimitNOFILE=20001\n"
+    places = {str(host.link.parent), "/nowhere"}
+    monkeypatch.setattr(daemon, "place_problem", lambda path: f"{path} is read-only" if path in places else None)
+    wanted = host.files()
+    done = (activate if check else deploy)(host, check=check, dropin=dropin)
+    assert done["failed"]
+    for reason in (
+        "another tool's unit",
+        "port 9090 is held by",
+        f"{host.link.parent} is read-only; make it writable, or set prometheus_binary_install_dir",
+        "the drop-in asks for LimitNOFILE=20001, and systemd on this host can grant no more than 20000",
+    ):
+        assert reason in done["msg"]
+    assert (host.files(), host.process) == (wanted, None)
+
+
+def test_a_check_before_anything_is_deployed(host):
+    wanted = host.files()
+    told = deploy(host, check=True)
+    assert (told["action"], told["changed"], host.files()) == ("started", True, wanted)
+    assert deploy(host)["action"] == "started"
+
+
+def test_a_directory_of_links_that_is_not_there_is_made(host):
+    host.link = host.root / "tools" / "bin" / "prometheus"
+    assert deploy(host, check=True)["action"] == "started"
+    assert not host.link.parent.parent.exists()
+    assert deploy(host)["action"] == "started"
+    unchanged(host)
 
 
 @pytest.mark.parametrize("take_over", [False, True])

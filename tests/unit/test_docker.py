@@ -251,3 +251,42 @@ def test_limits_are_what_the_host_can_grant():
     assert _docker.clamp_nofile(["nofile:65000:65000", "nproc:9:9"], 20000) == ["nofile:20000:20000", "nproc:9:9"]
     assert _docker.clamp_nofile(["nofile:65000:65000"], None) == ["nofile:65000:65000"]
     assert _docker.clamp_nofile(["nofile:100"], 20000) == ["nofile:100"]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "arch", "there"),
+    [
+        (["amd64", "arm64", "unknown"], "amd64", True),
+        (["amd64"], "arm64", False),
+        (["unknown"], "arm64", True),
+        ([], "arm64", True),
+        (None, "arm64", True),
+    ],
+)
+def test_an_image_for_other_machines(platforms, arch, there):
+    found = [{"architecture": name, "os": "linux"} for name in platforms or ()]
+    problem = _docker.platform_problem("a/b:1", {"Platforms": found if platforms is not None else None}, arch)
+    assert problem == (None if there else "the image a/b:1 is for amd64, and not for arm64")
+
+
+@pytest.mark.parametrize(
+    ("reference", "tags", "problem"),
+    [
+        ("prom/prometheus:v1", ["prom/prometheus:v1"], None),
+        ("docker.io/prom/prometheus:v1", ["prom/prometheus:v1"], None),
+        ("alpine", ["docker.io/library/alpine:latest"], None),
+        ("quay.io/prom/prometheus:v1", ["prom/prometheus:v1"], "holds prom/prometheus:v1, and not quay.io/prom/"),
+        (
+            "prom/prometheus:v2",
+            ["prom/prometheus:v1", "a:2"],
+            "holds prom/prometheus:v1, a:2, and not prom/prometheus:v2",
+        ),
+        ("prom/prometheus:v2", [], "holds no image with a name"),
+        # A digest is nothing that an archive names.
+        ("prom/prometheus:v2@" + DIGEST, ["prom/prometheus:v1"], None),
+    ],
+)
+def test_what_an_archive_holds(reference, tags, problem):
+    found = _docker.archive_problem(reference, [{"RepoTags": tags or None}])
+    assert (found is None) if problem is None else found.startswith(problem)
+    assert _docker.archive_problem(reference, None) is None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import socketserver
@@ -21,6 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else None
+        self.server.headers.append(dict(self.headers))
         self.server.asked.append((self.command, self.path, body))
         status, content = self.server.answers.get(
             (self.command, self.path.partition("?")[0]), (404, {"message": "no such"})
@@ -47,7 +49,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 @pytest.fixture
 def server(tmp_path):
     with Server(str(tmp_path / "docker.sock"), Handler) as made:
-        made.asked, made.answers = [], {}
+        made.asked, made.headers, made.answers = [], [], {}
         made.engine = Engine("unix://" + str(tmp_path / "docker.sock"))
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
@@ -173,3 +175,17 @@ def test_what_an_earlier_check_left_is_taken_away_unless_it_is_somebody_elses(se
     with pytest.raises(HostError, match="somebody else"):
         server.engine.run_once("prometheus", "sha256:1", [])
     assert [method for method, dummy, dummy in server.asked] == ["GET"]
+
+
+def test_a_registry_is_asked_without_pulling(server):
+    server.answers[("GET", "/distribution/mirror:5000/a/b:1/json")] = 200, {"Descriptor": {}, "Platforms": []}
+    assert server.engine.manifest("mirror:5000/a/b:1", "me", "sentinel")["Platforms"] == []
+    login = json.loads(base64.urlsafe_b64decode(server.headers[-1]["X-Registry-Auth"]))
+    assert login == {"username": "me", "password": "sentinel"}
+    server.engine.manifest("mirror:5000/a/b:1")
+    assert "X-Registry-Auth" not in server.headers[-1]
+    server.answers[("GET", "/distribution/mirror:5000/a/b:2/json")] = 500, {"message": "dial tcp: connection refused"}
+    with pytest.raises(Refused, match="connection refused"):
+        server.engine.manifest("mirror:5000/a/b:2")
+    server.answers[("GET", "/info")] = 200, {"DockerRootDir": "/var/lib/docker"}
+    assert server.engine.root() == "/var/lib/docker"

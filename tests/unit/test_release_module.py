@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -52,6 +53,8 @@ def world(tmp_path):
             packages=[],
             package_binaries={},
             package_units=[],
+            found=None,
+            known_checksums={},
         )
         params.update(options)
         return getattr(release.METHODS[method](params, check_mode), state)()
@@ -74,7 +77,7 @@ def snapshot(root, times=False):
 
 @pytest.mark.parametrize("beside, gone", [((), True), (("somebody's",), False)])
 def test_a_copy_that_goes_once_it_is_unpacked(world, tmp_path, beside, gone):
-    world(check_mode=True)
+    make_mirror(tmp_path / "mirror", "1.0.0")
     copies = tmp_path / "copies"
     copies.mkdir()
     shutil.copy(tmp_path / "mirror/fake/v1.0.0/fake-1.0.0.linux-amd64.tar.gz", copies / "archive.tar.gz")
@@ -122,7 +125,8 @@ def test_what_is_executable_in_the_archive_stays_so(world, tmp_path):
 
 
 def test_check_mode_says_and_does_nothing(world, tmp_path):
-    answer = world(check_mode=True, archive=None)
+    assert world(check_mode=True, archive=None)["wanted"] == {"arch": "amd64"}
+    answer = world(check_mode=True, archive=None, found={"size": 1000})
     assert answer["changed"] and "would fetch" in answer["msg"] and "fake-1.0.0.linux-amd64.tar.gz" in answer["msg"]
     assert answer["diff"]["after"] == "fake-1.0.0\n"
     assert not (tmp_path / "bin").exists()
@@ -282,15 +286,89 @@ def _link(name, target="fake", kind=tarfile.SYMTYPE):
         ([_link("fake-1.0.0.linux-amd64/null", kind=tarfile.CHRTYPE)], "link or a device"),
         ([("other/file", b"")], "more than one top directory"),
         ([("loose", b"")], "more than one top directory"),
-        ([("fake-1.0.0.linux-amd64/fake", b"twice")], "File exists"),
+        ([("fake-1.0.0.linux-amd64/fake", b"twice")], "fake' twice"),
+        ([("fake-1.0.0.linux-amd64/fake/below", b"a file")], "fake/below' twice"),
+        ([("fake-1.0.0.linux-amd64/new\nline", b"")], "absurd name"),
+        ([("fake-1.0.0.linux-amd64/back\\slash", b"")], "absurd name"),
+        ([("fake-1.0.0.linux-amd64" + "/d" * 70, b"")], "absurd name"),
+        ([("fake-1.0.0.linux-amd64/" + "n" * 256, b"")], "too long for a disk"),
+        ([("fake-1.0.0.linux-amd64/bomb", bytes(70 << 20))], "unsafe: .* KiB of it unpack to 70 MiB"),
     ],
 )
 def test_unsafe_archives(world, tmp_path, members, words):
     make_mirror(tmp_path / "mirror", "1.0.0", members=members)
-    with pytest.raises((ReleaseError, OSError), match=words):
+    with pytest.raises(ReleaseError, match=words):
         world()
     assert os.listdir(tmp_path / "bin") == []
     assert not (tmp_path / "evil").exists()
+
+
+def test_rights_that_no_release_needs_are_not_given(world, tmp_path):
+    """Who may do what is decided here, whatever the archive says."""
+    tool = tarfile.TarInfo("fake-1.0.0.linux-amd64/tool")
+    tool.mode, tool.uid, tool.gid = 0o6777, 1234, 1234
+    make_mirror(tmp_path / "mirror", "1.0.0", members=[tool])
+    world()
+    status = os.stat(tmp_path / "bin/fake-1.0.0/tool")
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o755, os.geteuid(), os.getegid())
+
+
+def test_too_many_files(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(_unpack, "MOST_FILES", 2)
+    world("1.0.0")
+    make_mirror(tmp_path / "mirror", "1.1.0", members=[("fake-1.1.0.linux-amd64/third", b"")])
+    with pytest.raises(ReleaseError, match="in 3 files or more"):
+        world("1.1.0")
+
+
+def make_zip(path, members, **options):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for name, content, mode in members:
+            info = zipfile.ZipInfo(name, (2024, 1, 2, 3, 4, 6))
+            info.external_attr, info.compress_type = mode << 16, zipfile.ZIP_DEFLATED
+            bundle.writestr(info, content)
+    return str(path)
+
+
+def test_a_zip_is_unpacked_as_a_tar_is(tmp_path):
+    archive = make_zip(
+        tmp_path / "a.zip",
+        [("top/plugin.json", b"{}", 0o100600), ("top/", b"", 0o40777), ("top/bin/tool", b"#!", 0o106755)],
+    )
+    _unpack.unpack(archive, str(tmp_path / "there"), usual="zip")
+    modes = {
+        name: os.stat(tmp_path / "there" / name).st_mode & 0o7777 for name in ("", "bin", "plugin.json", "bin/tool")
+    }
+    assert modes == {"": 0o755, "bin": 0o755, "plugin.json": 0o644, "bin/tool": 0o755}
+    assert _unpack.unpacked_size(archive) == 4
+
+
+@pytest.mark.parametrize(
+    "members, words",
+    [
+        ([("../evil", b"", 0)], "unsafe.*evil"),
+        ([("/etc/evil", b"", 0)], "unsafe.*/etc/evil"),
+        ([("top/link", b"/etc/passwd", 0o120777)], "link or a device"),
+        ([("top/fifo", b"", 0o10644)], "link or a device"),
+        ([("top/null", b"", 0o20666)], "link or a device"),
+        ([("top/a", b"", 0), ("top/a", b"", 0)], "top/a' twice"),
+        ([("top/a", b"", 0), ("other/a", b"", 0)], "more than one top directory"),
+        ([("top/bomb", bytes(70 << 20), 0)], "unsafe: .* KiB of it unpack to 70 MiB"),
+        ([("top/" + "n" * 300, b"", 0)], "too long for a disk"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_unsafe_zips(tmp_path, members, words):
+    with pytest.raises(ReleaseError, match=words):
+        _unpack.unpack(make_zip(tmp_path / "a.zip", members), str(tmp_path / "there"), usual="zip")
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"PK\3\4 and no more", b"\x7fELF"])
+def test_what_is_no_zip(tmp_path, content):
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ReleaseError, match="no zip"):
+        _unpack.unpack(str(tmp_path / "a.zip"), str(tmp_path / "there"), usual="zip")
 
 
 @pytest.mark.parametrize("left", [0, 5, 100, 200])
@@ -335,11 +413,36 @@ def test_wrong_checksum_of_what_was_copied(world, tmp_path):
 
 def test_a_full_disk_is_noticed_before_writing(world, tmp_path, monkeypatch):
     world("1.0.0")
-    status = collections.namedtuple("status", "f_bavail f_frsize")
-    monkeypatch.setattr(_unpack.os, "statvfs", lambda path: status(1, 16))
+    for found in ({"size": 5 << 20}, {"size": 1, "unpacked": 10 << 20}):
+        assert world("1.1.0", check_mode=True, found=found)["changed"]
+    status = collections.namedtuple("status", "f_bavail f_frsize f_blocks f_flag f_files")
+    monkeypatch.setattr(os, "statvfs", lambda path: status(1, 16, 1, 0, 0))
     with pytest.raises(ReleaseError, match=f"no space in {tmp_path}/bin: .*monitoring_release_dir"):
         world("1.1.0")
+    for found in ({"size": 5 << 20}, {"size": 1, "unpacked": 10 << 20}):
+        with pytest.raises(
+            ReleaseError, match=f"no space in {tmp_path}/bin: the release needs 10 MiB unpacked, 0 MiB are"
+        ):
+            world("1.1.0", check_mode=True, found=found)
     assert os.listdir(tmp_path / "bin") == ["fake-1.0.0"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+@pytest.mark.parametrize("flag, words", [("ST_RDONLY", "mounted read-only"), ("ST_NOEXEC", "mounted noexec")])
+def test_a_place_that_cannot_hold_programs(world, tmp_path, monkeypatch, check_mode, flag, words):
+    world("1.0.0", check_mode=True, found={"size": 1})
+    status = collections.namedtuple("status", "f_bavail f_frsize f_blocks f_flag f_files")
+    monkeypatch.setattr(os, "statvfs", lambda path: status(1 << 20, 1024, 1 << 20, getattr(os, flag), 0))
+    with pytest.raises(ReleaseError, match=f"{words}.*monitoring_release_dir"):
+        world("1.0.0", check_mode=check_mode, found={"size": 1})
+    assert not (tmp_path / "bin").exists()
+
+
+@pytest.mark.parametrize("check_mode", [True, False])
+def test_what_is_in_the_way_is_found_by_a_check_too(world, tmp_path, check_mode):
+    (tmp_path / "bin").write_text("a file")
+    with pytest.raises(ReleaseError, match="has to be a directory, and something else stands there"):
+        world("1.0.0", check_mode=check_mode, found={"size": 1})
 
 
 def test_the_host_downloads_by_itself(world, tmp_path):
@@ -359,6 +462,31 @@ def test_the_host_downloads_by_itself(world, tmp_path):
     assert result["changed"] and [path for path, dummy in seen] == ["/sha256sums.txt", "/fake-1.0.0.linux-amd64.tar.gz"]
     text = (tmp_path / "bin" / "fake-1.0.0" / ".release.json").read_text()
     assert json.loads(text)["sha256"] == digest and "SENTINEL" not in text
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_host_that_downloads_by_itself_asks_for_the_size_in_a_check(world, tmp_path, there):
+    archive, dummy = make_mirror(tmp_path / "mirror", "1.0.0")
+
+    def answer(handler):
+        body = (archive.parent / os.path.basename(handler.path)).read_bytes()
+        send(handler, 200 if there or handler.path.endswith(".txt") else 404, body)
+
+    with server(answer) as (url, dummy):
+        options = {
+            "archive": None,
+            "check_mode": True,
+            "fetch": "host",
+            "url": url + "/fake-1.0.0.linux-{arch}.tar.gz",
+            "checksums_url": f"{url}/sha256sums.txt",
+        }
+        if there:
+            assert world(**options)["changed"]
+            assert "plain http" in world(**options)["warnings"][0]
+        else:
+            with pytest.raises(ReleaseError, match=r"answers 404.*fake_version"):
+                world(**options)
+    assert not (tmp_path / "bin").exists()
 
 
 def test_a_directory_is_read_by_the_controller_even_if_the_host_is_to_fetch(world):

@@ -233,3 +233,22 @@ def test_crashed(scenario, before, now, reason):
 )
 def test_exit_words(given, words):
     assert _systemd.exit_words(given) == words
+
+
+@pytest.mark.parametrize(
+    ("dropin", "ceiling", "asked"),
+    [
+        ("", 20000, None),
+        ("[Service]\nLimitNOFILE=20000\n", 20000, None),
+        ("[Service]\nLimitNOFILE=20001\n", None, None),
+        ("[Service]\nLimitNOFILE=20001\n", 20000, "20001"),
+        ("[Service]\nLimitNOFILE = 1024:99999\n", 20000, "1024:99999"),
+        ("[Service]\nLimitNOFILE=infinity\n", 20000, "infinity"),
+        ("[Service]\nLimitNOFILE=infinity\nLimitNOFILE=1024\n", 20000, None),
+        ("[Service]\n#LimitNOFILE=20001\nLimitNPROC=30000\n", 20000, None),
+    ],
+)
+def test_a_limit_that_the_host_cannot_grant(dropin, ceiling, asked):
+    problem = _systemd.ungrantable_limit(dropin, ceiling)
+    assert (problem is None) is (asked is None)
+    assert asked is None or f"LimitNOFILE={asked}, and systemd on this host can grant no more than 20000" in problem
