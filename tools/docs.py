@@ -92,8 +92,18 @@ SHARED = {
     ),
     "monitoring_own_variables": (
         "everywhere",
-        "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other variable"
-        " that begins so and means nothing to the role is refused as a misspelling.",
+        "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other that means"
+        " nothing to the role is refused where it is a letter or two away from an input, else named in a warning.",
+    ),
+    "monitoring_strict_variables": (
+        "everywhere",
+        "Whether every variable that begins with a role's name, means nothing to it, and is not in"
+        " `monitoring_own_variables` is refused. Default: `false`.",
+    ),
+    "monitoring_gather_facts": (
+        "everywhere",
+        "Whether `site.yml`, `verify.yml` and `report.yml` gather facts first, for an inventory whose variables name them,"
+        " such as `ansible_default_ipv4`, `ansible_fqdn` or `ansible_facts['hostname']`. Default: `false`.",
     ),
 }
 

@@ -8,11 +8,15 @@ DOCUMENTATION = r"""
 module: inputs
 short_description: Refuse inputs of a role that cannot work
 description:
-  - Looks at the variables of a role before anything is done, and names everything that is wrong with them at once.
-  - A variable that begins with the name of the role and means nothing to it is refused, with the nearest one that does.
-    Variables of your own that begin so are listed in C(monitoring_own_variables), as names or shell patterns.
-  - Beyond the types, which the role's argument specs check, it checks durations, sizes, addresses, checksums, hashes,
-    flags that contradict inputs, and what the version that is asked for does not know.
+  - Looks at the variables of a role before anything is done, or of all roles before the first of them changes anything, and
+    names everything that is wrong with them at once.
+  - A variable that begins with the name of the role and is likely to be a slip of an input, a letter or two away, is
+    refused. All others that mean nothing to the role are listed in one warning a run, or refused where
+    C(monitoring_strict_variables) is true. Variables of your own are listed in C(monitoring_own_variables), as names or
+    shell patterns.
+  - Beyond the types, which are those of the role's argument specs, it checks durations, sizes, addresses, checksums, hashes,
+    flags that contradict inputs, files that are not there, what YAML has understood otherwise for want of quotes, and what
+    the version that is asked for does not know.
   - Runs on the controller alone. Values of secrets are never repeated.
 version_added: 0.1.0
 author:
@@ -29,15 +33,21 @@ attributes:
     description: Changes nothing.
 options:
   role:
-    description: Role of this collection whose inputs are looked at.
+    description:
+      - Role of this collection whose inputs are looked at, as its own tasks see them.
+      - Without it, those of all services whose groups the hosts of the play are in, once for all hosts; the roles then look
+        at them no more in this run, unless a play gives them values.
     type: str
-    required: true
 """
 
 EXAMPLES = r"""
 - name: Refuse inputs that cannot work
   vigil.monitoring.inputs:
     role: prometheus
+
+- name: Refuse inputs of any service that cannot work
+  vigil.monitoring.inputs:
+  run_once: true
 """
 
 RETURN = r""" # """
@@ -48,7 +58,7 @@ from ansible.module_utils.basic import AnsibleModule
 def main():
     """There is nothing to do on the host: the action plugin of the same name does it all."""
     module = AnsibleModule(
-        argument_spec={"role": {"type": "str", "required": True}},
+        argument_spec={"role": {"type": "str"}},
         supports_check_mode=True,
     )
     module.fail_json(msg="this module runs on the controller and needs its action plugin")

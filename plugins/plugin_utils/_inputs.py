@@ -8,7 +8,6 @@ Each check is a generator of ``Problem``; all of them are run, so that one run n
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 
@@ -26,6 +25,11 @@ _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
+# It asks for the password, which is then in no process list and in no history; the same without Apache's tools.
+MAKES_HASH = (
+    "make one with `htpasswd -nBC 10 \"\" | tr -d ':'`, which asks for the password, or with `python3 -c 'import bcrypt,"
+    " getpass; print(bcrypt.hashpw(getpass.getpass().encode(), bcrypt.gensalt(10)).decode())'`"
+)
 # Directories of the system that no service may have as its own, lest a removal takes them along.
 _SYSTEM = (
     "/",
@@ -91,27 +95,6 @@ MANAGED_FLAGS = {
 }
 # Where further flags stand, for the roles that name it otherwise.
 FLAGS = {"blackbox_exporter": "blackbox_exporter_cli_flags"}
-
-
-def unknown_variables(role, known, in_scope, own=()):
-    """Variables that begin with the role's name and mean nothing to it.
-
-    :param known: names of the role's inputs.
-    :param in_scope: names of all variables of the host.
-    :param own: names, or shell patterns of names, that the user keeps for other purposes.
-    """
-    prefix = role + "_"
-    for name in sorted(in_scope):
-        if not name.startswith(prefix) or name in known or name in DIFFERENCES:
-            continue
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
-            continue
-        meant = did_you_mean(name, known, "")
-        yield Problem(
-            name,
-            "unknown variable",
-            "{0} A variable of your own goes into the list monitoring_own_variables".format(meant).strip(),
-        )
 
 
 def different_variables(role, values):
@@ -244,7 +227,7 @@ def check_web_config(config, variables):
                     yield Problem(
                         "{0}[{1!r}]".format(name, str(user)),
                         "is not a bcrypt hash",
-                        "make one with `htpasswd -nBC 10 {0}` and give what follows the colon".format(user),
+                        "{0}, and give the line that begins with $2".format(MAKES_HASH),
                     )
 
 
@@ -289,26 +272,13 @@ OWN_CHECKS = {
     "cadvisor": "_inputs_exporters",
     "grafana": "_inputs_grafana",
 }
-# Suffixes of the inputs that are looked at; a role has not all of them.
-CHECKED = (
-    "admin_username agent_mode alert_resources auth basic_auth_users binary_install_dir cap_net_bind_service"
-    " checksum cli_flags cluster config_dir config_file config_flags_extra configuration_modules container_cpus"
-    " container_extra dashboards database datasources db_dir disable_metrics disabled_collectors dsn_file"
-    " enable_metrics enabled_collectors escalation global housekeeping_interval http_server_config image ini"
-    " ini_default install_method ldap limit_nofile listen_ip manage_role max_housekeeping_interval name password"
-    " plugins port preinstalled_path probe_password probe_username prometheus_endpoint ready_timeout receivers"
-    " registry_password registry_username release_dir replica_label resolve_timeout route rule_annotations rule_labels"
-    " rule_packs runtime security server smtp storage storage_retention storage_retention_size system_group system_user"
-    " systemd_dropin targets textfile_dir thresholds tls_server_config uri username users version web_config"
-    " web_listen_address web_telemetry_path"
-).split()
 
 
 def problems(role, values):
     """Everything that is wrong with the values of a role's inputs.
 
     :param role: key of :data:`OWN_CHECKS`.
-    :param values: the inputs named by :data:`CHECKED`, by their whole names, of the types that their specs say.
+    :param values: its inputs by their whole names, of the types that their specs say.
     """
     found = []
     checks = [check_release, check_paths, check_web, check_flags, check_service]

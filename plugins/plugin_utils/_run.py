@@ -96,6 +96,32 @@ def note(role, host, given):
         stream.write(yaml.dump(given, Dumper=AnsibleDumper, default_flow_style=False) if given else "{}\n")
 
 
+def first_time(what):
+    """Whether this is asked for the first time in this run, by any of Ansible's processes.
+
+    :param what: text.
+    """
+    folder = _folder("said")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    try:
+        os.close(os.open(os.path.join(folder, quote(what, safe="")[:200]), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def looked_at(role, host, mark=False):
+    """Whether the inputs of a role on a host were looked at already in this run, before the first of its changes.
+
+    :param mark: to remember that they were.
+    """
+    path = _folder("checked", role, quote(host, safe=""))
+    if mark:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    return os.path.exists(path)
+
+
 def noted():
     """Role -> hosts on which it was begun in this run."""
     found = {}

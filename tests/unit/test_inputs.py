@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
+    _check_roles,
+    _inputs,
+    _own_variables,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import is_duration
 
 BCRYPT = "$2y$10$" + "a" * 53
@@ -245,7 +249,9 @@ def test_no_password_is_repeated():
     assert len(found) == 1
     assert "S3cr3t" not in found[0]
     assert "prometheus_web_config.basic_auth_users['admin']" in found[0]
-    assert "htpasswd -nBC 10 admin" in found[0]
+    # The password is asked for: it stands in no process list and in no history of a shell.
+    assert '`htpasswd -nBC 10 ""' in found[0]
+    assert "getpass.getpass()" in found[0]
     assert problems("node_exporter", basic_auth_users={"x": "short"})[0].startswith(
         "node_exporter_basic_auth_users['x']"
     )
@@ -256,25 +262,56 @@ def test_all_problems_are_named_at_once():
     assert len(found) == 3
 
 
-KNOWN = ["prometheus_storage_retention", "prometheus_version", "prometheus_web_config"]
+@pytest.mark.parametrize(
+    ("role", "name", "meant"),
+    [
+        # A letter or two, neighbours that changed places, words in another order.
+        ("prometheus", "prometheus_storage_retension", "prometheus_storage_retention"),
+        ("prometheus", "prometheus_verison", "prometheus_version"),
+        ("prometheus", "prometheus_alert_rule_files", "prometheus_alert_rules_files"),
+        ("prometheus", "prometheus_retention_storage", "prometheus_storage_retention"),
+        ("prometheus", "prometheus_scrapeconfigs", "prometheus_scrape_configs"),
+        ("node_exporter", "node_exporter_web_listen_adress", "node_exporter_web_listen_address"),
+        ("alertmanager", "alertmanager_reciever", "alertmanager_receivers"),
+        ("alertmanager", "alertmanager_recievers", "alertmanager_receivers"),
+        ("grafana", "grafana_datasource", "grafana_datasources"),
+        # What inventories have of their own, and what tasks register: near to nothing, whatever shares letters with it.
+        ("prometheus", "prometheus_port", None),
+        ("prometheus", "prometheus_ip", None),
+        ("prometheus", "prometheus_hostnamelookupkey", None),
+        ("prometheus", "prometheus_binaries", None),
+        ("prometheus", "prometheus_zzzzqqqq", None),
+        ("alertmanager", "alertmanager_ip", None),
+        ("alertmanager", "alertmanager_host", None),
+        ("node_exporter", "node_exporter_port", None),
+        ("node_exporter", "node_exporter_binary", None),
+        ("grafana", "grafana_admin_password", None),
+    ],
+)
+def test_a_slip_is_told_from_a_variable_of_ones_own(role, name, meant):
+    spec = _check_roles.spec_of(role)
+    slips, others = _own_variables.sort_out(role, spec, [name, *spec])
+    if meant:
+        assert [(slip.variable, f"did you mean {meant}?" in slip.remedy) for slip in slips] == [(name, True)]
+        assert "monitoring_own_variables" in slips[0].remedy
+        assert others == []
+    else:
+        assert (slips, others) == ([], [name])
+    assert _own_variables.sort_out(role, spec, [name], [name[:-2] + "*"]) == ([], [])
+
+
+def test_what_is_none_of_the_roles_is_left_alone():
+    names = ["prometheus", "other_prometheus_x", "__prometheus_x", "prometheusx_y", "prometheus_local_cache_path"]
+    assert _own_variables.sort_out("prometheus", ["prometheus_version"], names) == ([], [])
 
 
 @pytest.mark.parametrize(
-    ("in_scope", "own", "words"),
-    [
-        (["prometheus_version", "prometheus", "other_prometheus_x", "__prometheus_x", "prometheusx_y"], [], []),
-        (["prometheus_retention"], [], ["prometheus_retention", "did you mean prometheus_storage_retention"]),
-        (["prometheus_zzzzqqqq"], [], ["prometheus_zzzzqqqq", "monitoring_own_variables"]),
-        (["prometheus_mine", "prometheus_port"], ["prometheus_mine", "prometheus_p*"], []),
-        # Known of prometheus.prometheus: answered elsewhere.
-        (["prometheus_local_cache_path"], [], []),
-    ],
-)
-def test_unknown_variables(in_scope, own, words):
-    found = [str(problem) for problem in _inputs.unknown_variables("prometheus", KNOWN, in_scope, own)]
-    assert len(found) == (1 if words else 0)
-    for word in words:
-        assert word in found[0]
+    ("one", "other", "apart"),
+    [("", "", 0), ("abc", "abc", 0), ("abc", "acb", 1), ("abcd", "abd", 1), ("abc", "xbc", 1), ("ab", "ba", 1), ("abc", "xyz", 3)],
+)  # fmt: skip
+def test_distance(one, other, apart):
+    assert _own_variables.distance(one, other, 3) == _own_variables.distance(other, one, 3) == apart
+    assert _own_variables.distance(one, other, max(0, apart - 1)) >= apart
 
 
 @pytest.mark.parametrize(
