@@ -15,6 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._prove import Can
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _run, _scope, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import Comparison
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
@@ -52,6 +53,17 @@ class RoleValues:
 
     def __getitem__(self, name):
         return plain(self._templar.template(self._variables[name]))
+
+    def render(self, arguments):
+        """The arguments of one of the role's tasks, without those that are left out."""
+        found = plain(self._templar.template({name: value for name, value in arguments.items() if name != "look"}))
+        # From ansible-core 2.19 on, these are gone already; before, a word that nobody else would write stands there.
+        return {name: value for name, value in found.items() if value != self._variables.get("omit", ...)}
+
+    def know(self, name, value):
+        """Give the role a variable more, as a task that registers its result does."""
+        self._variables[name] = value
+        self._templar = self._templar.copy_with_new_env(available_variables=self._variables)
 
     def get(self, name, default=None):
         """A variable, or a default when there is none."""
@@ -106,6 +118,8 @@ class ActionModule(ActionBase):
         if containers:
             self._ask_engine(containers, lines, task_vars)
         begun = _run.noted()
+        if not self._task.check_mode:
+            self._compare([kind for kind in asked if host not in begun.get(kind, ())], lines, task_vars)
         for line in lines:
             if line["state"] == RED and not line["reached"] and host not in begun.get(line["service"], ()):
                 line["reasons"] = [*line["reasons"], PLAY_ONLY.format(line["service"])]
@@ -118,6 +132,20 @@ class ActionModule(ActionBase):
             lines = Scrubber(secrets, " ".join((host, *SERVICES))).data(lines)
         result.update(changed=False, services=lines, left_out=left_out, silent=silent)
         return result
+
+    def _compare(self, kinds, lines, task_vars):
+        """Add in what the host differs from what the inventory asks for, where this run has not just seen to it itself.
+
+        :param kinds: the services that no role of this run has dealt with.
+        """
+        for line in lines:
+            kind = line["service"]
+            if kind not in kinds or line["url"] is None:
+                continue
+            role = RoleValues(kind, self._loader, self._templar, task_vars)
+            for state, text in Comparison(self, kind, role).findings(self._loader, task_vars):
+                line["state"] = worst([line["state"], state])
+                line["reasons"] = [*line["reasons"], text]
 
     def _kinds(self, host, given, task_vars):
         """The services to ask for on this host; those that tags leave out; and why it cannot say which it has."""

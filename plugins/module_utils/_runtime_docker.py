@@ -40,7 +40,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     log_excerpt,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
-from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, other_start, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
 
 # How long ago a death may be that speaks of the watch that has just seen a restart, in seconds.
@@ -194,7 +194,10 @@ class Docker:
             return "it runs another image than the one asked for"
         if self.target["fingerprint"] != self.fingerprint():
             names = different_options(self.target["definition"], self.container)
-            return "its container was made with other options ({0})".format(", ".join(names))
+            commands = [{"arguments": one.get("command")} for one in (self.target["definition"], self.container)]
+            otherwise = other_start(*commands)
+            more = ": it " + otherwise if otherwise else ""
+            return "its container was made with other options ({0}){1}".format(", ".join(names), more)
         if limits(seen) != self.target["limits"]:
             return "the limits or networks of its container were changed since it was made"
         return None

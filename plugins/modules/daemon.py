@@ -313,6 +313,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     decide,
     is_loaded,
     listeners,
+    other_start,
     unknown_features,
     unknown_flag,
 )
@@ -1149,8 +1150,11 @@ class Daemon:
         would = (
             Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
         )
+        otherwise = other_start(running.start, self.expected_start(proof, None)) if running else None
         if replacing:
             would = would._replace(reason=replacing)
+        elif otherwise and texts:
+            would = would._replace(reason="it " + otherwise)
         elif running and not texts and not any(change.kind == "link" for change in changes):
             would = self.decision(running, proof)
             on_change = RELOAD if self.rereads else self.kind.on_change

@@ -15,6 +15,9 @@ description:
   - Asks each service that the host should run for its version, the outcome of its last reload, and what else it
     has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster, Grafana for its
     database, its administrator's login, and an answer of each data source; dashboards have to be there as provisioned.
+  - What no role of the same run has dealt with is compared with what the inventory asks for, by the steps of the roles in check
+    mode, with the rights that these need on the host - flags, unit or container, configuration, and what the process was
+    started with.
   - Which services those are is said by the inventory groups of the host and by the roles that this run has begun on it; a
     host of which neither says anything is asked what the collection has left there. With C(--tags) and C(--skip-tags), it is
     those whose roles were begun or whose names are among the tags. What is asked of them is said by the variables of their

@@ -80,3 +80,21 @@ def test_a_drop_in_of_somebody_else(site):
     assert "GOGC" not in environment
     assert open_files(site, "alertmanager") != "1024"
     site.run().must_be_green(changed=False)
+
+
+def test_the_verification_alone_compares_too(site):
+    """What the inventory asks for now, and what somebody did to the host, without a run of the roles in between."""
+    verify = {"playbook": "playbooks/verify.yml"}
+    site.run(**verify).must_be_green(changed=False)
+    before = site.state()
+    site.variables["prometheus_storage_retention"] = "12d"
+    site.variables["alertmanager_resolve_timeout"] = "9m"
+    site.host.run(f"prlimit --nofile=777:777 --pid {site.pid('node_exporter')}")
+    site.run(**verify).must_be_red(
+        "MONITORING: 0 of 3 services proven, 3 red",
+        "it runs with --storage.tsdb.retention.time=30d where --storage.tsdb.retention.time=12d is asked for",
+        "its configuration differs from what the inventory asks for (alertmanager.yml)",
+        "it runs with other limits (Max open files: 777/777",
+        "run site.yml",
+    )
+    assert site.state() == before
