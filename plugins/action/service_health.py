@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.module_utils import _discovery
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
@@ -113,8 +115,8 @@ class ActionModule(ActionBase):
             lines += self._ask_host(for_the_host, timeout, task_vars)
         for line, service, there in wordless:
             # Why it is so stands in its log, which only its host can read.
-            (again,) = self._ask_host([(service, there)], 0.0, task_vars)
-            lines.append(again if again["wordless"] and again["state"] == line["state"] else line)
+            (words,) = self._ask_host([({**service, "log_only": True}, there)], 0.0, task_vars)
+            lines.append({**line, "reasons": [*line["reasons"], *words["reasons"]]})
         if containers:
             self._ask_engine(containers, lines, task_vars)
         begun = _run.noted()
@@ -270,14 +272,28 @@ class ActionModule(ActionBase):
             if not manager.get("relabel_configs")
             for address in static.get("targets") or ()
         ]
+        configs = [*(role.get("prometheus_scrape_configs") or ()), *self._own_files(role)]
         return {
             "agent": agent,
+            "discoveries": {
+                str(config.get("job_name")): _discovery.mechanisms(config)
+                for config in configs
+                if isinstance(config, dict) and _discovery.mechanisms(config)
+            },
             "expect": inventory["expected"],
             "pools": inventory["pools"],
             "ignore": given["ignore"],
             "rules": not agent and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"] or packs),
             "alertmanagers": [] if agent else addresses,
         }
+
+    def _own_files(self, role):
+        """The scrape configurations in the user's own files, as far as they can be read."""
+        for found in role["__prometheus_scrape_config_files"]:
+            with contextlib.suppress(AnsibleError, KeyError):
+                content = self._loader.load_from_file(found["source"])
+                configs = content.get("scrape_configs") if isinstance(content, dict) else content
+                yield from configs if isinstance(configs, list) else ()
 
     def _ask_host(self, services, timeout, task_vars):
         """Have the module ask where the controller cannot."""

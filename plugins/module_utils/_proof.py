@@ -28,12 +28,15 @@ class Finding(NamedTuple):
 
     :ivar state: ``ok``; ``wait`` (may become good); ``red`` (will not); ``unproven`` (cannot be told).
     :ivar text: why, for people; empty when it is good.
+        What is good may have a word, too.
     :ivar due: seconds that Prometheus itself takes its time until it can be good, as it looks only every so often.
+    :ivar otherwise: what it is where it has not become good when it was due.
     """
 
     state: str
     text: str = ""
     due: float = 0.0
+    otherwise: str = RED
 
 
 GOOD = Finding(OK)
@@ -107,6 +110,19 @@ def check_rules(data, wanted):
         text = "{0} rule{1} not been evaluated yet".format(len(waiting), " has" if len(waiting) == 1 else "s have")
         return Finding(WAIT, "{0} (every {1:g} s)".format(text, interval), interval + DISCOVERY)
     return GOOD
+
+
+def firing_interval(data):
+    """The longest interval of the rule groups that have an alert which fires, in seconds; None where none does.
+
+    :param data: ``data`` of ``/api/v1/rules``.
+    """
+    found = [
+        float(group.get("interval") or 0)
+        for group in data.get("groups") or ()
+        if any(rule.get("state") == "firing" for rule in group.get("rules") or ())
+    ]
+    return max(found) if found else None
 
 
 def check_targets(verdict, targets):

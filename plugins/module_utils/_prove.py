@@ -5,12 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import email.utils
 import json
 import time
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _grafana, _proof, _targets
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency
+from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _client,
+    _delivery,
+    _discovery,
+    _duration,
+    _grafana,
+    _proof,
+    _targets,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency, words
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOADING
 
@@ -48,6 +59,9 @@ class Prover:
         self.access = self._access()
         self.caveat = None
         self.reached = False
+        self.watch = _delivery.Watch()
+        self.discoveries = _discovery.Watch()
+        self.resend = self.past = None
         self.line = {
             "service": self.kind,
             "url": service["url"],
@@ -73,9 +87,13 @@ class Prover:
 
     def _get(self, path):
         """Body of an answer; anything else ends the round."""
+        return self._good(path).body
+
+    def _good(self, path):
+        """An answer as asked for; anything else ends the round."""
         reply = self._reply(path)
         if reply.status == 200:
-            return reply.body
+            return reply
         raise _Stop(self._refused(reply, path))
 
     def _reply(self, path, body=None):
@@ -128,7 +146,8 @@ class Prover:
 
     def _look(self):
         # The metrics of Prometheus and Alertmanager are below their prefix, which is the URL's path.
-        metrics = self._get(self.service.get("metrics_path") or "/metrics").decode("utf-8", "replace")
+        reply = self._good(self.service.get("metrics_path") or "/metrics")
+        metrics = reply.body.decode("utf-8", "replace")
         version, finding = _proof.check_words(self.kind, metrics, self.service.get("version"), self.kind in RELOADING)
         self.line["version"] = version or self.line["version"]
         findings = [finding]
@@ -143,15 +162,82 @@ class Prover:
             findings += self._look_at_content()
         if self.kind == "alertmanager":
             findings.append(self._look_at_cluster(metrics))
+            findings += self._told(_delivery.check_messages(Page(metrics)))
         if self.kind == "prometheus":
-            findings.append(self._look_at_targets())
-            if not self.service.get("agent"):
-                rules = _proof.data_of(self._get("/api/v1/rules"))
-                findings.append(_proof.check_rules(rules, self.service.get("rules")))
-                if self.service.get("alertmanagers"):
-                    known = _proof.data_of(self._get("/api/v1/alertmanagers"))
-                    findings.append(_proof.check_alertmanagers(known, self.service["alertmanagers"]))
+            findings += self._look_at_prometheus(Page(metrics), metrics, _date(reply))
         return findings
+
+    def _look_at_prometheus(self, page, metrics, now):
+        """Targets, discoveries, rules, Alertmanagers, and whether what it sends arrives.
+
+        :param now: its own time in seconds since the epoch, or None.
+        """
+        loaded = words(self.kind, metrics).reloaded_at
+        if loaded is not None and now is not None and loaded > now + 1:
+            # Its clock was set back: the time of the last reload says nothing.
+            loaded = None
+        age = None if loaded is None or now is None else max(0.0, now - loaded)
+        yield self._look_at_targets(loaded)
+        yield from self._told(_discovery.check(self.discoveries, page, self.service.get("discoveries") or {}, age))
+        fires = None
+        if not self.service.get("agent"):
+            rules = _proof.data_of(self._get("/api/v1/rules"))
+            yield _proof.check_rules(rules, self.service.get("rules"))
+            fires = _proof.firing_interval(rules)
+            wanted = self.service.get("alertmanagers") or []
+            if wanted or page.value("prometheus_notifications_alertmanagers_discovered"):
+                known = _proof.data_of(self._get("/api/v1/alertmanagers"))
+                yield _proof.check_alertmanagers(known, wanted)
+                urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
+                yield from self._told(self._look_at_alerts(page, urls, age, fires))
+        past = self._history(page, age)
+        settled = age is None or age > _delivery.BATCH
+        yield from self._told(_delivery.check_samples(self.watch, _delivery.samples(page), settled, past))
+
+    def _look_at_alerts(self, page, urls, age, fires):
+        """Findings about alerts on their way to the Alertmanagers with these URLs."""
+        self.watch.dropped(page.value(_delivery.ALERTS_DROPPED) or 0.0, urls)
+        settled, due = True, _delivery.RESEND
+        if age is not None and age < _delivery.LONG_AGO:
+            due = self._resend() + (fires or 0.0) + _delivery.MARGIN
+            settled = age > due
+        past = self._history(page, age)
+        counts = _delivery.alerts(page, urls)
+        yield from _delivery.check_alerts(self.watch, counts, settled, due, fires is not None, past)
+        yield from _delivery.check_queue(page)
+
+    def _resend(self):
+        """Seconds after which it sends an alert again that goes on."""
+        if self.resend is None:
+            self.resend = _delivery.RESEND
+            with contextlib.suppress(_Stop, ValueError, TypeError):
+                flags = _proof.data_of(self._get("/api/v1/status/flags"))
+                self.resend = _duration.seconds(flags["rules.alert.resend-delay"])
+        return self.resend
+
+    def _history(self, page, age):
+        """A function that says of a destination whether the last minutes saw something sent and nothing fail."""
+        started = page.value("process_start_time_seconds")
+        if started is None or age is None or age < _delivery.HISTORY or self.service.get("agent"):
+            return None
+
+        def asked(destination):
+            if self.past is None:
+                self.past = {}
+                query = _delivery.history_query(started, _delivery.HISTORY)
+                with contextlib.suppress(_Stop, ValueError):
+                    self.past = _delivery.grew(_proof.data_of(self._get("/api/v1/query?query=" + quote(query))))
+            found = self.past.get(destination)
+            return found is not None and found.tried > 0 and not found.failed
+
+        return asked
+
+    def _told(self, findings):
+        """The same findings; where one is not good, the log of the service may say more."""
+        for finding in findings:
+            if finding.state in (WAIT, RED, UNPROVEN) and finding.text.endswith(_delivery.IN_LOG):
+                self.line["wordless"] = True
+            yield finding
 
     def _look_at_cluster(self, metrics):
         status = json.loads(self._get("/api/v2/status"))
@@ -225,22 +311,23 @@ class Prover:
             for problem in _grafana.plugin_problems(plugins, json.loads(self._get("/api/plugins?embedded=0"))):
                 yield Finding(RED, problem)
 
-    def _look_at_targets(self):
+    def _look_at_targets(self, loaded):
         ignored = _targets.compile_ignore(self.service.get("ignore"))
         expect = [(entry["job"], entry["instance"]) for entry in self.service.get("expect") or ()]
         targets = _targets.parse(self._get("/api/v1/targets?state=active"))
-        verdict = _targets.judge(targets, expect, ignored, pools=self.service.get("pools") or ())
+        verdict = _targets.judge(targets, expect, ignored, pools=self.service.get("pools") or (), since=loaded)
         self.line["targets"] = [verdict.up, verdict.expected]
         return _proof.check_targets(verdict, targets)
 
     def conclude(self, findings, elapsed):
         """Turn the last findings into the result: what never came is red, but for what was not due yet."""
         states = []
-        for state, text, due in findings:
+        for state, text, due, otherwise in findings:
             if state == OK:
+                self.line["reasons"] += [text] if text else []
                 continue
             if state == WAIT:
-                state = UNPROVEN if due > elapsed else RED
+                state = UNPROVEN if due > elapsed else otherwise
                 if state == UNPROVEN:
                     text = "not proven within {0:.0f} s: {1}".format(elapsed, text)
             states.append(state)
@@ -250,6 +337,14 @@ class Prover:
             self.line["reasons"].append("not proven: " + self.caveat)
         self.line["state"] = _proof.worst(states)
         return self.line
+
+
+def _date(reply):
+    """The time of the server that answered, in seconds since the epoch; None where it does not say it."""
+    try:
+        return email.utils.parsedate_to_datetime(reply.headers.get("Date")).timestamp()
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return None
 
 
 def prove(service, timeout, patient=True, clock=time.monotonic, sleep=time.sleep):
@@ -276,7 +371,8 @@ def prove(service, timeout, patient=True, clock=time.monotonic, sleep=time.sleep
         if not waiting or any(finding.state == RED for finding in findings):
             return prover.conclude(findings, elapsed)
         # What Prometheus looks at only once a minute is waited for a little longer, but not for hours.
-        due = min(finding.due for finding in waiting)
+        dues = [finding.due for finding in waiting]
+        due = max(dues) if all(dues) else 0.0
         if elapsed >= (max(timeout, due) if due <= 2 * timeout else timeout):
             return prover.conclude(findings, elapsed)
         sleep(INTERVAL)

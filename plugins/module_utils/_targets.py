@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime
 import json
 import re
 from typing import NamedTuple
@@ -22,7 +24,7 @@ WIDTH = 110
 class Target(NamedTuple):
     """One active target.
 
-    :ivar health: ``up``, ``down`` or ``unknown`` (not scraped yet).
+    :ivar health: ``up``, ``down`` or ``unknown`` (not scraped yet, or not since it counts).
     :ivar last_scrape: RFC 3339 time of the last scrape, or None when there was none.
     :ivar pool: name of the scrape configuration that it belongs to; differs from job after relabelling.
     :ivar interval: its scrape interval as Prometheus writes it, such as ``1m30s``.
@@ -142,7 +144,18 @@ def compile_ignore(patterns):
     return ignored
 
 
-def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()):
+def time_of(text):
+    """A time of Prometheus' API, in the zone of its host, in seconds since the epoch."""
+    moment = calendar.timegm(datetime.datetime.fromisoformat(text[:19]).timetuple())
+    rest = text[19:]
+    zone = re.search(r"([+-])(\d\d):(\d\d)$", rest)
+    if zone:
+        moment -= int(zone.group(1) + "1") * (int(zone.group(2)) * 3600 + int(zone.group(3)) * 60)
+    digits = re.match(r"\.(\d+)", rest)
+    return moment + (float("0." + digits.group(1)) if digits else 0.0)
+
+
+def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=(), since=None):
     """Hold the targets that Prometheus has against those that it should have. Linear in both.
 
     A pair that several targets bear is up only when all of them are.
@@ -152,6 +165,7 @@ def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()
     :param ignored: predicate of job and instance that says whether a target may be down, as of :func:`compile_ignore`.
     :param fail_on_unexpected: whether a target that nobody expects makes the whole unhealthy.
     :param pools: names of scrape configurations all of whose targets, whichever they are, have to be up too.
+    :param since: seconds since the epoch; what a target's last scrape found before says nothing. None: any counts.
     """
     wanted = None if expect is None else dict.fromkeys(expect)
     pools = frozenset(pools)
@@ -162,6 +176,8 @@ def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()
         if wanted is not None and pair not in wanted and target.pool not in pools:
             unexpected.append(target)
             continue
+        if since is not None and target.last_scrape is not None and time_of(target.last_scrape) < since:
+            target = target._replace(health="unknown")
         good = target.health == "up"
         known[pair] = known.get(pair, True) and good
         if not good:
@@ -233,8 +249,7 @@ def problems(verdict, targets=(), unexpected=False, limit=ROWS):
         rows += [("missing", pair[0], pair[1], hint) for pair, hint in hints]
     if len(rows) < limit:
         rows += [
-            ("not scraped", target.job, target.instance, "no scrape yet (every {0})".format(target.interval or "?"))
-            for target in waiting[: limit - len(rows)]
+            ("not scraped", target.job, target.instance, _waiting(target)) for target in waiting[: limit - len(rows)]
         ]
     if unexpected and len(rows) < limit:
         rows += [
@@ -243,6 +258,11 @@ def problems(verdict, targets=(), unexpected=False, limit=ROWS):
         ]
     total = len(verdict.down) + len(verdict.missing) + (len(verdict.unexpected) if unexpected else 0)
     return rows, total - len(rows)
+
+
+def _waiting(target):
+    when = "yet" if target.last_scrape is None else "since its configuration was loaded"
+    return "no scrape {0} (every {1})".format(when, target.interval or "?")
 
 
 def _why(target):

@@ -143,6 +143,14 @@ options:
             description: Password.
             type: str
             required: true
+      discoveries:
+        description: Jobs of Prometheus that discover their targets, with the mechanisms that they do it by.
+        type: dict
+        default: {}
+      log_only:
+        description: Do not ask it, and only read what its log says last.
+        type: bool
+        default: false
       provisioned:
         description: What Grafana has to show, as P(vigil.monitoring.grafana_expected#filter) gives it.
         type: dict
@@ -246,7 +254,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker i
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # How far back, and how many lines, the log of a service is read that does not say why in its metrics.
-LOG_SECONDS = 5
+# What Prometheus and Alertmanager cannot deliver or discover they try, and tell, only once a minute or so.
+LOG_SECONDS = {"prometheus": 75, "alertmanager": 300}
 LOG_LINES = 3
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
 TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
@@ -273,6 +282,8 @@ SERVICE = {
             "password": {"type": "str", "required": True, "no_log": True},
         },
     },
+    "discoveries": {"type": "dict", "default": {}},
+    "log_only": {"type": "bool", "default": False},
     "provisioned": {"type": "dict"},
 }
 
@@ -293,13 +304,17 @@ def main():
     timeout = 0.0 if module.check_mode else module.params["timeout"]
     lines = []
     for service in module.params["services"]:
-        try:
-            line = prove(service, timeout)
-        except CannotReach as error:
-            line = unreachable(service, error)
+        if service["log_only"]:
+            line = {**unreachable(service, ""), "wordless": True, "reasons": []}
+        else:
+            try:
+                line = prove(service, timeout)
+            except CannotReach as error:
+                line = unreachable(service, error)
         if line["wordless"] and line["state"] != "ok":
             name = SERVICES[service["kind"]].unit or service["kind"]
-            words = last_words_of(name, service["docker_host"], time.time() - LOG_SECONDS, LOG_LINES)
+            since = time.time() - LOG_SECONDS.get(service["kind"], 5)
+            words = last_words_of(name, service["docker_host"], since, LOG_LINES)
             line["reasons"].append("the last words of its log:\n{0}".format(words))
         lines.append(line)
     module.exit_json(changed=False, services=lines)

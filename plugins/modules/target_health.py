@@ -14,6 +14,8 @@ author:
 description:
   - Asks a Prometheus server for its active targets until every expected one is known and up, or the time is over.
   - Runs on any host from which the server can be reached, with the Python standard library and without facts.
+  - What a target was before Prometheus last loaded its configuration does not count, as it may be scraped in another way
+    since; see O(since_reload).
   - Each poll is one request. Errors that time may heal (connection refused, no answer yet, HTTP 5xx) are
     polled again; those that it does not heal (HTTP 401, 404, a redirect, an untrusted certificate, an answer that
     is not Prometheus') fail at once.
@@ -60,6 +62,13 @@ options:
       - When V(false), such targets are returned and decide nothing, whether they are up or not.
     type: bool
     default: false
+  since_reload:
+    description:
+      - Whether only scrapes count that were made after Prometheus last loaded its configuration, at a start or a reload.
+      - It is asked for once, as C(/api/v1/status/runtimeinfo); a server that does not answer that is believed as it is.
+    type: bool
+    default: true
+    version_added: 0.3.0
   timeout:
     description:
       - Seconds after which targets that are not up are a failure.
@@ -146,7 +155,7 @@ down:
       type: str
       sample: 192.0.2.10:9100
     health:
-      description: V(down), or V(unknown) when it has not been scraped yet.
+      description: V(down), or V(unknown) when it has not been scraped yet, or not since the configuration was loaded.
       type: str
       sample: down
     scrape_url:
@@ -186,6 +195,7 @@ elapsed:
   sample: 1.27
 """
 
+import json
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
@@ -232,6 +242,22 @@ def targets_of(url, access, timeout):
         words = " ".join(reply.body[:200].decode("utf-8", "replace").split())
         raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "without a word"))
     raise Hopeless(_advice(url, access, reply))
+
+
+def loaded_at(url, access, timeout):
+    """When Prometheus last loaded its configuration, in seconds since the epoch; None where it does not say it.
+
+    It says whole seconds only, so that the next one is taken: a scrape of the same second may have been one of before.
+    """
+    try:
+        reply = _client.get(url.rstrip("/") + "/api/v1/status/runtimeinfo", access, timeout)
+        found = json.loads(reply.body)["data"]
+        loaded = _targets.time_of(found["lastConfigTime"]) + 1
+        now = _targets.time_of(found["serverTime"]) if found.get("serverTime") else loaded
+    except (_client.AskError, ValueError, KeyError, TypeError):
+        return None
+    # Its clock was set back: what was before cannot be told from what was after.
+    return loaded if reply.status == 200 and loaded <= now + 2 else None
 
 
 def _advice(url, access, reply):
@@ -305,6 +331,7 @@ def main():
                 "options": {"job": {"type": "str"}, "instance": {"type": "str"}},
             },
             "fail_on_unexpected": {"type": "bool", "default": False},
+            "since_reload": {"type": "bool", "default": True},
             "timeout": {"type": "float", "default": 60},
             "interval": {"type": "float", "default": 1},
             **_client.OPTIONS,
@@ -322,9 +349,18 @@ def main():
     nothing["expected"] = len(set(expect or ()))
     try:
         ignored = _targets.compile_ignore(given["ignore"])
+        since = []
+
+        def judge(found):
+            if given["since_reload"] and not since:
+                since.append(loaded_at(url, access, 5.0))
+            return _targets.judge(
+                found, expect, ignored, given["fail_on_unexpected"], since=since[0] if since else None
+            )
+
         verdict, targets, trouble, elapsed = watch(
             lambda seconds: targets_of(url, access, seconds),
-            lambda found: _targets.judge(found, expect, ignored, given["fail_on_unexpected"]),
+            judge,
             given["timeout"],
             given["interval"],
         )

@@ -189,6 +189,8 @@ def base_variables(age: str = "new", docker: bool = False) -> dict:
         **{f"{service}_ready_timeout": 20 for service in SERVICES},
         # The proof at the end of a run waits until every target was scraped once.
         "prometheus_global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
+        # After a reload it waits until an alert was sent once more.
+        "prometheus_config_flags_extra": {"rules.alert.resend-delay": "2s"},
     }
 
 

@@ -118,7 +118,10 @@ def everything(site):
 
 def test_a_reload_that_dead_endpoints_hold_up_is_waited_for(site):
     site.variables["prometheus_remote_write"] = [{"url": f"http://127.0.0.1:9/{number}"} for number in range(3)]
-    site.variables["prometheus_config_flags_extra"] = {"storage.remote.flush-deadline": "2s"}
+    site.variables["prometheus_config_flags_extra"] = {
+        "storage.remote.flush-deadline": "2s",
+        "rules.alert.resend-delay": "2s",
+    }
     site.run().must_be_green(changed=True)
     pending = "curl -fsS http://127.0.0.1:9090/metrics | grep -c '^prometheus_remote_storage_samples_pending.* [1-9]'"
     for _second in range(30):

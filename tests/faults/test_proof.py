@@ -207,3 +207,42 @@ def test_a_run_with_tags_says_what_it_did_not_ask(looked_at):
         "--start-at-task", "Switch Prometheus to it and prove that it works", "--skip-tags", "grafana"
     )
     outcome.must_be_red("so start the play at 'Refuse inputs that cannot work'")
+
+
+def test_connected_means_delivered_and_only_scrapes_since_the_reload_count(site):
+    """Alertmanager is listed, resolved and scraped, and refuses every alert; what is discovered is nothing, by an error."""
+
+    def asked(alerts, scrape, **more):
+        login = {"basic_auth": {"username": "me"}}
+        alerting = {
+            "static_configs": [{"targets": ["127.0.0.1:9093"]}],
+            "basic_auth": {"username": "me", "password": alerts},
+        }
+        job = {"scrape_interval": "10s", "basic_auth": {**login["basic_auth"], "password": scrape}}
+        site.variables.update(
+            alertmanager_web_config={"basic_auth_users": {"me": HASH}},
+            alertmanager_probe_username="me",
+            alertmanager_probe_password=PASSWORD,
+            prometheus_alertmanager_config=[alerting],
+            prometheus_scrape_groups={"alertmanager": {"service": "alertmanager", "port": 9093, "config": job}},
+            monitoring_verify_timeout=20,
+            **{"prometheus_scrape_configs": [], **more},
+        )
+        return site.run()
+
+    discoveries = [
+        {"job_name": "containers", "docker_sd_configs": [{"host": "unix:///run/no.sock"}]},
+        {"job_name": "web", "http_sd_configs": [{"url": "http://127.0.0.1:9/targets"}]},
+    ]
+    outcome = asked("wrong", PASSWORD, prometheus_scrape_configs=discoveries)
+    outcome.must_be_red(
+        "2 of 3 services proven, 1 red",
+        "its alerts do not reach http://127.0.0.1:9093/api/v2/alerts",
+        "its job containers has no target, as service discovery fails (docker_sd_configs)",
+        "its job web has no target, as service discovery fails (http_sd_configs)",
+        "the last words of its log",
+    )
+    assert PASSWORD not in outcome.output
+    assert "3 of 3 services proven" in asked(PASSWORD, PASSWORD).must_be_green(changed=True).output
+    # A reload, in which the targets keep the health of their last scrape for up to ten seconds.
+    asked(PASSWORD, "wrong").must_be_red("down alertmanager 127.0.0.1:9093", "401 Unauthorized")

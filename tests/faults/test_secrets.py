@@ -48,7 +48,7 @@ def secrets(age: str) -> dict:
     return {
         **probes,
         # A queue that reaches nobody holds each reload up for a minute otherwise, one after the other.
-        "prometheus_config_flags_extra": {"storage.remote.flush-deadline": "1s"},
+        "prometheus_config_flags_extra": {"storage.remote.flush-deadline": "1s", "rules.alert.resend-delay": "2s"},
         "prometheus_web_config": {"basic_auth_users": {"me": HASH}},
         "alertmanager_web_config": {"basic_auth_users": {"me": HASH}},
         "node_exporter_basic_auth_users": {"me": HASH},

@@ -191,7 +191,9 @@ FINE = {"metrics": [metrics("prometheus")], "targets": [targets("up")], "rules":
 
 
 def test_a_good_prometheus(monkeypatch):
-    server = Server(monkeypatch, **FINE, alertmanagers=[good({"activeAlertmanagers": [{"url": "http://m:1/x"}]})])
+    sent = 'prometheus_notifications_sent_total{alertmanager="http://m:1/x"} 4\n'
+    told = {**FINE, "metrics": [metrics("prometheus") + sent]}
+    server = Server(monkeypatch, **told, alertmanagers=[good({"activeAlertmanagers": [{"url": "http://m:1/x"}]})])
     found = server.prove(expect=NODE, rules=True, alertmanagers=["m:1"])
     assert found["state"] == "ok" and found["targets"] == [1, 1] and found["version"] == "3.5.3"
     assert [path for path, access in server.asked] == [

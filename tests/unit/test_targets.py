@@ -212,3 +212,27 @@ def test_secrets_are_not_shown():
     verdict = judged([target])
     assert "hunter2" not in json.dumps([_targets.as_dict(verdict.down[0]), _targets.explain(verdict)])
     assert "module=http" in _targets.as_dict(verdict.down[0])["scrape_url"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:00:10Z", 10),
+        ("1970-01-01T01:00:10.5+01:00", 10.5),
+        ("1969-12-31T20:00:10.123456789-04:00", 10.123456789),
+    ],
+)
+def test_times_in_the_zone_of_the_server(text, seconds):
+    assert _targets.time_of(text) == seconds
+
+
+def test_what_was_scraped_before_does_not_count():
+    since = _targets.time_of("2025-06-01T12:00:00Z")
+    old = {"lastScrape": "2025-06-01T11:59:59.9Z"}
+    found = [active("node", "a:1"), active("node", "b:1", **old), active("node", "c:1", "down", **old)]
+    expect = [("node", f"{name}:1") for name in "abc"]
+    verdict = judged(found, expect, since=since)
+    assert (verdict.up, verdict.healthy) == (1, False)
+    assert [(target.instance, target.health) for target in verdict.down] == [("b:1", "unknown"), ("c:1", "unknown")]
+    assert "no scrape since its configuration was loaded (every 15s)" in _targets.explain(verdict)
+    assert judged(found[:2], expect[:2]).healthy

@@ -1,0 +1,47 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A page of metrics in Prometheus' text format, as far as single samples are looked for."""
+
+from __future__ import annotations
+
+import re
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
+
+
+class Page:
+    """A page of metrics.
+
+    :param text: in Prometheus' text format.
+    """
+
+    def __init__(self, text):
+        self._text = text
+
+    def samples(self, name):
+        """The samples of a metric: list of ``(labels, value)``."""
+        pattern = r"(?m)^{0}(?:\{{(.*)\}})? ([^ \n]+)(?: \d+)?$".format(re.escape(name))
+        found = []
+        for labels, value in re.findall(pattern, self._text):
+            pairs = {key: _ESCAPED.sub(_unescaped, text) for key, text in _LABEL.findall(labels)}
+            found.append((pairs, float(value)))
+        return found
+
+    def value(self, name):
+        """The sum of a metric over all of its labels; None where it is not there."""
+        found = self.samples(name)
+        return sum(value for dummy, value in found) if found else None
+
+    def by(self, name, *labels):
+        """Values of these labels -> the sum of a metric."""
+        found = {}
+        for pairs, value in self.samples(name):
+            key = tuple(pairs.get(label, "") for label in labels)
+            found[key] = found.get(key, 0.0) + value
+        return found
+
+
+def _unescaped(match):
+    return "\n" if match.group(1) == "n" else match.group(1)
