@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 
-from . import containers, demo, engine, hosts, images, mirror, stages, venv
+from . import containers, demo, engine, hosts, images, mirror, mutation, stages, venv
 from .common import LabError, say
 
 
@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     archive.add_argument("folder", type=pathlib.Path)
     test = commands.add_parser("test", help="run the tests, all or some stages")
     test.add_argument("stages", nargs="*", metavar="STAGE")
+    mutate = commands.add_parser("mutation", help="count the changes of decisions that no unit test notices")
+    mutate.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(mutation.SUBJECTS))
     bench = commands.add_parser("bench", help="run the benchmark")
     bench.add_argument("arguments", nargs="*", help="its own, after a --: see tests/bench/run.py --help")
     show = commands.add_parser("demo", help="deploy an application and its monitoring to two lab hosts")
@@ -85,6 +87,10 @@ def _archive(options) -> None:
 
 def _test(options) -> int:
     return stages.test(options.stages)
+
+
+def _mutation(options) -> int:
+    return mutation.run(options.subjects)
 
 
 def _bench(options) -> int:

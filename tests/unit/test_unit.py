@@ -8,8 +8,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _unit
 
 MOST_EXPOSED = {
@@ -99,6 +101,22 @@ def test_an_unknown_profile_is_named():
 def test_a_service_is_never_given_up():
     assert "StartLimitIntervalSec=0" in unit("alertmanager")
     assert "Restart=on-failure" in unit("alertmanager")
+
+
+HARDENED = Path(__file__).parents[1] / "data" / "hardening.yml"
+
+
+def test_nothing_of_the_hardening_is_lost_by_accident():
+    """Whoever loosens a directive changes the file as well, where a reader sees it."""
+    written = yaml.safe_load(HARDENED.read_text(encoding="utf-8"))
+    assert {profile: hardened(profile) for profile in _unit.PROFILES} == written
+
+
+def hardened(profile):
+    """What a unit says besides what its caller gave, as its lines."""
+    given = ("ExecStart=", "User=", "Group=", "Type=", "Description=", "WantedBy=", "#", "[")
+    lines = unit(profile, ExecStart=["/bin/true"]).splitlines()
+    return [line for line in lines if line and not line.startswith(given)]
 
 
 @pytest.mark.parametrize("profile", sorted(_unit.PROFILES))
