@@ -270,3 +270,21 @@ def test_merging():
 
 def test_severities_are_in_their_order():
     assert TIERS == ("critical", "warning", "info", "none")
+
+
+def test_no_two_rules_are_the_same_to_promtool():
+    """It knows a rule by its name and the labels that it adds: one alert for each of several names needs them to differ."""
+    names = {
+        "ContainerDown": {"containers": ["a", "b"]},
+        "DatabasePoolHigh": {"pools": {"a": 1, "b": 2}},
+        "BackupMissing": {"backups": ["a", "b"]},
+    }
+    groups = rule_groups(PACKS_AS_SHIPPED, settings(rule_packs=list(PACKS), thresholds=names), facts())
+    found = [
+        (rule["alert"], tuple(sorted(rule["labels"].items())))
+        for group in groups.values()
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
+    assert len([one for one in found if one[0] == "JobMissing"]) == 2
+    assert sorted(found) == sorted(set(found))
