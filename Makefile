@@ -9,7 +9,7 @@ endif
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test quick unit lint sanity packaging rules report routes live molecule faults mutation bench docs upstream clean
+.PHONY: help venv lab demo demo-break demo-down test quick unit lint sanity packaging rules report routes live molecule faults mutation bench docs upstream versions sums clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,12 @@ upstream: venv ## Read the keys of Prometheus' and Alertmanager's configuration 
 	cd tools/upstream && go run . versions.json ../../plugins/plugin_utils/data
 	@$(PYTHON) tools/upstream/tables.py
 	@.venv/bin/ruff format --quiet plugins/module_utils/_secret_keys.py
+
+versions: venv ## Tell what is newer upstream than the default versions, with its security notes; needs git or Go
+	@.venv/bin/python tools/versions.py
+
+sums: venv ## Write the checksums that upstream publishes of the default versions into the collection
+	@.venv/bin/python tools/versions.py --write-sums
 
 docs: venv ## Write what is generated: dashboards, docs, and tables of the README
 	@PYTHONPATH=tools .venv/bin/python -m dashboards

@@ -7,13 +7,17 @@ without writing. One bare host for all tests, each of which leaves it as it was.
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 
 import pytest
+import yaml
 from conftest import TREES, Site, base_variables
 from test_foreign import put
 
 from lab import hosts, mirror
+from lab.common import ROOT
 
 pytestmark = pytest.mark.xdist_group("check")
 NODE, PROMETHEUS = ("node_exporter",), ("prometheus",)
@@ -101,6 +105,27 @@ def test_a_mirror_that_lacks_the_version_and_one_that_is_gone(site):
         site.variables["node_exporter_checksum"] = "0" * 64
         check(site, NODE, "node_exporter-99.1.0.linux-amd64.tar.gz answers 404", "Check node_exporter_version")
     check(site, NODE, "cannot reach", "monitoring_release_mirror")
+
+
+def test_another_build_under_the_name_of_a_default_version(site):
+    """The mirror vouches for it with a file of checksums of its own; what upstream published is known all the same."""
+    role = yaml.safe_load((ROOT / "roles/node_exporter/defaults/main.yml").read_text())
+    site.variables["node_exporter_version"] = version = role["node_exporter_version"]
+    (archive,) = (mirror.path() / "node_exporter" / f"v{mirror.versions()['node_exporter']['old']}").glob("*.tar.gz")
+    folder = site.folder / "mirror" / "node_exporter" / f"v{version}"
+    folder.mkdir(parents=True)
+    renamed = folder / f"node_exporter-{version}.linux-{mirror.architecture()}.tar.gz"
+    shutil.copy(archive, renamed)
+    (folder / "sha256sums.txt").write_text(f"{hashlib.sha256(renamed.read_bytes()).hexdigest()}  {renamed.name}\n")
+    words = (f"{renamed.name} is not the build that upstream published", "give its SHA-256 as node_exporter_checksum")
+    with mirror.serve(folder=site.folder / "mirror") as served:
+        for place in (str(site.folder / "mirror"), served.url):
+            site.variables["monitoring_release_mirror"] = place
+            check(site, NODE, *words)
+    before = site.fingerprint(*TREES)
+    site.variables["monitoring_release_mirror"] = str(site.folder / "mirror")
+    site.run(groups=NODE).must_be_red(*words)
+    assert site.fingerprint(*TREES) == before
 
 
 def test_files_that_the_account_to_be_made_could_not_read(site):

@@ -81,7 +81,7 @@ EXTRA = {
 }
 # Grafana is in none of Debian's suites. This version is asked for where no archive was put into the cache by hand.
 GRAFANA_SITE = "https://dl.grafana.com/oss/release"
-GRAFANA_VERSION = "12.1.0"
+GRAFANA_VERSION = "13.2.3"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
 VERSION = re.compile(r"version (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 
