@@ -256,6 +256,7 @@ class LookupModule(LookupBase):
                 target_files=read_target_files(self._loader, self.get_option("target_files")),
                 alertmanager_group=self.get_option("alertmanager_group"),
                 default_ports=before_3(self.get_option("prometheus_version")),
+                version=self.get_option("prometheus_version"),
                 directory=directory,
                 probes=probe_jobs(groups, inventory, value, own_host, directory, lambda: default_modules(self._loader)),
             )

@@ -10,7 +10,11 @@ from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_api import from_time
 
-_MATCHER = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"\s=~][^"]*|)\s*', re.S)
+# A name is any text from Alertmanager 0.27 on, quoted where it has blanks or signs; an earlier one refuses it by itself.
+_MATCHER = re.compile(
+    r"""\s*("(?:[^"\\]|\\.)+"|[^\s{}!=~,\\"'`]+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"\s=~][^"]*|)\s*""", re.S
+)
+_CLASSIC = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _ESCAPED = {"n": "\n"}
 # operator -> isRegex, isEqual
 OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~": (True, False)}
@@ -26,8 +30,8 @@ class Matcher(NamedTuple):
 
     def __str__(self):
         operator = next(sign for sign, kind in OPERATORS.items() if kind == (self.regex, self.equal))
-        quoted = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return '{0}{1}"{2}"'.format(self.name, operator, quoted)
+        name = self.name if _CLASSIC.fullmatch(self.name) else _quoted(self.name)
+        return "{0}{1}{2}".format(name, operator, _quoted(self.value))
 
     def accepts_empty(self):
         """Whether an alert without the label matches."""
@@ -36,6 +40,16 @@ class Matcher(NamedTuple):
     def as_dict(self):
         """As the API wants it."""
         return {"name": self.name, "value": self.value, "isRegex": self.regex, "isEqual": self.equal}
+
+
+def _quoted(text):
+    return '"{0}"'.format(text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+
+
+def _unquoted(text):
+    if not text.startswith('"'):
+        return text
+    return re.sub(r"\\(.)", lambda match: _ESCAPED.get(match.group(1), match.group(1)), text[1:-1], flags=re.S)
 
 
 def parse(text):
@@ -47,8 +61,7 @@ def parse(text):
     if not found:
         raise ValueError('{0!r} is no matcher; write one such as service="api" or instance=~"web.*"'.format(text))
     name, operator, value = found.groups()
-    if value.startswith('"'):
-        value = re.sub(r"\\(.)", lambda match: _ESCAPED.get(match.group(1), match.group(1)), value[1:-1], flags=re.S)
+    name, value = _unquoted(name), _unquoted(value)
     regex, equal = OPERATORS[operator]
     if regex:
         try:

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown, unknown_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys, version_of
 
 # What every tree needs: named intervals, and the routes' references to them.
 OLDEST = "0.24.0"
@@ -48,24 +51,27 @@ GLOBAL_KEYS = {
 
 
 class Kind(NamedTuple):
-    """A kind of channel.
+    """A kind of channel. Which keys it may have besides, upstream's types say.
 
     :ivar section: key of the receiver.
     :ivar secrets: secret -> the first version whose key ``<secret>_file`` works.
-    :ivar one_of: the secrets of which exactly one has to be given; none: all are optional.
+    :ivar one_of: keys of which one has to be given, secrets exactly one; none: all are optional.
     :ivar needed: further keys that have to be given.
-    :ivar options: further keys that may be given, as Alertmanager names them.
     :ivar message: what a message looks like, unless the channel says otherwise.
+    :ivar common: key -> the key of the section ``global`` that stands in for it.
+    :ivar login: whether ``http_config.authorization`` has to be given, or may be instead of a secret.
     """
 
     section: str
     secrets: dict
     one_of: tuple
     needed: tuple
-    options: str
     message: dict
+    common: Mapping = MappingProxyType({})
+    login: bool = False
 
 
+SLACK_API = "https://slack.com/api/chat.postMessage"
 _TITLE = '{{ template "vigil.title" . }}'
 _TEXT = '{{ template "vigil.text" . }}'
 _ALERTS = '{{ template "vigil.alerts" . }}'
@@ -75,8 +81,6 @@ KINDS = {
         {"api_url": OLDEST, "app_token": "0.30.0"},
         ("api_url", "app_token"),
         (),
-        "channel app_url username icon_emoji icon_url pretext footer fields actions mrkdwn_in link_names timeout"
-        " title title_link text fallback color",
         {
             "title": _TITLE,
             "title_link": _ALERTS,
@@ -84,13 +88,13 @@ KINDS = {
             "fallback": _TITLE,
             "color": '{{ template "vigil.color" . }}',
         },
+        {"api_url": "slack_api_url", "app_token": "slack_app_token"},
     ),
     "email": Kind(
         "email_configs",
         {"auth_password": "0.25.0", "auth_secret": "0.31.0"},
         (),
         ("to",),
-        "from smarthost hello auth_username auth_identity require_tls tls_config headers html text",
         {"headers": {"Subject": _TITLE}, "html": '{{ template "vigil.email.html" . }}', "text": _TEXT},
     ),
     "pagerduty": Kind(
@@ -98,7 +102,6 @@ KINDS = {
         {"routing_key": "0.25.0", "service_key": "0.25.0"},
         ("routing_key", "service_key"),
         (),
-        "url client client_url description details images links source severity class component group timeout",
         {
             "description": _TITLE,
             "client": "Alertmanager",
@@ -120,13 +123,20 @@ KINDS = {
             ],
         },
     ),
-    "webhook": Kind("webhook_configs", {"url": "0.28.0"}, ("url",), (), "max_alerts timeout payload", {}),
+    "webhook": Kind("webhook_configs", {"url": "0.28.0"}, ("url",), (), {}),
     "msteams": Kind(
         "msteamsv2_configs",
         {"webhook_url": "0.28.0"},
         ("webhook_url",),
         (),
-        "title text",
+        {"title": _TITLE, "text": _TEXT},
+    ),
+    # Connectors of Office 365, which Microsoft has switched off; its successors are workflows.
+    "msteams_connector": Kind(
+        "msteams_configs",
+        {"webhook_url": "0.28.0"},
+        ("webhook_url",),
+        (),
         {"title": _TITLE, "text": _TEXT},
     ),
     "discord": Kind(
@@ -134,7 +144,6 @@ KINDS = {
         {"webhook_url": "0.28.0"},
         ("webhook_url",),
         (),
-        "content title message username avatar_url",
         {"title": _TITLE, "message": _TEXT},
     ),
     "opsgenie": Kind(
@@ -142,27 +151,94 @@ KINDS = {
         {"api_key": OLDEST},
         ("api_key",),
         (),
-        "api_url message description source details entity responders actions tags note priority update_alerts",
         {
             "message": _TITLE,
             "description": _TEXT,
             "source": _ALERTS,
             "priority": '{{ template "vigil.opsgenie.priority" . }}',
         },
+        {"api_key": "opsgenie_api_key"},
     ),
     "telegram": Kind(
         "telegram_configs",
         {"bot_token": "0.26.0"},
         ("bot_token",),
         ("chat_id",),
-        "api_url message_thread_id message disable_notifications parse_mode",
         # HTML would be cut anywhere when a message is too long, and then be refused.
         {"message": _TITLE + "\n" + _TEXT, "parse_mode": ""},
+        {"bot_token": "telegram_bot_token"},
     ),
+    "mattermost": Kind(
+        "mattermost_configs",
+        # Earlier ones have attachments alone.
+        {"webhook_url": "0.32.0"},
+        ("webhook_url",),
+        (),
+        {
+            "title": _TITLE,
+            "title_link": _ALERTS,
+            "text": _TEXT,
+            "fallback": _TITLE,
+            "color": '{{ template "vigil.color" . }}',
+        },
+        {"webhook_url": "mattermost_webhook_url"},
+    ),
+    "rocketchat": Kind(
+        "rocketchat_configs",
+        {"token": "0.28.0", "token_id": "0.28.0"},
+        (),
+        ("token", "token_id"),
+        {"title": _TITLE, "title_link": _ALERTS, "text": _TEXT},
+        {"token": "rocketchat_token", "token_id": "rocketchat_token_id"},
+    ),
+    "jira": Kind(
+        "jira_configs",
+        {},
+        (),
+        ("api_url", "project", "issue_type"),
+        {"summary": _TITLE, "description": _TEXT},
+        {"api_url": "jira_api_url"},
+    ),
+    "incidentio": Kind(
+        "incidentio_configs",
+        {"alert_source_token": "0.29.0"},
+        ("alert_source_token",),
+        ("url",),
+        {},
+        login=True,
+    ),
+    "webex": Kind("webex_configs", {}, (), ("room_id",), {"message": _TITLE + "\n" + _TEXT}, login=True),
+    "pushover": Kind(
+        "pushover_configs",
+        {"token": "0.26.0", "user_key": "0.26.0"},
+        (),
+        ("token", "user_key"),
+        {"title": _TITLE, "message": _TEXT, "url": _ALERTS},
+    ),
+    "victorops": Kind(
+        "victorops_configs",
+        {"api_key": "0.25.0"},
+        ("api_key",),
+        ("routing_key",),
+        {"entity_display_name": _TITLE, "state_message": _TEXT},
+        {"api_key": "victorops_api_key"},
+    ),
+    "wechat": Kind(
+        "wechat_configs",
+        {"api_secret": "0.31.0"},
+        ("api_secret",),
+        ("corp_id",),
+        {"message": _TITLE + "\n" + _TEXT},
+        {"api_secret": "wechat_api_secret", "corp_id": "wechat_api_corp_id"},
+    ),
+    # Its one secret is that of AWS, which has no file of its own: a role or a profile of the host needs none.
+    "sns": Kind("sns_configs", {}, ("topic_arn", "target_arn", "phone_number"), (), {"message": _TITLE + "\n" + _TEXT}),
 }
+# The keys of the section global that stand in for one of a channel.
+COMMON = sorted({key for kind in KINDS.values() for key in kind.common.values()})
 _URLS = ("api_url", "url", "webhook_url")
 # Values below http_config that are secrets; each has a key with the suffix _file beside it.
-_HTTP_SECRETS = ("password", "credentials", "bearer_token", "client_secret", "key")
+_HTTP_SECRETS = ("password", "credentials", "bearer_token", "client_secret", "client_certificate_key", "key")
 # Receivers that are no channel's.
 ALL, NOBODY = "all", "nobody"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -204,30 +280,40 @@ def check_channel(where, name, channel, settings):
         yield Problem(where + ".kind", found, "one of {0}".format(", ".join(sorted(KINDS))))
         return
     kind = KINDS[channel["kind"]]
-    plain = ["kind", "send_resolved", "http_config", *kind.needed, *kind.options.split()]
-    if channel["kind"] == "email":
-        plain.remove("http_config")
-    known = plain + [key + suffix for key in kind.secrets for suffix in ("", "_file")]
+    known = ["kind", *keys("alertmanager", "receivers", kind.section)]
     for key in channel:
-        if key not in known and str(key).endswith("_file") and key[: -len("_file")] in plain:
-            value = key[: -len("_file")]
-            yield Problem("{0}.{1}".format(where, key), "Alertmanager knows no such file", "give {0}".format(value))
-        elif key not in known:
+        if key in known:
+            continue
+        bare = str(key)[: -len("_file")]
+        if str(key).endswith("_file") and bare in known:
+            yield Problem("{0}.{1}".format(where, key), "Alertmanager knows no such file", "give {0}".format(bare))
+        elif not too_old(version_of("alertmanager"), settings["version"] or "0"):
+            # A newer version may know more, and says so itself.
             yield unknown_key(where, key, known)
+    given = {key for key in known if channel.get(key) not in (None, "", [])}
+    given.update(key for key in known if key + "_file" in given)
+    common = {key for key, name in kind.common.items() if {name, name + "_file"} & globally(settings)}
     for key in kind.needed:
-        if channel.get(key) in (None, "", []):
-            yield Problem(
-                "{0}.{1}".format(where, key), "is missing", "a channel of kind {kind} needs it".format(**channel)
-            )
+        if key not in given | common:
+            remedy = "a channel of kind {kind} needs it".format(**channel)
+            if key in kind.common:
+                remedy += ", or {0}".format(variable_of(kind.common[key]))
+            yield Problem("{0}.{1}".format(where, key), "is missing", remedy)
+    logs_in = kind.login and "authorization" in (channel.get("http_config") or {})
+    if kind.login and not kind.one_of and not logs_in:
+        found = "a channel of kind {kind} needs it".format(**channel)
+        yield Problem(where + ".http_config.authorization", "is missing", found)
     if not isinstance(channel.get("send_resolved", True), bool):
         yield Problem(where + ".send_resolved", kind_of(channel["send_resolved"]), "write true or false")
     yield from _check_secrets(where, channel, kind, settings["version"])
+    yield from _check_choice(where, kind, given, common, logs_in)
     yield from _check_http(where + ".http_config", channel.get("http_config"))
     if channel["kind"] == "email":
         for key in ("from", "smarthost"):
             if not channel.get(key) and not (settings["smtp"] or {}).get(key):
                 yield Problem("{0}.{1}".format(where, key), "is missing", "give it here or in alertmanager_smtp." + key)
-    if channel["kind"] == "slack" and channel.get("channel") and not ({"app_token", "app_token_file"} & set(channel)):
+    by_app = {"app_token", "app_token_file"} & set(channel) or channel.get("api_url") == SLACK_API
+    if channel["kind"] == "slack" and channel.get("channel") and not by_app:
         found = "has no effect: a webhook of Slack posts to the channel that it was made for"
         yield Problem(where + ".channel", found, "make a webhook for that channel, or give app_token")
 
@@ -251,12 +337,33 @@ def _check_secrets(where, channel, kind, version):
                 ),
                 "deploy {0} or newer, as secrets are not written into the main file".format(kind.secrets[key]),
             )
-    if kind.one_of and not given:
+
+
+def _check_choice(where, kind, given, common, logs_in):
+    """Of some keys one has to be given, here or for all channels; of secrets exactly one."""
+    chosen = [key for key in kind.one_of if key in given]
+    if kind.one_of and not chosen and not common.intersection(kind.one_of) and not logs_in:
         either = " or ".join(kind.one_of)
-        remedy = "give {0}, or as the path of a file on the host {1}_file".format(either, kind.one_of[0])
+        remedy = "give {0}".format(either)
+        if kind.one_of[0] in kind.secrets:
+            remedy += ", or as the path of a file on the host {0}_file".format(kind.one_of[0])
         yield Problem("{0}.{1}".format(where, kind.one_of[0]), "is missing", remedy)
-    elif kind.one_of and len(given) > 1:
-        yield Problem(where, "has {0}".format(" and ".join(given)), "keep one of them")
+    elif len([key for key in chosen if key in kind.secrets]) > 1:
+        yield Problem(where, "has {0}".format(" and ".join(chosen)), "keep one of them")
+
+
+def globally(settings):
+    """The keys of the section ``global`` that are given.
+
+    :param settings: the role's inputs without their prefix; those that are not there are not given.
+    """
+    found = {key for name, key in GLOBAL_KEYS.items() if settings.get(name)}
+    return found.union(settings.get("global") or {})
+
+
+def variable_of(key):
+    """The variable that gives a key of the section ``global``."""
+    return next("alertmanager_" + name for name, other in GLOBAL_KEYS.items() if other == key)
 
 
 def _check_http(where, config):

@@ -17,6 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import 
     KINDS,
     NOBODY,
     OLDEST,
+    SLACK_API,
     check_channel,
     hide,
     kind_of,
@@ -106,8 +107,8 @@ class EscalationError(ValueError):
 def check_escalation(settings):
     """Everything that is wrong with a declaration; no value of a secret is repeated.
 
-    :param settings: dict with ``escalation``, ``route``, ``receivers`` and ``smtp``, the role's inputs, and ``version``,
-        or None where that is known only on the host.
+    :param settings: dict with ``escalation``, ``route``, ``receivers`` and ``smtp``, the role's inputs, and those of
+        :data:`GLOBAL_KEYS` and ``global`` that are given; and ``version``, or None where that is known only on the host.
     """
     declared, root = settings["escalation"], "alertmanager_escalation"
     if not declared:
@@ -431,8 +432,10 @@ def _integration(declared, name, files):
     kind = KINDS[channel.pop("kind")]
     if isinstance(channel.get("to"), list):
         channel["to"] = ", ".join(channel["to"])
+    # Its API's own address is no secret, and Alertmanager wants to see it where messages are updated.
+    secrets = [key for key in kind.secrets if channel.get(key) != SLACK_API]
     # A message that the Watchdog is over would look to a dead man's switch like a sign of life.
-    config = {"send_resolved": name not in _watching(declared), **hide(channel, (name,), kind.secrets, files)}
+    config = {"send_resolved": name not in _watching(declared), **hide(channel, (name,), secrets, files)}
     return kind.section, {**config, **{key: value for key, value in kind.message.items() if key not in config}}
 
 

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import GLOBAL_KEYS
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import COMMON, GLOBAL_KEYS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, is_duration, not_a_duration
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses
+
+# What channels may leave to the section global.
+STAND_INS = [name for name, key in GLOBAL_KEYS.items() if key in {key + end for key in COMMON for end in ("", "_file")}]
 
 
 def check_alertmanager(values):
@@ -38,5 +41,6 @@ def check_alertmanager(values):
         except ValueError as error:
             yield Problem("alertmanager_cluster.listen-address", str(error), "write it like 0.0.0.0:9094")
     version = values["alertmanager_version"] if pinned("alertmanager", values) else None
-    inputs = {name: values["alertmanager_" + name] for name in ("escalation", "route", "receivers", "smtp")}
+    inputs = {name: values["alertmanager_" + name] for name in ("escalation", "route", "receivers", "smtp", "global")}
+    inputs.update((name, values["alertmanager_" + name]) for name in STAND_INS)
     yield from check_escalation(dict(inputs, version=version))

@@ -11,6 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import ver
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     is_duration,
@@ -18,7 +19,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     shown,
 )
 
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
 
 
@@ -27,7 +27,9 @@ def check_rules(values):
     packs = _rules.load_packs()
     yield from _rules.check_packs(values["prometheus_rule_packs"])
     yield from _rules.check_thresholds(packs, values["prometheus_thresholds"])
-    yield from _rules.check_additions(values["prometheus_rule_labels"], values["prometheus_rule_annotations"])
+    version = values["prometheus_version"] if pinned("prometheus", values) else None
+    added = values["prometheus_rule_labels"], values["prometheus_rule_annotations"]
+    yield from _rules.check_additions(*added, version)
 
 
 def check_prometheus(values):
@@ -42,10 +44,13 @@ def check_prometheus(values):
             "prometheus_global.external_labels", "has a variable of its own", "use prometheus_external_labels"
         )
     label = values["prometheus_replica_label"]
-    if label and not _LABEL.fullmatch(str(label)):
-        yield Problem(
-            "prometheus_replica_label", "is {0}".format(shown(label)), "write the name of a label, or nothing"
-        )
+    version = values["prometheus_version"] if pinned("prometheus", values) else None
+    if label and not is_label(label, version):
+        yield Problem("prometheus_replica_label", "is {0}".format(shown(label)), way_out(label) + ", or write nothing")
+    for name in values["prometheus_external_labels"] or {}:
+        if not is_label(name, version):
+            where = "prometheus_external_labels.{0}".format(name)
+            yield Problem(where, "is no name of a label", way_out(name))
     if not is_duration(values["prometheus_storage_retention"]):
         yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
     retention = ((values["prometheus_storage"] or {}).get("tsdb") or {}).get("retention") or {}

@@ -21,6 +21,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._references impor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
+# What means something in a regular expression. Go's take a backslash before nothing else, such as a blank.
+_SIGNS = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # Sections of the file that are taken as they are.
 SECTIONS = ("runtime", "storage", "tracing", "otlp")
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
@@ -106,7 +108,7 @@ def _alertmanagers(settings, inventory):
     relabel = list(settings["alert_relabel_configs"] or [])
     if settings["replica_label"]:
         # Last, so that the user's own can still see it: what two servers say of one thing is one alert.
-        relabel.append({"action": "labeldrop", "regex": re.escape(settings["replica_label"])})
+        relabel.append({"action": "labeldrop", "regex": _SIGNS.sub(r"\\\g<0>", settings["replica_label"])})
     if relabel:
         section["alert_relabel_configs"] = relabel
     return section

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
     is_duration,
@@ -38,7 +39,6 @@ _DIRECTORY = os.path.join(COLLECTION, "bundled", "rules")
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # The comparison that a report takes out of an expression to look at what is compared.
 _COMPARED = re.compile(r" (>=|<=|>|<) << threshold >>")
 
@@ -298,8 +298,11 @@ def check_packs(wanted, where="prometheus_rule_packs"):
             yield problem._replace(variable=where, found="there is no pack {0}".format(shown(name)))
 
 
-def check_additions(labels, annotations):
-    """What is wrong with labels and annotations for all alerts of the packs."""
+def check_additions(labels, annotations, version=None):
+    """What is wrong with labels and annotations for all alerts of the packs.
+
+    :param version: of Prometheus, where it is known.
+    """
     for where, found, own in (
         ("prometheus_rule_labels", labels, OWN_LABELS),
         ("prometheus_rule_annotations", annotations, OWN_ANNOTATIONS),
@@ -308,8 +311,8 @@ def check_additions(labels, annotations):
             path = "{0}.{1}".format(where, name)
             if name in own:
                 yield Problem(path, "is set by the packs", "choose another name")
-            elif not _LABEL.fullmatch(str(name)):
-                yield Problem(path, "is no name of a label", "write letters, digits and underscores")
+            elif not is_label(name, version):
+                yield Problem(path, "is no name of a label", way_out(name))
             elif isinstance(value, (dict, list)) or value is None:
                 yield Problem(path, "is {0}".format(shown(value)), "write a text")
 
@@ -341,7 +344,7 @@ def rule_groups(packs, settings, facts):
     """
     thresholds = settings["thresholds"]
     problems = [*check_packs(settings["rule_packs"]), *check_thresholds(packs, thresholds)]
-    problems += check_additions(settings["rule_labels"], settings["rule_annotations"])
+    problems += check_additions(settings["rule_labels"], settings["rule_annotations"], settings.get("version"))
     if not problems:
         for entry in facts["overrides"]:
             problems += check_host(packs, thresholds, entry["thresholds"], entry["host"])

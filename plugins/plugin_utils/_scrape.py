@@ -18,6 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 
 GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
@@ -29,8 +30,6 @@ DIRECTORY = "file_sd/inventory"
 CLUSTER_PORT = 9094
 # The variable of a scraped host that gives it bounds of its own.
 THRESHOLDS = "prometheus_thresholds"
-
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class ScrapeError(Exception):
@@ -166,7 +165,7 @@ def labels_of(found, where):
     if not isinstance(found, Mapping):
         raise ScrapeError("{0} has to be a mapping of names to values, not {1!r}".format(where, found))
     for name in found:
-        if not _LABEL.fullmatch(str(name)):
+        if not is_label(name):
             raise ScrapeError("{0}: {1!r} is no name of a label".format(where, str(name)))
     return {str(name): _text(text) for name, text in found.items() if text is not None}
 
@@ -438,6 +437,7 @@ def plan(
     default_ports=False,
     directory=DIRECTORY,
     probes=(),
+    version=None,
 ):
     """Everything that Prometheus gets from the inventory, and everything that it is then expected to have.
 
@@ -449,6 +449,7 @@ def plan(
         file.
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
+    :param version: of Prometheus, where it is known: an earlier one takes fewer names of labels.
     :raises ScrapeError: when a variable cannot be used.
     """
     targets = {str(name): found or [] for name, found in (targets or {}).items()}
@@ -533,6 +534,12 @@ def plan(
         job = {"job_name": job_name, "file": "file_sd/" + name, "config": {"job_name": job_name}}
         jobs.append({**job, "targets": None})
         expect(job["config"], files[name])
+    for job in jobs if version and not is_label("a.b", version) else ():
+        for found in job["targets"] or ():
+            for name in found.get("labels") or ():
+                if not is_label(name, version):
+                    where = "{0} of the job {1}".format(", ".join(found["targets"][:3]), job["job_name"])
+                    raise ScrapeError("{0!r}, a label of {1}: {2}".format(name, where, way_out(name)))
     managers = alertmanagers(
         alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
     )

@@ -24,6 +24,15 @@ def upstream(program):
         return json.load(stream)
 
 
+def version_of(program):
+    """The version of a program whose types are known, as the program says it."""
+    found = upstream(program)["module"].rpartition("@v")[2]
+    # As a module, 3.16.0 of Prometheus is 0.316.0.
+    return (
+        "{0}.{1}.{2}".format(found[2], int(found[3:5]), found.rpartition(".")[2]) if program == "prometheus" else found
+    )
+
+
 def keys(program, *path, document="config"):
     """The keys at a place of a program's file, each with what it holds.
 

@@ -10,7 +10,8 @@ import re
 
 import pytest
 import yaml
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _escalation
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _channels, _escalation
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import is_secret, keys, upstream
 
 ROLE = pathlib.Path(__file__).resolve().parents[2] / "roles/alertmanager"
 SECRET = "S3CR3T-VALUE"
@@ -302,6 +303,10 @@ VERSIONS = [
     ("msteams", {"webhook_url_file": "/x"}, "0.27.0", "0.28.0"),
     ("opsgenie", {"api_key_file": "/x"}, "0.24.0", None),
     ("telegram", {"bot_token": SECRET, "chat_id": 1}, "0.25.0", "0.26.0"),
+    ("mattermost", {"webhook_url_file": "/x"}, "0.31.0", "0.32.0"),
+    ("incidentio", {"alert_source_token": SECRET, "url": "https://x"}, "0.28.1", "0.29.0"),
+    ("victorops", {"api_key": SECRET, "routing_key": "x"}, "0.24.0", "0.25.0"),
+    ("wechat", {"api_secret": SECRET, "corp_id": "x"}, "0.30.0", "0.31.0"),
 ]
 
 
@@ -341,3 +346,160 @@ def test_the_documentation_has_every_kind():
     for name, kind in _escalation.KINDS.items():
         for words in (*(f"`{key}`" for key in (*kind.secrets, *kind.needed)), *kind.secrets.values()):
             assert words in rows[name], (name, words)
+
+
+# What a channel of each kind needs, in full.
+WHOLE = {
+    "slack": {"api_url": "https://x/S"},
+    "email": {"to": "a@b"},
+    "pagerduty": {"routing_key": "S"},
+    "webhook": {"url": "https://x/S"},
+    "msteams": {"webhook_url": "https://x/S"},
+    "msteams_connector": {"webhook_url": "https://x/S"},
+    "discord": {"webhook_url": "https://x/S"},
+    "opsgenie": {"api_key": "S"},
+    "telegram": {"bot_token": "S", "chat_id_file": "/etc/keys/chat"},
+    "mattermost": {"webhook_url": "https://x/S"},
+    "rocketchat": {"token": "S", "token_id": "S"},
+    "jira": {
+        "api_url": "https://x",
+        "project": "P",
+        "issue_type": "Bug",
+        "http_config": {"basic_auth": {"password": "S"}},
+    },
+    "incidentio": {"alert_source_token": "S", "url_file": "/etc/keys/incident"},
+    "webex": {"room_id": "r", "http_config": {"authorization": {"credentials": "S"}}},
+    "pushover": {"token": "S", "user_key": "S"},
+    "victorops": {"api_key": "S", "routing_key": "r"},
+    "wechat": {"api_secret": "S", "corp_id": "c"},
+    "sns": {"topic_arn": "arn:aws:sns:us-east-2:123456789012:My-Topic"},
+}
+
+
+def test_every_kind_of_receiver_that_upstream_has_is_a_kind_of_channel():
+    sections = {name for name, kind in keys("alertmanager", "receivers").items() if kind.startswith("[]@")}
+    assert {kind.section for kind in _escalation.KINDS.values()} == sections
+    assert set(WHOLE) == set(_escalation.KINDS)
+
+
+@pytest.mark.parametrize("name", _escalation.KINDS)
+def test_every_key_that_upstream_has_for_a_kind_is_honoured(name):
+    """But that a secret goes to a file, and that only one of the two can be given."""
+    kind = _escalation.KINDS[name]
+    known = keys("alertmanager", "receivers", kind.section)
+    # These have a shape of their own, and slack's channel goes without a webhook.
+    further = [key for key in known if key not in ("http_config", "tls_config", "send_resolved", "channel")]
+    further = {key: "https://given" for key in further if not is_secret(known[key]) and not key.endswith("_file")}
+    channel = {"kind": name, **further, **WHOLE[name]}
+    assert problems({"channels": {"c": channel}}, version="0.35.0") == []
+    (config,) = made({"channels": {"c": channel}}, version="0.35.0")["receivers"][0][kind.section]
+    assert {key: config[key] for key in further} == {key: channel[key] for key in further}
+    assert set(kind.message) <= set(known)
+
+
+@pytest.mark.parametrize("name", _escalation.KINDS)
+def test_no_secret_of_a_kind_is_in_the_main_file(name):
+    kind = _escalation.KINDS[name]
+    known = keys("alertmanager", "receivers", kind.section)
+    secret = {key for key, value in known.items() if is_secret(value)}
+    assert secret == set(kind.secrets)
+    assert {key + "_file" for key in secret} <= set(known)
+    tree = made({"channels": {"c": {"kind": name, **WHOLE[name]}}}, version="0.35.0")
+    config = tree["receivers"][0][kind.section][0]
+    assert not [text for text in re.findall(r"'[^']*S'", str(config)) if "template" not in text]
+
+
+def test_every_secret_of_a_client_has_a_file_beside_it():
+    types = upstream("alertmanager")["types"]
+    for name in ("HTTPClientConfig", "BasicAuth", "Authorization", "OAuth2", "TLSConfig"):
+        found = types["config." + name]
+        secret = {key for key, kind in found.items() if kind == "secret"}
+        assert secret <= set(_channels._HTTP_SECRETS)
+        assert {key + "_file" for key in secret} <= set(found)
+
+
+FURTHER = [
+    {
+        "kind": "slack",
+        **WHOLE["slack"],
+        "update_message": True,
+        "thumb_url": "https://x",
+        "post_updates_to_thread": True,
+    },
+    {"kind": "email", "to": "a@b", "threading": {"thread_by_date": "daily"}, "force_implicit_tls": True},
+    {"kind": "telegram", "bot_token_file": "/t", "chat_id_file": "/c", "timeout": "5s"},
+    {"kind": "jira", **WHOLE["jira"], "summary": {"template": "x", "enable_update": False}, "fields": {"x": {"y": 1}}},
+]
+
+
+@pytest.mark.parametrize("channel", FURTHER, ids=[channel["kind"] for channel in FURTHER])
+def test_further_keys_stay(channel):
+    assert problems({"channels": {"c": channel}}) == []
+    kind = _escalation.KINDS[channel["kind"]]
+    (config,) = made({"channels": {"c": channel}})["receivers"][0][kind.section]
+    for key in set(channel) - {"kind", "http_config", *kind.secrets}:
+        assert config[key] == channel[key]
+
+
+def test_slacks_own_api_is_no_secret_and_stays():
+    """Alertmanager wants to see it where messages are updated; 0.31 to 0.34 stumble without a word otherwise."""
+    login = {"authorization": {"credentials": "S"}}
+    channel = {
+        "kind": "slack",
+        "api_url": _channels.SLACK_API,
+        "channel": "#x",
+        "update_message": True,
+        "http_config": login,
+    }
+    assert problems({"channels": {"c": channel}}) == []
+    tree = made({"channels": {"c": channel}})
+    (config,) = tree["receivers"][0]["slack_configs"]
+    assert config["api_url"] == _channels.SLACK_API and config["update_message"] is True
+    assert tree["files"] == {"secrets/c.http_config.authorization.credentials": "S"}
+
+
+def test_a_key_that_only_a_newer_version_may_have_is_left_to_it():
+    channel = {"kind": "slack", **WHOLE["slack"], "brand_new": 1}
+    assert "brand_new: unknown key" in problems({"channels": {"c": channel}}, version="0.35.0")[0]
+    assert problems({"channels": {"c": channel}}, version="0.36.0") == []
+
+
+GLOBAL = [
+    ("slack", {}, {"slack_api_url_file": "/x"}),
+    ("opsgenie", {}, {"opsgenie_api_key": "S"}),
+    ("telegram", {"chat_id": 1}, {"telegram_bot_token_file": "/x"}),
+    ("mattermost", {}, {"mattermost_webhook_url": "https://x"}),
+    ("rocketchat", {"token_file": "/t"}, {"rocketchat_token_id_file": "/x"}),
+    ("jira", {"project": "P", "issue_type": "Bug"}, {"jira_api_url": "https://x"}),
+    ("victorops", {"routing_key": "r"}, {"victorops_api_key_file": "/x"}),
+    ("wechat", {"api_secret_file": "/x"}, {"wechat_corp_id": "c"}),
+    ("incidentio", {"url": "https://x", "http_config": {"authorization": {"credentials_file": "/x"}}}, {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "here", "common"), GLOBAL, ids=[row[0] for row in GLOBAL])
+def test_what_is_given_for_all_channels_need_not_be_given_for_one(kind, here, common):
+    escalation = {"channels": {"c": {"kind": kind, **here}}}
+    assert problems(escalation, version="0.35.0", **common) == []
+    if common:
+        assert "is missing" in problems(escalation, version="0.35.0")[0]
+
+
+@pytest.mark.parametrize(("kind", "version"), [("rocketchat", "0.27.0"), ("pushover", "0.25.0")])
+def test_a_version_without_the_files_of_two_secrets_is_refused_for_each(kind, version):
+    found = problems({"channels": {"c": {"kind": kind, **WHOLE[kind]}}}, version=version)
+    assert [one.partition(":")[0] for one in found] == [
+        ROOT + ".channels.c." + key for key in _escalation.KINDS[kind].secrets
+    ]
+
+
+def test_what_a_kind_needs_besides_is_said():
+    assert problems({"channels": {"c": {"kind": "webex", "room_id": "r"}}}) == [
+        ROOT + ".channels.c.http_config.authorization: is missing; a channel of kind webex needs it"
+    ]
+    assert problems({"channels": {"c": {"kind": "sns"}}}) == [
+        ROOT + ".channels.c.topic_arn: is missing; give topic_arn or target_arn or phone_number"
+    ]
+    assert problems({"channels": {"c": {"kind": "jira", "project": "P", "issue_type": "Bug"}}}) == [
+        ROOT + ".channels.c.api_url: is missing; a channel of kind jira needs it, or alertmanager_jira_api_url"
+    ]

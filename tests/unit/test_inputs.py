@@ -11,6 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
     _inputs,
     _own_variables,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_alertmanager import STAND_INS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import is_duration
 
 BCRYPT = "$2y$10$" + "a" * 53
@@ -51,6 +52,7 @@ GOOD = {
         "rule_packs": ["auto", "backup"],
         "thresholds": {"HighDiskUsage": {"critical": 90, "warning": {"for": "1h"}}, "HighInodeUsage": False},
         "replica_label": "replica",
+        "external_labels": {"environment": "prod"},
         "rule_labels": {"team": "shop"},
         "rule_annotations": {"contact": "+49"},
     },
@@ -65,6 +67,7 @@ GOOD = {
         "escalation": {},
         "smtp": {},
         "global": {"new_key": 1},
+        **dict.fromkeys(STAND_INS, ""),
         "receivers": [{"name": "default"}],
         "route": {"receiver": "default"},
         "resolve_timeout": "3m",
@@ -132,6 +135,13 @@ def problems(role, **given):
     return [str(problem) for problem in _inputs.problems(role, values)]
 
 
+def test_what_channels_leave_to_all_is_looked_at():
+    hook = {"channels": {"m": {"kind": "mattermost"}}}
+    (found,) = problems("alertmanager", escalation=hook)
+    assert "m.webhook_url: is missing" in found
+    assert problems("alertmanager", escalation=hook, mattermost_webhook_url_file="/x") == []
+
+
 @pytest.mark.parametrize("role", sorted(GOOD))
 def test_good_inputs(role):
     assert problems(role) == []
@@ -144,6 +154,9 @@ TLS = {"tls_server_config": {"cert_file": "a", "key_file": "b"}}
     ("role", "given"),
     [
         ("prometheus", {"version": "v3.5.3"}),
+        ("prometheus", {"external_labels": {"k8s.pod": "x"}, "rule_labels": {"größe": "y"}}),
+        ("prometheus", {"replica_label": "k8s.pod"}),
+        ("prometheus", {"version": "2", "install_method": "package", "rule_labels": {"k8s.pod": "x"}}),
         ("prometheus", {"version": "3.0.0-rc.1"}),
         ("prometheus", {"version": "3.5.3+ds1"}),
         ("prometheus", {"version": "whatever", "install_method": "package"}),
@@ -196,7 +209,11 @@ def test_further_good_inputs(role, given):
         ("prometheus", {"global": {"scrape_interval": "15 s"}}, ["prometheus_global.scrape_interval", "15 s"]),
         ("prometheus", {"global": {"scrape_interval": "5s1m"}}, ["prometheus_global.scrape_interval"]),
         ("prometheus", {"global": {"external_labels": {}}}, ["use prometheus_external_labels"]),
-        ("prometheus", {"replica_label": "a-b"}, ["prometheus_replica_label", "a-b", "name of a label"]),
+        (
+            "prometheus",
+            {"replica_label": "a-b", "version": "2.53.3"},
+            ["prometheus_replica_label", "a-b", "letters, digits"],
+        ),
         ("prometheus", {"storage_retention": "30"}, ["prometheus_storage_retention", "30d"]),
         ("prometheus", {"storage_retention": ""}, ["prometheus_storage_retention"]),
         ("prometheus", {"storage_retention_size": "50"}, ["prometheus_storage_retention_size", "50GB"]),
@@ -218,6 +235,13 @@ def test_further_good_inputs(role, given):
             {"storage": {"tsdb": {"retention": {"time": "1d"}}}},
             ["prometheus_storage.tsdb.retention.time", "use prometheus_storage_retention"],
         ),
+        ("prometheus", {"version": "2.53.3", "replica_label": "k8s.pod"}, ["prometheus_replica_label", "3.0.0"]),
+        (
+            "prometheus",
+            {"version": "2.53.3", "external_labels": {"k8s.pod": "x"}},
+            ["external_labels.k8s.pod", "3.0.0"],
+        ),
+        ("prometheus", {"version": "2.53.3", "rule_labels": {"k8s.pod": "x"}}, ["rule_labels.k8s.pod", "3.0.0"]),
         ("alertmanager", {"global": {"smtp_from": "a"}}, ["alertmanager_global.smtp_from", "use alertmanager_smtp"]),
         (
             "alertmanager",

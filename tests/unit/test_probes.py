@@ -141,7 +141,7 @@ def test_the_exporters_door_is_the_same_as_when_it_is_scraped_itself():
         ([{"module": "icmp", "targets": ["{address}"]}], "no group says for which hosts"),
         ([{"module": "icmp", "targets": ["{adress}"], "group": "all"}], "there are {address} and {host}"),
         ([{"module": "icmp", "targets": ["x"], "group": "al"}], "no group 'al'; did you mean 'all'?"),
-        ([{"module": "icmp", "targets": ["x"], "labels": {"a-b": 1}}], "is no name of a label"),
+        ([{"module": "icmp", "targets": ["x"], "labels": {"": 1}}], "is no name of a label"),
     ],
 )
 def test_a_probe_that_cannot_work_is_named(probes, words):

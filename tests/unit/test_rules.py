@@ -253,13 +253,28 @@ def test_one_rule_for_each_name():
 
 def test_additions_and_packs_are_checked():
     assert [str(one) for one in check_packs(["auto", "host"])] == []
-    found = [str(one) for one in check_additions({"alertname": "x", "a-b": "x", "c": None}, {"summary": "x", "d": "1"})]
+    added = {"alertname": "x", "a-b": "x", "c": None}, {"summary": "x", "d": "1"}
+    found = [str(one) for one in check_additions(*added, "2.53.3")]
     assert [one.partition(":")[0] for one in found] == [
         "prometheus_rule_labels.alertname",
         "prometheus_rule_labels.a-b",
         "prometheus_rule_labels.c",
         "prometheus_rule_annotations.summary",
     ]
+
+
+@pytest.mark.parametrize(("version", "refused"), [("2.53.3", True), ("3.0.0", False), ("3.16.0", False), (None, False)])
+@pytest.mark.parametrize("name", ["k8s.pod", "größe", "with blank", "1st", "中文"])
+def test_a_label_may_have_any_name_where_the_version_takes_it(name, version, refused):
+    found = [str(one) for one in check_additions({name: "x"}, {name: "x"}, version)]
+    assert bool(found) == refused
+    if refused:
+        assert "deploy Prometheus 3.0.0 or newer" in found[0] and name in found[0]
+
+
+@pytest.mark.parametrize("name", ["", "lone \ud800 surrogate"])
+def test_what_is_no_text_is_no_label(name):
+    assert "is no name of a label" in str(next(check_additions({name: "x"}, {}, "3.16.0")))
 
 
 def test_merging():

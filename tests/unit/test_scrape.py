@@ -169,7 +169,7 @@ def test_a_later_mapping_replaces_and_drops_groups():
         ({"web": {"port": True}}, {}, "has to be a port"),
         ({"web": {"port": 1, "path": "metrics"}}, {}, "a path begins with /"),
         ({"web": {"port": 1, "scheme": "ftp"}}, {}, "http or https"),
-        ({"web": {"port": 1, "labels": {"a-b": 1}}}, {}, "'a-b' is no name of a label"),
+        ({"web": {"port": 1, "labels": {"": 1}}}, {}, "'' is no name of a label"),
         ({"web": {"port": 1, "labels": ["a"]}}, {}, "mapping of names"),
         ({"web": {"port": 1, "config": {"scheme": "https"}}}, {}, "must not hold scheme"),
         ({"web": 5}, {}, "has to be a mapping"),
@@ -187,6 +187,21 @@ def test_nonsense_is_named(groups, variables, words):
     with pytest.raises(_scrape.ScrapeError) as raised:
         planned(groups, {"a": variables})
     assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("version", ["3.0.0", "3.16.0", None])
+def test_a_label_may_have_any_name_that_the_version_takes(version):
+    hosts = {"a": {"monitoring_labels": {"k8s.pod": 7, "größe": "x"}}}
+    (found,) = planned(NODE, hosts, version=version)["jobs"][0]["targets"]
+    assert found["labels"] == {"k8s.pod": "7", "größe": "x"}
+
+
+def test_a_label_that_an_older_version_does_not_take_is_refused():
+    with pytest.raises(_scrape.ScrapeError) as raised:
+        planned(NODE, {"a": {"monitoring_labels": {"k8s.pod": 7}}}, version="2.53.3")
+    said = "'k8s.pod', a label of a:9100 of the job node: write letters, digits and underscores, or deploy Prometheus 3.0.0"
+    assert said in str(raised.value)
+    assert planned(NODE, {"a": {"monitoring_labels": {"pod": 7}}}, version="2.53.3")["jobs"]
 
 
 def test_a_users_job_of_the_same_name_wins():

@@ -28,6 +28,11 @@ MATCHERS = _silence.parse_all(['service="api"'])
         ('service!~"api"', ("service", "api", True, False)),
         ('path="a \\"b\\" \\\\ c\\nd"', ("path", 'a "b" \\ c\nd', False, True)),
         ('service=""', ("service", "", False, True)),
+        # From Alertmanager 0.27 on.
+        ('k8s.pod="api"', ("k8s.pod", "api", False, True)),
+        ("größe-1=~x", ("größe-1", "x", True, True)),
+        ('"with blank"!="api"', ("with blank", "api", False, False)),
+        ('"with \\"quotes\\" = and"="a b"', ('with "quotes" = and', "a b", False, True)),
     ],
 )
 def test_matchers(text, matcher):
@@ -36,7 +41,9 @@ def test_matchers(text, matcher):
     assert _silence.parse(str(parsed)) == parsed
 
 
-@pytest.mark.parametrize("text", ["service", "=api", '1x="y"', 'a="b', 'a="b"c', 'a=~"("', "a==b"])
+@pytest.mark.parametrize(
+    "text", ["service", "=api", 'x y="z"', '""="x"', '{x}="y"', "x'y=z", 'a="b', 'a="b"c', 'a=~"("', "a==b"]
+)
 def test_no_matchers(text):
     with pytest.raises(ValueError, match=r"no matcher|no valid regular"):
         _silence.parse(text)
