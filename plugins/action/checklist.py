@@ -87,12 +87,15 @@ class ActionModule(ActionBase):
         address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
         url = "{0}://{1}{2}"
         ca_path = role.get("prometheus_probe_ca") or None
+        certificates = [ca_path, role.get("prometheus_probe_client_cert"), role.get("prometheus_probe_client_key")]
         inventory = role["__prometheus_inventory"]
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         options = {
             "url_username": role.get("prometheus_probe_username") or None,
             "url_password": role.get("prometheus_probe_password") or None,
             "ca_path": ca_path,
+            "client_cert": certificates[1] or None,
+            "client_key": certificates[2] or None,
             # As when it is verified: the certificate is for the public name, and the question goes to an address.
             "check_name": not ca_path,
             "use_proxy": False,
@@ -100,8 +103,9 @@ class ActionModule(ActionBase):
         return {
             "url": url.format(at.scheme, _scrape.join(address, at.port), at.prefix),
             "there": url.format(at.scheme, _scrape.join(at.host or "127.0.0.1", at.port), at.prefix),
-            # A loopback address is the controller's own, and a certificate authority on the host is not here.
-            "here": (local or not _scrape.is_loopback(address)) and (not ca_path or os.path.isfile(ca_path)),
+            # A loopback address is the controller's own, and a certificate that is on the host is not here.
+            "here": (local or not _scrape.is_loopback(address))
+            and all(map(os.path.isfile, filter(None, certificates))),
             "options": {name: value for name, value in options.items() if value is not None},
             "expect": inventory["expected"],
             "pools": inventory["pools"],

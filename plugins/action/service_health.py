@@ -29,6 +29,8 @@ PLAY_ONLY = (
     "(It was asked where the inventory says. What a play alone gives to the role, such as {0}_web_listen_address below vars, is"
     " known to no other run and to no other host: such values belong into the inventory.)"
 )
+# The files that it may take to ask a service.
+CERTIFICATES = ("ca_path", "client_cert", "client_key")
 LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
 
 
@@ -209,6 +211,8 @@ class ActionModule(ActionBase):
             "username": role.get(kind + "_probe_username") or None,
             "password": role.get(kind + "_probe_password") or None,
             "ca_path": role.get(kind + "_probe_ca") or None,
+            "client_cert": role.get(kind + "_probe_client_cert") or None,
+            "client_key": role.get(kind + "_probe_client_key") or None,
             "secrets": role.get("__{0}_secrets".format(kind)) if SERVICES[kind].dependency else [],
             "image": role.get(kind + "_image") if contained else None,
             "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
@@ -225,9 +229,9 @@ class ActionModule(ActionBase):
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         service["ways"] = {
-            # A loopback address is the controller's own, and a certificate authority on the host is not here.
+            # A loopback address is the controller's own, and a certificate that is on the host is not here.
             "here": (local or not _scrape.is_loopback(address))
-            and (not service["ca_path"] or os.path.isfile(service["ca_path"])),
+            and all(os.path.isfile(service[name]) for name in CERTIFICATES if service[name]),
             "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
         }
         if kind == "prometheus":

@@ -63,6 +63,12 @@ def prometheus_source(name, host, value, own_host):
                 " elsewhere, or leave its group out of grafana_prometheus_groups".format(host, at.host, own_host)
             )
         address = at.host
+    asks_for = _scrape.asks_for_client("prometheus", host, value)
+    if asks_for:
+        raise _scrape.ScrapeError(
+            "{0} wants a client certificate: leave its group out of grafana_prometheus_groups, and give the data source"
+            " in grafana_datasources, with tlsAuth and its certificate".format(asks_for)
+        )
     interval = (value(host, "prometheus_global") or {}).get("scrape_interval") or "15s"
     source = {
         "name": name,

@@ -22,6 +22,8 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 CHUNK = 1 << 18
+# What a server says by TLS to whom it does not know, as OpenSSL calls it.
+STRANGER = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED")
 
 _USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@\"']*@")
 _SECRET_PARAMETER = re.compile(
@@ -40,7 +42,8 @@ class Reply(NamedTuple):
 class AskError(Exception):
     """No complete answer came.
 
-    :ivar kind: ``unreachable`` (no connection), ``tls`` (no trusted one), ``slow`` (connected, but silent),
+    :ivar kind: ``unreachable`` (no connection), ``tls`` (no trusted one), ``stranger`` (the other side does not trust ours:
+        it wants another client certificate), ``slow`` (connected, but silent),
         ``broken`` (the answer ended in the middle), ``input`` (the request cannot be made as asked).
     :ivar transient: whether asking again may help.
     """
@@ -258,6 +261,8 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
 def _not_connected(reason, seconds):
     if isinstance(reason, ssl.SSLCertVerificationError):
         return AskError("tls", "its certificate is not trusted: {0}".format(reason.verify_message or reason))
+    if isinstance(reason, ssl.SSLError) and str(reason.reason or "").endswith(STRANGER):
+        return AskError("stranger", "it wants to see a client certificate that it trusts ({0})".format(reason.reason))
     if isinstance(reason, ssl.SSLError):
         return AskError("tls", "no TLS connection could be made: {0}".format(reason.reason or reason))
     if isinstance(reason, socket.timeout):

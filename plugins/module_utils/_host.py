@@ -236,8 +236,8 @@ class State:
 
     ``manifest.json`` names what the current generation wrote, ``staged/`` holds the next one, ``previous/`` what the
     last switch replaced. ``undo`` is the journal of a switch under way, ``rollback`` the same script once the switch
-    is complete, ``running`` says that the service ran when the switch began, and ``proven.json`` which generation was seen
-    to work. Only root can enter.
+    is complete, ``running`` says that the service ran when the switch began, ``proven.json`` which generation was seen
+    to work, and ``asked.json`` how it was asked then, secrets included. Only root can enter.
     """
 
     def __init__(self, config_dir):
@@ -266,6 +266,19 @@ class State:
     def record_proof(self, record):
         """Remember that the current generation works."""
         self._write_json("proven.json", record)
+
+    def asked(self, generation):
+        """How a generation was asked when it was proven, or None where that is not known.
+
+        :param generation: its name.
+        """
+        record = read_json(self._path("asked.json"), {})
+        return record.get("probe") if generation and record.get("generation") == generation else None
+
+    def record_asked(self, generation, probe):
+        """Remember how a generation is asked, so that it is asked the same way where it is put back."""
+        if self.asked(generation) != probe:
+            self._write_json("asked.json", {"generation": generation, "probe": probe})
 
     def staged_plan(self):
         """The plan that config_tree left for the switch, or None when there is nothing staged."""

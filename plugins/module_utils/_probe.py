@@ -30,6 +30,24 @@ RELOADED_AT = "_config_last_reload_success_timestamp_seconds"
 STORAGE_FORMATS = {"prometheus": (("3.0.0", "2.55.0"),)}
 
 
+# Answers below 500 that may be others in a moment.
+PASSING = (408, 425, 429)
+# What `Answer.why` means for a person: {0} are the words of the other side, {1} is the role, {2} the suffix of the variable
+# in which its web interface is configured, {3} the HTTP status.
+REFUSALS = {
+    "certificate": "its certificate is refused ({0}); correct the certificate in {1}_{2}, or the authority in {1}_probe_ca",
+    "stranger": (
+        "it wants to see a client certificate that it trusts ({0}); give one with {1}_probe_client_cert and"
+        " {1}_probe_client_key"
+    ),
+    "login": "it does not accept {1}_probe_username and {1}_probe_password (HTTP {3})",
+    "plain": "what answers there speaks no TLS ({0}), and {1}_{2} asks for it",
+    "tls": "what answers there speaks TLS only, and nothing in {1}_{2} asks for it",
+    "other": "what answers there does not speak HTTP ({0})",
+    "file": "{0}; see {1}_probe_ca, {1}_probe_client_cert and {1}_probe_client_key",
+}
+
+
 class Words(NamedTuple):
     """What a service says about itself in its metrics; None where it says nothing.
 
@@ -47,7 +65,8 @@ class Words(NamedTuple):
 class Verdict(NamedTuple):
     """The outcome of one look at a service.
 
-    :ivar state: ``ok``, ``wait`` (may still become ready), ``wrong`` (waiting will not help) or ``unproven``.
+    :ivar state: ``ok``, ``wait`` (may still become ready), ``wrong`` (waiting will not help), ``refused`` (nor will it here,
+        once whoever answered was no one who is just leaving) or ``unproven``.
     :ivar reason: a sentence for the person who reads the failure.
     """
 
@@ -171,13 +190,20 @@ def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_befo
     for answer, what in ((metrics, "metrics"), (ready, "ready path")):
         if answer is None:
             continue
+        lasting = REFUSALS.get(getattr(answer, "why", ""))
+        if lasting:
+            service = SERVICES[kind]
+            return Verdict("refused", lasting.format(answer.text.strip()[:200], kind, service.web, answer.status))
         if answer.status == 0:
             return Verdict("wait", "it does not answer: {0}".format(answer.text))
         if answer.status in (401, 403):
             return Verdict("unproven", "it wants to know who asks (HTTP {0})".format(answer.status))
         if answer.status != 200:
+            # A service that is coming up says 503; what is not there, or is elsewhere, is so for good.
+            lasts = 300 <= answer.status < 500 and answer.status not in PASSING
+            said = " ".join(answer.text.split())[:200]
             return Verdict(
-                "wait", "its {0} answers HTTP {1}: {2}".format(what, answer.status, answer.text.strip()[:200])
+                "refused" if lasts else "wait", "its {0} answers HTTP {1}: {2}".format(what, answer.status, said)
             )
     said = words(kind, metrics.text)
     if said.version is None:

@@ -47,7 +47,8 @@ class _Stop(Exception):
 class Prover:
     """The proof of one service.
 
-    :param service: dict: ``kind``, ``url``, ``metrics_path``, ``version``, ``username``, ``password``, ``ca_path``; for
+    :param service: dict: ``kind``, ``url``, ``metrics_path``, ``version``, ``username``, ``password``, ``ca_path``,
+        ``client_cert``, ``client_key``; for
         Prometheus ``agent``, ``expect`` (list of {job, instance}), ``pools``, ``ignore``, ``rules``, ``alertmanagers``;
         for Alertmanager ``members``; for Grafana ``login`` (``username``, ``password``) and ``provisioned``, as
         the filter grafana_expected gives it.
@@ -81,6 +82,8 @@ class Prover:
             username=service.get("username") or None,
             password=service.get("password") or None,
             ca_path=service.get("ca_path") or None,
+            client_cert=service.get("client_cert") or None,
+            client_key=service.get("client_key") or None,
             # As when it was deployed: a certificate is for the public name, and the probe goes to an address.
             check_name=not service.get("ca_path"),
         )
@@ -106,13 +109,16 @@ class Prover:
                 if error.kind != "tls" or self.service.get("ca_path"):
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
-                self.access = _client.Access(verify=False)
+                self.access = self.access._replace(username=None, password=None, verify=False, check_name=False)
                 self.caveat = "its certificate is not proven ({0}): set {1}_probe_ca".format(error, self.kind)
                 reply = self._ask(url, body)
         except _client.AskError as error:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
-            raise _Stop(Finding(WAIT if error.transient else RED, "it does not answer: {0}".format(error))) from error
+            why = "it does not answer: {0}".format(error)
+            if error.kind == "stranger":
+                why += "; give one with {0}_probe_client_cert and {0}_probe_client_key".format(self.kind)
+            raise _Stop(Finding(WAIT if error.transient else RED, why)) from error
         self.reached = self.line["reached"] = True
         return reply
 

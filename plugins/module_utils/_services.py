@@ -21,6 +21,7 @@ class Service(NamedTuple):
     :ivar shows: path at which it shows the configuration that it has loaded; None where it shows none.
     :ivar hashed: metric that tells the configurations that it has loaded apart, where it has one.
     :ivar loads_all_of: directories below its configuration directory of which it loads whatever lies there.
+    :ivar web: suffix of the variable that has the TLS of its web interface.
     :ivar unit: name of its systemd service and of its container, where that is another than that of its role.
     """
 
@@ -32,6 +33,7 @@ class Service(NamedTuple):
     hashed: Optional[str] = None
     loads_all_of: tuple = ()
     unit: Optional[str] = None
+    web: str = "tls_server_config"
 
 
 # A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
@@ -41,15 +43,20 @@ SERVICES = {
     "postgres_exporter": Service(on_change=RESTART, dependency=("pg_up", "database")),
     "cadvisor": Service(ready_path="/healthz", version_in=("cadvisor_version_info", "cadvisorVersion")),
     "alertmanager": Service(
-        ready_path="/-/ready", on_change=RELOAD, hashed="alertmanager_config_hash", loads_all_of=("templates",)
+        ready_path="/-/ready",
+        on_change=RELOAD,
+        hashed="alertmanager_config_hash",
+        loads_all_of=("templates",),
+        web="web_config",
     ),
     "prometheus": Service(
         ready_path="/-/ready",
         on_change=RELOAD,
         shows="/api/v1/status/config",
         loads_all_of=("rules", "scrape_configs"),
+        web="web_config",
     ),
-    "grafana": Service(ready_path="/api/health", on_change=RESTART, unit="grafana-server"),
+    "grafana": Service(ready_path="/api/health", on_change=RESTART, unit="grafana-server", web="server"),
 }
 RELOADING = tuple(name for name, service in SERVICES.items() if service.on_change == RELOAD)
 

@@ -116,6 +116,11 @@ options:
         description: Base URL as seen from the host itself, with the route prefix and without a slash at its end.
         type: str
         required: true
+      other_urls:
+        description: Further ones, for a service that listens on all addresses. The first that answers counts.
+        type: list
+        elements: str
+        default: []
       metrics_path:
         description: Path of its metrics below O(probe.url).
         type: str
@@ -128,6 +133,12 @@ options:
         type: str
       ca_path:
         description: File on the host with the authority that signed the service's certificate.
+        type: path
+      client_cert:
+        description: File on the host with the certificate to show where the service wants one, and maybe its key.
+        type: path
+      client_key:
+        description: File on the host with the key of O(probe.client_cert).
         type: path
   ready_timeout:
     description: >-
@@ -276,8 +287,18 @@ import os
 import re
 import shutil
 import sys
+from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils._asking import (
+    credentials_of,
+    derive,
+    flags_of,
+    listening,
+    published,
+    shown,
+    urls_of,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     NO_REQUESTS,
@@ -297,9 +318,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     read_text,
     write_atomically,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._http import UnusableFile, tls_context
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+    REFUSALS,
     downgrade_problem,
     flush_seconds,
     judge,
@@ -332,11 +355,24 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import V
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
 POLL_SECONDS = 0.2
+# Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
+CERTAIN_SECONDS = 2.0
 # While a service comes up it is asked more often: most need a fraction of a second.
 EAGER_SECONDS = 1.0
 EAGER_POLL = 0.05
 # Seconds that a service has, once it serves, to reach what the one before it reached.
 DEPENDENCY_SECONDS = 10
+
+
+class Before(NamedTuple):
+    """What a switch replaces.
+
+    :ivar probe: how it is asked; None where that is not known.
+    :ivar metrics: what it said just now, None where it did not answer.
+    """
+
+    probe: Optional[dict]
+    metrics: Optional[str]
 
 
 class Daemon:
@@ -360,6 +396,8 @@ class Daemon:
         self.docker = self.find_docker()
         self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
         self.said = None
+        # What the switch replaces, once it was looked at, and the URL at which the last answer came.
+        self.before = self.asked_at = None
         # Whether the service reached what it depends on before anything was done to it.
         self.reached_before = False
         # Whether it can be told to read what changes, instead of being restarted.
@@ -385,14 +423,75 @@ class Daemon:
 
     # What is there
 
-    def ask(self):
-        """One request for the metrics and one for readiness."""
+    def ask(self, probe=None):
+        """One request for the metrics and one for readiness.
+
+        :param probe: how to ask; as it is asked for, where nothing is said.
+        """
+        probe = probe or self.probe
+        metrics = self.answer(probe, probe["metrics_path"])
+        path = self.kind.ready_path if metrics.status == 200 else None
+        return metrics, self.answer(probe, path) if path else None
+
+    def answer(self, probe, path):
+        """The answer of the first address at which there is one, else the one that tells most.
+
+        :param probe: how to ask.
+        :param path: below its base URL.
+        """
+        refused = None
+        for url in urls_of(probe):
+            found = self.machine.get(url + path, **credentials_of(probe))
+            if found.status:
+                self.asked_at = url
+                return found
+            refused = found if refused is None or (found.why and not refused.why) else refused
+        return refused
+
+    def as_before(self, manifest):
+        """How what the switch is about to replace is asked, and what it says: :class:`Before`, looked for once.
+
+        :param manifest: that of the generation before.
+        """
+        if self.before is None:
+            remembered = self.state.asked(manifest["generation"])
+            ways = [remembered] if remembered else self.likely_ways(manifest)
+            self.before = Before(ways[0] if ways else None, None)
+            for way in ways or [self.probe]:
+                metrics, ready = self.ask(way)
+                if judge(self.probe["kind"], metrics, ready, None).state in ("ok", "unproven"):
+                    self.before = Before(way, metrics.text)
+                    break
+        return self.before
+
+    def likely_ways(self, manifest):
+        """How a service may be asked of which nothing is remembered: as its process says, or as it will be asked.
+
+        :param manifest: that of the generation before.
+        """
+        old = self.runtime_of(manifest)
+        running = old.running(old.look())
+        if running is None:
+            return []
+        pid = running.pid
+        argv = [word for word in self.machine.proc("{0}/cmdline".format(pid)).split("\0") if word]
+        definition = (manifest["container"] or {}).get("definition") or {}
+        addresses = published(definition.get("published_ports")) if old is self.docker else []
+        if not addresses and "web.listen-address" not in flags_of(argv):
+            tables = [self.machine.proc("{0}/net/{1}".format(pid, name)) for name in ("tcp", "tcp6")]
+            addresses = listening(tables, self.machine.sockets(pid))
+        return [*derive(self.probe, argv, addresses, read_text), self.probe]
+
+    def file_problem(self):
+        """That a file which it takes to ask the service cannot be used: a sentence, or None."""
         probe = self.probe
-        credentials = (probe["username"], probe["password"], probe["ca_path"])
-        metrics = self.machine.get(probe["url"] + probe["metrics_path"], *credentials)
-        path = self.kind.ready_path
-        ready = self.machine.get(probe["url"] + path, *credentials) if path and metrics.status == 200 else None
-        return metrics, ready
+        if not probe["url"].startswith("https"):
+            return None
+        try:
+            tls_context(probe["ca_path"], probe["client_cert"], probe["client_key"])
+        except UnusableFile as error:
+            return REFUSALS["file"].format(error, self.role)
+        return None
 
     # What has to change
 
@@ -639,7 +738,7 @@ class Daemon:
         known = [self.state.proven().get("data_version")]
         if running and not self.is_deployed(self.state.manifest()):
             # Somebody else's service, about to be taken over: only its own words tell.
-            known.append(words(self.probe["kind"], self.ask()[0].text).version)
+            known.append(words(self.probe["kind"], self.as_before(self.state.manifest()).metrics or "").version)
         known = [version for version in known if version]
         return max(known, key=version_key) if known else None
 
@@ -664,10 +763,12 @@ class Daemon:
         reload = self.module.params["reload"]
         for path in reload["urls"]:
             answer = self.machine.get(
-                self.probe["url"] + path,
+                (self.asked_at or self.probe["url"]) + path,
                 reload["username"],
                 reload["password"],
                 self.probe["ca_path"],
+                self.probe["client_cert"],
+                self.probe["client_key"],
                 timeout=60.0,
                 method="POST",
             )
@@ -689,7 +790,7 @@ class Daemon:
         :returns: what was seen at the end.
         :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
         """
-        begin, ready_since = self.machine.monotonic(), None
+        begin, ready_since, refused_since = self.machine.monotonic(), None, None
         while True:
             seen = self.runtime.look()
             if baseline is None:
@@ -702,6 +803,12 @@ class Daemon:
             if verdict.state == "wrong":
                 raise NotProven(verdict.reason)
             waited = self.machine.monotonic() - begin
+            if verdict.state == "refused":
+                refused_since = waited if refused_since is None else refused_since
+                if waited - refused_since >= CERTAIN_SECONDS:
+                    raise NotProven(verdict.reason)
+            elif metrics.status:
+                refused_since = None
             if verdict.state == "ok" and self.reached_before:
                 lost = lost_dependency(self.probe["kind"], metrics.text)
                 if lost and waited > DEPENDENCY_SECONDS:
@@ -805,17 +912,51 @@ class Daemon:
             if self.runtime.is_gone():
                 return "Nothing of {0} ran here before: it was stopped and taken away again.".format(self.name)
             return "What was there before was put back; it did not run before either."
-        self.reached_before = False
+        before = self.before or Before(None, None)
+        said = words(self.probe["kind"], before.metrics or "")
+        self.reached_before = bool(said.dependency_up)
         try:
             self.runtime.act("restart")
-            seen = self.watch(None, self.module.params["settle"])
+            if before.probe is None:
+                seen = self.watch_process()
+            else:
+                self.probe = before.probe
+                seen = self.watch(said.version, self.module.params["settle"])
         except NotProven as error:
-            return "What ran before was put back on disk, but it does not come up either: {0}. It needs a person now.".format(
-                error
+            where = " (asked at {0})".format(shown(before.probe, before.probe["url"])) if before.probe else ""
+            known = "" if before.metrics is not None else ", and it did not answer before"
+            return (
+                "What ran before was put back on disk, but it does not come up either{0}: {1}{2}. It needs a person"
+                " now.".format(where, error, known)
             )
         self.record(seen, old_proof)
         self.state.note_running(False)
-        return "What ran before ({0}) was put back and serves again.".format(self.said or "version not known")
+        version = self.said or "version not known"
+        if before.probe is None:
+            return "What ran before was put back and runs again. That it serves is not proven: how it was asked is not known."
+        where = shown(self.probe, self.asked_at)
+        if self.unproven:
+            return "What ran before was put back and runs again. Not proven at {0}: {1}.".format(
+                where, "; ".join(self.unproven)
+            )
+        return "What ran before ({0}) was put back and serves again at {1}.".format(version, where)
+
+    def watch_process(self):
+        """Wait until a service has stayed up that nobody knows how to ask.
+
+        :returns: what was seen at the end.
+        :raises NotProven: when it does not.
+        """
+        baseline, begin = None, self.machine.monotonic()
+        while True:
+            seen = self.runtime.look()
+            baseline = baseline or self.runtime.since_start(seen)
+            trouble = self.runtime.trouble(baseline, seen)
+            if trouble:
+                raise NotProven(trouble)
+            if self.machine.monotonic() - begin >= max(CERTAIN_SECONDS, self.module.params["settle"]):
+                return seen
+            self.machine.sleep(POLL_SECONDS)
 
     def is_deployed(self, manifest):
         """Whether a generation has a service, in whatever runtime."""
@@ -875,7 +1016,7 @@ class Daemon:
         if old is self.runtime:
             return
         if was_active:
-            self.reached_before = bool(words(self.probe["kind"], self.ask()[0].text).dependency_up)
+            self.reached_before = bool(words(self.probe["kind"], self.as_before(manifest).metrics or "").dependency_up)
         old.retire()
 
     # The two jobs
@@ -923,7 +1064,7 @@ class Daemon:
                         " {2}_allow_downgrade: true".format(problem, module.params["data_dir"], self.role)
                     )
         if running is None or changes or replacing:
-            problems.append(self.port_problem(running))
+            problems += [self.port_problem(running), self.file_problem()]
         if running is None or replacing or texts or any(change.kind == "link" for change in changes):
             problems.append(self.space_problem())
         kept = self.kept(changes, manifest)
@@ -940,6 +1081,8 @@ class Daemon:
         if replacing and not self.docker.candidate:
             network, wanted = self.docker.wanted_network(), self.docker.wanted()
             module.exit_json(changed=False, wanted_container=wanted, wanted_network=network)
+        if changes or replacing:
+            self.as_before(manifest)
         self.yield_port(conflicts)
         if changes or replacing:
             self.state.create()
@@ -973,6 +1116,7 @@ class Daemon:
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
         self.record(seen, proof, module.params["asked"])
+        self.state.record_asked(self.state.manifest()["generation"], self.probe)
         self.state.note_running(False)
         if self.docker and (changes or replacing):
             self.docker.target = new_manifest["container"]
@@ -1036,12 +1180,11 @@ class Daemon:
 
     def configuration(self):
         """What stands for the configuration that the service says it has loaded, or None."""
-        credentials = (self.probe["username"], self.probe["password"], self.probe["ca_path"])
         if self.kind.shows:
-            answer = self.machine.get(self.probe["url"] + self.kind.shows, *credentials)
+            answer = self.answer(self.probe, self.kind.shows)
             return _glance.of_configuration(answer.status, answer.text)
         if self.kind.hashed:
-            metrics = self.machine.get(self.probe["url"] + self.probe["metrics_path"], *credentials)
+            metrics = self.answer(self.probe, self.probe["metrics_path"])
             return words(self.probe["kind"], metrics.text).configuration
         return None
 
@@ -1074,7 +1217,15 @@ class Daemon:
                 return Decision("restart", "{0} is newer than what it has read of it".format(path))
         on_change = RELOAD if self.rereads else self.kind.on_change
         start = self.expected_start(proof, fingerprint)
-        return decide(running, executable, fingerprint, loaded, on_change, start)
+        found = decide(running, executable, fingerprint, loaded, on_change, start)
+        if found.action in ("none", RELOAD) and self.turns_tls():
+            return Decision("restart", "whether it speaks TLS is decided when it starts")
+        return found
+
+    def turns_tls(self):
+        """Whether the switch turns TLS on or off, which no reload does."""
+        earlier = self.before.probe if self.before else None
+        return bool(earlier) and earlier["url"].partition(":")[0] != self.probe["url"].partition(":")[0]
 
     def started_after(self, running, path, margin=2):
         """Whether a process began after a file was written, so that it can have read nothing else.
@@ -1114,7 +1265,7 @@ class Daemon:
             decision = Decision("reload", verdict.reason)
         failed_before, flushing = False, 0
         if decision.action != "start":
-            metrics = self.ask()[0].text
+            metrics = self.before.metrics or "" if self.before else self.ask()[0].text
             said = words(self.probe["kind"], metrics)
             flushing = flush_seconds(metrics, self.module.params["argv"])
             failed_before = decision.action == "reload" and said.reload_successful is False
@@ -1147,6 +1298,8 @@ class Daemon:
 
     def finish_check(self, changes, texts, seen, running, proof, conflicts, replacing):
         """End a check run: what would change and what would have to happen to the process."""
+        if changes:
+            self.as_before(self.state.manifest())
         would = (
             Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
         )
@@ -1295,6 +1448,9 @@ def main():
                     "username": {"type": "str"},
                     "password": {"type": "str", "no_log": True},
                     "ca_path": {"type": "path"},
+                    "other_urls": {"type": "list", "elements": "str", "default": []},
+                    "client_cert": {"type": "path"},
+                    "client_key": {"type": "path", "no_log": False},
                 },
             },
             "ready_timeout": {"type": "int", "default": 120},

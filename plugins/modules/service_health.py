@@ -24,8 +24,8 @@ description:
     roles, defaults included; of those that a play gives to a role, by the ones of this run.
   - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
   - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
-  - C(<service>_probe_username), C(<service>_probe_password) and C(<service>_probe_ca) open services that are behind
-    a password or TLS. What cannot be proven without them is said in the result.
+  - C(<service>_probe_username), C(<service>_probe_password), C(<service>_probe_ca), C(<service>_probe_client_cert) and
+    C(<service>_probe_client_key) open services that are behind a password or TLS. What cannot be proven without them is said in the result.
 options:
   groups:
     description:
@@ -79,6 +79,12 @@ options:
         type: str
       ca_path:
         description: File with the certificate authority. The name in the certificate does not matter.
+        type: str
+      client_cert:
+        description: File with the certificate to show where the service wants one, and maybe its key.
+        type: str
+      client_key:
+        description: File with the key of O(services[].client_cert).
         type: str
       agent:
         description: Whether Prometheus is an agent, without rules and alerts.
@@ -267,6 +273,8 @@ SERVICE = {
     "username": {"type": "str"},
     "password": {"type": "str", "no_log": True},
     "ca_path": {"type": "str"},
+    "client_cert": {"type": "str"},
+    "client_key": {"type": "str", "no_log": False},
     "agent": {"type": "bool", "default": False},
     "rules": {"type": "bool", "default": False},
     "expect": {"type": "list", "elements": "dict", "default": [], "options": TARGET},

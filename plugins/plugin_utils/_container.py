@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import mounts_of, parse_reference
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source import container_source
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ANY, listen_addresses, route_prefix
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, route_prefix
 
 # What every container gets; <role>_container_extra has the last word.
 HARDENING = {
@@ -206,4 +207,4 @@ def health_url(settings):
         return ""
     host, port = listen_addresses(inside(settings["listen_address"], settings["network"]))[0]
     prefix = route_prefix(settings.get("external_url"), settings.get("extra"))
-    return "http://{0}:{1}{2}{3}".format(ANY.get(host, host), port, prefix, settings["health_path"])
+    return "http://{0}:{1}{2}{3}".format(hosts_of(host)[0], port, prefix, settings["health_path"])

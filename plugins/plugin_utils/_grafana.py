@@ -9,6 +9,7 @@ import json
 import posixpath
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, plain_digest
@@ -38,8 +39,9 @@ _MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
 def grafana_probe(ini, ca=""):
     """How the host itself asks Grafana: the option ``probe`` of the module daemon."""
     host, port, scheme, prefix, dummy = address([ini])
-    host = "[{0}]".format(host) if ":" in host else host or "127.0.0.1"
-    answer = {"kind": "grafana", "url": "{0}://{1}:{2}{3}".format(scheme, host, port, prefix)}
+    hosts = hosts_of("[{0}]".format(host) if ":" in host else host)
+    urls = ["{0}://{1}:{2}{3}".format(scheme, one, port, prefix) for one in hosts]
+    answer = {"kind": "grafana", "url": urls[0], **({"other_urls": urls[1:]} if urls[1:] else {})}
     metrics = ini.get("metrics") or {}
     if metrics.get("basic_auth_username") and metrics.get("basic_auth_password"):
         answer.update(username=str(metrics["basic_auth_username"]), password=str(metrics["basic_auth_password"]))

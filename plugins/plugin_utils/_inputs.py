@@ -19,7 +19,11 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     did_you_mean,
     shown,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, web_config
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
+    listen_addresses,
+    wants_client_certificate,
+    web_config,
+)
 
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
@@ -182,6 +186,8 @@ def check_web(role, values):
         config = values[role + "_web_config"] or {}
         variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
     yield from check_web_config(config, variables)
+    tls = config.get("tls_server_config") if isinstance(config, dict) else None
+    yield from _check_client_certificate(role, values, tls, variables.get("tls_server_config"))
     flag = "web.config.file" if role != "node_exporter" else "web.config"
     if web_config(config) and pinned(role, values) and not knows(role, values[role + "_version"], flag):
         yield Problem(
@@ -192,6 +198,26 @@ def check_web(role, values):
     if bool(values[role + "_probe_username"]) != bool(values[role + "_probe_password"]):
         yield Problem(
             "{0}_probe_username and {0}_probe_password".format(role), "only one of them is set", "set both, or none"
+        )
+
+
+def _check_client_certificate(role, values, tls, variable):
+    """The proof shows a certificate where the service wants one.
+
+    :param tls: the ``tls_server_config``.
+    :param variable: its name for the message.
+    """
+    names = ["{0}_probe_client_{1}".format(role, part) for part in ("cert", "key")]
+    for name in names:
+        if values.get(name) and not str(values[name]).startswith("/"):
+            yield Problem(name, "is {0}".format(shown(values[name])), "give the absolute path of a file on the host")
+    if values.get(names[1]) and not values.get(names[0]):
+        yield Problem(names[1], "is set without {0}".format(names[0]), "set both")
+    if wants_client_certificate(tls) and not values.get(names[0]):
+        yield Problem(
+            names[0],
+            "is empty, and {0} has client_auth_type: {1}".format(variable, tls["client_auth_type"]),
+            "give the proof a certificate that the service trusts, with {0} and {1}".format(*names),
         )
 
 

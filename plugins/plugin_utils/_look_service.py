@@ -69,7 +69,7 @@ class Service:
     def can_tell(self):
         """Whether a look can be enough: not where a password, a certificate or a device of the host has its part in it."""
         probe = self.probe
-        protected = any(probe.get(name) for name in ("username", "password", "ca_path"))
+        protected = any(probe.get(name) for name in ("username", "password", "ca_path", "client_cert"))
         devices = self.contained and (self.options.get("container") or {}).get("devices")
         return not protected and not devices and str(probe["url"]).startswith("http://")
 

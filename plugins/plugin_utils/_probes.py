@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import has_client_certificate
 
 GROUP = "blackbox_exporter"
 KEYS = ("group", "labels", "module", "name", "targets")
@@ -168,6 +169,7 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
     modules = value(host, GROUP + "_configuration_modules")
     if modules is None and default_modules:
         modules = default_modules()
+    asks_for = _scrape.asks_for_client(GROUP, host, value) if scheme == "https" else ""
     by_module = {}
     for where, probe in probes:
         check(where, probe, modules)
@@ -196,6 +198,7 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
                     {"targets": sorted(found), "labels": dict(labels)} for labels, found in sorted(by_labels.items())
                 ],
                 "instances": sorted(targets),
+                "asks_for": (GROUP, asks_for) if asks_for and not has_client_certificate(shared) else None,
             }
         )
     return jobs

@@ -20,6 +20,10 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
+    has_client_certificate,
+    wants_client_certificate,
+)
 
 GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
 HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
@@ -54,13 +58,14 @@ class Endpoint(NamedTuple):
 
 
 def listen_address(text, what):
-    """Host and port of ``[HOST]:PORT``; of a list, those of its first element.
+    """Host and port of ``[HOST]:PORT``; of a list, those of the first element that is not for its own host alone.
 
     :param what: where it comes from, for the error.
     :raises ScrapeError: when there is no port.
     """
     if isinstance(text, Sequence) and not isinstance(text, str):
-        text = text[0] if text else ""
+        found = [listen_address(one, what) for one in text or [""]]
+        return next((one for one in found if not (one[0] and is_loopback(one[0]))), found[0])
     host, colon, port = str(text).rpartition(":")
     if not colon or not port.isdigit() or not 0 < int(port) < 65536:
         raise ScrapeError("{0} is {1!r}: a listen address ends with a colon and a port".format(what, str(text)))
@@ -108,6 +113,20 @@ def endpoint(service, host, value):
     prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
     path = get("metrics_path") or get("web_telemetry_path") or get("prometheus_endpoint")
     return Endpoint(name, port, "https" if tls else "http", prefix, str(path) if path else prefix + "/metrics")
+
+
+def asks_for_client(service, host, value):
+    """The variable by which a service of one of our roles wants a client certificate, with its host; else nothing.
+
+    :param service: prefix of the variables.
+    :param value: function of a host and the name of a variable.
+    """
+    for name in ("tls_server_config", "web_config"):
+        found = value(host, "{0}_{1}".format(service, name))
+        tls = found.get("tls_server_config") if name == "web_config" and isinstance(found, Mapping) else found
+        if wants_client_certificate(tls):
+            return "{0}_{1} of {2}".format(service, name, host)
+    return ""
 
 
 def address_of(host, value):
@@ -198,12 +217,16 @@ def _port(found, where):
 
 
 class Found(NamedTuple):
-    """One target of a group before jobs are put together."""
+    """One target of a group before jobs are put together.
+
+    :ivar asks_for: the variable of its host by which it wants a client certificate; mostly empty.
+    """
 
     target: str
     path: str
     scheme: str
     labels: dict
+    asks_for: str = ""
 
 
 def merge_groups(mappings):
@@ -305,6 +328,7 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
             address = bound
         else:
             address = address_of(host, value)
+        asks_for = asks_for_client(service, host, value) if service and scheme == "https" else ""
         labels = group_labels
         shared = value(host, "monitoring_labels")
         if shared or own.get("labels"):
@@ -313,7 +337,7 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
                 **labels_of(shared or {}, "monitoring_labels of {0}".format(host)),
                 **labels_of(own.get("labels") or {}, "monitoring_scrape of {0}: {1}.labels".format(host, group)),
             }
-        result.append(Found(join(address, port), path, scheme, labels))
+        result.append(Found(join(address, port), path, scheme, labels, asks_for))
     return result
 
 
@@ -384,9 +408,11 @@ def _job(job, parts, file_name):
         if own_scheme != scheme:
             labels = {**labels, "__scheme__": own_scheme}
         by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
+    asking = [(group, target.asks_for) for group, dummy, targets in parts for target in targets if target.asks_for]
     return {
         "job_name": job,
         "file": file_name,
+        "asks_for": asking[0] if asking and not has_client_certificate(config) else None,
         "config": {"job_name": job, "metrics_path": path, "scheme": scheme, **config},
         "targets": [
             {"targets": sorted(targets), "labels": dict(labels)} for labels, targets in sorted(by_labels.items())
@@ -495,10 +521,16 @@ def plan(
     if taken:
         raise ScrapeError("the job {0} is one of probes already: rename that of the group".format(min(taken)))
     for job in [*jobs_of_groups, *probes]:
-        instances = job.pop("instances", None)
+        instances, asks_for = job.pop("instances", None), job.pop("asks_for", None)
         if job["job_name"] in theirs:
             overridden.append(job["job_name"])
             continue
+        if asks_for:
+            raise ScrapeError(
+                "{1} wants a client certificate of whoever scrapes it: give the job {2} one with"
+                " prometheus_scrape_groups.{0}.config.tls_config.cert_file and key_file, files on the host of"
+                " Prometheus that its user can read".format(*asks_for, job["job_name"])
+            )
         for suffix in (".yml", ".yaml", ".json"):
             if job["job_name"] + suffix in files:
                 job.update(file="file_sd/" + job["job_name"] + suffix, targets=None)

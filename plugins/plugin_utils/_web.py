@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import posixpath
 import re
-from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of, route_prefix
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 
 _LISTEN = re.compile(r"(?P<host>|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
-# Addresses that mean "all of them", and one of them that the host itself can reach.
-ANY = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
 
 def split_listen_address(address):
@@ -22,6 +20,10 @@ def split_listen_address(address):
     :raises ValueError: when it is not ``HOST:PORT`` with a port between 1 and 65535.
     """
     match = _LISTEN.fullmatch(str(address))
+    if match and match.group("host") == "*":
+        raise ValueError(
+            "{0!r}: no service takes a *; :{1} means all addresses".format(str(address), match.group("port"))
+        )
     if not match or not 1 <= int(match.group("port")) <= 65535:
         raise ValueError("{0!r} is not HOST:PORT with a port between 1 and 65535".format(str(address)))
     return match.group("host"), int(match.group("port"))
@@ -43,43 +45,40 @@ def web_config(sections, config_dir=None):
     return anchor(config, config_dir) if config_dir else config
 
 
-def route_prefix(external_url, extra=None):
-    """The path that all of a service's paths begin with, without a slash at its end.
+def wants_client_certificate(tls):
+    """Whether a service with this ``tls_server_config`` lets nobody in who shows no certificate."""
+    return isinstance(tls, dict) and tls.get("client_auth_type") in (
+        "RequireAnyClientCert",
+        "RequireAndVerifyClientCert",
+    )
 
-    :param external_url: value of ``--web.external-url``; without a scheme it is taken as HOST/PATH.
-    :param extra: further flags; ``web.route-prefix`` wins over the URL's path.
-    """
-    prefix = (extra or {}).get("web.route-prefix")
-    if not prefix:
-        url = str(external_url or "")
-        prefix = urlsplit(url).path if "://" in url else url.partition("/")[2]
-    prefix = prefix.strip("/")
-    return "/" + prefix if prefix else ""
+
+def has_client_certificate(config):
+    """Whether a scrape configuration has a certificate to show."""
+    tls = config.get("tls_config") or {}
+    return isinstance(tls, dict) and any(tls.get(name) for name in ("cert_file", "cert", "cert_ref"))
 
 
 def probe(settings):
     """How the host itself asks a service.
 
     :param settings: dict with ``kind``, ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
-        ``extra``, ``username``, ``password`` and ``ca``; all but the first two may be missing.
+        ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first two may be
+        missing.
     :returns: the option ``probe`` of the module daemon.
     """
     host, port = listen_addresses(settings["listen_address"])[0]
     tls = (settings.get("web_config") or {}).get("tls_server_config")
-    answer = {
-        "kind": settings["kind"],
-        "url": "{0}://{1}:{2}{3}".format(
-            "https" if tls else "http",
-            ANY.get(host, host),
-            port,
-            route_prefix(settings.get("external_url"), settings.get("extra")),
-        ),
-    }
+    prefix = route_prefix(settings.get("external_url"), settings.get("extra"))
+    urls = ["{0}://{1}:{2}{3}".format("https" if tls else "http", one, port, prefix) for one in hosts_of(host)]
+    answer = {"kind": settings["kind"], "url": urls[0]}
+    if urls[1:]:
+        answer["other_urls"] = urls[1:]
     if settings.get("metrics_path"):
         answer["metrics_path"] = posixpath.join("/", settings["metrics_path"])
-    for name, option in (("username", "username"), ("password", "password"), ("ca", "ca_path")):
+    for name in ("username", "password", "ca", "client_cert", "client_key"):
         if settings.get(name):
-            answer[option] = settings[name]
+            answer["ca_path" if name == "ca" else name] = settings[name]
     return answer
 
 

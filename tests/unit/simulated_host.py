@@ -55,6 +55,7 @@ class Program:
     :ivar dies: it ends as soon as it is started.
     :ivar dies_after: seconds after which it ends, None for never.
     :ivar ready_after: seconds after which it is ready; it serves metrics before.
+    :ivar mute: it answers nobody.
     :ivar refuses: flags that it does not know.
     """
 
@@ -63,6 +64,7 @@ class Program:
     dies: bool = False
     dies_after: float | None = None
     ready_after: float = 0
+    mute: bool = False
     refuses: tuple[str, ...] = ()
 
 
@@ -232,8 +234,14 @@ class Host(Machine):
         self._age()
         parts = urlsplit(url)
         one = next((one for one in self.world.processes.values() if self._port(one) == parts.port), None)
-        if one is None or self.monotonic() < one.began + START_SECONDS:
+        if one is None or parts.hostname != "127.0.0.1" or self.monotonic() < one.began + START_SECONDS:
             return REFUSED
+        if one.program.mute:
+            return Answer(0, "timed out")
+        if parts.scheme == "https":
+            return Answer(0, "[SSL: WRONG_VERSION_NUMBER] wrong version number", "plain")
+        if parts.path not in ("/metrics", "/-/ready"):
+            return Answer(404, "404 page not found")
         if parts.path.endswith("/-/ready"):
             ready = self.monotonic() >= one.began + one.program.ready_after
             return Answer(200, "ready") if ready else Answer(503, "not ready")
@@ -503,6 +511,10 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
             "username": None,
             "password": None,
             "ca_path": None,
+            "other_urls": [],
+            "client_cert": None,
+            "client_key": None,
+            **options.pop("probe", {}),
         },
         "ready_timeout": 120,
         "settle": 1.0,

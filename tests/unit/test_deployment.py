@@ -162,6 +162,78 @@ def test_a_release_that_does_not_work_goes_back(deployed, bad):
     unchanged(deployed)
 
 
+# What is put back is asked as it was asked before
+
+ELSEWHERE = {
+    "port": {"port": 9191},
+    "address that nothing leads to": {"probe": {"url": "http://127.0.0.9:9191"}},
+    "scheme": {"probe": {"url": "https://127.0.0.1:9090"}},
+    "route prefix": {"probe": {"url": "http://127.0.0.1:9090/p"}},
+    "path of the metrics": {"probe": {"metrics_path": "/m"}},
+    "login": {"probe": {"username": "me", "password": "x"}},
+}
+
+
+@pytest.mark.parametrize("remembered", [True, False])
+@pytest.mark.parametrize("change", ELSEWHERE)
+def test_what_is_put_back_is_asked_where_it_was_asked_before(deployed, change, remembered):
+    wanted = deployed.files()
+    if not remembered:  # deployed by 0.2.0, which wrote nothing down
+        (deployed.etc / ".vigil/asked.json").unlink()
+    began = deployed.monotonic()
+    done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", **ELSEWHERE[change])
+    assert done["failed"]
+    assert "What ran before (3.5.3) was put back and serves again at http://127.0.0.1:9090/metrics" in done["msg"]
+    assert deployed.monotonic() - began < 10
+    assert deployed.files() == wanted
+    assert json.loads((deployed.etc / ".vigil/proven.json").read_text())["generation"]
+    unchanged(deployed)
+
+
+def test_how_a_service_is_asked_is_for_root_alone(deployed):
+    deploy(deployed, probe={"username": "me", "password": "Sentinel"})
+    path = deployed.etc / ".vigil/asked.json"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert "Sentinel" in path.read_text()
+    others = [other for other in path.parent.iterdir() if other.is_file() and other != path]
+    assert not [other for other in others if "Sentinel" in other.read_text()]
+
+
+def test_what_nobody_knows_how_to_ask_is_not_called_healthy(deployed):
+    (deployed.etc / ".vigil/asked.json").unlink()
+    deployed.install("3.5.3", dies=True)
+    deployed.crash()
+    deployed.install("3.5.3")  # mended, but systemd has not tried again
+    done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
+    assert "was put back and runs again. That it serves is not proven" in done["msg"]
+    assert "serves again" not in done["msg"]
+
+
+def test_what_did_not_answer_before_is_not_blamed_on_the_rollback(deployed):
+    deployed.process.program = Program("3.5.3", mute=True)
+    deployed.install("3.5.3", mute=True)
+    done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
+    assert "does not come up either (asked at http://127.0.0.1:9090/metrics)" in done["msg"]
+    assert "and it did not answer before" in done["msg"]
+
+
+PERMANENT = {
+    "scheme": ({"probe": {"url": "https://127.0.0.1:9090"}}, "speaks no TLS", "prometheus_web_config"),
+    "path": ({"probe": {"metrics_path": "/other"}}, "HTTP 404", "its metrics"),
+}
+
+
+@pytest.mark.parametrize("what", PERMANENT)
+def test_what_waiting_will_not_change_is_not_waited_for(deployed, what):
+    options, words, variable = PERMANENT[what]
+    began = deployed.monotonic()
+    done = deploy(deployed, version="3.6.0", **options)
+    assert words in done["msg"]
+    assert variable in done["msg"]
+    assert "serves again at http://127.0.0.1:9090/metrics" in done["msg"]
+    assert deployed.monotonic() - began < 10
+
+
 def test_its_own_last_words_are_in_the_message(deployed):
     deployed.install("3.6.0", dies=True)
     done = deploy(deployed, version="3.6.0")

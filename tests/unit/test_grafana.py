@@ -123,7 +123,9 @@ def test_where_it_is_served(server, expected):
 def test_how_it_is_asked():
     places = grafana.grafana_places({**INI, "metrics": {"basic_auth_username": "m", "basic_auth_password": "p"}}, "/ca")
     url = "http://127.0.0.1:3000"
-    assert places["probe"] == {"kind": "grafana", "url": url, "username": "m", "password": "p", "ca_path": "/ca"}
+    others = {"other_urls": ["http://[::1]:3000"]}
+    login = {"username": "m", "password": "p"}
+    assert places["probe"] == {"kind": "grafana", "url": url, "ca_path": "/ca", **others, **login}
     assert places["login"] == {"username": "admin", "password": "Sentinel-1"}
     assert places["plugins"] == "/var/lib/grafana/plugins"
     assert places["database"][:2] == ["/var/lib/grafana/grafana.db", "/var/lib/grafana/grafana.db-wal"]

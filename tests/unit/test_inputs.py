@@ -148,6 +148,7 @@ def test_good_inputs(role):
 
 
 TLS = {"tls_server_config": {"cert_file": "a", "key_file": "b"}}
+MUTUAL = {"tls_server_config": {**TLS["tls_server_config"], "client_auth_type": "RequireAndVerifyClientCert"}}
 
 
 @pytest.mark.parametrize(
@@ -171,6 +172,7 @@ TLS = {"tls_server_config": {"cert_file": "a", "key_file": "b"}}
         ("prometheus", {"agent_mode": True, "version": "2.32.0"}),
         ("prometheus", {"systemd_dropin": "# why\n\n[Service]\nNice=5\n"}),
         ("prometheus", {"probe_username": "a", "probe_password": "b"}),
+        ("prometheus", {"web_config": MUTUAL, "probe_client_cert": "/c", "probe_client_key": "/k"}),
         ("alertmanager", {"config_file": "my.yml.j2", "receivers": [], "route": {}}),
         ("alertmanager", {"cluster": {"listen-address": ":9094", "peers": ["a:9094"]}}),
         ("alertmanager", {"version": "0.24.0", "web_listen_address": "127.0.0.1:9093"}),
@@ -198,6 +200,13 @@ def test_further_good_inputs(role, given):
         ("prometheus", {"web_config": {"basic_auth_user": {}}}, ["basic_auth_user", "did you mean basic_auth_users"]),
         ("prometheus", {"web_config": {"tls_server_config": {"cert_file": "a"}}}, ["tls_server_config", "key_file"]),
         ("prometheus", {"web_config": {"tls_server_config": ["x"]}}, ["tls_server_config", "dictionary"]),
+        ("prometheus", {"web_config": MUTUAL}, ["prometheus_probe_client_cert", "RequireAndVerifyClientCert"]),
+        (
+            "prometheus",
+            {"probe_client_key": "/k"},
+            ["prometheus_probe_client_key", "without prometheus_probe_client_cert"],
+        ),
+        ("prometheus", {"probe_client_cert": "c"}, ["prometheus_probe_client_cert", "absolute path"]),
         ("prometheus", {"web_config": TLS, "version": "2.23.0"}, ["prometheus_version", "2.24.0"]),
         ("prometheus", {"config_flags_extra": {"--x": 1}}, ["'--x'", "dash", "'x'"]),
         ("prometheus", {"config_flags_extra": {"no-agent": None}}, ["no-agent", "prometheus_agent_mode"]),

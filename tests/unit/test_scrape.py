@@ -335,3 +335,32 @@ def test_the_cluster_of_a_group(variables, expected):
     # What it is proven against.
     known = len(expected.get("peers", ()))
     assert _scrape.members("a", list(variables), value) == (known + 1 if known else 0)
+
+
+MUTUAL = {"cert_file": "c", "key_file": "k", "client_auth_type": "RequireAndVerifyClientCert"}
+
+
+@pytest.mark.parametrize(
+    "variables, variable",
+    [
+        ({"node_exporter_tls_server_config": MUTUAL}, "node_exporter_tls_server_config of web"),
+        ({"node_exporter_web_config": {"tls_server_config": MUTUAL}}, "node_exporter_web_config of web"),
+    ],
+)
+def test_a_target_that_wants_a_client_certificate_gets_one_or_is_refused(variables, variable):
+    with pytest.raises(_scrape.ScrapeError, match=variable + ".*node_exporter.config.tls_config.cert_file"):
+        planned(NODE, {"web": variables})
+    shown = {"tls_config": {"cert_file": "/c", "key_file": "/k"}}
+    groups = {"node_exporter": {**NODE["node_exporter"], "config": shown}}
+    assert planned(groups, {"web": variables})["jobs"][0]["config"]["tls_config"] == shown["tls_config"]
+    # A job of the user's own says itself how it asks.
+    assert planned(NODE, {"web": variables}, scrape_configs=[{"job_name": "node"}])["overridden"] == ["node"]
+    lenient = {**MUTUAL, "client_auth_type": "VerifyClientCertIfGiven"}
+    assert planned(NODE, {"web": {"node_exporter_tls_server_config": lenient}})["jobs"]
+
+
+def test_of_several_addresses_one_counts_that_others_reach():
+    several = ["127.0.0.1:9100", "[::1]:9101", "10.0.0.9:9102"]
+    assert _scrape.listen_address(several, "x") == ("10.0.0.9", 9102)
+    assert _scrape.listen_address(several[:2], "x") == ("127.0.0.1", 9100)
+    assert _scrape.listen_address(["127.0.0.1:1", "[::]:2"], "x") == ("", 2)

@@ -31,6 +31,11 @@ def test_bad_addresses(address):
         _web.split_listen_address(address)
 
 
+def test_a_star_is_refused_as_the_services_would_look_it_up_as_a_name():
+    with pytest.raises(ValueError, match=":9100 means all addresses"):
+        _web.split_listen_address("*:9100")
+
+
 @pytest.mark.parametrize(
     ("url", "extra", "prefix"),
     [
@@ -52,7 +57,12 @@ def test_route_prefix(url, extra, prefix):
     [
         ({}, {"url": "http://127.0.0.1:9090"}),
         ({"listen_address": ":9091"}, {"url": "http://127.0.0.1:9091"}),
-        ({"listen_address": "[::]:9091"}, {"url": "http://[::1]:9091"}),
+        # A Go program that listens there serves IPv4 too, and nothing else on a host without IPv6.
+        ({"listen_address": "[::]:9091"}, {"url": "http://127.0.0.1:9091"}),
+        (
+            {"client_cert": "/c", "client_key": "/k"},
+            {"url": "http://127.0.0.1:9090", "client_cert": "/c", "client_key": "/k"},
+        ),
         ({"listen_address": ["10.0.0.1:1", "10.0.0.2:2"]}, {"url": "http://10.0.0.1:1"}),
         ({"web_config": {"tls_server_config": {"cert_file": "x"}}}, {"url": "https://127.0.0.1:9090"}),
         ({"external_url": "https://x.example/p/"}, {"url": "http://127.0.0.1:9090/p"}),
@@ -65,7 +75,15 @@ def test_route_prefix(url, extra, prefix):
 )
 def test_probe(settings, answer):
     given = {"kind": "prometheus", "listen_address": "0.0.0.0:9090"}
-    assert _web.probe(dict(given, **settings)) == dict(answer, kind="prometheus")
+    made = _web.probe(dict(given, **settings))
+    others = made.pop("other_urls", [])
+    assert made == dict(answer, kind="prometheus")
+    # Whoever listens on all addresses is asked on both families.
+    assert others == ([made["url"].replace("127.0.0.1", "[::1]")] if "127.0.0.1" in made["url"] else [])
+
+
+def test_one_address_is_asked_alone():
+    assert "other_urls" not in _web.probe({"kind": "prometheus", "listen_address": "127.0.0.1:9090"})
 
 
 def test_ports():
