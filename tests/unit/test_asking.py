@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import http.server
 import ipaddress
@@ -84,6 +85,21 @@ def test_where_a_container_is_reached():
 
 
 class Metrics(http.server.BaseHTTPRequestHandler):
+    def setup(self):
+        if isinstance(self.request, ssl.SSLSocket):
+            try:
+                self.request.do_handshake()
+            except ssl.SSLError:
+                # Closed with something unread, the connection would be reset, and the last word lost.
+                raw = socket.socket(fileno=self.request.detach())
+                raw.settimeout(1)
+                with contextlib.suppress(OSError):
+                    while raw.recv(4096):
+                        pass
+                raw.close()
+                raise
+        super().setup()
+
     def do_GET(self):
         if self.headers.get("Authorization", "") == "Basic bWU6eA==":
             self.send_response(401)
@@ -135,10 +151,10 @@ def folder(tmp_path_factory):
 
 
 def serve(context):
-    server = http.server.HTTPServer(("127.0.0.1", 0), Metrics)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
     server.handle_error = lambda *dummy: None
     if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
