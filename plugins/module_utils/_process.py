@@ -148,25 +148,35 @@ def unknown_flag(output):
     return match.group(1) if match else None
 
 
-def unknown_features(argv, help_text):
-    """Names given to ``--enable-feature`` that the program's help does not list, with those that it does.
+def refused_arguments(output):
+    """What a program says of arguments that it does not take, or None: kingpin's words, or those of Go's own flags."""
+    for line in output.splitlines():
+        for pattern in (
+            r"\S+: error: (.+?)(?:, try --help)?$",
+            r"(invalid (?:boolean )?value .+ for flag .+)$",
+            r"(flag provided .+)$",
+        ):
+            match = re.match(pattern, line.strip())
+            if match:
+                return match.group(1)
+    return None
 
-    :param argv: arguments of the service.
-    :param help_text: what ``--help`` prints.
-    :returns: ``(unknown, known)``; both empty where the help names none.
+
+def about_features(output):
+    """What a program says of the features that it was asked to enable, in its own words without time and place.
+
+    :returns: warnings, of names that it does not know or that do nothing, and what it refuses.
     """
-    asked = [
-        name
-        for word in argv
-        if word.startswith("--enable-feature=")
-        for name in word.split("=", 1)[1].split(",")
-        if name
-    ]
-    paragraph = re.search(r"--enable-feature=.*?Valid options:(.*?)(?:\. |\n\s*--|\Z)", help_text, re.DOTALL)
-    if not asked or not paragraph:
-        return [], []
-    known = re.findall(r"[a-z][a-z0-9-]+", re.sub(r"-\s*\n\s*", "-", paragraph.group(1)))
-    return [name for name in asked if name not in known], known
+    warnings, refusals = [], []
+    for line in output.splitlines():
+        if "enable-feature" not in line and "feature flag" not in line:
+            continue
+        level = re.search(r"level=(\w+)", line)
+        words = re.search(r"msg=.*", line)
+        found = refusals if level and level.group(1).lower() in ("error", "fatal", "crit") else warnings
+        if level and level.group(1).lower() != "info":
+            found.append(words.group(0) if words else line.strip())
+    return warnings, refusals
 
 
 def listeners(tcp_tables, ports):

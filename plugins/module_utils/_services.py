@@ -22,6 +22,7 @@ class Service(NamedTuple):
     :ivar hashed: metric that tells the configurations that it has loaded apart, where it has one.
     :ivar loads_all_of: directories below its configuration directory of which it loads whatever lies there.
     :ivar web: suffix of the variable that has the TLS of its web interface.
+    :ivar stops_at: an argument at which the program ends once it has looked at all others, before it does anything.
     :ivar unit: name of its systemd service and of its container, where that is another than that of its role.
     """
 
@@ -32,13 +33,14 @@ class Service(NamedTuple):
     shows: Optional[str] = None
     hashed: Optional[str] = None
     loads_all_of: tuple = ()
+    stops_at: Optional[str] = None
     unit: Optional[str] = None
     web: str = "tls_server_config"
 
 
 # A service's name is that of its role, of the inventory group whose hosts run it, and the prefix of its own metrics.
 SERVICES = {
-    "node_exporter": Service(),
+    "node_exporter": Service(stops_at="--path.procfs=/dev/null/none"),
     "blackbox_exporter": Service(on_change=RELOAD, shows="/config"),
     "postgres_exporter": Service(on_change=RESTART, dependency=("pg_up", "database")),
     "cadvisor": Service(ready_path="/healthz", version_in=("cadvisor_version_info", "cadvisorVersion")),
@@ -48,6 +50,7 @@ SERVICES = {
         hashed="alertmanager_config_hash",
         loads_all_of=("templates",),
         web="web_config",
+        stops_at="--storage.path=/dev/null/none",
     ),
     "prometheus": Service(
         ready_path="/-/ready",
@@ -55,6 +58,7 @@ SERVICES = {
         shows="/api/v1/status/config",
         loads_all_of=("rules", "scrape_configs"),
         web="web_config",
+        stops_at="--config.file=/dev/null/none",
     ),
     "grafana": Service(ready_path="/api/health", on_change=RESTART, unit="grafana-server", web="server"),
 }

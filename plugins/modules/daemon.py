@@ -333,11 +333,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     Decision,
+    about_features,
     decide,
     is_loaded,
     listeners,
     other_start,
-    unknown_features,
+    refused_arguments,
     unknown_flag,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._room import LEAST_SPACE, is_short, place_problem
@@ -580,7 +581,7 @@ class Daemon:
         return [path for path in sorted(found) if not path.startswith(vendors)]
 
     def flag_problem(self):
-        """A flag or feature that the new binary does not know: a sentence, or None."""
+        """A flag that the new binary does not take: a sentence, or None. What it says of features becomes a warning."""
         argv = self.module.params["argv"]
         if not argv:
             return None
@@ -598,14 +599,39 @@ class Daemon:
             return "{0} {1} does not know the flag {2}; remove it, or ask for a version that has it".format(
                 self.name, version, flag
             )
-        if any(word.startswith("--enable-feature=") for word in argv):
-            unknown, known = unknown_features(argv, self.runtime.trial(argv[:1], links, "--help")[1])
-            if unknown:
-                return "{0} {1} does not know the feature {2}; it knows {3}".format(
-                    self.name, version, ", ".join(unknown), ", ".join(known)
-                )
+        refused = refused_arguments(output) if status else None
+        if refused:
+            return "{0} {1} does not take its command line: {2}".format(self.name, version, refused)
+        problem = self.word_problem(argv, links)
+        if problem:
+            return problem
         if self.runtime is self.docker:
             return self.image_problem(status, output)
+        return None
+
+    def word_problem(self, argv, links):
+        """A word that the new binary does not take as the value of a flag: a sentence, or None.
+
+        It is the binary that is asked: its help does not list every feature, and no list of ours would. Of a feature that it
+        does not know, or that does nothing any more, it may only warn; that is said, and is no problem.
+        """
+        stops_at = SERVICES[self.role].stops_at if self.role in SERVICES else None
+        usual = ("--log.level=info", "--log.format=logfmt")
+        if not stops_at or not any(
+            word.startswith(("--enable-feature=", "--log.")) and word not in usual for word in argv
+        ):
+            return None
+        flag = stops_at.partition("=")[0] + "="
+        answer = self.runtime.trial([word for word in argv if not word.startswith(flag)], links, stops_at)
+        if answer is None:
+            return None
+        warnings, refusals = about_features(answer[1])
+        refusals += filter(None, [refused_arguments(answer[1])])
+        if refusals:
+            return "{0} does not take its command line: {1}".format(self.name, refusals[0])
+        for line in warnings:
+            self.notes.append("{0} says: {1}".format(self.name, line))
+            self.module.warn(self.notes[-1])
         return None
 
     def image_problem(self, status, output):

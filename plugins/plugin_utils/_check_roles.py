@@ -13,6 +13,7 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _files, _inputs, _own_variables, _unquoted
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 FACTS = (
@@ -103,7 +104,9 @@ def judge(role, spec, values, bases):
     if wrong:
         return wrong, []
     problems, doubts = _unquoted.check_quotes(values)
-    sentences = [str(problem) for problem in [*problems, *_inputs.problems(role, values)]]
+    found = [*problems, *_inputs.problems(role, values)]
+    sentences = [str(problem) for problem in found if not isinstance(problem, Doubt)]
+    doubts += [str(doubt) for doubt in found if isinstance(doubt, Doubt)]
     for name in _files.DEFAULT_PATTERNS:
         if name in values:
             try:

@@ -15,6 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences impo
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Doubt,
     Problem,
     did_you_mean,
     shown,
@@ -238,7 +239,7 @@ def check_web_config(config, variables):
         name = variables[section]
         if section not in sections and section != "rate_limit":
             remedy = did_you_mean(section, sections, "it has {0}".format(", ".join(sections)))
-            yield Problem(name, "unknown section", remedy)
+            yield Doubt(name, "unknown section", remedy)
         elif value and not isinstance(value, dict):
             yield Problem(
                 name, "is not a dictionary", "see https://prometheus.io/docs/prometheus/latest/configuration/https/"

@@ -9,6 +9,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_sour
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Doubt,
     Problem,
     did_you_mean,
     is_duration,
@@ -22,6 +23,8 @@ CADVISOR_METRICS = (
     "accelerator advtcp app cpu cpuLoad cpu_topology cpuset disk diskIO hugetlb memory memory_numa network oom_event"
     " percpu perf_event pressure process referenced_memory resctrl sched tcp udp"
 ).split()
+LOG_LEVELS = ("debug", "info", "warn", "error")
+LOG_FORMATS = ("logfmt", "json")
 # The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
 PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
@@ -40,6 +43,11 @@ def _check_collectors(role, values):
     for name in values[off] or []:
         if name in enabled:
             yield Problem(off, "{0} is enabled as well".format(name), "take it out here or out of {0}".format(on))
+    for name, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
+        value = values["{0}_{1}".format(role, name)]
+        if value not in known:
+            remedy = did_you_mean(value, known, "known are {0}".format(", ".join(known)))
+            yield Doubt("{0}_{1}".format(role, name), "is {0}".format(shown(value)), remedy)
     if not str(values[path]).startswith("/"):
         yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
 
@@ -56,7 +64,8 @@ def check_blackbox_exporter(values):
             yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
         elif prober not in PROBERS:
             remedy = did_you_mean(prober, PROBERS, "there are {0}".format(", ".join(PROBERS)))
-            yield Problem(where + ".prober", "is {0}".format(shown(prober)), remedy)
+            kind = Doubt if isinstance(prober, str) and prober else Problem
+            yield kind(where + ".prober", "is {0}".format(shown(prober)), remedy)
 
 
 def check_postgres_exporter(values):
@@ -113,7 +122,7 @@ def check_cadvisor(values):
         for metric in values[role + name]:
             if metric not in CADVISOR_METRICS:
                 remedy = did_you_mean(metric, CADVISOR_METRICS, "there are " + ", ".join(CADVISOR_METRICS))
-                yield Problem(role + name, "has {0}".format(shown(metric)), remedy)
+                yield Doubt(role + name, "has {0}".format(shown(metric)), remedy)
     if values[role + "enable_metrics"] and pinned("cadvisor", values):
         if not knows("cadvisor", values[role + "version"], "enable_metrics"):
             least = SINCE["cadvisor"]["enable_metrics"]

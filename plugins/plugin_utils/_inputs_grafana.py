@@ -9,7 +9,7 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana, _grafana_ini
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown, unknown_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, Problem, shown, unknown_key
 
 SECTIONS = ("server", "security", "database", "users", "auth", "smtp")
 OLDEST = (9, 4)
@@ -45,7 +45,7 @@ def check_grafana(values):
         yield Problem(name, *rest.split("; ", 1))
     for key in values["grafana_alert_resources"] or {}:
         if key not in _ALERTING and key != "apiVersion":
-            yield unknown_key("grafana_alert_resources", key, _ALERTING)
+            yield unknown_key("grafana_alert_resources", key, _ALERTING, Doubt)
     if values["grafana_ldap"] and not values["grafana_ldap"].get("servers"):
         yield Problem("grafana_ldap", "has no servers", "write servers and group_mappings, as grafana.grafana has them")
 

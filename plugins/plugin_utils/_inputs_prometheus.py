@@ -19,7 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     shown,
 )
 
-_SIZE = re.compile(r"0|\d+(B|[KMGTPE]i?B)")
+_SIZE = re.compile(r"0|(\d+(\.\d+)?(B|[KMGTPE]i?B))+")
 
 
 def check_rules(values):

@@ -29,6 +29,10 @@ class Problem(NamedTuple):
         return "{0}: {1}; {2}".format(*self)
 
 
+class Doubt(Problem):
+    """What a list of ours does not know, and the program may: it is said, and the program decides."""
+
+
 def shown(value):
     """A value that is no secret, short enough for a message."""
     text = repr(value)
@@ -60,11 +64,12 @@ def did_you_mean(name, known, otherwise):
     return "did you mean {0}?".format(near) if near else otherwise
 
 
-def unknown_key(where, key, known):
+def unknown_key(where, key, known, kind=Problem):
     """The problem of a key that means nothing.
 
     :param where: path of the dictionary.
     :param known: keys that it may have.
+    :param kind: :class:`Doubt` where the program may know more of them.
     """
     remedy = did_you_mean(key, known, "known are {0}".format(", ".join(sorted(known))))
-    return Problem("{0}.{1}".format(where, key), "unknown key", remedy)
+    return kind("{0}.{1}".format(where, key), "unknown key", remedy)

@@ -93,9 +93,13 @@ FLAGS = {
         {"prometheus_config_flags_extra": {"web.no-such-flag": True}},
         ["prometheus was not touched", "does not know the flag --web.no-such-flag", "remove it"],
     ),
-    "a feature that this Prometheus does not know": (
-        {"prometheus_config_flags_extra": {"enable-feature": ["no-such-feature"]}},
-        ["prometheus was not touched", "does not know the feature no-such-feature", "it knows", "native-histograms"],
+    "a feature that this Alertmanager refuses": (
+        {"alertmanager_config_flags_extra": {"enable-feature": "no-such-feature"}},
+        ["alertmanager was not touched", "does not take its command line", "unknown option 'no-such-feature'"],
+    ),
+    "a level of its log that this Prometheus does not know": (
+        {"prometheus_config_flags_extra": {"log.level": "loud"}},
+        ["prometheus was not touched", "does not take its command line", "loud"],
     ),
     "a flag that this Alertmanager does not know": (
         {"alertmanager_config_flags_extra": {"no.such.flag": "1"}},

@@ -12,7 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
     _own_variables,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_alertmanager import STAND_INS
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import is_duration
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, is_duration
 
 BCRYPT = "$2y$10$" + "a" * 53
 COMMON = {
@@ -82,6 +82,8 @@ GOOD = {
         "tls_server_config": {},
         "http_server_config": {},
         "basic_auth_users": {},
+        "log_level": "info",
+        "log_format": "json",
         "enabled_collectors": ["systemd", {"textfile": {"directory": "/t"}}],
         "disabled_collectors": ["zfs"],
     },
@@ -102,6 +104,8 @@ GOOD = {
         "web_listen_address": "0.0.0.0:9187",
         "web_telemetry_path": "/metrics",
         "config_flags_extra": {},
+        "log_level": "debug",
+        "log_format": "logfmt",
         "enabled_collectors": [],
         "disabled_collectors": [],
         "name": "postgresql:///postgres?host=/var/run/postgresql",
@@ -439,3 +443,25 @@ def test_a_container_that_cannot_be_made(given, words):
 
 def test_an_image_may_be_pinned_by_its_digest_alone():
     assert problems("alertmanager", image="mirror.example:5000/a/b@sha256:" + "a" * 64) == []
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "words"),
+    [
+        ("cadvisor", {"disable_metrics": ["tpc"]}, "did you mean tcp?"),
+        ("blackbox_exporter", {"configuration_modules": {"a": {"prober": "quic"}}}, "there are http, tcp, icmp"),
+        ("node_exporter", {"log_level": "trace"}, "is 'trace'; known are debug, info, warn, error"),
+        ("postgres_exporter", {"log_format": "jsn"}, "is 'jsn'; did you mean json?"),
+        ("prometheus", {"web_config": {"new_section": {"a": 1}}}, "prometheus_web_config.new_section: unknown section"),
+    ],
+)
+def test_what_only_a_list_of_ours_does_not_know_is_said_and_not_refused(role, given, words):
+    values = {"{0}_{1}".format(role, name): value for name, value in {**COMMON, **GOOD[role], **given}.items()}
+    (found,) = _inputs.problems(role, values)
+    assert isinstance(found, Doubt)
+    assert words in str(found)
+
+
+@pytest.mark.parametrize("size", ["0", "512MB", "50GB", "1.5GB", "1GiB512MiB", "100B"])
+def test_sizes_that_prometheus_takes(size):
+    assert problems("prometheus", storage_retention_size=size) == []
