@@ -12,7 +12,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of, takes_input
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 
 
@@ -52,7 +52,8 @@ class ActionModule(ActionBase):
         service = Service(arguments, python_of(task_vars))
         if not service.can_tell():
             return None, None
-        output = answer(self, service.command()) if look else None
+        reads = look and takes_input(self)
+        output = answer(self, service.command(reads), service.program() if reads else None) if look else None
         return output and service.result(output), service.asked
 
     def _ask(self, arguments, task_vars):

@@ -36,10 +36,14 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     overridden,
     parse_show,
     settings_of,
+    systemd_version,
     ungrantable_limit,
     unit_fingerprint,
     unit_path,
 )
+
+# How every unit of this collection begins.
+HEADER = "Written by vigil.monitoring"
 
 
 class Systemd:
@@ -135,11 +139,15 @@ class Systemd:
 
         :param undo: path of the journal of a running switch.
         """
-        unit = complete_unit(self._unit, self._dropin, undo, self._ceiling())
+        unit = complete_unit(self._unit, self._dropin, undo, self._ceiling(), self._version())
         return {self.unit_path: unit, self.dropin_path: self._dropin}
 
     def _ceiling(self):
         return nofile_ceiling(self.machine.proc("1/limits"), self.machine.proc("1/status"))
+
+    def _version(self):
+        status, shown = self.machine.run(["systemctl", "show", "--property=Version"])
+        return None if status else systemd_version(shown)
 
     def limit_problem(self):
         """That the user's own lines ask for a limit with which the service could not be started: a sentence, or None."""
@@ -198,11 +206,22 @@ class Systemd:
             # The release module masks a package's unit before it installs the package.
             return None
         if os.path.lexists(self.unit_path) and self.unit_path not in ours:
-            return "{0} {1}".format(self.unit_path, "masks the service" if masked else "is another tool's unit")
+            return "{0} {1}".format(self.unit_path, "masks the service" if masked else self._whose())
         elsewhere = seen["FragmentPath"] not in ("", self.unit_path)
         if seen["LoadState"] == "loaded" and elsewhere and seen["ActiveState"] == "active":
             return "{0} is already run by {1}, another tool's unit".format(self.title, seen["FragmentPath"])
         return None
+
+    def _whose(self):
+        """Whose a unit is that this configuration directory does not know of."""
+        words = read_text(self.unit_path).split()
+        if HEADER not in " ".join(words):
+            return "is another tool's unit"
+        named = re.compile(r"--(?:config[.]file|web[.]config(?:[.]file)?|config)=(\S+)")
+        config = next((match.group(1) for match in map(named.match, words) if match), None)
+        return "is that of a service which this collection deployed with another configuration directory{0}: a host has one {1}".format(
+            " ({0})".format(os.path.dirname(config)) if config else "", self.name
+        )
 
     def owns(self, pid):
         """Whether a process belongs to the service."""

@@ -206,15 +206,37 @@ def start_hook(undo_path):
     return 'ExecStartPre=+/bin/sh -c "{0}"'.format(command)
 
 
-def complete_unit(unit, dropin, undo_path, nofile_ceiling=None):
-    """The unit as it goes to the disk: with its fingerprint, the start hook, and a limit that the host can grant.
+# Directives of our units that an older systemd does not know, and says so in the journal each time it reads a unit: name ->
+# the first version that does.
+DIRECTIVES_SINCE = {"RestartSteps": 254, "RestartMaxDelaySec": 254}
+
+
+def known_directives(unit, version):
+    """A unit without the lines that this host's systemd does not know.
+
+    :param version: that of systemd, as a number; None where it is not known.
+    """
+    unknown = [name for name, since in DIRECTIVES_SINCE.items() if version is not None and version < since]
+    return re.sub(r"(?m)^(?:{0})=.*\n".format("|".join(unknown)), "", unit) if unknown else unit
+
+
+def systemd_version(shown):
+    """The number of a version such as ``252.38-1~deb12u1``, from what ``systemctl show`` prints of it, or None."""
+    match = re.search(r"(?m)^Version=\D*(\d+)", shown)
+    return int(match.group(1)) if match else None
+
+
+def complete_unit(unit, dropin, undo_path, nofile_ceiling=None, version=None):
+    """The unit as it goes to the disk: with its fingerprint, the start hook, and what the host can grant and knows.
 
     :param unit: text of the unit, with a ``[Service]`` section.
     :param dropin: text of the user's drop-in, or an empty string.
     :param undo_path: the journal of a running switch.
     :param nofile_ceiling: the highest ``LimitNOFILE`` that this host's systemd can set, or None for no ceiling.
+    :param version: that of the host's systemd, as a number, or None.
     :raises ValueError: when the unit has no ``[Service]`` section.
     """
+    unit = known_directives(unit, version)
     section = re.search(r"(?m)^\[Service\][ \t]*\n", unit)
     if not section:
         raise ValueError("the unit has no [Service] section")

@@ -1376,8 +1376,8 @@ class Daemon:
                     {
                         "before_header": change.path,
                         "after_header": change.path,
-                        "before": "",
-                        "after": "-> {0}\n".format(change.source),
+                        "before": "-> {0}\n".format(os.readlink(change.path)) if os.path.islink(change.path) else "",
+                        "after": "-> {0}\n".format(change.source) if change.source else "",
                     }
                 )
         if replacing:

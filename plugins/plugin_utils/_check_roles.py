@@ -20,6 +20,11 @@ FACTS = (
     "it is a fact, and facts are not gathered: monitoring_gather_facts: true has site.yml and verify.yml gather them;"
     " in a play of your own, gather_facts"
 )
+OF_GO = (
+    "it holds a template that is Prometheus' or Alertmanager's, which Ansible takes for its own: write !unsafe before the text,"
+    " or put {% raw %} and {% endraw %} around it"
+)
+_OF_GO = re.compile(r"\{\{-?\s*(?:template\s+\\?[\"'`]|[.$]\w|\. |range\s|end\s*-?\}\}|define\s)")
 # Variables of Ansible's that are no facts; those of connections begin as these do.
 _NO_FACTS = (
     "ansible_(host|port|user|password|connection|become|ssh|python|shell|winrm|play|inventory|run|skip|check|diff|limit|loop"
@@ -36,12 +41,14 @@ def spec_of(role):
     return specs["argument_specs"]["main"]["options"]
 
 
-def of_facts(raw, reason):
-    """What a message adds where a template that cannot be evaluated names a fact; else nothing.
+def hint(raw, reason):
+    """What a message adds where a template that cannot be evaluated names a fact, or is not Ansible's; else nothing.
 
     :param raw: the value with its templates.
     :param reason: why it cannot be evaluated.
     """
+    if _OF_GO.search(repr(raw)):
+        return "; " + OF_GO
     undefined = "undefined" in reason or "has no attribute" in reason
     return "; " + FACTS if undefined and (_FACT.search(repr(raw)) or _FACT.search(reason)) else ""
 
@@ -74,7 +81,7 @@ def check(role, spec, raw, value, bases, known=None):
         except AnsibleError as error:
             reason = str(error)
             where = "" if reason.startswith(name + " ") else name + " cannot be evaluated: "
-            found.problems.append("{0}{1}{2}".format(where, reason, of_facts(raw.get(name), reason)))
+            found.problems.append("{0}{1}{2}".format(where, reason, hint(raw.get(name), reason)))
     own, strict = (values.pop("monitoring_" + name, None) for name in ("own_variables", "strict_variables"))
     slips, found.own = _own_variables.sort_out(role, spec, raw, own or ())
     missing, found.warnings = _inputs.different_variables(role, raw)

@@ -19,11 +19,24 @@ MARK = "--- vigil ---"
 LONGEST = 100_000
 
 
-def answer(action, command):
-    """What a command prints on the host of an action plugin, or None where it is too long or fails."""
+def takes_input(action):
+    """Whether a command on the host of an action plugin can be given something to read, as modules are in Ansible's pipelining.
+
+    A program that is read that way stands in no command line, and so neither in the host's list of processes nor in the log
+    of its sudo.
+    """
+    return bool(action._is_pipelining_enabled("new"))
+
+
+def answer(action, command, given=None):
+    """What a command prints on the host of an action plugin, or None where it is too long or fails.
+
+    :param given: text for it to read, where :func:`takes_input` says so.
+    """
     if len(command) > LONGEST:
         return None
-    result = action._low_level_execute_command(command)
+    options = {"in_data": given.encode("utf-8")} if given else {}
+    result = action._low_level_execute_command(command, **options)
     return result["stdout"] if result["rc"] == 0 else None
 
 

@@ -73,14 +73,23 @@ class Service:
         devices = self.contained and (self.options.get("container") or {}).get("devices")
         return not protected and not devices and str(probe["url"]).startswith("http://")
 
-    def command(self):
-        """What to run on the host."""
+    @staticmethod
+    def program():
+        """What Python runs on the host."""
+        return (MODULE_UTILS / "_glance.py").read_text(encoding="utf-8")
+
+    def command(self, reads=False):
+        """What to run on the host.
+
+        :param reads: whether it is given :meth:`program` to read, instead of having it in its command line.
+        """
         options, probe, state = self.options, self.probe, self.state
         proven = posixpath.join(state, "proven.json")
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
         kind = SERVICES[probe["kind"]]
-        glance = [(MODULE_UTILS / "_glance.py").read_text(encoding="utf-8"), proven, probe["url"]]
+        glance = ["-I", "-"] if reads else ["-I", "-c", self.program()]
+        glance += [proven, probe["url"]]
         glance += [",".join(telling_metrics(probe["kind"])), kind.shows or ""]
         glance += [probe.get("metrics_path") or "/metrics"]
         glance += [kind.ready_path] if kind.ready_path else []
@@ -96,7 +105,7 @@ class Service:
                 of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
                 of("stat -c %Z", options.get("reads") or ()),
                 of("id", [self.user()] if self.contained else ()),
-                "{0} -c {1}".format(shlex.quote(self.python), " ".join(map(shlex.quote, glance))),
+                "{0} {1}".format(shlex.quote(self.python), " ".join(map(shlex.quote, glance))),
             ),
         )
 

@@ -108,8 +108,6 @@ PROFILES["cadvisor"] = {
     "ProtectHostname": False,
 }
 
-# A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
-# the last two and says so in the journal once; there the pause stays at RestartSec.
 PROFILES["grafana"] = {"ProcSubset": "all"}
 PROFILES["grafana_low_port"] = {
     **PROFILES["grafana"],
@@ -119,6 +117,8 @@ PROFILES["grafana_low_port"] = {
     "PrivateUsers": False,
 }
 
+# A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
+# the last two: there the module leaves them out, and the pause stays at RestartSec.
 RESTART = {
     "Restart": "on-failure",
     "RestartSec": "1s",

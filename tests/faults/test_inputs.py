@@ -6,6 +6,8 @@ import json
 
 from lab import play
 
+# As an inventory has it, which Ansible renders first.
+RAW = '{%% raw %%}{{ template "%s" . }}{%% endraw %%}'
 RULE = "groups: [{{name: {0}, rules: [{{record: 'own:{0}', expr: '1'}}]}}]\n"
 RULES = ("a.rule", "b.alerts", "c.yml")
 MESSAGE = '{{ define "own.title" }}{{ .CommonLabels.alertname }}{{ end }}\n'
@@ -31,7 +33,7 @@ def test_files_and_features_are_used_as_given(site, tmp_path_factory):
     (site.folder / "targets").mkdir()
     (site.folder / "targets" / "own.json").write_text(json.dumps([{"targets": ["127.0.0.1:9100"]}]))
     receiver = {"name": "default", "webhook_configs": [{"url": "http://127.0.0.1:9/"}]}
-    slack = {"api_url": "http://127.0.0.1:9/", "channel": "x", "title": '{{ template "own.title" . }}'}
+    slack = {"api_url": "http://127.0.0.1:9/", "channel": "x", "title": RAW % "own.title"}
     site.variables |= {
         "prometheus_alert_rules_files": ["rules/*"],
         "prometheus_static_targets_files": ["targets/*.json"],
@@ -55,7 +57,7 @@ def test_files_and_features_are_used_as_given(site, tmp_path_factory):
     assert "z" not in loaded(site)
 
     before = site.state()
-    slack["title"] = '{{ template "own.titel" . }}'
+    slack["title"] = RAW % "own.titel"
     words = ("the receiver 'default', slack_configs[0].title", "did you mean 'own.title'?")
     site.run(groups=("alertmanager",)).must_be_red(*words)
     slack["title"] = "x"

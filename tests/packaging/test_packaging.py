@@ -72,6 +72,34 @@ def test_the_links_hold_the_repository(clone):
         assert (folder / name).resolve() == (clone / name).resolve(), name
 
 
+def test_the_commands_of_the_readme_install_the_collection_from_its_clone(clone, tmp_path):
+    """As they stand, in the clone, with its ansible.cfg; no server is there, and no other collection."""
+    commands = [
+        line
+        for line in (clone / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("ansible-galaxy collection build")
+    ]
+    (line,) = commands
+    (tmp_path / "home").mkdir()
+    copy = collection.clone(tmp_path / "clone")
+    # A home without collections, and a Python whose own are not looked at.
+    own = collection.environment(
+        tmp_path / "home", ANSIBLE_GALAXY_SERVER="http://127.0.0.1:9/", ANSIBLE_COLLECTIONS_SCAN_SYS_PATH="false"
+    )
+    said = common.run(["bash", "-c", line], cwd=copy, env=own).stdout
+    assert "Nothing to do" not in said
+    assert "was installed successfully" in said
+    folder = tmp_path / "home" / ".ansible" / "collections" / "ansible_collections" / "vigil" / "monitoring"
+    assert (folder / "MANIFEST.json").is_file()
+    # The clone still runs what is in it.
+    shown = run("ansible-doc", f"{NAME}.daemon", "--json", cwd=copy, home=tmp_path / "home")
+    assert yaml.safe_load(shown)[f"{NAME}.daemon"]["doc"]["filename"].startswith(str(copy))
+
+
+def test_it_depends_on_no_other_collection():
+    assert not yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
+
+
 def test_an_installed_collection_finds_every_module(installed, tmp_path):
     listed = run(
         "ansible-doc",

@@ -92,7 +92,22 @@ def test_what_is_meant_as_it_is_stays(name, value):
     ],
 )
 def test_an_undefined_fact_is_told_from_other_variables(raw, reason, fact):
-    assert ("monitoring_gather_facts: true" in _check_roles.of_facts(raw, reason)) == fact
+    assert ("monitoring_gather_facts: true" in _check_roles.hint(raw, reason)) == fact
+
+
+@pytest.mark.parametrize(
+    ("raw", "go"),
+    [
+        ([{"title": '{{ template "own.title" . }}'}], True),
+        ({"summary": "{{ $labels.instance }} is down"}, True),
+        ("{{ .CommonLabels.alertname }}", True),
+        ("{{ range .Alerts }}x{{ end }}", True),
+        ("{{ template }}", False),
+        ("{{ ends }}", False),
+    ],
+)
+def test_a_template_that_is_not_ansibles_is_told_from_others(raw, go):
+    assert ("write !unsafe before the text" in _check_roles.hint(raw, "Syntax error in template")) == go
 
 
 def test_hosts_that_say_the_same_are_looked_at_once(monkeypatch):

@@ -39,8 +39,9 @@ FILES = [
 ]
 
 
-def run(command):
-    return subprocess.run(["/bin/sh", "-c", command], stdout=subprocess.PIPE, text=True, check=False).stdout
+def run(command, given=""):
+    argv = ["/bin/sh", "-c", command]
+    return subprocess.run(argv, input=given, stdout=subprocess.PIPE, text=True, check=False).stdout
 
 
 def write(path, text):
@@ -220,10 +221,13 @@ def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks)
         ran.clear()
         action = plugin.ActionModule.__new__(plugin.ActionModule)
         action._task = SimpleNamespace(args=given if look is None else {**given, "look": look}, check_mode=False)
-        action._low_level_execute_command = lambda command: ran.append(command) or {"rc": 1}
+        action._is_pipelining_enabled = lambda style: True
+        action._low_level_execute_command = lambda command, in_data=None: ran.append((command, in_data)) or {"rc": 1}
         action._execute_module = lambda module_args, **dummy: asked.append(module_args) or {"changed": True}
         assert action.run(task_vars={}) == {"changed": True}
         assert len(ran) == looks
+        # A program is read, as sudo logs command lines.
+        assert all((b"import" in (in_data or b"")) == (plugin is daemon) for dummy, in_data in ran)
     assert not any("look" in arguments for arguments in asked)
     assert asked[1]["asked"], "a later look knows the service again"
 
@@ -394,7 +398,12 @@ class World:
 
     def result(self, **options):
         look = self.look(**options)
-        return look.result(run(look.command()))
+        answer = look.result(run(look.command()))
+        # The same where the program is read, so that sudo does not log it.
+        command = look.command(reads=True)
+        assert len(command) < 4000 and "import" not in command
+        assert look.result(run(command, look.program())) == answer
+        return answer
 
 
 @pytest.fixture

@@ -112,6 +112,22 @@ def test_other_limits_and_lines_that_only_look_like_it_are_left_alone():
     assert _systemd.complete_unit(text, "", "/u", 10).endswith(text.partition("\n")[2])
 
 
+@pytest.mark.parametrize(("version", "kept"), [(252, False), (253, False), (254, True), (257, True), (None, True)])
+def test_what_an_older_systemd_does_not_know_is_left_out(version, kept):
+    text = "[Service]\nRestart=on-failure\nRestartSec=1s\nRestartSteps=5\nRestartMaxDelaySec=30s\nUser=x\n"
+    unit = _systemd.complete_unit(text, "", "/u", version=version)
+    assert [name in unit for name in ("\nRestartSteps=5\n", "\nRestartMaxDelaySec=30s\n")] == [kept, kept]
+    assert "\nRestartSec=1s\n" in unit and unit.endswith("User=x\n")
+
+
+@pytest.mark.parametrize(
+    ("shown", "number"),
+    [("Version=252.38-1~deb12u1\n", 252), ("Version=v257.4\n", 257), ("Id=x\nVersion=255\n", 255), ("", None)],
+)
+def test_the_version_of_systemd(shown, number):
+    assert _systemd.systemd_version(shown) == number
+
+
 def test_complete_unit_keeps_every_line_and_adds_two():
     text = UNIT.format(limit=5)
     unit = _systemd.complete_unit(text, "", "/etc/x/.vigil/undo")
