@@ -74,6 +74,19 @@ class RoleValues:
         return self[name] if name in self._variables else default
 
 
+def own_alerts(role):
+    """What somebody with alerts of his own should know about the packs, or None.
+
+    :param role: the values of the role prometheus, as :class:`RoleValues`.
+    """
+    own = _rules.own_alerts(
+        {"alert_rules": role.get("prometheus_alert_rules"), "rule_files": role["__prometheus_rule_files"]}
+    )
+    facts = role["__prometheus_inventory"]["rules"]
+    wanted, thresholds = role.get("prometheus_rule_packs"), role.get("prometheus_thresholds")
+    return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)
+
+
 class ActionModule(ActionBase):
     """Action plugin of the service_health module."""
 
@@ -86,7 +99,7 @@ class ActionModule(ActionBase):
         given = self._arguments()
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
-        lines, for_the_host, wordless, containers, secrets = [], [], [], {}, []
+        lines, for_the_host, wordless, containers, secrets, words = [], [], [], {}, [], {}
         asked, left_out, silent = self._kinds(host, given, task_vars)
         for kind in asked:
             try:
@@ -94,7 +107,8 @@ class ActionModule(ActionBase):
                 if role.get(kind + "_state") == "absent":
                     continue
                 service = self._service(kind, host, role, given, task_vars)
-            except (AnsibleError, _scrape.ScrapeError) as error:
+                words[kind] = own_alerts(role) if kind == "prometheus" and service["rules"] else None
+            except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
                 lines.append({**unreachable({"kind": kind, "url": "http://" + host}, ""), "url": None,
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
                 continue
@@ -127,6 +141,8 @@ class ActionModule(ActionBase):
         for line in lines:
             if line["state"] == RED and not line["reached"] and host not in begun.get(line["service"], ()):
                 line["reasons"] = [*line["reasons"], PLAY_ONLY.format(line["service"])]
+        for line in lines:
+            line["reasons"] = [*line["reasons"], *filter(None, [words.get(line["service"])])]
         if self._task.check_mode:
             for line in lines:
                 if line["state"] != "ok":

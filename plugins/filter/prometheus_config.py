@@ -15,6 +15,7 @@ class FilterModule:
         """The filters by name."""
         return {
             "prometheus_config": filtered("_prometheus", "prometheus_config"),
+            "prometheus_directories": filtered("_prometheus", "prometheus_directories"),
             "prometheus_files": filtered("_prometheus", "prometheus_files"),
             "promtool_checks": filtered("_prometheus", "promtool_checks"),
         }

@@ -70,7 +70,9 @@ options:
         type: str
         default: "0640"
   directories:
-    description: Further directories that the service needs, such as the one of its data.
+    description: >-
+      Further directories that the service needs, such as the one of its data, and directories inside O(path) that are there
+      without a file or with another owner or mode.
     type: list
     elements: dict
     default: []
@@ -503,12 +505,13 @@ class Tree:
 
     def directories(self):
         """The directories of the tree and those asked for, as ``(path, mode, uid, gid)``; parents first."""
-        inner = inner_directories(self.files)
-        found = [(os.path.join(self.path, path).rstrip("/"), 0o750, 0, self.gid) for path in inner]
+        found = {
+            os.path.join(self.path, path).rstrip("/"): (0o750, 0, self.gid) for path in inner_directories(self.files)
+        }
         for entry in self.module.params["directories"]:
             uid, gid = id_of(pwd.getpwnam, entry["owner"]), id_of(grp.getgrnam, entry["group"])
-            found.append((entry["path"].rstrip("/"), int(entry["mode"], 8), uid, gid))
-        return found
+            found[entry["path"].rstrip("/")] = (int(entry["mode"], 8), uid, gid)
+        return [(path, *wanted) for path, wanted in found.items()]
 
     def place_problems(self, manifest, plan):
         """Where a directory cannot be made or changed, or the files have no room, one sentence each."""

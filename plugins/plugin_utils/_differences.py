@@ -98,7 +98,10 @@ CHANGES = {
     ),
     "prometheus_targets": "Targets that no job reads get a job of their own instead of an error.",
     "prometheus_alertmanager_config": "Empty means the Alertmanagers of the inventory's group, not none.",
-    "prometheus_alert_rules": "The default is empty: the packs of `prometheus_rule_packs` take its place.",
+    "prometheus_alert_rules": (
+        "The default is empty: the packs of `prometheus_rule_packs` take its place. They stand beside rules of your own as"
+        " well, which the summary says; `prometheus_rule_packs: []` deploys your own alone."
+    ),
     "prometheus_external_labels": (
         "By default `environment` is `monitoring_environment`, or left out, instead of the name of each host; that name is the"
         " label `replica` (`prometheus_replica_label`), which is dropped before Alertmanager: two servers that see the same"

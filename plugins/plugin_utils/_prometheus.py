@@ -28,6 +28,8 @@ SECTIONS = ("runtime", "storage", "tracing", "otlp")
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
 # What discovery by files reads; Prometheus refuses every other name.
 TARGET_FILES = (".yml", ".yaml", ".json", ".YML", ".YAML", ".JSON")
+# Directories below the configuration's that the user's own tasks may write to, as with prometheus.prometheus.
+SHARED = ("file_sd", "rules", "scrape_configs")
 SCRAPE_CONFIG_FILES_SINCE = "2.43.0"
 # Name of the rule group that the inventory's rules stand in; as with prometheus.prometheus.
 RULE_GROUP = "ansible managed alert rules"
@@ -203,6 +205,26 @@ def prometheus_files(settings, inventory, config):
     if web:
         files.add("web_config.yml", "prometheus_web_config", data=web)
     return files.entries()
+
+
+def prometheus_directories(config_dir, group, writable):
+    """The directories in which others may put files for Prometheus, there whether we have a file for them or not.
+
+    In one that the group may write to, the sticky bit keeps what root wrote there out of its reach, and what is made there
+    belongs to the group, so that Prometheus can read it.
+
+    :param writable: names of those that the group may write to.
+    :returns: as the module config_tree takes them.
+    """
+    return [
+        {
+            "path": "{0}/{1}".format(config_dir.rstrip("/"), name),
+            "owner": "root",
+            "group": group,
+            "mode": "3770" if name in writable else "0750",
+        }
+        for name in SHARED
+    ]
 
 
 def promtool_checks(settings, promtool):

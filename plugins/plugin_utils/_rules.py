@@ -39,6 +39,8 @@ _DIRECTORY = os.path.join(COLLECTION, "bundled", "rules")
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
+# An alerting rule's name in the text of a rule file, in block or in flow style.
+_ALERT = re.compile(r"""(?m)(?:^|[-{,\s])["']?alert["']?:\s+["']?([^"'\s,}#]+)""")
 # The comparison that a report takes out of an expression to look at what is compared.
 _COMPARED = re.compile(r" (>=|<=|>|<) << threshold >>")
 
@@ -330,12 +332,47 @@ def chosen(packs, wanted, facts):
     return [name for name in PACKS if name in names]
 
 
+def own_alerts(settings):
+    """The names of the alerts that are the user's own, in his variable and his files.
+
+    Files are only searched, not parsed: there may be thousands, and what is wrong with one is promtool's to say.
+
+    :param settings: dict: ``alert_rules``, and ``rule_files`` as the lookup user_files finds them.
+    """
+    names = [rule.get("alert") for rule in settings["alert_rules"] or () if isinstance(rule, dict)]
+    for entry in settings.get("rule_files") or ():
+        names += _ALERT.findall(entry["content"])
+    return [name for name in names if name]
+
+
+def beside_own(packs, wanted, thresholds, facts, own):
+    """A sentence for somebody who has alerts of his own and whom the packs give more that he may not know of, or None.
+
+    :param wanted: names of packs. Whoever names them knows: only ``auto`` is told.
+    :param own: names of his alerts.
+    :raises RulesError: when packs or thresholds cannot be used.
+    """
+    if AUTO not in wanted or not own:
+        return None
+    bare = {"rule_labels": {}, "rule_annotations": {}, "runbook_url": "", "dashboard_url": ""}
+    given = {"rule_packs": wanted, "thresholds": thresholds, "alert_rules": [{"alert": name} for name in own], **bare}
+    groups = rule_groups(packs, given, facts)
+    severities = [rule["labels"]["severity"] for group in groups.values() for rule in group["rules"] if "alert" in rule]
+    if not severities:
+        return None
+    return (
+        "beside {0} alert{1} of your own it has {2} of the packs {3} ({4} critical), because prometheus_rule_packs is auto: name"
+        " there the packs that you want, or [] for none"
+    ).format(len(own), "" if len(own) == 1 else "s", len(severities), ", ".join(groups), severities.count("critical"))
+
+
 def rule_groups(packs, settings, facts):
     """The rule group of each pack that is to be deployed.
 
     :param packs: as :func:`load_packs` gives them.
     :param settings: dict: ``rule_packs``, ``thresholds``, ``rule_labels``, ``rule_annotations``, ``runbook_url``,
-        ``dashboard_url`` and ``alert_rules``, the inputs of those names without their prefix.
+        ``dashboard_url`` and ``alert_rules``, the inputs of those names without their prefix; maybe ``rule_files``, as for
+        :func:`own_alerts`.
     :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that have to have
         targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
         of their own as ``host``, ``instances`` and ``thresholds``.
@@ -351,7 +388,7 @@ def rule_groups(packs, settings, facts):
     if problems:
         raise RulesError("\n".join(str(problem) for problem in problems))
     # An alert of the user's own takes the place of the one that has its name.
-    taken = {rule.get("alert") for rule in settings["alert_rules"] or () if isinstance(rule, dict)}
+    taken = set(own_alerts(settings))
     groups = {}
     for name in chosen(packs, settings["rule_packs"], facts):
         pack = packs[name]
@@ -483,7 +520,7 @@ def thresholds_of(packs, settings, facts):
     :returns: list of dicts with ``alert``, ``severity``, ``expr``, ``op``, ``threshold`` and ``for``.
     """
     found = []
-    taken = {rule.get("alert") for rule in settings["alert_rules"] or () if isinstance(rule, dict)}
+    taken = set(own_alerts(settings))
     for pack in chosen(packs, settings["rule_packs"], facts):
         known = {**facts, "own_jobs": own_jobs(packs[pack], facts)}
         for name, alert in packs[pack]["alerts"].items():

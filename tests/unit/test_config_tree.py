@@ -148,3 +148,18 @@ def test_what_an_account_could_read_that_is_yet_to_be_made(tmp_path):
         assert tree.readability(f"{folder}/open") is None
         assert tree.readability(f"{folder}/closed") == "unreadable"
         assert tree.readability(f"{folder}/gone") == "missing"
+
+
+def test_a_directory_of_the_tree_may_be_asked_for_with_a_mode_of_its_own(tmp_path):
+    tree = make(tmp_path)
+    asked = [("etc/rules", "3770"), ("etc/file_sd", "0750")]
+    tree.module.params["directories"] = [
+        {"path": str(tmp_path / name), "owner": "root", "group": "daemon", "mode": mode} for name, mode in asked
+    ]
+    tree.ensure_directories(tree.state.manifest())
+    assert {path.split("/etc/")[-1]: mode[0] for path, mode in found(tmp_path / "etc").items()} == {
+        str(tmp_path / "etc"): 0o750,
+        "rules": 0o3770,
+        "file_sd": 0o750,
+    }
+    assert tree.ensure_directories(tree.state.manifest())[0] == []

@@ -14,6 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus impor
     RULE_FILES,
     SECTIONS,
     prometheus_config,
+    prometheus_directories,
     prometheus_files,
     promtool_checks,
 )
@@ -298,3 +299,14 @@ def test_the_retention_stands_where_the_version_wants_it(given, storage):
     # A template of the user's own may know nothing of it.
     flags = prometheus_flags({**asked, "own_config": False, "db_dir": "/d", "listen_address": ":1", "extra": {}}, "p")
     assert any("tsdb.retention.time" in flag for flag in flags) == (not asked["agent_mode"])
+
+
+def test_directories_for_the_files_of_others():
+    found = {
+        entry["path"]: entry["mode"] for entry in prometheus_directories("/etc/prometheus/", "prometheus", ["rules"])
+    }
+    assert found == {
+        "/etc/prometheus/file_sd": "0750",
+        "/etc/prometheus/rules": "3770",
+        "/etc/prometheus/scrape_configs": "0750",
+    }

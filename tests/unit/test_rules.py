@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     PACKS,
     TIERS,
     RulesError,
+    beside_own,
     check_additions,
     check_host,
     check_packs,
@@ -20,6 +21,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     load_packs,
     marks,
     merge,
+    own_alerts,
     rule_groups,
     tiers_of,
 )
@@ -303,3 +305,33 @@ def test_no_two_rules_are_the_same_to_promtool():
     ]
     assert len([one for one in found if one[0] == "JobMissing"]) == 2
     assert sorted(found) == sorted(set(found))
+
+
+BLOCK = "groups:\n- name: a\n  rules:\n  - alert: 'Watchdog'\n    expr: vector(1)\n  - expr: up\n    \"alert\": Mine # 1\n  - record: a:b\n"
+FLOW = "groups: [{name: b, rules: [{alert: Flow, expr: 'up{alert=\"x\"}'}, {expr: up, alert: Two}]}]"
+
+
+def test_alerts_of_the_users_own_are_known_wherever_they_stand():
+    given = {"alert_rules": [{"alert": "One"}, {"record": "x"}], "rule_files": [{"content": BLOCK}, {"content": FLOW}]}
+    assert own_alerts(given) == ["One", "Watchdog", "Mine", "Flow", "Two"]
+
+
+@pytest.mark.parametrize("where", [{"alert_rules": [{"alert": "Watchdog"}]}, {"rule_files": [{"content": BLOCK}]}])
+def test_an_alert_of_the_users_own_is_not_there_twice(where):
+    assert rules("Watchdog")
+    assert not rules("Watchdog", **where)
+
+
+def test_who_has_alerts_of_his_own_is_told_what_the_packs_add():
+    def word(own, *wanted, thresholds=None):
+        return beside_own(PACKS_AS_SHIPPED, wanted, thresholds or {}, facts(), own)
+
+    assert word([], "auto") is None
+    assert word(["Mine"], "host") is None
+    assert word(["Mine"]) is None
+    said = word(["Mine"], "auto")
+    assert said.startswith("beside 1 alert of your own it has ")
+    assert "of the packs host, monitoring (14 critical)" in said
+    assert "prometheus_rule_packs" in said
+    fewer = word(["Mine", "Watchdog"], "auto", thresholds={"HighDiskUsage": False})
+    assert int(fewer.split("it has ")[1].split()[0]) == int(said.split("it has ")[1].split()[0]) - 3
