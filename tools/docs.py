@@ -23,7 +23,7 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     LINKS,
     load_packs,
@@ -216,6 +216,12 @@ def differences_tables():
         lines.append("| {0} | {1} | {2} | {3} |".format(listed, cell(reason), instead, effect))
     lines += ["", "| Honoured, but | Difference |", "|---|---|"]
     lines += ["| `{0}` | {1} |".format(name, cell(text)) for name, text in CHANGES.items()]
+    lines += ["", "| Reached by | Names | Here |", "|---|---|---|"]
+    for kind, entries in ENTRY_POINTS.items():
+        for entry in entries:
+            listed = ", ".join("`{0}`".format(name) for name in entry.names)
+            there = "" if entry.kept else "Not there. "
+            lines.append("| {0} | {1} | {2}{3} |".format(kind, listed, there, cell(entry.meaning)))
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write down which variables the peers' roles have, as the data of tests/unit/test_roles.py.
+"""Write down which variables, handlers and tags the peers' roles have, as the data of tests/unit/test_roles.py.
 
 usage: tools/peer_variables.py DIRECTORY, the unpacked prometheus.prometheus or grafana.grafana, with its MANIFEST.json
 or galaxy.yml
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import sys
 
 import yaml
@@ -22,7 +23,8 @@ PEERS = {
     "grafana": (("grafana",), "grafana.grafana-6.0.yml"),
 }
 HEAD = """---
-# The variables of {name} {version}, from the argument specs or the defaults of its roles: name to type.
+# The variables of {name} {version}, from the argument specs or the defaults of its roles: name to type; and the names of
+# its handlers, tags and files of tasks.
 # Written by tools/peer_variables.py.
 """
 TYPES = {bool: "bool", int: "int", list: "list", dict: "dict"}
@@ -46,6 +48,27 @@ def variables_of(collection, role):
     return {name: TYPES.get(type(defaults[name]), "str") for name in sorted(defaults)}
 
 
+def entry_points_of(collection, role):
+    """The names by which others reach into a role: of its handlers, its tags and its files of tasks."""
+    folder = collection / "roles" / role
+    handlers = yaml.safe_load((folder / "handlers" / "main.yml").read_text(encoding="utf-8")) or []
+    names = set()
+    for handler in handlers:
+        listened = handler.get("listen") or []
+        names.update([handler["name"], *([listened] if isinstance(listened, str) else listened)])
+    shared = collection / "roles" / "_common" / "tasks"
+    files = [*sorted((folder / "tasks").glob("*.yml")), *(sorted(shared.glob("*.yml")) if shared.is_dir() else [])]
+    tags = set()
+    for file in files:
+        for block in re.findall(r"(?m)^( *)tags:\n((?:\1 *- .*\n?)+)", file.read_text(encoding="utf-8")):
+            tags.update(re.sub(r"\{\{.*\}\}", role, word).strip("\"' ") for word in re.findall(r"- (.*)", block[1]))
+    return {
+        "handlers": sorted(names),
+        "tags": sorted(tags - {"always"}),
+        "tasks_from": sorted(path.name for path in (folder / "tasks").glob("*.yml")),
+    }
+
+
 def main():
     """Read the collection and write the data file."""
     if len(sys.argv) != 2:
@@ -54,7 +77,11 @@ def main():
     found = about(collection)
     version = str(found["version"])
     roles, file_name = PEERS[found["name"]]
-    data = {"version": version, "roles": {role: variables_of(collection, role) for role in roles}}
+    data = {
+        "version": version,
+        "roles": {role: variables_of(collection, role) for role in roles},
+        "entry_points": {role: entry_points_of(collection, role) for role in roles},
+    }
     target = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / file_name
     head = HEAD.format(name="{namespace}.{name}".format(**found), version=version)
     target.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")

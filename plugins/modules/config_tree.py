@@ -673,6 +673,8 @@ def is_as_asked(path, mode, uid, gid, ours):
     if (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid):
         return True
     enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)
+    if mode & 0o020:
+        enterable = status.st_gid == gid and status.st_mode & 0o030 == 0o030
     return bool(not ours and status.st_uid == uid and enterable)
 
 

@@ -44,9 +44,10 @@ options:
   state:
     description: >-
       Whether the service is to run, or to be gone: stopped, with its unit and links, or its container, and its
-      configuration removed, its data kept unless O(purge) names it.
+      configuration removed, its data kept unless O(purge) names it. V(restarted) and V(reloaded) are for handlers: they do that
+      to what is deployed, whatever it runs under, and prove that it serves afterwards.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, restarted, reloaded]
     default: present
   config_dir:
     description: Configuration directory of the service; what the collection remembers lies below it.
@@ -355,6 +356,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Ch
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import VENDORS
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
+# What is done at once to a service that is deployed: state -> action.
+NOW = {"restarted": "restart", "reloaded": "reload"}
 POLL_SECONDS = 0.2
 # Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
 CERTAIN_SECONDS = 2.0
@@ -1394,6 +1397,45 @@ class Daemon:
             entries.append(diff_entry(self.docker.title, *shown, False))
         return entries
 
+    def act_now(self):
+        """Restart what is deployed, or have it read its files again, and prove that it serves."""
+        module = self.module
+        manifest, proof = self.state.manifest(), self.state.proven()
+        action = NOW[module.params["state"]]
+        result = {"reason": "it was asked for", "unproven": self.unproven, "notes": self.notes}
+        if not self.is_deployed(manifest):
+            module.exit_json(changed=False, action="none", **dict(result, reason="it is not deployed here"))
+        self.runtime = self.runtime_of(manifest)
+        if self.docker:
+            self.docker.target = manifest["container"]
+        if module.check_mode:
+            module.exit_json(changed=True, action=module.params["state"], **result)
+        metrics, since = self.ask()[0].text, self.machine.now()
+        said = words(self.probe["kind"], metrics)
+        self.reached_before = bool(said.dependency_up)
+        try:
+            before = self.runtime.act(action)
+            if action == "reload":
+                flushing = flush_seconds(metrics, module.params["argv"])
+                seen = self.watch(None, 0, self.runtime.look(), before, said.reload_successful is False, flushing)
+            else:
+                seen = self.watch(None, module.params["settle"])
+        except NotProven as error:
+            module.fail_json(
+                msg="{0} does not serve after the {1}: {2}.\nIts last words:\n{3}".format(
+                    self.runtime.title, action, error, self.runtime.last_words(since)
+                ),
+                action="failed",
+                **result,
+            )
+        running = self.runtime.running(seen)
+        if running:
+            # The same generation in another process: what else is known of it stays so.
+            self.state.record_proof(dict(proof, **self.proof_of(running, None)))
+        module.exit_json(
+            changed=True, action=module.params["state"], version=self.said, pid=self.runtime.pid(seen), **result
+        )
+
     def remove(self):
         """Stop the service and take away what the collection wrote."""
         module = self.module
@@ -1451,7 +1493,7 @@ def main():
         argument_spec={
             "name": {"type": "str", "required": True},
             "role": {"type": "str"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", *NOW], "default": "present"},
             "config_dir": {"type": "path", "required": True},
             "runtime": {"type": "str", "choices": ["systemd", "docker"], "default": "systemd"},
             "unit": {"type": "str"},
@@ -1501,7 +1543,7 @@ def main():
             "secrets": {"type": "list", "elements": "str", "no_log": True},
             "look": {"type": "bool", "default": True},
         },
-        required_if=[("state", "present", ("probe",))],
+        required_if=[("state", state, ("probe",)) for state in ("present", *NOW)],
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
@@ -1516,7 +1558,7 @@ def main():
         module.fail_json(msg="probe.kind has to be one of {0}".format(", ".join(SERVICES)))
     try:
         daemon = Daemon(module)
-        work = daemon.remove if module.params["state"] == "absent" else daemon.ensure
+        work = {"present": daemon.ensure, "absent": daemon.remove}.get(module.params["state"], daemon.act_now)
         with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(daemon.state.config_dir):
             work()
     except HostError as error:

@@ -143,3 +143,77 @@ CHANGES = {
     "grafana_plugins": "A plugin names its version: `grafana-clock-panel 2.1.3`.",
     "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
 }
+
+
+class EntryPoint(NamedTuple):
+    """Names by which a play reaches into a role: handlers, tags, files of tasks.
+
+    :ivar names: the peers' names, with X for a role.
+    :ivar kept: whether our roles have them.
+    :ivar meaning: what they do here, or what to write instead.
+    """
+
+    names: tuple
+    kept: bool
+    meaning: str
+
+
+ENTRY_POINTS = {
+    "handlers": (
+        EntryPoint(
+            ("restart X", "Restart X", "reload X", "Reload X", "restart_grafana", "restart grafana", "Restart grafana"),
+            True,
+            "Do so at once, in either runtime, and are red unless the service serves afterwards. Whatever a role changes it restarts"
+            " or reloads itself.",
+        ),
+        EntryPoint(
+            (
+                "provisioned dashboards changed",
+                "Find dashboards subdirectories",
+                "Set privileges on provisioned dashboards",
+                "Set privileges on provisioned dashboards directory",
+                "Set privileges on provisioned dashboards sub-directories",
+            ),
+            False,
+            "Not needed: dashboards are written with the owners and modes that they keep.",
+        ),
+    ),
+    "tags": (
+        EntryPoint(
+            (
+                "X",
+                "X_install",
+                "X_download",
+                "X_configure",
+                "X_run",
+                "grafana_datasources",
+                "grafana_dashboards",
+                "grafana_notifications",
+            ),
+            True,
+            "Each has the whole role run: release, files and unit are switched together, and what is as asked is left alone. For the"
+            " same reason `--skip-tags` with one of them leaves the whole role out; a host that has the release needs none.",
+        ),
+        EntryPoint(
+            ("install", "download", "configure", "run"),
+            False,
+            "Other roles of a play have them as well: name the service, as in `X_configure`. The summary says that nothing was asked.",
+        ),
+    ),
+    "tasks_from": (
+        EntryPoint(
+            (
+                "preflight.yml",
+                "install.yml",
+                "configure.yml",
+                "plugins.yml",
+                "datasources.yml",
+                "dashboards.yml",
+                "notifications.yml",
+                "api_keys.yml",
+            ),
+            False,
+            "Ansible says that there is no such file: import the role as a whole.",
+        ),
+    ),
+}

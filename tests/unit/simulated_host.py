@@ -532,7 +532,8 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
     }
     module = Module(params, check)
     daemon = Daemon(module, host)
-    return run(daemon.remove if params["state"] == "absent" else daemon.ensure, module)
+    work = {"present": daemon.ensure, "absent": daemon.remove}.get(params["state"], daemon.act_now)
+    return run(work, module)
 
 
 def deploy(host, config="a: 1", check=False, **options):

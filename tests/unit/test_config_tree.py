@@ -163,3 +163,11 @@ def test_a_directory_of_the_tree_may_be_asked_for_with_a_mode_of_its_own(tmp_pat
         "file_sd": 0o750,
     }
     assert tree.ensure_directories(tree.state.manifest())[0] == []
+
+
+def test_somebody_elses_directory_that_the_group_cannot_write_to_does_not_serve_where_it_has_to(tmp_path):
+    (tmp_path / "etc/rules").mkdir(parents=True)
+    tree = make(tmp_path)
+    asked = {"path": str(tmp_path / "etc/rules"), "owner": "root", "group": "daemon", "mode": "3770"}
+    tree.module.params["directories"] = [asked]
+    assert str(tmp_path / "etc/rules") in tree.ensure_directories(tree.state.manifest())[0]

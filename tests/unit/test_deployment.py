@@ -517,3 +517,34 @@ def test_killed_at_any_moment(disk, scenario, way):
             break
         moments += 1
     assert moments > 5
+
+
+HANDLERS = {"restarted": True, "reloaded": False}
+
+
+@pytest.mark.parametrize("state", HANDLERS)
+def test_a_handler_acts_at_once_and_proves_it(deployed, state):
+    disk, before = deployed.files(), deployed.process.pid
+    told = activate(deployed, check=True, state=state)
+    assert (told["changed"], deployed.process.pid) == (True, before)
+    done = activate(deployed, state=state)
+    assert (done.get("msg"), done["action"], done["changed"]) == (None, state, True)
+    assert (deployed.process.pid != before) is HANDLERS[state]
+    again = deploy(deployed)
+    assert (again["action"], again["changed"]) == ("none", False)
+    assert {path: text for path, text in deployed.files().items() if not path.endswith("proven.json")} == {
+        path: text for path, text in disk.items() if not path.endswith("proven.json")
+    }
+
+
+@pytest.mark.parametrize("state", HANDLERS)
+def test_a_handler_of_what_is_not_there_does_nothing(host, state):
+    done = activate(host, state=state)
+    assert (done.get("msg"), done["action"], done["changed"]) == (None, "none", False)
+
+
+@pytest.mark.parametrize("state", HANDLERS)
+def test_a_handler_is_red_where_the_service_does_not_serve_afterwards(deployed, state):
+    (deployed.etc / "prometheus.yml").write_text("broken")
+    done = activate(deployed, state=state)
+    assert "prometheus.service does not serve after the" in done["msg"]

@@ -13,8 +13,13 @@ import sys
 
 import pytest
 import yaml
+<<<<<<< HEAD
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import MANAGED_FLAGS
+=======
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import CHECKED, MANAGED_FLAGS
+>>>>>>> 49263f7 (Give plays the peer's handlers and tags, and name in a table what of the peer they cannot reach)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
@@ -28,7 +33,7 @@ PEER_VARIABLES = [
 
 
 RUNTIMES = ("systemd", "docker")
-PARTS = ("tasks", "vars", "templates", "defaults")
+PARTS = ("tasks", "handlers", "vars", "templates", "defaults")
 # Text that Ansible leaves as it is.
 LITERAL = re.compile(r"\{% raw %\}.*?\{%\s*endraw %\}", re.DOTALL)
 # Metrics in rules, which look like variables of a role.
@@ -77,6 +82,8 @@ def test_every_variable_of_the_role_is_defined(role):
     files = [path for part in PARTS for path in (ROOT / "roles" / role / part).glob("*")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
     defined = set(options(role)) | set(read(role, "vars/main.yml")) | set(re.findall(r"register: (\w+)", text))
+    # Tags begin with it too.
+    text = re.sub(r"(?m)^  tags: .*$", "", text)
     # Filters, and options of modules, may begin with a role's name too; variables do not follow a dot or a quote.
     used = set(re.findall(r"(?<![\w.'/])(?:__)?{0}_[a-z_]+\b(?!:)".format(role), text))
     assert used - defined - METRICS == set()
@@ -115,9 +122,34 @@ def tasks_of(role, name):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_is_read_at_a_glance(role):
-    assert sum(path.is_file() for path in (ROOT / "roles" / role).rglob("*")) <= 12
+    # With one for the handlers, which Ansible wants in a file of their own.
+    assert sum(path.is_file() for path in (ROOT / "roles" / role).rglob("*")) <= 13
     for runtime in RUNTIMES:
         assert len([*tasks_of(role, "main"), *tasks_of(role, runtime)]) <= 8
+
+
+def own_entry_points(role):
+    """The names of our role's handlers, its tags, and its files of tasks."""
+    handlers = read(role, "handlers/main.yml")
+    listened = [name for handler in handlers for name in handler["listen"]]
+    tags = [task.get("tags") for task in read(role, "tasks/main.yml")]
+    assert all(found == tags[0] for found in tags), "a tag that does a part of it"
+    assert read(role, "tasks/main.yml")[1]["ansible.builtin.include_tasks"]["apply"] == {"tags": tags[0]}
+    files = [path.name for path in (ROOT / "roles" / role / "tasks").glob("*.yml")]
+    return {"handlers": [*listened, *(handler["name"] for handler in handlers)], "tags": tags[0], "tasks_from": files}
+
+
+@pytest.mark.parametrize(
+    ("role", "kind"), [(role, kind) for peer in PEERS for role in peer["roles"] for kind in ENTRY_POINTS]
+)
+def test_what_a_play_reaches_of_the_peer_is_there_or_explained(role, kind):
+    (peer,) = [peer for peer in PEERS if role in peer["roles"]]
+    ours = own_entry_points(role)[kind]
+    # An X stands for a role, as a word of its own.
+    table = [(re.sub(r"\bX(?=_|\b)", role, name), entry) for entry in ENTRY_POINTS[kind] for name in entry.names]
+    explained = dict(table)
+    for name in set(peer["entry_points"][role][kind]) - {"main.yml"}:
+        assert (name in ours) == explained[name].kept, name
 
 
 def test_what_is_checked_is_an_input():
