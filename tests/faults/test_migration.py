@@ -68,7 +68,7 @@ def samples(site, since=None):
     return int(found[0]["value"][1]) if found else 0
 
 
-def wait(condition, what, within=60):
+def wait(condition, what, within=120):
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, what
