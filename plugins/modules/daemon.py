@@ -1431,7 +1431,7 @@ class Daemon:
         running = self.runtime.running(seen)
         if running:
             # The same generation in another process: what else is known of it stays so.
-            self.state.record_proof(dict(proof, **self.proof_of(running, None)))
+            self.state.record_proof(dict(proof, **self.proof_of(running, None, seen)))
         module.exit_json(
             changed=True, action=module.params["state"], version=self.said, pid=self.runtime.pid(seen), **result
         )

@@ -13,13 +13,8 @@ import sys
 
 import pytest
 import yaml
-<<<<<<< HEAD
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import MANAGED_FLAGS
-=======
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import CHECKED, MANAGED_FLAGS
->>>>>>> 49263f7 (Give plays the peer's handlers and tags, and name in a table what of the peer they cannot reach)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import MANAGED_FLAGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
