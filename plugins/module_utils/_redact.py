@@ -29,6 +29,8 @@ _SECRET_KEY = re.compile(
 )
 # Every address of these is one, by what they are for, though some have another key for it.
 URL_SECTIONS = ("webhook_configs", "msteams_configs", "msteamsv2_configs", "discord_configs", "mattermost_configs")
+# Whatever stands below these is one, with any key: Grafana's data sources and contact points.
+SECRET_MAPS = (*MAPS, "secureJsonData", "secure_json_data", "secureSettings", "secure_settings")
 # A key that opens a block, whatever it holds.
 _PARENT = re.compile(
     r"""^(?P<margin>\s*(?:-\s+)*)[{\s]*(?:(?P<quote>["'])(?P<key>[^"':]+)(?P=quote)\s*:|(?P<plain>[\w./*-]+)\s*:(?=\s|$))"""
@@ -92,7 +94,7 @@ def is_secret_key(key, above=None):
     :param above: the key above it, where that is known: ``url`` is one below ``webhook_configs``.
     """
     key = str(key)
-    if above in MAPS or above in WITHIN.get(key, ()) or (key == "url" and above in URL_SECTIONS):
+    if above in SECRET_MAPS or above in WITHIN.get(key, ()) or (key == "url" and above in URL_SECTIONS):
         return True
     if key in PUBLIC or above in PUBLIC_WITHIN.get(key, ()):
         return False
@@ -149,7 +151,7 @@ def redact_text(text):
         inside = flow.nesting[-1] if flow.nesting else above[-1][1] if above else None
         if match and not flow.nesting:
             above.append((place, _name(match)))
-        elif inside in MAPS and not flow.nesting and indent > above[-1][0]:
+        elif inside in SECRET_MAPS and not flow.nesting and indent > above[-1][0]:
             # A name with signs in it, or a value in the next line.
             result.append(" " * indent + MASK)
             continue

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 # Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
 _FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|secrets|cookie)$")
@@ -82,6 +83,7 @@ def secret_values(data):
 
     :param data: a structure, the text of a YAML file, a dict with ``content`` and ``source``, or a list of these.
     """
+    data = plain(data)
     parts = data if isinstance(data, list) else [data]
     found = set()
     for part in parts:

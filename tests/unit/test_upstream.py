@@ -103,6 +103,8 @@ def test_every_secret_is_among_those_that_no_output_may_show(everything):
         ("slack_api_url: SENTINEL\n", True),
         ("pagerduty_configs:\n- routing_key: SENTINEL\n", True),
         ("webhook_configs:\n- http_config:\n    proxy_url: readable\n  url: SENTINEL\n", True),
+        ("secureJsonData:\n  httpHeaderValue1: SENTINEL\n", True),
+        ("a: {secureSettings: {url: SENTINEL}, url: readable}\n", True),
         ("opsgenie_configs:\n- api_url: readable\n", False),
         ("opsgenie_api_url: readable\njira_api_url: readable\n", False),
         ("victorops_configs:\n- routing_key: readable\n", False),
