@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import posixpath
 import re
 
 OLDEST = 100000  # 10, the first with pg_monitor
@@ -133,6 +134,37 @@ def statements(role, database, state, new_password):
     if known is not None and state["connect"] is False:
         result.append((grant_connect(role, database),) * 2)
     return result
+
+
+def undo(role, database, state):
+    """What has to be said so that a role is again what it was.
+
+    :param state: result of :func:`seen`, from before it was changed.
+    """
+    name = identifier(role)
+    revoke = grant_connect(role, database).replace("GRANT", "REVOKE").replace(" TO ", " FROM ")
+    if state["role"] is None:
+        return [
+            "DO $vigil$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = {0}) THEN {1} DROP ROLE {2}; END IF; END $vigil$;".format(
+                literal(role), revoke, name
+            )
+        ]
+    result = []
+    if "stored" in state:
+        stored = "NULL" if state["stored"] is None else literal(state["stored"])
+        result.append("ALTER ROLE {0} PASSWORD {1};".format(name, stored))
+    if not state["role"]["rolcanlogin"]:
+        result.append("ALTER ROLE {0} NOLOGIN;".format(name))
+    if "pg_monitor" not in state["member_of"]:
+        result.append("REVOKE pg_monitor FROM {0};".format(name))
+    if state["connect"] is False:
+        result.append(revoke)
+    return result
+
+
+def journal(config_dir):
+    """Where it is written down how a role goes back, while a service is switched that logs in as it."""
+    return posixpath.join(config_dir, ".vigil", "database.json")
 
 
 def grant_connect(role, database):

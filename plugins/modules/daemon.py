@@ -209,6 +209,50 @@ options:
       password:
         description: Password for basic authentication.
         type: str
+  database:
+    description:
+      - The role in PostgreSQL that the service logs in as, where M(vigil.monitoring.postgres_monitoring_role) has found that
+        it has to change.
+      - It is changed just before the switch, with a note on disk first, and goes back where that goes back.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the role.
+        type: str
+        required: true
+      password:
+        description: Its password.
+        type: str
+      password_file:
+        description: File of the generation before that may hold the password before.
+        type: path
+      database:
+        description: Database that it has to be able to connect to.
+        type: str
+        required: true
+      host:
+        description: Host of the server, or the directory of its socket.
+        type: str
+        default: ""
+      port:
+        description: Port of the server.
+        type: str
+        default: "5432"
+      sslmode:
+        description: Value of libpq's C(sslmode).
+        type: str
+        default: ""
+      admin_user:
+        description: Role that may make roles.
+        type: str
+        default: ""
+      admin_password:
+        description: Its password.
+        type: str
+      admin_system_user:
+        description: System user that the server knows as an administrator, without O(database.admin_user).
+        type: str
+        default: postgres
   keep:
     description:
       - Files that another version of the program changes for good when it starts, such as a database.
@@ -322,6 +366,14 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import UnusableFile, tls_context
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._postgres_server import (
+    OPTIONS,
+    NotThere,
+    Refused,
+    Role,
+    Server,
+    Unreachable,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     REFUSALS,
     downgrade_problem,
@@ -1110,9 +1162,10 @@ class Daemon:
         if replacing and not self.docker.candidate:
             network, wanted = self.docker.wanted_network(), self.docker.wanted()
             module.exit_json(changed=False, wanted_container=wanted, wanted_network=network)
-        if changes or replacing:
+        if changes or replacing or module.params["database"]:
             self.as_before(manifest)
         self.yield_port(conflicts)
+        changed_database = self.change_database()
         if changes or replacing:
             self.state.create()
             self.state.note_running(was_active)
@@ -1122,7 +1175,11 @@ class Daemon:
                     ensure_directory(os.path.dirname(change.path))
             if self.runtime is self.docker:
                 self.state.remember_engine(self.docker.engine.host)
-            self.switch(changes, kept, new_manifest, bool(texts), was_active and old)
+            try:
+                self.switch(changes, kept, new_manifest, bool(texts), was_active and old)
+            except BaseException:
+                self.restore_database()
+                raise
         elif new_manifest != {key: manifest.get(key) for key in new_manifest}:
             self.state.amend_manifest(new_manifest)
         self.state.discard_stage()
@@ -1144,6 +1201,7 @@ class Daemon:
             seen, decision = self.carry_out(decision, seen)
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
+        self.state.note_database(None)
         self.record(seen, proof, module.params["asked"])
         self.state.record_asked(self.state.manifest()["generation"], self.probe)
         self.state.note_running(False)
@@ -1154,7 +1212,15 @@ class Daemon:
         if self.docker and self.runtime is self.systemd:
             self.state.remember_engine(None)
         module.exit_json(
-            changed=bool(changes or replacing or conflicts or recovered or enabled_now or decision.action != "none"),
+            changed=bool(
+                changes
+                or replacing
+                or conflicts
+                or recovered
+                or enabled_now
+                or changed_database
+                or decision.action != "none"
+            ),
             action={"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}[decision.action],
             reason=decision.reason,
             version=self.said,
@@ -1163,6 +1229,52 @@ class Daemon:
             notes=self.notes,
             diff=self.diff(changes, texts, replacing, manifest),
         )
+
+    def change_database(self):
+        """Have the role in the database what it has to be; what brings it back is on disk first.
+
+        :returns: whether it was changed, or a run before has done so and not come to its end.
+        :raises HostError: when it cannot be.
+        """
+        given = self.module.params["database"]
+        if not given:
+            return False
+        try:
+            role = Role(given, Server(given))
+            if not self.state.database():
+                self.state.create()
+                statements, reason = role.way_back(given["password_file"])
+                self.state.note_database({"undo": statements, "reason": reason})
+            role.make()
+        except Unreachable as error:
+            self.module.warn(
+                "the database cannot be reached, so the role {0} is as it was: {1}".format(given["name"], error)
+            )
+            return bool(self.state.database())
+        except (NotThere, Refused, HostError) as error:
+            restored = self.restore_database()
+            raise HostError(
+                "{0} was not touched: the role {1} in the database cannot be changed: {2}.{3}".format(
+                    self.name, given["name"], error, " " + restored if restored else ""
+                )
+            ) from error
+        return True
+
+    def restore_database(self):
+        """Bring the role in the database back to what it was; a sentence about it, or nothing where it was not changed."""
+        given, record = self.module.params["database"], self.state.database()
+        if not given or not record:
+            return ""
+        try:
+            Server(given).say("\n".join(record["undo"]))
+        except (NotThere, Refused, Unreachable) as error:
+            return "The role {0} in the database could not be put back; run again to have it as asked: {1}.".format(
+                given["name"], error
+            )
+        self.state.note_database(None)
+        if record["reason"]:
+            return "The role {0} in the database was put back, but {1}.".format(given["name"], record["reason"])
+        return "The role {0} in the database was put back.".format(given["name"])
 
     def switch(self, changes, kept, new_manifest, units, old):
         """Make the changes; where files are kept, while the service does not write to them.
@@ -1282,6 +1394,9 @@ class Daemon:
                 raise NotProven(trouble)
             metrics, ready = self.ask()
             verdict = judge(self.probe["kind"], metrics, ready, version)
+            if self.module.params["database"] and self.before:
+                self.reached_before = bool(words(self.probe["kind"], self.before.metrics or "").dependency_up)
+                return self.watch(version, 0, seen), decision
             if verdict.state in ("ok", "unproven"):
                 self.conclude(metrics, verdict)
                 return seen, decision
@@ -1313,6 +1428,8 @@ class Daemon:
         message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
             self.runtime.title, error, self.runtime.last_words(since)
         )
+        restored = self.restore_database()
+        message += "\n" + restored if restored else ""
         if switched and os.path.exists(self.state.rollback):
             message += "\n" + self.roll_back(was_active, proof)
         self.module.fail_json(
@@ -1538,6 +1655,7 @@ def main():
                     "password": {"type": "str", "no_log": True},
                 },
             },
+            "database": {"type": "dict", "options": dict(OPTIONS, password_file={"type": "path", "no_log": False})},
             "keep": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},

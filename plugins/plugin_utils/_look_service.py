@@ -62,7 +62,7 @@ class Service:
         self.state = posixpath.join(options["config_dir"].rstrip("/"), ".vigil")
         self.links = options.get("links") or {}
         # Without what may be a password, of which nothing is kept on the host, not even a digest.
-        told = {name: value for name, value in options.items() if name not in ("secrets", "reload")}
+        told = {name: value for name, value in options.items() if name not in ("secrets", "reload", "database")}
         text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)
         self.asked = hashlib.sha256(text.encode("utf-8")).hexdigest()
 

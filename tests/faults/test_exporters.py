@@ -105,6 +105,39 @@ def test_another_password_is_taken_up_by_both_sides(stack):
     stack.run().must_be_green(changed=False)
 
 
+def test_what_a_failed_deployment_did_to_the_role_goes_back_with_it(stack):
+    """The password of a role that was there, and a role that was not; asked where the exporter was asked before."""
+    stack.variables["postgres_exporter_password"] = NEXT_PASSWORD
+    stored = stack.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres-exp'")
+    broken = {
+        "postgres_exporter_systemd_dropin": "[Service]\nExecStartPre=/bin/false\n",
+        "postgres_exporter_web_listen_address": "127.0.0.1:9287",
+    }
+    stack.variables.update(broken, postgres_exporter_password="Sentinel-Other-75")
+    outcome = stack.run(groups=DATABASE)
+    outcome.must_be_red(
+        "The role postgres-exp in the database was put back",
+        "was put back and serves again at http://127.0.0.1:9187/metrics",
+    )
+    assert "Sentinel-Other-75" not in outcome.output
+    assert stack.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres-exp'") == stored
+    assert stack.pg_up() == "1"
+    stack.variables["postgres_exporter_username"] = "stranger"
+    stack.run(groups=DATABASE).must_be_red("The role stranger in the database was put back", "serves again")
+    assert stack.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'stranger'") == "0"
+    assert stack.pg_up() == "1"
+    # A later failure that comes before the switch has not changed it at all.
+    stack.variables.update(postgres_exporter_systemd_dropin="", postgres_exporter_config_flags_extra={"no.such": "1"})
+    stack.run(groups=DATABASE).must_be_red("does not know the flag --no.such")
+    assert stack.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'stranger'") == "0"
+    assert stack.host.run("ls /etc/postgres_exporter/.vigil").stdout.split() == [
+        "asked.json",
+        "manifest.json",
+        "previous",
+        "proven.json",
+    ]
+
+
 def test_a_wrong_password_is_taken_back(stack):
     stack.variables.update(postgres_exporter_password="Sentinel-Wrong-73", postgres_exporter_manage_role=False)
     outcome = stack.run(groups=DATABASE)

@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres, _postgres_server
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.modules import daemon
 from simulated_host import Host, Program, activate, deploy, dying
 
@@ -304,6 +306,99 @@ def test_a_service_in_a_crash_loop_is_no_success_although_nothing_changed(deploy
     done = deploy(deployed)
     assert done["failed"]
     assert "it keeps restarting" in done["msg"]
+
+
+# A role in a database goes back with the rest
+
+
+class Database:
+    """A server in which a role has a password, or is not there; what stands for psql."""
+
+    def __init__(self, password="old", reachable=True):
+        self.password, self.reachable, self.said = password, reachable, []
+
+    def __call__(self, given):
+        return self
+
+    def say(self, script, *dummy):
+        if not self.reachable:
+            raise _postgres_server.Unreachable("connection refused")
+        if script.startswith("SELECT"):
+            role = {"rolcanlogin": True} if self.password else None
+            seen = {"version": 170000, "standby": False, "role": role, "connect": True}
+            stored = self.password and _postgres.scram_verifier(self.password, b"salt")
+            member_of = ["pg_monitor"] if role else []
+            return json.dumps({**seen, "member_of": member_of, "stored": stored})
+        self.said.append(script)
+        stored = re.search(r"PASSWORD '(SCRAM[^']*)'", script)
+        passwords = [one for one in ("old", "new") if stored and _postgres.is_password(one, stored[1], "exp")]
+        self.password = passwords[0] if passwords else None if "DROP ROLE" in script else self.password
+        return ""
+
+
+@pytest.fixture
+def server(monkeypatch):
+    made = Database()
+    monkeypatch.setattr(daemon, "Server", made)
+    return made
+
+
+ROLE = {"name": "exp", "password": "new", "password_file": None, "database": "shop"}
+BROKEN = {"dropin": "[Service]\nExecStartPre=/bin/false\n"}
+
+
+@pytest.mark.parametrize("before", ["old", None])
+def test_the_role_goes_back_with_a_deployment_that_does_not_work(deployed, server, before):
+    server.password = before
+    done = deploy(deployed, database=ROLE, **BROKEN)
+    assert "The role exp in the database was put back." in done["msg"]
+    assert server.password == before
+    assert not (deployed.etc / ".vigil/database.json").exists()
+    assert deploy(deployed, database=ROLE, version="3.6.0")["action"] == "restarted"
+    assert server.password == "new"
+    assert not (deployed.etc / ".vigil/database.json").exists()
+
+
+def test_what_could_not_be_put_back_in_the_database_is_said(deployed, server):
+    deployed.install("3.6.0", dies=True)
+    spoken = server.say
+
+    def gone_after_the_change(script, *more):
+        if "SCRAM" in script:
+            spoken(script, *more)
+            server.reachable = False
+            return ""
+        return spoken(script, *more)
+
+    server.say = gone_after_the_change
+    done = deploy(deployed, database=ROLE, version="3.6.0")
+    assert "The role exp in the database could not be put back; run again to have it as asked" in done["msg"]
+    assert (deployed.etc / ".vigil/database.json").exists()
+
+
+def test_a_run_that_was_killed_after_the_change_leaves_the_way_back_to_the_next(deployed, server):
+    server.say("SELECT")  # it is as it was
+    undo = _postgres.undo("exp", "shop", json.loads(server.say("SELECT")))
+    (deployed.etc / ".vigil/database.json").write_text(json.dumps({"undo": undo, "reason": None}))
+    server.password = "new"
+    deploy(deployed, database=ROLE, **BROKEN)
+    assert server.password == "old"
+
+
+def test_the_role_is_untouched_where_the_deployment_is_refused(deployed, server):
+    done = deploy(deployed, database=ROLE, version="2.54.0", data_dir="/nowhere")
+    assert done["failed"]
+    assert (server.password, server.said) == ("old", [])
+
+
+def test_the_role_is_put_back_where_the_switch_itself_fails(deployed, server, monkeypatch):
+    def fails(*dummy):
+        raise HostError("no space left")
+
+    monkeypatch.setattr(daemon.State, "switch", fails)
+    with pytest.raises(HostError):
+        deploy(deployed, "a: 2", database=ROLE)
+    assert server.password == "old"
 
 
 # What is refused before anything is touched

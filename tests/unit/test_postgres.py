@@ -122,3 +122,24 @@ def test_what_psql_prints_is_one_state():
         "role": None,
         "stored": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("changes", "statements"),
+    [
+        ({}, []),
+        ({"stored": "SCRAM-SHA-256$1"}, ["ALTER ROLE \"exp\" PASSWORD 'SCRAM-SHA-256$1';"]),
+        ({"stored": None}, ['ALTER ROLE "exp" PASSWORD NULL;']),
+        ({"role": {**ROLE, "rolcanlogin": False}}, ['ALTER ROLE "exp" NOLOGIN;']),
+        ({"member_of": []}, ['REVOKE pg_monitor FROM "exp";']),
+        ({"connect": False}, ['REVOKE CONNECT ON DATABASE "shop" FROM "exp";']),
+    ],
+)
+def test_the_way_back_undoes_what_may_have_been_said(changes, statements):
+    assert _postgres.undo("exp", "shop", {**CONVERGED, **changes}) == statements
+
+
+def test_a_role_that_was_not_there_goes_with_what_it_was_given():
+    (statement,) = _postgres.undo("exp", "shop", {**CONVERGED, "role": None, "member_of": [], "connect": None})
+    assert 'REVOKE CONNECT ON DATABASE "shop" FROM "exp"; DROP ROLE "exp";' in statement
+    assert statement.startswith("DO $vigil$ BEGIN IF EXISTS")
