@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 import traceback
@@ -38,7 +39,9 @@ class Module(AnsibleModule):
 
     def fail_json(self, msg, **kwargs):
         """See AnsibleModule."""
-        if isinstance(kwargs.get("exception"), BaseException) or ("exception" not in kwargs and sys.exc_info()[0]):
+        # Up to ansible-core 2.18, one that is given is shown at any verbosity.
+        shown = self._verbosity >= 3 or "exception" in inspect.signature(AnsibleModule.fail_json).parameters
+        if shown and "exception" not in kwargs and sys.exc_info()[0]:
             kwargs["exception"] = traceback.format_exc()
         super().fail_json(**self._scrubbed(dict(kwargs, msg=str(msg))))
 
