@@ -102,8 +102,8 @@ SHARED = {
     ),
     "monitoring_gather_facts": (
         "everywhere",
-        "Whether `site.yml`, `verify.yml` and `report.yml` gather facts first, for an inventory whose variables name them,"
-        " such as `ansible_default_ipv4`, `ansible_fqdn` or `ansible_facts['hostname']`. Default: `false`.",
+        "Whether `site.yml`, `verify.yml`, `report.yml` and `adopt.yml` gather facts first, for an inventory whose variables"
+        " name them, such as `ansible_default_ipv4`, `ansible_fqdn` or `ansible_facts['hostname']`. Default: `false`.",
     ),
 }
 

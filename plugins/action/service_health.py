@@ -40,9 +40,11 @@ class RoleValues:
     What the play gave to the role in this run goes before both.
 
     Reading two files is an order of magnitude faster than including the role for the sake of its defaults.
+
+    :param registered: what its tasks would have registered.
     """
 
-    def __init__(self, role, loader, templar, task_vars):
+    def __init__(self, role, loader, templar, task_vars, registered=None):
         folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(task_vars.get("ansible_search_path") or [])]
         self._variables = {
@@ -52,6 +54,7 @@ class RoleValues:
             **_run.read_trusted(loader, os.path.join(folder, "vars", "main.yml")),
             "role_path": folder,
             "ansible_search_path": search,
+            **(registered or {}),
         }
         self._templar = templar.copy_with_new_env(available_variables=self._variables)
 

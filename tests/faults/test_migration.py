@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -88,6 +89,23 @@ def test_a_host_of_the_peers_roles(theirs):
     pids = {service: site.pid(service) for service in SERVICES}
     assert "/etc/prometheus/rules/ansible_managed.yml" in before
 
+    # What the adoption says beforehand is what happens afterwards; it changes nothing.
+    for arguments in ((), ("--check",)):
+        said = site.run(*arguments, playbook="adopt.yml").must_be_green(changed=False).output
+    folded = re.sub(r"\s+", " ", said)
+    assert site.fingerprint(*TREES) == before
+    assert {service: site.pid(service) for service in SERVICES} == pids
+    for words in (
+        "prometheus_take_over: true is needed",
+        "remove /etc/prometheus/rules/ansible_managed.yml",
+        "- alerts lost: Watchdog (warning)",
+        "NodeClockNotSynchronising (warning)",
+        "prometheus_rule_packs: [] for none of the packs",
+        "alertmanager 127.0.0.1:9093",
+        "external labels gained: replica (subject)",
+    ):
+        assert words in folded, said
+
     site.variables.update({f"{service}_take_over": True for service in SERVICES})
     # Ours does not come up: theirs is put back with all of its files, and serves.
     site.variables["prometheus_systemd_dropin"] = "[Service]\nExecStart=\nExecStart=/bin/false\n"
@@ -123,6 +141,7 @@ def test_a_host_of_the_peers_roles(theirs):
     assert host.run("ls /etc/prometheus/rules").stdout.split().count("mine.yml") == 1
 
     site.run().must_be_green(changed=False)
+    assert "0 gained, 0 lost, 0 changed" in site.run(playbook="adopt.yml").must_be_green(changed=False).output
     for service in SERVICES:
         del site.variables[f"{service}_take_over"]
     site.run().must_be_green(changed=False)

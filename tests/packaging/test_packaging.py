@@ -145,7 +145,7 @@ def test_the_archive_holds_no_development_files(installed):
         "roles",
     }
     # What a person may want beside the collection, and does no harm.
-    playbooks = {"drill.yml", "report.yml", "silence.yml", "site.yml", "verify.yml"}
+    playbooks = {"adopt.yml", "drill.yml", "report.yml", "silence.yml", "site.yml", "verify.yml"}
     tolerated = {"ansible.cfg", "examples", "inventories", *playbooks}
     assert {path.name for path in folder.iterdir()} <= allowed | tolerated
     assert not list(folder.rglob("*.pyc"))

@@ -1,0 +1,83 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a command line says about a service, whoever started it. Data in, data out."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+# Programs by which a service is known, and the flag that names its configuration, with upstream's default.
+PROGRAMS = {
+    "node_exporter": ("node_exporter", "prometheus-node-exporter"),
+    "blackbox_exporter": ("blackbox_exporter", "prometheus-blackbox-exporter"),
+    "postgres_exporter": ("postgres_exporter", "prometheus-postgres-exporter"),
+    "cadvisor": ("cadvisor",),
+    "alertmanager": ("alertmanager", "prometheus-alertmanager"),
+    "prometheus": ("prometheus",),
+    "grafana": ("grafana", "grafana-server"),
+}
+PORTS = {
+    "node_exporter": 9100,
+    "blackbox_exporter": 9115,
+    "postgres_exporter": 9187,
+    "alertmanager": 9093,
+    "prometheus": 9090,
+}
+CONFIG_FLAGS = {
+    "node_exporter": ("web.config.file",),
+    "blackbox_exporter": ("config.file",),
+    "postgres_exporter": ("config.file", "web.config.file"),
+    "cadvisor": (),
+    "alertmanager": ("config.file",),
+    "prometheus": ("config.file",),
+    "grafana": ("config",),
+}
+
+
+def flags_of(argv):
+    """The flags of a command line: name to its values; a bare one has ``true``, and ``--no-x`` makes x ``false``."""
+    found = {}
+    words = list(argv[1:])
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-") or word.strip("-") == "":
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        if not equals and words and not words[0].startswith("-"):
+            value = words.pop(0)
+        elif not equals:
+            name, value = (name[3:], "false") if name.startswith("no-") else (name, "true")
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def config_directory(kind, flags, default):
+    """The directory of a service's configuration.
+
+    :param default: where our role would have it.
+    """
+    for flag in CONFIG_FLAGS[kind]:
+        path = (flags.get(flag) or [""])[0]
+        if posixpath.isabs(path):
+            return posixpath.dirname(path)
+    return default
+
+
+def url_of(kind, flags, secured):
+    """Where a service with these flags is asked on its own host.
+
+    :param secured: whether its web configuration has a certificate.
+    """
+    host, dummy, port = (flags.get("web.listen-address") or [":{0}".format(PORTS[kind])])[0].rpartition(":")
+    host = host.strip("[]")
+    if host in ("", "0.0.0.0", "::"):
+        host = "127.0.0.1"
+    prefix = (flags.get("web.route-prefix") or [None])[0]
+    if prefix is None:
+        outside = (flags.get("web.external-url") or [""])[0]
+        prefix = re.sub(r"^[a-z]+://[^/]*", "", outside) if "://" in outside else outside
+    prefix = "/" + prefix.strip("/") if prefix.strip("/") else ""
+    host = "[{0}]".format(host) if ":" in host else host
+    return "{0}://{1}:{2}{3}".format("https" if secured else "http", host, port, prefix)

@@ -1,0 +1,244 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: live_services
+short_description: Read how monitoring services run on a host, whoever deployed them
+description:
+  - Finds the processes of services by their programs, and reads their command lines, accounts, files and what they say of
+    themselves. It changes nothing.
+  - What it reads holds secrets, so the result is one opaque word for M(vigil.monitoring.adoption), which asks for it.
+version_added: 0.3.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Only reads.
+  diff_mode:
+    support: none
+    description: Nothing is changed, so there is nothing to show.
+  idempotent:
+    support: full
+    description: Never changes anything.
+options:
+  services:
+    description: The services to look for.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      kind:
+        description: Name of the role.
+        type: str
+        required: true
+      config_dir:
+        description: Where its configuration is unless its command line says otherwise.
+        type: path
+        required: true
+      username:
+        description: Name for basic authentication.
+        type: str
+      password:
+        description: Password for basic authentication.
+        type: str
+      further:
+        description: Shell patterns of further files that belong to it, absolute.
+        type: list
+        elements: str
+        default: []
+seealso:
+  - module: vigil.monitoring.adoption
+"""
+
+EXAMPLES = r"""
+- name: Read how Prometheus runs
+  vigil.monitoring.live_services:
+    services:
+      - kind: prometheus
+        config_dir: /etc/prometheus
+"""
+
+RETURN = r"""
+payload:
+  description: What was read, for M(vigil.monitoring.adoption).
+  returned: always
+  type: str
+"""
+
+import glob
+import grp
+import os
+import pwd
+import stat
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
+from ansible_collections.vigil.monitoring.plugins.module_utils._live import (
+    PROGRAMS,
+    config_directory,
+    flags_of,
+    url_of,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
+
+# Of one file, in bytes, and of all files of a service: a configuration is smaller.
+LONGEST = 4 << 20
+MOST_FILES = 5000
+# What a service is asked for about itself.
+ASKED = {
+    "prometheus": ("/api/v1/targets?state=active", "/api/v1/status/config", "/api/v1/status/buildinfo"),
+    "alertmanager": ("/metrics",),
+    **dict.fromkeys(("node_exporter", "blackbox_exporter", "postgres_exporter"), ("/metrics",)),
+}
+
+
+def read(path):
+    """What is at a path, unless it is no regular file: dict with ``content``, ``owner``, ``group`` and ``mode``."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        content = stream.read(LONGEST).decode("utf-8", "replace")
+    return {"content": content, **owners(status)}
+
+
+def owners(status):
+    """Owner, group and mode in words."""
+    return {
+        "owner": name_of(pwd.getpwuid, status.st_uid),
+        "group": name_of(grp.getgrgid, status.st_gid),
+        "mode": "{0:04o}".format(stat.S_IMODE(status.st_mode)),
+    }
+
+
+def name_of(find, number):
+    """The name of an account, or its number where it has none."""
+    try:
+        return find(number)[0]
+    except KeyError:
+        return str(number)
+
+
+def processes(kind):
+    """The processes that run one of a service's programs: ``(pid, command line)``, the oldest first."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            program = os.path.basename(os.readlink("/proc/{0}/exe".format(pid)).replace(" (deleted)", ""))
+            with open("/proc/{0}/cmdline".format(pid), "rb") as stream:
+                argv = stream.read().decode("utf-8", "replace").split("\0")[:-1]
+        except OSError:
+            continue
+        if program in PROGRAMS[kind] and argv:
+            found.append((int(pid), argv))
+    return sorted(found)
+
+
+def is_contained(pid):
+    """Whether a process sees other files than the host."""
+    try:
+        return os.readlink("/proc/{0}/ns/mnt".format(pid)) != os.readlink("/proc/1/ns/mnt") and (
+            os.stat("/proc/{0}/root/".format(pid)).st_ino != os.stat("/").st_ino
+            or os.stat("/proc/{0}/root/".format(pid)).st_dev != os.stat("/").st_dev
+        )
+    except OSError:
+        return False
+
+
+def files_below(root, directory):
+    """The regular files below a directory, but for our own state: path to what :func:`read` says."""
+    found = {}
+    for where, folders, names in os.walk(root + directory):
+        folders[:] = sorted(name for name in folders if name != ".vigil")
+        for name in sorted(names):
+            if len(found) >= MOST_FILES:
+                return found
+            entry = read(os.path.join(where, name))
+            if entry:
+                found[os.path.join(where, name)[len(root) :]] = entry
+    return found
+
+
+def look(service):
+    """All about one service."""
+    kind = service["kind"]
+    running = processes(kind)
+    if not running:
+        return {"running": False, "files": files_below("", service["config_dir"])}
+    pid, argv = running[0]
+    contained = is_contained(pid)
+    root = "/proc/{0}/root".format(pid) if contained else ""
+    flags = flags_of(argv)
+    directory = config_directory(kind, flags, service["config_dir"])
+    files = files_below(root, directory)
+    for flag in ("web.config.file", "config.my-cnf"):
+        for path in flags.get(flag, ()):
+            entry = read(root + path) if os.path.isabs(path) else None
+            if entry:
+                files[path] = entry
+    for pattern in service["further"]:
+        for path in sorted(glob.glob(root + pattern, recursive=True))[:MOST_FILES]:
+            entry = read(path)
+            if entry:
+                files[path[len(root) :]] = entry
+    status = os.stat("/proc/{0}".format(pid))
+    found = {
+        "running": True,
+        "several": len(running),
+        "pid": pid,
+        "argv": argv,
+        "executable": os.readlink("/proc/{0}/exe".format(pid)),
+        "contained": contained,
+        "account": owners(status),
+        "config_dir": directory,
+        "files": files,
+        "directories": {},
+        "answers": {},
+    }
+    for flag in ("storage.tsdb.path", "storage.agent.path", "storage.path"):
+        for path in flags.get(flag, ()):
+            if os.path.isdir(root + path):
+                found["directories"][path] = owners(os.stat(root + path))
+    if ASKED.get(kind):
+        web = files.get((flags.get("web.config.file") or [""])[0], {}).get("content", "")
+        url = url_of(kind, flags, "tls_server_config:" in web and "cert_file" in web)
+        for path in ASKED[kind]:
+            answer = get(url + path, service["username"], service["password"])
+            found["answers"][path] = {"status": answer.status, "text": answer.text}
+    return found
+
+
+def main():
+    """Entry point."""
+    module = Module(
+        argument_spec={
+            "services": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "kind": {"type": "str", "required": True},
+                    "config_dir": {"type": "path", "required": True},
+                    "username": {"type": "str"},
+                    "password": {"type": "str", "no_log": True},
+                    "further": {"type": "list", "elements": "str", "default": []},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to see how services run; run the play with become: true")
+    module.exit_json(changed=False, payload=pack({entry["kind"]: look(entry) for entry in module.params["services"]}))
+
+
+if __name__ == "__main__":
+    main()
