@@ -23,11 +23,15 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
     SCRATCH,
     Change,
+    Owners,
+    owner_commands,
     undo_script,
 )
 
 # How long to wait for the start hook of a unit to end, in seconds; what it does takes a fraction of one.
 HOOK_SECONDS = 30
+# How long it may take to pass on a directory with everything in it, in seconds; a million files take less than ten.
+OWNER_SECONDS = 900
 LOG_LINES = 15
 LOG_COLUMNS = 500
 
@@ -385,7 +389,7 @@ class State:
         ensure_directory(self.previous, mode=0o700)
         backups = {}
         for number, change in enumerate(changes):
-            if os.path.lexists(change.path):
+            if change.kind != "owner" and os.path.lexists(change.path):
                 backups[change.path] = os.path.join(self.previous, str(number))
                 _copy(change.path, backups[change.path])
         fsync_dir(self.previous)
@@ -398,7 +402,9 @@ class State:
             for directory in {os.path.dirname(change.path) for change in changes}:
                 if os.path.isdir(directory):
                     fsync_dir(directory)
-            restore_context([change.path for change in changes if os.path.lexists(change.path)])
+            restore_context(
+                [change.path for change in changes if change.kind != "owner" and os.path.lexists(change.path)]
+            )
             os.rename(self.undo, self.rollback)
         except BaseException:
             self._undo()
@@ -472,6 +478,12 @@ def _copy(source, target):
 def _make(change):
     """Carry out one change by a rename."""
     if change.kind == "keep":
+        return
+    if change.kind == "owner":
+        for command in owner_commands(change.path, Owners.of(change.source)):
+            status, output = run(command, timeout=OWNER_SECONDS)
+            if status:
+                raise HostError("{0} could not pass on {1}: {2}".format(command[0], change.path, output.strip()))
         return
     scratch = change.path + SCRATCH
     if change.kind == "remove":

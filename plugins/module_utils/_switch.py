@@ -33,14 +33,66 @@ class Change(NamedTuple):
     """One path that the switch gives a new state.
 
     :ivar path: absolute path that changes.
-    :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``), ``remove``, or ``keep`` (left
-        as it is: what the new generation makes of it is undone with the rest).
-    :ivar source: staged file, or target of the link; empty otherwise.
+    :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``), ``remove``, ``keep`` (left
+        as it is: what the new generation makes of it is undone with the rest), or ``owner`` (a directory that passes from one
+        account to another).
+    :ivar source: staged file, target of the link, or an :class:`Owners` as text; empty otherwise.
     """
 
     path: str
     kind: str
     source: str = ""
+
+
+class Owners(NamedTuple):
+    """How a directory passes from one account to another.
+
+    :ivar before: its user and group, numbers, and its permission bits.
+    :ivar after: likewise.
+    :ivar inside: whether what the account has inside passes along: data, as opposed to configuration.
+    """
+
+    before: tuple
+    after: tuple
+    inside: bool
+
+    def text(self):
+        """The same as a word, for a :class:`Change`."""
+        return "{0}:{1}:{2:o} {3}:{4}:{5:o} {6}".format(*self.before, *self.after, "inside" if self.inside else "alone")
+
+    @classmethod
+    def of(cls, text):
+        """What :meth:`text` was made of."""
+        before, after, inside = text.split(" ")
+        (uid, gid, mode), (new_uid, new_gid, new_mode) = before.split(":"), after.split(":")
+        return cls(
+            (int(uid), int(gid), int(mode, 8)), (int(new_uid), int(new_gid), int(new_mode, 8)), inside == "inside"
+        )
+
+    def back(self):
+        """The way back."""
+        return self._replace(before=self.after, after=self.before)
+
+
+def owner_commands(path, owners):
+    """The commands that pass a directory on; they may be repeated after they were interrupted.
+
+    Only what belongs to the one account goes to the other, so that nothing else can be had by a link into the directory;
+    chown neither follows links nor leaves the directory by one that is put in its way.
+
+    :param path: the directory.
+    :param owners: an :class:`Owners`.
+    """
+    (uid, gid, mode), (new_uid, new_gid, new_mode) = owners.before, owners.after
+    chown = ["chown", "-Rh" if owners.inside else "-h"]
+    commands = []
+    if uid != new_uid:
+        commands.append([*chown, "--from={0}".format(uid), str(new_uid), "--", path])
+    if gid != new_gid:
+        commands.append([*chown, "--from={0}:{1}".format(new_uid, gid), ":{0}".format(new_gid), "--", path])
+    if mode != new_mode:
+        commands.append(["chmod", "{0:04o}".format(new_mode), "--", path])
+    return commands
 
 
 class FilePlan(NamedTuple):
@@ -102,7 +154,10 @@ def undo_script(changes, backups, state_dir, self_path, reload_systemd):
     ]
     for change in changes:
         path = shlex.quote(change.path)
-        if change.path in backups:
+        if change.kind == "owner":
+            for command in owner_commands(change.path, Owners.of(change.source).back()):
+                lines.append(" ".join(map(shlex.quote, command)))
+        elif change.path in backups:
             lines.append("put {0} {1}".format(shlex.quote(backups[change.path]), path))
         else:
             lines.append("rm -f {0} {1}".format(path, shlex.quote(change.path + SCRATCH)))

@@ -240,7 +240,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._room import is_short, place_problem
-from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Owners, plan_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,
     diff_entry,
@@ -270,6 +270,8 @@ class Tree:
         self.state = State(self.path)
         self.files = {entry["path"]: entry for entry in unpack(module.params["payload"])}
         self.uid = self.gid = None
+        # Directories that pass from one account to another with the switch, with their `Owners` as text.
+        self.later = {}
 
     def fail(self, problems, **result):
         """End with one problem a line."""
@@ -494,7 +496,13 @@ class Tree:
         child = os.fork()
         if child == 0:
             try:
-                os.setgroups(os.getgrouplist(self.module.params["user"], gid) if known else [gid])
+                groups = os.getgrouplist(self.module.params["user"], gid) if known else [gid]
+                # The way there is open with the switch; the file itself has to be readable without.
+                passed = {Owners.of(text).before[1] for text in self.later.values()} - set(groups)
+                status = os.stat(path)
+                if status.st_gid in passed and status.st_uid != uid and not status.st_mode & 0o004:
+                    os._exit(1)
+                os.setgroups([*groups, *passed])
                 os.setgid(gid)
                 os.setuid(uid)
                 os.close(os.open(path, os.O_RDONLY))
@@ -531,14 +539,19 @@ class Tree:
         One that somebody else made keeps its mode, as long as it belongs to whom it has to and the group of the
         service can enter: others may rely on it.
 
+        One that passes from one account to another does so with the switch: what runs still needs it as it is.
+
         :returns: paths that were, or would be, changed, and all that are ours.
         """
         wanted = self.directories()
         known = set(manifest["directories"])
-        changed = []
+        changed, self.later = [], {}
         for path, mode, uid, gid in wanted:
             if not os.path.isdir(path) or not is_as_asked(path, mode, uid, gid, path in known):
                 changed.append(path)
+                passing = self.passing(path, mode, uid, gid)
+                if passing:
+                    self.later[path] = passing.text()
         ours = known.union(changed)
         if self.module.check_mode:
             return changed, sorted(ours)
@@ -549,12 +562,24 @@ class Tree:
             self.state.create()
             self.state.amend_manifest(dict(manifest, directories=sorted(ours)))
         for path, mode, uid, gid in wanted:
-            if path in changed:
+            if path in changed and path not in self.later:
                 ensure_directory(path, mode, uid, gid)
                 os.chown(path, uid, gid)
                 os.chmod(path, mode)
                 restore_context([path])
         return changed, sorted(ours)
+
+    @staticmethod
+    def passing(path, mode, uid, gid):
+        """How a directory passes to its new account, or None for one that is not there or belongs to it already."""
+        if not os.path.isdir(path) or os.path.islink(path):
+            return None
+        status = os.stat(path)
+        # One of root's is no account's own: nobody loses anything with it.
+        if (status.st_uid, status.st_gid) in ((uid, gid), (0, 0)):
+            return None
+        before = (status.st_uid, status.st_gid, status.st_mode & 0o7777)
+        return Owners(before, (uid, gid, mode), bool(uid) and bool(status.st_uid))
 
     def diff(self, manifest, plan):
         """Ansible's diff of everything that the switch will change."""
@@ -570,7 +595,7 @@ class Tree:
             entries.append(diff_entry(os.path.join(self.path, path), before, after, secret))
         return entries
 
-    def stage(self, plan, validators, directories):
+    def stage(self, plan, validators, directories, owners):
         """Put the next generation aside for the switch."""
         contents = {
             path: (self.files[path]["content"].encode("utf-8"), self.files[path]["mode"], 0, self.gid)
@@ -581,6 +606,7 @@ class Tree:
             {
                 "replace": sorted(contents),
                 "remove": plan.remove,
+                "owners": owners,
                 "manifest": {
                     "files": {path: digest(entry["content"].encode("utf-8")) for path, entry in self.files.items()},
                     "secret": sorted(path for path, entry in self.files.items() if entry["secret"]),
@@ -624,8 +650,8 @@ class Tree:
         validators, result["validated"] = self.validate(manifest, plan)
         if not self.module.check_mode:
             self.state.create()
-            if plan.changed or plan.foreign or validators != manifest.get("validators"):
-                self.stage(plan, validators, directories)
+            if plan.changed or plan.foreign or self.later or validators != manifest.get("validators"):
+                self.stage(plan, validators, directories, self.later)
             else:
                 self.state.discard_stage()
         result["staged"] = {"create": plan.create, "update": plan.update + plan.foreign, "remove": plan.remove}

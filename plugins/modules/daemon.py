@@ -404,7 +404,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd 
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD, SERVICES
-from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change, Owners
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import VENDORS
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 
@@ -452,6 +452,8 @@ class Daemon:
         self.docker = self.find_docker()
         self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
         self.said = None
+        # Whether data passes from one account to another with the switch.
+        self.passes = False
         # What the switch replaces, once it was looked at, and the URL at which the last answer came.
         self.before = self.asked_at = None
         # Whether the service reached what it depends on before anything was done to it.
@@ -586,6 +588,7 @@ class Daemon:
                 Change(os.path.join(base, path), "file", self.state.staged_file(path)) for path in staged["replace"]
             ]
             changes += [Change(os.path.join(base, path), "remove") for path in staged["remove"]]
+            changes += [Change(path, "owner", text) for path, text in sorted(staged.get("owners", {}).items())]
         if self.runtime is not self.systemd and self.systemd.unit_path in manifest["units"]:
             changes += [Change(path, "remove") for path in self.systemd.wanted_by()]
         units = sorted(path for path, text in wanted.items() if text)
@@ -982,7 +985,7 @@ class Daemon:
 
         :returns: a sentence for the failure message.
         """
-        if self.module.params["keep"]:
+        if self.module.params["keep"] or self.passes:
             # It may be writing to what is about to be put back.
             self.runtime.stop()
         self.state.roll_back()
@@ -1277,11 +1280,12 @@ class Daemon:
         return "The role {0} in the database was put back.".format(given["name"])
 
     def switch(self, changes, kept, new_manifest, units, old):
-        """Make the changes; where files are kept, while the service does not write to them.
+        """Make the changes; where files are kept or pass to another account, while the service does not write to them.
 
         :param old: the runtime in which it runs, or False where it does not.
         """
-        if not kept:
+        self.passes = any(change.kind == "owner" and Owners.of(change.source).inside for change in changes)
+        if not kept and not self.passes:
             self.state.switch(changes, new_manifest, units)
             return
         if old:

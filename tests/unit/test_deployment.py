@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres, _postgres_server
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.modules import daemon
-from simulated_host import Host, Program, activate, deploy, dying
+from simulated_host import Host, Program, activate, deploy, dying, stage
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
 
@@ -306,6 +306,94 @@ def test_a_service_in_a_crash_loop_is_no_success_although_nothing_changed(deploy
     done = deploy(deployed)
     assert done["failed"]
     assert "it keeps restarting" in done["msg"]
+
+
+# Another account
+
+
+def data_of(host, owner="daemon", **options):
+    """Stage with an account, which owns the data."""
+    data = [{"path": str(host.root / "data"), "owner": owner, "group": owner, "mode": "0750"}]
+    return stage(host, "a: 1", user=owner, group=owner, directories=data, **options)
+
+
+def owners(host):
+    """User and group of everything but programs and units."""
+    found = {}
+    for top in (host.etc, host.root / "data"):
+        for path in (top, *top.rglob("*")):
+            if ".vigil" not in path.parts:
+                status = path.lstat()
+                found[str(path.relative_to(host.root))] = (status.st_uid, status.st_gid)
+    return found
+
+
+@pytest.fixture
+def owned(host):
+    """A deployment whose data belongs to the account daemon, but for what somebody else keeps there."""
+    data_of(host)
+    assert activate(host)["action"] == "started"
+    inner = host.root / "data" / "wal"
+    inner.mkdir()
+    for name in ("a", "b"):
+        (inner / name).write_text("x")
+        os.chown(inner / name, 1, 1)
+    os.chown(inner, 1, 1)
+    (host.root / "data" / "roots").write_text("x")
+    os.symlink("/etc/passwd", host.root / "data" / "link")
+    os.chown(host.root / "data" / "link", 1, 1, follow_symlinks=False)
+    return host
+
+
+def test_data_and_configuration_pass_to_another_account_with_the_switch(owned):
+    before, passwd = owners(owned), os.stat("/etc/passwd").st_uid
+    staged = data_of(owned, "bin")
+    assert staged["changed"]
+    assert owners(owned) == before  # what runs still needs it
+    # Stopped while its data changes hands.
+    assert activate(owned, lines="User=bin\n")["action"] == "started"
+    after = owners(owned)
+    assert after["data/wal/a"] == after["data/link"] == after["data"] == (2, 2)
+    assert after["etc/prometheus"] == after["etc/prometheus/prometheus.yml"] == (0, 2)
+    assert (after["data/roots"], os.stat("/etc/passwd").st_uid) == ((0, 0), passwd)
+    assert not data_of(owned, "bin")["changed"]
+    assert activate(owned, lines="User=bin\n")["action"] == "none"
+
+
+def test_owners_go_back_with_the_rest(owned):
+    before, wanted = owners(owned), owned.files()
+    data_of(owned, "bin")
+    done = activate(owned, lines="User=bin\n", dropin="[Service]\nExecStartPre=/bin/false\n")
+    assert "was put back and serves again" in done["msg"]
+    assert (owners(owned), owned.files()) == (before, wanted)
+
+
+def test_a_run_that_is_killed_while_owners_change_is_undone_and_completed(owned):
+    before = owners(owned)
+    data_of(owned, "bin")
+    moments = 0
+    while not dying(owned, moments, lambda: activate(owned, lines="User=bin\n")):
+        owned.recall()
+        data_of(owned)  # which undoes what was begun
+        assert activate(owned)["action"] in ("none", "started", "restarted", "reloaded")
+        assert owners(owned) == before
+        data_of(owned, "bin")
+        moments += 7
+    owned.recall()
+    assert owners(owned)["data/wal/a"] == (2, 2)
+
+
+def test_a_file_for_the_account_before_alone_is_refused_before_anything(owned):
+    owned.root.chmod(0o755)
+    path = owned.etc / "key"
+    path.write_text("x")
+    os.chown(path, 0, 1)
+    path.chmod(0o640)
+    assert not data_of(owned, readable=[str(path)]).get("failed")
+    done = data_of(owned, "bin", readable=[str(path)])
+    assert "cannot be read by the user bin" in done["msg"]
+    os.chown(path, 0, 2)
+    assert not data_of(owned, "bin", readable=[str(path)]).get("failed")
 
 
 # A role in a database goes back with the rest
