@@ -17,7 +17,7 @@ import subprocess
 import time
 import uuid
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._process import telling_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start, telling_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
@@ -140,16 +140,18 @@ def run(argv, timeout=120, **kwargs):
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
-def last_words(unit, since, limit=LOG_LINES, run=run):
+def last_words(unit, since, limit=LOG_LINES, run=run, before=None):
     """A unit's last log lines that tell something, indented and without secrets.
 
     :param unit: name of the unit.
     :param since: seconds since the epoch.
     :param limit: how many lines at the most.
     :param run: what runs a command.
+    :param before: the invocation of the unit that was ended since, whose last lines tell nothing.
     """
-    argv = ["journalctl", "--no-pager", "--output=cat", "--unit", unit, "--since", "@{0:.0f}".format(since - 1)]
-    return log_excerpt(run(argv)[1], limit)
+    argv = ["journalctl", "--no-pager", "--output=json", "--output-fields=MESSAGE,_SYSTEMD_INVOCATION_ID,INVOCATION_ID"]
+    argv += ["--unit", unit, "--since", "@{0:.0f}".format(since - 1)]
+    return log_excerpt("\n".join(since_start(run(argv)[1], before)), limit)
 
 
 def log_excerpt(text, limit=LOG_LINES):

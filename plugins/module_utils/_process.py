@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import NamedTuple, Optional
 
@@ -196,6 +197,28 @@ def listeners(tcp_tables, ports):
                 if port in ports:
                     found[fields[9]] = port
     return found
+
+
+def since_start(entries, before):
+    """The lines of a unit's journal without those of a run of it before; all of them where there are no others.
+
+    :param entries: the journal as ``journalctl --output=json`` prints it.
+    :param before: the invocation that is over, as systemd names it, or nothing.
+    """
+    lines, later = [], []
+    for entry in entries.splitlines():
+        try:
+            found = json.loads(entry)
+        except ValueError:
+            continue
+        message = found.get("MESSAGE")
+        if isinstance(message, list):  # bytes that are no text
+            message = bytes(message).decode("utf-8", "replace")
+        lines.append(message or "")
+        # The unit's own processes have the one, what systemd says about it has the other.
+        if not before or before not in (found.get("_SYSTEMD_INVOCATION_ID"), found.get("INVOCATION_ID")):
+            later.append(message or "")
+    return later or lines
 
 
 def telling_lines(lines, limit):

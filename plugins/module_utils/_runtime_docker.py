@@ -10,11 +10,14 @@ until the new one is proven. Whatever of these is not the manifest's is left ove
 
 from __future__ import annotations
 
+import calendar
 import contextlib
 import grp
 import os
 import pwd
+import re
 import signal
+import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
@@ -73,6 +76,8 @@ class Docker:
         self.container = self._resolved(container) if container else None
         self.target = None
         self.notes = []
+        # When it was started anew, in seconds since the epoch: what it said before tells nothing.
+        self._began = 0.0
 
     def _resolved(self, container):
         """The options with numbers for the accounts of this host, and limits that it can grant."""
@@ -143,7 +148,7 @@ class Docker:
     def last_words(self, since, *limit):
         """Its last log lines that tell something, since a moment in seconds since the epoch."""
         try:
-            return log_excerpt(self.engine.log(self.name, since, LOG_LINES), *limit)
+            return log_excerpt(self.engine.log(self.name, max(since, self._began), LOG_LINES), *limit)
         except Refused as error:
             return "  ({0})".format(error)
 
@@ -303,6 +308,7 @@ class Docker:
                 self.engine.set_policy(self.name, policy_of(self.target))
                 # A start leaves one that runs as it is.
                 (self.engine.restart if action == "restart" else self.engine.start)(self.name)
+                self._began = started_at(self.look()) if action == "restart" else 0.0
             else:
                 self.retire()
                 self.engine.rename(self.target["id"], self.name)
@@ -391,6 +397,20 @@ class Docker:
     def _members(self, network):
         """The containers that are on a network, or will be once they run."""
         return [one for one in self.engine.containers() if network in one["NetworkSettings"]["Networks"]]
+
+
+def started_at(seen):
+    """When a container was started, in seconds since the epoch; 0 where that is not known.
+
+    :param seen: what the engine knows about it.
+    """
+    # Such as 2026-11-25T22:13:14.516346015Z
+    match = re.fullmatch(
+        r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z", (seen or {}).get("State", {}).get("StartedAt") or ""
+    )
+    if not match:
+        return 0.0
+    return calendar.timegm(time.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S")) + float(match.group(2) or 0)
 
 
 def last_words_of(name, docker_host, since, *limit):

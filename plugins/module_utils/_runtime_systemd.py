@@ -62,6 +62,8 @@ class Systemd:
         self._unit = unit
         self._dropin = dropin.strip() + "\n" if dropin.strip() else ""
         self.title = name + ".service"
+        # The invocation that a start of ours has ended.
+        self._ended = None
         self.unit_path = unit_path(name, machine.unit_directory)
         self.dropin_path = dropin_path(name, machine.unit_directory)
 
@@ -130,7 +132,7 @@ class Systemd:
 
     def last_words(self, since, *limit):
         """Its last log lines that tell something, since a moment in seconds since the epoch."""
-        return last_words(self.title, since, *limit, run=self.machine.run)
+        return last_words(self.title, since, *limit, run=self.machine.run, before=self._ended)
 
     # What has to be there
 
@@ -266,6 +268,7 @@ class Systemd:
         if action != "reload":
             # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
             self.forget_failures()
+            self._ended = self.look().get("InvocationID")
         # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
         status, output = self.machine.run(["systemctl", action, self.title], timeout=1800)
         if status:

@@ -23,6 +23,7 @@ PROPERTIES = (
     "UnitFileState",
     "FragmentPath",
     "NeedDaemonReload",
+    "InvocationID",
 )
 
 # What systemd has read of a unit and its drop-ins, as far as it decides how the service is started. `NeedDaemonReload`

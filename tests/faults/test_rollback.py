@@ -116,3 +116,82 @@ def test_a_first_deployment_that_does_not_work_is_taken_away_again(bare, service
         f"{service}.service does not do what was asked", "sentinel", "it was stopped and taken away again"
     )
     must_be_gone(bare, service)
+
+
+BROKEN = "[Service]\nExecStartPre=/bin/false\n"
+
+
+def test_what_is_put_back_is_asked_as_it_was_before(site):
+    before = on_disk(site, "node_exporter")
+    site.variables.update(
+        node_exporter_web_listen_address="0.0.0.0:9200",
+        node_exporter_systemd_dropin=BROKEN,
+        # Nothing waits for it: longer than the run may take.
+        node_exporter_ready_timeout=900,
+    )
+    site.run(groups=("node_exporter",)).must_be_red("was put back and serves again at http://127.0.0.1:9100/metrics")
+    assert site.serves("node_exporter")
+    # 0.2.0 wrote nothing down; its command line tells.
+    site.host.run("rm /etc/node_exporter/.vigil/asked.json")
+    site.run(groups=("node_exporter",)).must_be_red("was put back and serves again at http://127.0.0.1:9100/metrics")
+    assert on_disk(site, "node_exporter") == before
+    must_have_a_certificate(site)
+
+
+def must_have_a_certificate(site: Site) -> None:
+    """TLS that lets nobody in without a certificate is refused without one, taken up with one, and proven."""
+    site.host.run(
+        "mkdir -p /etc/tls && cd /etc/tls && for name in ca node; do openssl req -x509 -newkey rsa:2048 -nodes -days 2"
+        " -subj /CN=$name -keyout $name.key -out $name.crt; done && chmod 644 *.key"
+    )
+    site.variables.update(
+        node_exporter_web_listen_address="[::]:9100",
+        node_exporter_systemd_dropin="",
+        node_exporter_tls_server_config={
+            "cert_file": "/etc/tls/node.crt",
+            "key_file": "/etc/tls/node.key",
+            "client_ca_file": "/etc/tls/ca.crt",
+            "client_auth_type": "RequireAndVerifyClientCert",
+        },
+    )
+    pid = site.pid("node_exporter")
+    site.run(groups=("node_exporter",)).must_be_red("node_exporter_probe_client_cert", "RequireAndVerifyClientCert")
+    site.variables.update(
+        node_exporter_probe_client_cert="/etc/tls/none.crt", node_exporter_probe_client_key="/etc/tls/ca.key"
+    )
+    site.run(groups=("node_exporter",)).must_be_red("was not touched", "/etc/tls/none.crt")
+    assert site.pid("node_exporter") == pid
+    # One that the service does not trust is not waited for.
+    site.variables.update(
+        node_exporter_probe_client_cert="/etc/tls/node.crt", node_exporter_probe_client_key="/etc/tls/node.key"
+    )
+    site.run(groups=("node_exporter",)).must_be_red(
+        "client certificate that it trusts", "serves again at http://127.0.0.1:9100/metrics"
+    )
+    site.variables.update(
+        node_exporter_probe_client_cert="/etc/tls/ca.crt", node_exporter_probe_client_key="/etc/tls/ca.key"
+    )
+    site.run(groups=("node_exporter",)).must_be_green(changed=True)
+    # The authority that vouches for somebody else is a certain error.
+    site.variables["node_exporter_probe_ca"] = "/etc/tls/ca.crt"
+    site.run(groups=("node_exporter",)).must_be_red("its certificate is refused", "node_exporter_probe_ca")
+
+
+def test_another_group_takes_the_data_along_and_goes_back_with_it(site):
+    places = "/etc/prometheus /var/lib/prometheus"
+    show = f"find {places} -path '*/.vigil*' -prune -o -printf '%u:%g\\n' | sort | uniq -c"
+    before = site.host.run(f"find {places} -printf '%U:%G\\n' | sort -u").stdout
+    site.variables.update(prometheus_system_group="promx", prometheus_systemd_dropin=BROKEN)
+    outcome = site.run(groups=("prometheus",)).must_be_red(
+        "was put back and serves again at http://127.0.0.1:9090/metrics"
+    )
+    # Last words of the process that was stopped for it tell nothing.
+    assert "See you next time" not in outcome.output
+    assert site.host.run(f"find {places} -printf '%U:%G\\n' | sort -u").stdout == before
+    site.variables["prometheus_systemd_dropin"] = ""
+    site.run(groups=("prometheus",)).must_be_green(changed=True)
+    owners = site.host.run(show).stdout
+    assert "prometheus:promx" in owners
+    assert ":prometheus\n" not in owners
+    site.run(groups=("prometheus",)).must_be_green(changed=False)
+    assert site.serves("prometheus")

@@ -259,7 +259,7 @@ class Host(Machine):
         argv = [str(word) for word in argv]
         self.commands.append(" ".join(argv[:2]))
         if argv[0] == "journalctl":
-            return 0, "\n".join(self.world.log)
+            return 0, "\n".join(json.dumps({"MESSAGE": line}) for line in self.world.log)
         if argv[0] == "systemctl":
             done = self._systemctl(argv[1], [word for word in argv[2:] if not word.startswith("-")], argv)
             self.remember()

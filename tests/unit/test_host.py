@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _host
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, State, write_atomically
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
@@ -597,3 +598,25 @@ def test_restore_context_without_selinux_runs_nothing(monkeypatch):
     monkeypatch.setattr(_host, "run", lambda argv: pytest.fail("ran"))
     monkeypatch.setattr(_host, "os", SimpleNamespace(path=SimpleNamespace(exists=lambda path: False)))
     _host.restore_context(["/etc/x"])
+
+
+def entry(message, **more):
+    return json.dumps({"MESSAGE": message, **more})
+
+
+def test_the_words_of_a_process_that_was_ended_tell_nothing_about_the_one_after_it():
+    journal = "\n".join(
+        [
+            entry("See you next time!", _SYSTEMD_INVOCATION_ID="old"),
+            entry("Stopped prometheus.service.", INVOCATION_ID="old"),
+            entry("level=error msg=new", _SYSTEMD_INVOCATION_ID="new"),
+            entry(list(b"caf\xe9"), _SYSTEMD_INVOCATION_ID="new"),
+            entry("Failed with result 'exit-code'.", INVOCATION_ID="new"),
+            "no JSON",
+        ]
+    )
+    new = ["level=error msg=new", "caf\ufffd", "Failed with result 'exit-code'."]
+    assert since_start(journal, "old") == new
+    assert since_start(journal, None) == ["See you next time!", "Stopped prometheus.service.", *new]
+    # Where the new one has said nothing, the end of the old one is all there is.
+    assert since_start(entry("a", INVOCATION_ID="old"), "old") == ["a"]

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_DEFINITION, LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotProven
-from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker, started_at
 
 OPTIONS = {"image": "a/b:1", "user": "0:0", "network_mode": "host", "command": ["--x"], "restart_policy": "always"}
 
@@ -340,3 +340,10 @@ def test_the_main_process_is_the_one_that_the_engine_names(world):
     assert runtime.running(made) is None
     assert runtime.since_start(made) is None
     assert not runtime.is_active(made)
+
+
+def test_when_a_container_was_started():
+    seen = {"State": {"StartedAt": "1970-01-02T00:00:01.516346015Z"}}
+    assert started_at(seen) == pytest.approx(86401.516, abs=0.001)
+    assert started_at({"State": {"StartedAt": "0001-01-01T00:00:00Z"}}) < 0
+    assert started_at(None) == 0.0
