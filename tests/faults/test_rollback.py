@@ -191,7 +191,7 @@ def test_another_group_takes_the_data_along_and_goes_back_with_it(site):
     site.variables["prometheus_systemd_dropin"] = ""
     site.run(groups=("prometheus",)).must_be_green(changed=True)
     owners = site.host.run(show).stdout
-    assert "prometheus:promx" in owners
-    assert ":prometheus\n" not in owners
+    assert "root:promx" in owners
+    assert ":prometheus" not in owners
     site.run(groups=("prometheus",)).must_be_green(changed=False)
     assert site.serves("prometheus")
