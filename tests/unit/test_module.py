@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
@@ -14,6 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import HIDDEN, Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import MASK
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SPEC = {
     "path": {"type": "path"},
     "password": {"type": "str", "no_log": True},
@@ -107,3 +109,12 @@ def test_a_password_in_a_url_is_known_from_then_on(said):
 
     out = json.loads(said(work))
     assert out["msg"] == f"{MASK}, {MASK}" and out["log"] == f"x {MASK} y"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda path: path.stem)
+def test_every_module_that_is_told_a_secret_answers_without_it(path):
+    text = path.read_text(encoding="utf-8")
+    if '"no_log": True' in text or "OPTIONS" in text or "ARGUMENTS" in text:
+        on_controller = "this module runs on the controller" in text
+        assert on_controller or "_module import Module" in text
+        assert on_controller or "AnsibleModule(" not in text
