@@ -107,6 +107,7 @@ class ActionModule(ActionBase):
             "content": content,
             "mode": int(str(entry.get("mode", "0640")), 8),
             "secret": bool(entry.get("secret", False)),
+            **({"kept": dict(entry["kept"])} if entry.get("kept") else {}),
         }
 
     def _make_account(self, user, group, task_vars):

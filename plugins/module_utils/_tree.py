@@ -8,7 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
+import re
 import zlib
+from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 
@@ -93,6 +95,54 @@ def reference_problem(path, problem, user):
         "unreadable": "cannot be read by the user {0}".format(user),
     }
     return "{0}, which the configuration names, {1}".format(path, words[problem])
+
+
+class Kept(NamedTuple):
+    """What becomes of a file that stays as long as there are data which can be read with it alone.
+
+    :ivar content: its text; None where it is to be made up.
+    :ivar problem: why nothing may be done, a sentence, or None.
+    :ivar doubt: what a person should know, a sentence, or None.
+    """
+
+    content: Optional[str]
+    problem: Optional[str] = None
+    doubt: Optional[str] = None
+
+
+def kept_content(wanted, live, has_data, elsewhere, kept):
+    """The content of a file that data depend on, such as the key with which they are encrypted.
+
+    :param wanted: the content that is given; empty where it is to be made up.
+    :param live: the content that is on the host, or None.
+    :param has_data: whether the data are there.
+    :param elsewhere: text of the file in which the content stood before it had a file of its own, empty for none.
+    :param kept: dict with ``before``, what counts where nothing is said anywhere, ``pattern`` for what is said in
+        ``elsewhere``, ``reference`` that says it stands in a file, ``what`` it is, the ``variable`` that gives it, what to
+        do about one that ``everybody`` knows and about ``another`` one, and whether to ``renew`` it all the same.
+    :returns: a :class:`Kept`.
+    """
+    wanted = wanted.strip()
+    known = None
+    if live is not None:
+        known = live.strip()
+    elif has_data:
+        found = re.search(kept["pattern"], elsewhere)
+        known = found.group(1).strip("\"'`") if found else kept["before"]
+        if kept["reference"] in known:
+            known = None
+    if known is None and has_data and not wanted:
+        return Kept(None, "{0} is not known any more: give it as {1}".format(kept["what"], kept["variable"]))
+    if known and wanted and has_data and known != wanted and not kept["renew"]:
+        return Kept(
+            wanted,
+            "{0} is another {1} than the one in use. {2}".format(kept["variable"], kept["what"], kept["another"]),
+        )
+    content = wanted or known
+    doubt = None
+    if content == kept["before"]:
+        doubt = "{0} is the one that everybody knows. {1}".format(kept["what"], kept["everybody"])
+    return Kept(content, None, doubt)
 
 
 def validators_of(image, programs):

@@ -69,6 +69,14 @@ options:
         description: Permission bits, in octal.
         type: str
         default: "0640"
+      kept:
+        description:
+          - For a file that stays as it is as long as there are data which can be read with it alone, such as a key. Where its
+            content is empty, it is made up on the host, once.
+          - A dictionary with C(data), the path whose existence tells that there are data; C(before), C(file), C(pattern) and
+            C(reference) for what counts where data are older than the file; C(what) it is, C(variable), C(everybody) and
+            C(another) for messages; and C(renew), whether another content is accepted.
+        type: dict
   directories:
     description: >-
       Further directories that the service needs, such as the one of its data, and directories inside O(path) that are there
@@ -221,6 +229,7 @@ import grp
 import os
 import pwd
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -245,6 +254,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,
     diff_entry,
     inner_directories,
+    kept_content,
     reference_problem,
     relocate,
     unpack,
@@ -325,6 +335,30 @@ class Tree:
             if status and not is_known(find, name):
                 raise HostError("{0} could not make {1}: {2}".format(argv[0], name, output.strip()))
         return self.resolve_account()
+
+    def settle_kept(self):
+        """Give each file that data depend on the content that it has to have."""
+        problems = []
+        for path, entry in self.files.items():
+            kept = entry.get("kept")
+            if not kept:
+                continue
+            live = read_regular(os.path.join(self.path, path))
+            elsewhere = read_regular(os.path.join(self.path, kept["file"])) or ""
+            found = kept_content(entry["content"], live, os.path.exists(kept["data"]), elsewhere, kept)
+            content = found.content or secrets.token_urlsafe(32)
+            if entry["secret"]:
+                self.module.know(content)
+            entry["content"] = content + "\n"
+            problems += [found.problem] if found.problem else []
+            if found.doubt:
+                self.module.warn("{0}: {1}".format(self.role(), found.doubt))
+        if problems:
+            self.fail(problems)
+
+    def role(self):
+        """The prefix of the variables that messages name."""
+        return self.module.params["role"] or os.path.basename(self.path)
 
     def compare(self, manifest):
         """Hold the wanted files against the host."""
@@ -631,6 +665,7 @@ class Tree:
         else:
             result["recovered"] = self.state.recover()
         manifest = self.state.manifest()
+        self.settle_kept()
         dummy, plan = self.compare(manifest)
         problems = self.foreign_problems(plan) + self.place_problems(manifest, plan)
         if problems:
@@ -742,6 +777,7 @@ def main():
                     "src": {"type": "path"},
                     "secret": {"type": "bool", "default": False, "no_log": False},
                     "mode": {"type": "str", "default": "0640"},
+                    "kept": {"type": "dict"},
                 },
             },
             "directories": {

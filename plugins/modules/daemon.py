@@ -265,6 +265,11 @@ options:
     type: list
     elements: path
     default: []
+  spare:
+    description: Files of ours that O(state=absent) leaves, as the data that stay can be read with them alone.
+    type: list
+    elements: path
+    default: []
   secrets:
     description: Values that must not appear in any output.
     type: list
@@ -1570,7 +1575,7 @@ class Daemon:
         manifest = self.state.manifest()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
         paths += list(manifest["units"]) + list(manifest["links"])
-        there = [path for path in paths if os.path.lexists(path)]
+        there = [path for path in paths if os.path.lexists(path) and path not in module.params["spare"]]
         purged = [path for path in module.params["purge"] if os.path.lexists(path)]
         contained = self.docker is not None and not self.docker.is_gone()
         changed = bool(there or purged or contained or os.path.isdir(self.state.directory))
@@ -1664,6 +1669,7 @@ def main():
             "database": {"type": "dict", "options": dict(OPTIONS, password_file={"type": "path", "no_log": False})},
             "keep": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
+            "spare": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
             "look": {"type": "bool", "default": True},
         },

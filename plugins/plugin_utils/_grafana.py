@@ -17,11 +17,13 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import (
     REFERENCE,
+    SECRET_KEY,
     address,
     grafana_ini,
     ini_text,
     merge,
     readable_files,
+    secret_key,
     split_secrets,
 )
 
@@ -310,7 +312,7 @@ def grafana_files(contents):
     """The files of Grafana's configuration, for config_tree.
 
     :param contents: dict with ``config_dir``, ``version``, ``ini``, ``ldap``, ``datasources``, ``dashboards``,
-        ``alert_resources`` and ``plugins_dir``.
+        ``alert_resources``, ``plugins_dir`` and maybe ``renew_secret_key``.
     :raises ValueError: when two of them do not go together.
     """
     files, config_dir = Files(), contents["config_dir"]
@@ -321,9 +323,18 @@ def grafana_files(contents):
     if ldap:
         ini = grafana_ini([{"auth": {"ldap": {"config_file": posixpath.join(config_dir, "ldap.toml")}}}, ini])
     sections, secrets = split_secrets(ini, config_dir)
+    database = grafana_database(ini)
+    if database and not (ini.get("security") or {}).get("secret_key"):
+        secrets[SECRET_KEY] = ""
+        sections.setdefault("security", {})["secret_key"] = "$__file{{{0}}}".format(
+            posixpath.join(config_dir, SECRET_KEY)
+        )
     files.add("grafana.ini", "the role", content=ini_text(sections))
     for path, secret in secrets.items():
-        files.add(path, "the role", content=secret + "\n", secret=True)
+        more = {}
+        if path == SECRET_KEY and database:
+            more["kept"] = secret_key(config_dir, database[0], contents.get("renew_secret_key"))
+        files.add(path, "the role", content=secret + "\n", secret=True, **more)
     if ldap:
         files.add("ldap.toml", "the role", content=ldap_text(ldap), secret=True)
     sources = contents["datasources"]

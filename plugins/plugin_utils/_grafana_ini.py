@@ -12,6 +12,10 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
 
 PORT = 3000
+# Where the key is kept with which Grafana encrypts, inside the configuration directory, and the one that every Grafana has
+# which was given none.
+SECRET_KEY = "secrets/security.secret_key"
+KNOWN_KEY = "SW2YcwTIb9zpOOhoPsMm"
 # What Grafana reads from elsewhere when it starts: $__file{/path}, $__env{NAME}, ${NAME}.
 REFERENCE = re.compile(r"\$(__\w+)?\{[^}]+\}")
 _FILE = re.compile(r"\$__file\{([^}]+)\}")
@@ -88,6 +92,37 @@ def is_secret(key, value):
     if isinstance(value, (bool, dict)) or not str(value).strip() or REFERENCE.fullmatch(str(value).strip()):
         return False
     return is_secret_key(key) or key in _FURTHER_SECRETS or bool(_USERINFO.search(str(value)))
+
+
+def secret_key(config_dir, data, renew):
+    """How the key is kept with which Grafana encrypts what is secret in its database; for config_tree.
+
+    :param data: path of the database.
+    :param renew: whether another one is accepted.
+    """
+    return {
+        "data": data,
+        "before": KNOWN_KEY,
+        "file": "grafana.ini",
+        "pattern": r"(?ms)^\[security\](?:(?!^\[).)*?^[ \t]*secret_key[ \t]*=[ \t]*([^\n]*?)[ \t]*$",
+        "reference": "$__",
+        "what": "the key with which Grafana encrypts passwords in its database",
+        "variable": "grafana_security.secret_key",
+        "everybody": (
+            "It goes on being used, as what is in {0} can be read with it alone. To change it, end the use of its data keys"
+            " (POST /api/admin/encryption/rotate-data-keys), then set grafana_security.secret_key and"
+            " grafana_renew_secret_key: true for one run; passwords that were entered by hand have to be entered again".format(
+                data
+            )
+        ),
+        "another": (
+            "What is encrypted in {0} could no longer be read. Leave it out, or accept that with"
+            " grafana_renew_secret_key: true; passwords that were entered by hand have to be entered again then".format(
+                data
+            )
+        ),
+        "renew": bool(renew),
+    }
 
 
 def split_secrets(ini, config_dir):

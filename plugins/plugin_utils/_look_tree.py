@@ -68,7 +68,8 @@ class Tree:
             ]
         except ValueError:
             return False
-        digests = {entry["path"]: hashlib.sha256(entry["content"].encode("utf-8")).hexdigest() for entry in self.files}
+        recorded = manifest.get("files") or {}
+        digests = {entry["path"]: _digest(entry, recorded) for entry in self.files}
         return (
             uid.isdigit()
             # Neither in the middle of a switch nor with one that was not proven.
@@ -82,3 +83,10 @@ class Tree:
             and [(kind.replace("regular empty file", "regular file"), *rest) for kind, *rest in found]
             == list(self.wanted.values())
         )
+
+
+def _digest(entry, recorded):
+    """The digest that a file has to have: of what was made up on the host, the one that was recorded."""
+    if entry.get("kept"):
+        return recorded.get(entry["path"])
+    return hashlib.sha256(entry["content"].encode("utf-8")).hexdigest()

@@ -528,6 +528,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         "database": None,
         "keep": [],
         "purge": [],
+        "spare": [],
         "secrets": [],
         **options,
     }
