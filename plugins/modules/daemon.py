@@ -261,7 +261,7 @@ options:
     elements: path
     default: []
   purge:
-    description: Directories that O(state=absent) removes too.
+    description: Directories and files that O(state=absent) removes too.
     type: list
     elements: path
     default: []
@@ -1600,12 +1600,22 @@ class Daemon:
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
         shutil.rmtree(self.state.directory, ignore_errors=True)
         remove_empty(directories, spared=purged)
-        for path in purged:
+        for path in filter(os.path.lexists, purged):
             shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        # What a removal before had spared lies in directories that nobody remembers.
+        inside = [path for path in purged if path.startswith(self.state.config_dir + os.sep)]
+        remove_empty([folder for path in inside for folder in above(path, self.state.config_dir)], spared=())
         if self.machine.has_systemd():
             self.systemd.refresh()
             self.systemd.forget_failures()
         module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+
+
+def above(path, top):
+    """The directories that a path lies in, from its own up to another one."""
+    while path != top:
+        path = os.path.dirname(path)
+        yield path
 
 
 def remove_empty(paths, spared):

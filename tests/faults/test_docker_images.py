@@ -88,6 +88,8 @@ def test_images_are_pulled_once_from_a_registry_that_wants_a_login_and_its_passw
     assert not pulls(served)
 
     site.variables["monitoring_registry_password"] = "Sentinel-Wrong-9"
+    outcome = site.run("--check", *LOUD, groups=("alertmanager",)).must_be_red("cannot be pulled", "alertmanager_image")
+    assert "Sentinel-Wrong-9" not in outcome.output
     outcome = site.run(*LOUD, groups=("alertmanager",)).must_be_red("cannot be", "nothing was changed")
     assert "Sentinel-Wrong-9" not in outcome.output
 
@@ -110,6 +112,7 @@ def test_a_registry_that_is_gone_is_not_missed_by_a_converged_host(site, served)
     # What needs another image says so, and what runs goes on.
     site.variables["node_exporter_version"] = "99.3.0"
     before = site.state()
+    site.run("--check", groups=NODE).must_be_red("node-exporter:v99.3.0 cannot be pulled", "connection refused")
     site.run(groups=NODE).must_be_red("node-exporter:v99.3.0 cannot be", "nothing was changed", "connection refused")
     assert site.state() == before
     served.start()
@@ -124,6 +127,7 @@ def test_a_digest_is_honoured(site, served):
 
     before = site.state()
     site.variables["node_exporter_image"] = served.name(image, by_digest=True)[:-4] + "0000"
+    site.run("--check", groups=NODE).must_be_red("cannot be pulled", "unknown", "check node_exporter_image")
     site.run(groups=NODE).must_be_red("cannot be pulled, nothing was changed", "unknown")
     # An image that is there under that name and is another one.
     site.variables["node_exporter_image"] = f"{served.name(image)}@{containers.image('alertmanager').digest}"
@@ -142,6 +146,7 @@ def test_an_archive_of_the_controller_needs_no_registry(site, served):
     )
     site.run(groups=NODE).must_be_red(f"node_exporter_image_archive: {archive} is not on the controller")
     containers.save(archive, [containers.image("alertmanager", "old")])
+    site.run("--check", groups=NODE).must_be_red("holds", "make node_exporter_image and node_exporter_image_archive agree")
     site.run(groups=NODE).must_be_red(f"holds {containers.upstream_name(containers.image('alertmanager', 'old'))}")
     containers.save(archive, [image])
     site.run(groups=NODE).must_be_green(changed=True)

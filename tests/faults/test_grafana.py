@@ -90,7 +90,7 @@ def shown(host, tmp_path, grafana_versions):
     variables = {
         **base_variables(),
         "grafana_version": grafana_versions[0],
-        "grafana_ready_timeout": 40,
+        "grafana_ready_timeout": 90,
         "grafana_security": security(PASSWORD),
         "grafana_datasources": [SOURCE],
         "monitoring_verify_timeout": 10,
@@ -126,6 +126,27 @@ def test_the_first_deployment_shows_everything_and_tells_nobody(shown):
     assert shown.status("/api/user", "admin:admin") == "401"
     titles = {found["folderTitle"] for found in shown.get("/api/search?type=dash-db")}
     assert titles == {"Monitoring"}
+
+
+KEY = "/etc/grafana/secrets/security.secret_key"
+KNOWN_KEY = "SW2YcwTIb9zpOOhoPsMm"
+
+
+def test_its_key_is_its_own_and_stays(shown):
+    """Made up on the host; another one is refused, as what is encrypted could no longer be read."""
+    key = shown.host.run(f"cat {KEY}").stdout.strip()
+    assert len(key) >= 40
+    assert shown.host.run(f"stat -c '%a %U %G' {KEY}").stdout.split() == ["640", "root", "grafana"]
+    shown.run(**ALONE).must_be_green()
+    outcome = shown.run(*LOUD, **ALONE).must_be_green(changed=False)
+    shown.variables["grafana_security"] = {**security(PASSWORD), "secret_key": "vigil-sentinel-another"}
+    before = shown.untouched()
+    for check in ((), ("--check",)):
+        refused = must_be_silent(shown.run(*LOUD, *check, **ALONE))
+        refused.must_be_red("grafana_security.secret_key is another", "grafana_renew_secret_key: true")
+        assert key not in outcome.output + refused.output
+    assert shown.untouched() == before
+    assert shown.host.run(f"cat {KEY}").stdout.strip() == key
 
 
 def test_what_is_provisioned_comes_and_goes_without_a_restart(shown):
@@ -384,12 +405,49 @@ def test_no_space_for_the_data_is_said_before_anything_is_done(shown, grafana_ve
 
 def test_a_removal_takes_what_was_brought_and_the_data_where_that_is_asked(shown, grafana_versions):
     shown.variables.update(grafana_version=grafana_versions[-1], grafana_state="absent")
+    key = shown.host.run(f"cat {KEY}").stdout
     shown.run(**ALONE).must_be_green(changed=True)
-    left = shown.host.run(
-        "ls -d /etc/grafana /opt/vigil/bin/grafana* /usr/local/bin/grafana /var/lib/grafana", check=False
-    )
-    assert left.stdout.split() == ["/var/lib/grafana"]
+    listed = "find /etc/grafana /opt/vigil/bin/grafana* /usr/local/bin/grafana /var/lib/grafana -maxdepth 0; find /etc/grafana -type f"
+    # The data stay, and with them what they can be read with.
+    assert shown.host.run(listed, check=False).stdout.split() == ["/etc/grafana", "/var/lib/grafana", KEY]
+    assert shown.host.run(f"cat {KEY}").stdout == key
     shown.variables["grafana_purge_data"] = True
     shown.run(**ALONE).must_be_green(changed=True)
-    assert shown.host.run("ls -d /var/lib/grafana /var/log/grafana", check=False).stdout == ""
+    assert shown.host.run("ls -d /etc/grafana /var/lib/grafana /var/log/grafana", check=False).stdout == ""
     shown.run(**ALONE).must_be_green(changed=False)
+
+
+def test_one_that_encrypts_with_the_key_that_everybody_knows_goes_on_and_can_be_given_another(shown):
+    """As an earlier release of the collection, or somebody else, left it: without a word about a key."""
+    shown.variables["grafana_security"] = {**security(PASSWORD), "secret_key": KNOWN_KEY}
+    secret = {
+        "secureJsonData": {"basicAuthPassword": "vigil-sentinel-source"},
+        "basicAuth": True,
+        "basicAuthUser": "me",
+    }
+    shown.variables["grafana_datasources"] = [{**SOURCE, **secret}]
+    shown.run(**ALONE).must_be_green(changed=True)
+    shown.host.run(
+        f"set -e; rm {KEY}; sed -i '/^secret_key/d' /etc/grafana/grafana.ini; systemctl restart grafana-server"
+    )
+    shown.host.run("curl -fsS --retry 60 --retry-delay 1 --retry-all-errors http://127.0.0.1:3000/api/health")
+
+    shown.variables["grafana_security"] = security(PASSWORD)
+    told = " ".join(shown.run(**ALONE).must_be_green(changed=True).output.split())
+    assert "is the one that everybody knows" in told
+    assert "rotate-data-keys" in told
+    assert shown.host.run(f"cat {KEY}").stdout.strip() == KNOWN_KEY
+    shown.run(**ALONE).must_be_green(changed=False)
+
+    # What the warning says is done.
+    assert shown.status("/api/admin/encryption/rotate-data-keys", None, "-X", "POST") == "204"
+    shown.variables["grafana_security"] = {**security(PASSWORD), "secret_key": "vigil-sentinel-another"}
+    shown.variables["grafana_renew_secret_key"] = True
+    must_be_silent(shown.run(*LOUD, **ALONE)).must_be_green(changed=True)
+    assert shown.host.run(f"cat {KEY}").stdout.strip() == "vigil-sentinel-another"
+    assert shown.get("/api/datasources/uid/prometheus")["secureJsonFields"] == {"basicAuthPassword": True}
+    # Given once, it stays without a further word.
+    del shown.variables["grafana_renew_secret_key"]
+    shown.variables["grafana_security"] = security(PASSWORD)
+    shown.run(**ALONE).must_be_green()
+    assert shown.host.run(f"cat {KEY}").stdout.strip() == "vigil-sentinel-another"

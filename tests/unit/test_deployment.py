@@ -637,6 +637,26 @@ def test_removed(deployed):
     )
 
 
+def test_what_the_data_are_read_with_goes_with_them(deployed):
+    key, data = deployed.etc / "prometheus.yml", deployed.root / "data"
+    data.mkdir()
+    for _again in range(2):
+        activate(deployed, state="absent", spare=[str(key)])
+        assert (key.exists(), data.exists()) == (True, True)
+    activate(deployed, state="absent", purge=[str(data), str(key)])
+    assert not deployed.etc.exists()
+    assert not data.exists()
+    assert not activate(deployed, state="absent", purge=[str(data), str(key)])["changed"]
+
+
+def test_both_go_at_once(deployed):
+    key, data = deployed.etc / "prometheus.yml", deployed.root / "data"
+    data.mkdir()
+    activate(deployed, state="absent", purge=[str(data), str(key)])
+    assert not deployed.etc.exists()
+    assert not data.exists()
+
+
 # Killed at any moment
 
 KILLED = {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import re
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of, read_tree
@@ -357,6 +358,33 @@ def test_data_sources_plugins_and_health():
 
 
 # Plugins
+
+
+@pytest.mark.parametrize(
+    ("more", "content", "kept"),
+    [
+        ({}, "\n", True),
+        ({"security": {"secret_key": "Sentinel-9"}}, "Sentinel-9\n", True),
+        # Where it is told to look elsewhere, and where others share the database, nothing is made up.
+        ({"security": {"secret_key": "$__file{/srv/key}"}}, None, False),
+        ({"database": {"type": "postgres", "host": "db"}}, None, False),
+        (
+            {"database": {"type": "postgres", "host": "db"}, "security": {"secret_key": "Sentinel-9"}},
+            "Sentinel-9\n",
+            False,
+        ),
+    ],
+)
+def test_the_key_that_grafana_encrypts_with(more, content, kept):
+    found = files(ini=_grafana_ini.grafana_ini([INI, more]))
+    entry = found.get("secrets/security.secret_key")
+    assert (entry and entry["content"]) == content
+    assert bool(entry and entry.get("kept")) is kept
+    assert entry is None or entry["secret"]
+    said = re.search(r"(?m)^secret_key = (.*)$", found["grafana.ini"]["content"])
+    assert (said is not None) is (content is not None or "security" in more)
+    if content:
+        assert said.group(1) == "$__file{/etc/grafana/secrets/security.secret_key}"
 
 
 def test_plugins_are_pinned_and_have_an_address():
