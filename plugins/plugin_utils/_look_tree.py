@@ -87,6 +87,6 @@ class Tree:
 
 def _digest(entry, recorded):
     """The digest that a file has to have: of what was made up on the host, the one that was recorded."""
-    if entry.get("kept"):
+    if entry.get("kept") and not entry["content"].strip():
         return recorded.get(entry["path"])
     return hashlib.sha256(entry["content"].encode("utf-8")).hexdigest()
