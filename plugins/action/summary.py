@@ -42,7 +42,12 @@ class ActionModule(ActionBase):
                     line["state"] = worst([line["state"], RED])
                     line["reasons"] = [*line["reasons"], text]
         nothing = not lines
-        words += self._words(lines, left_out, skipped, task_vars)
+        unwanted = self._unwanted(given, task_vars) if nothing and not skipped and not left_out else []
+        if unwanted:
+            # To have nothing there was what was asked for.
+            nothing = False
+            words.append("nothing is there to be proven: {0}".format(", ".join(unwanted)))
+        words += [] if unwanted else self._words(lines, left_out, skipped, task_vars)
         text = summary(lines, self._task.check_mode, words)
         shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
         if shown:
@@ -60,6 +65,17 @@ class ActionModule(ActionBase):
             return result
         result.update(summary=text, services=lines, unproven=sum(line["state"] == UNPROVEN for line in lines))
         return result
+
+    def _unwanted(self, given, task_vars):
+        """What of the play's hosts and services the inventory wants gone, in words."""
+        values = HostValues(task_vars["hostvars"], self._templar, {"groups": task_vars["groups"]})
+        there = task_vars["ansible_play_hosts_all"]
+        return [
+            "{0}_state is absent on {1}".format(service, host)
+            for service, group in groups_of(given["groups"]).items()
+            for host in task_vars["groups"].get(group) or ()
+            if host in there and values(host, service + "_state") == "absent"
+        ]
 
     def _words(self, lines, left_out, skipped, task_vars):
         """Sentences about what was not asked."""
