@@ -140,7 +140,9 @@ class ActionModule(ActionBase):
             self._ask_engine(containers, lines, task_vars)
         begun = _run.noted()
         if not self._task.check_mode:
-            self._compare([kind for kind in asked if host not in begun.get(kind, ())], lines, task_vars)
+            groups = task_vars["group_names"]
+            alone = [kind for kind in asked if host not in begun.get(kind, ()) and given["groups"].get(kind) in groups]
+            self._compare(alone, lines, task_vars)
         for line in lines:
             if line["state"] == RED and not line["reached"] and host not in begun.get(line["service"], ()):
                 line["reasons"] = [*line["reasons"], PLAY_ONLY.format(line["service"])]
