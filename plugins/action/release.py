@@ -19,9 +19,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     check_names,
     is_remote,
     local_path,
-    plain_version,
     shown,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (

@@ -237,6 +237,51 @@ def _nearest_directory(path):
     return path
 
 
+# In a directory of data: the newest version that has written there. It goes where the data goes.
+WRITER = ".vigil-version"
+
+
+def newest_writer(data_dir):
+    """The version that a directory of data is marked with, or None. What others than root put there does not count."""
+    try:
+        with _opened_directory(data_dir) as folder:
+            descriptor = os.open(WRITER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+            with os.fdopen(descriptor, "rb") as stream:
+                status = os.fstat(stream.fileno())
+                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+                    return None
+                return stream.read(100).decode("ascii", "replace").strip() or None
+    except OSError:
+        return None
+
+
+def mark_writer(data_dir, version):
+    """Mark a directory of data with the newest version that has written there.
+
+    Whoever owns the directory can put anything in the way: nothing of it is followed, written to or waited for.
+    """
+    scratch = "{0}.{1}".format(WRITER, uuid.uuid4().hex[:8])
+    try:
+        with _opened_directory(data_dir) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(scratch, flags, 0o600, dir_fd=folder), "wb") as stream:
+                stream.write(version.encode("ascii", "replace") + b"\n")
+            os.rename(scratch, WRITER, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError as error:
+        raise HostError(
+            "{0} cannot be marked with the version that writes there: {1}".format(data_dir, error)
+        ) from error
+
+
+@contextlib.contextmanager
+def _opened_directory(path):
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 class State:
     """What the collection remembers about one service, in ``<config_dir>/.vigil``.
 

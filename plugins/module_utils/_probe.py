@@ -18,16 +18,13 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _promql
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version, version_key
 
 # What Prometheus has by default as --storage.remote.flush-deadline, in seconds.
 FLUSH_DEADLINE = 60
 
 RELOAD_SUCCESSFUL = "_config_last_reload_successful"
 RELOADED_AT = "_config_last_reload_success_timestamp_seconds"
-
-# Data written by `since` or newer cannot be opened by anything older than `reader`.
-# https://prometheus.io/docs/prometheus/latest/migration/#tsdb-format-and-downgrade
-STORAGE_FORMATS = {"prometheus": (("3.0.0", "2.55.0"),)}
 
 
 # Answers below 500 that may be others in a moment.
@@ -143,38 +140,20 @@ def _number(metrics, name):
     return float(match.group(1)) if match else None
 
 
-def version_key(version):
-    """A version as something that sorts: build metadata dropped, a pre-release before its release.
-
-    ``3.5.3+ds1`` sorts like ``3.5.3``; ``3.0.0-rc.1`` before ``3.0.0``. See https://semver.org/#spec-item-11.
-    """
-    release, dummy, pre = re.sub(r"^v|\+.*$", "", str(version).strip()).partition("-")
-    numbers = tuple(int(part) if part.isdigit() else 0 for part in release.split("."))
-    numbers += (0,) * (3 - len(numbers))
-    identifiers = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".") if part)
-    return numbers, not pre, identifiers
-
-
-def same_version(one, other):
-    """Whether two versions are the same but for build metadata."""
-    return version_key(one) == version_key(other)
-
-
 def downgrade_problem(kind, written_by, wanted):
-    """Why data written by one version cannot be handed to another: a sentence, or None.
+    """Why data written by one version is not handed to another: a sentence, or None.
+
+    No version promises that an older one reads all that it has written, whatever it was asked to write: some refuse, and
+    some leave out without a word what they do not know.
 
     :param written_by: newest version that has opened the data, or None when that is not known.
     :param wanted: version that is to open it.
     """
-    if not written_by:
+    if not written_by or version_key(wanted) >= version_key(written_by):
         return None
-    for since, reader in STORAGE_FORMATS.get(kind, ()):
-        if version_key(written_by) >= version_key(since) and version_key(wanted) < version_key(reader):
-            return (
-                "the data was written by {0} {1}, and {2} cannot read what {3} or newer writes (the oldest that can"
-                " is {4})".format(kind, written_by, wanted, since, reader)
-            )
-    return None
+    return "the data was written by {0} {1}, and {2} is older: it may not read all of it".format(
+        kind, written_by, wanted
+    )
 
 
 def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_before=False):

@@ -11,8 +11,9 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._duration import seconds
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import same_version, words
+from ansible_collections.vigil.monitoring.plugins.module_utils._probe import words
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, table
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version
 
 OK, WAIT, RED, UNPROVEN = "ok", "wait", "red", "unproven"
 MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}

@@ -29,6 +29,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GNU_LINE = re.compile(r"\\?([0-9a-fA-F]{64})\s+\*?(?:\./)?(\S.*)")
 _BSD_LINE = re.compile(r"SHA256 ?\((?:\./)?(.+)\) ?= ?([0-9a-fA-F]{64})")
 _REPORTED_VERSION = re.compile(r"\bversion:? +v?(\d[0-9A-Za-z.+~-]*)", re.IGNORECASE)
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version, version_key
 
 
 class ReleaseError(Exception):
@@ -220,25 +221,6 @@ def check_upstream(url, found, expected, role):
 
 
 # Versions
-
-
-def plain_version(version):
-    """A version without build metadata: ``v3.5.3+ds1`` is ``3.5.3``, and ``3.0.0~rc.1`` is ``3.0.0-rc.1``."""
-    return str(version).strip().lstrip("v").split("+", 1)[0].replace("~", "-")
-
-
-def same_version(one, other):
-    """Whether two versions differ in nothing but build metadata."""
-    return plain_version(one) == plain_version(other)
-
-
-def version_key(version):
-    """A sort key in the order of semantic versioning: a pre-release comes before its release."""
-    numbers, _dummy, pre = plain_version(version).partition("-")
-    release = tuple(int(part) if part.isdigit() else 0 for part in numbers.split("."))
-    # Numbers sort before words, and having no pre-release after having any.
-    steps = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".") if part)
-    return release, not pre, steps
 
 
 def reported_version(output):

@@ -154,11 +154,13 @@ options:
     default: 1
   data_dir:
     description:
-      - Directory of the service's data; guarded against versions that cannot read it.
+      - Directory of the service's data, guarded against versions older than the newest that has written there. That one is
+        remembered with the data, in C(.vigil-version), which root alone can read, so that it also counts after a removal or
+        on another host.
       - Where its file system is full, nothing is started or restarted.
     type: path
   allow_downgrade:
-    description: Whether a version may be started that cannot read the data which a newer one wrote.
+    description: Whether a version may be started that is older than the newest one which has written the data.
     type: bool
     default: false
   take_over:
@@ -363,6 +365,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     State,
     digest,
     ensure_directory,
+    mark_writer,
+    newest_writer,
     one_run_at_a_time,
     read_bytes,
     read_text,
@@ -385,8 +389,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
     flush_seconds,
     judge,
     lost_dependency,
-    same_version,
-    version_key,
     words,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
@@ -412,6 +414,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._services import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change, Owners
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import VENDORS
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version, version_key
 
 # What is done at once to a service that is deployed: state -> action.
 NOW = {"restarted": "restart", "reloaded": "reload"}
@@ -824,12 +827,18 @@ class Daemon:
 
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""
-        known = [self.state.proven().get("data_version")]
-        if running and not self.is_deployed(self.state.manifest()):
-            # Somebody else's service, about to be taken over: only its own words tell.
-            known.append(words(self.probe["kind"], self.as_before(self.state.manifest()).metrics or "").version)
-        known = [version for version in known if version]
-        return max(known, key=version_key) if known else None
+        known = self.writers(self.state.proven())
+        if running and not known:
+            # Somebody else's service, about to be taken over, or one that is not remembered: only its own words tell.
+            known = [words(self.probe["kind"], self.as_before(self.state.manifest()).metrics or "").version]
+        return max(filter(None, known), key=version_key, default=None)
+
+    def writers(self, proof):
+        """The newest version of the last proof of this data, and that with which the data is marked, as far as there are any."""
+        data_dir = self.module.params["data_dir"]
+        same = proof.get("data_dir", data_dir) == data_dir
+        known = proof.get("data_version") if same else None, newest_writer(data_dir) if data_dir else None
+        return [version for version in known if version]
 
     # Doing it
 
@@ -954,9 +963,15 @@ class Daemon:
         proof = self.proof_of(running, asked, seen)
         if proof.items() <= known.items():
             return
-        before = None if self.module.params["allow_downgrade"] else known.get("data_version")
-        versions = [version for version in (before, self.said) if version]
-        self.state.record_proof(dict(proof, data_version=max(versions, key=version_key) if versions else None))
+        before = [] if self.module.params["allow_downgrade"] else self.writers(known)
+        newest = max(filter(None, [*before, self.said]), key=version_key, default=None)
+        data_dir = self.module.params["data_dir"]
+        self.state.record_proof(dict(proof, data_version=newest, data_dir=data_dir))
+        if newest and data_dir and os.path.isdir(data_dir) and newest_writer(data_dir) != newest:
+            try:
+                mark_writer(data_dir, newest)
+            except HostError as error:
+                self.notes.append(str(error))
 
     def proof_of(self, running, asked, seen):
         """What names the process that was proven, and what a look of the controller compares besides."""

@@ -274,11 +274,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     is_remote,
     matches,
     no_space,
-    plain_version,
     record,
     releases_to_remove,
     reported_version,
-    same_version,
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._room import (
@@ -286,6 +284,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._room import (
     free_bytes,
     place_problem,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version, same_version
 
 RECORD = ".release.json"
 # How much a release grows at the least when it is unpacked: what is in it are programs, which shrink to less than half.

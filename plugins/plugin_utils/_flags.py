@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import split_listen_address, web_config
 
 # The first version of each program that knows a flag which the roles write.

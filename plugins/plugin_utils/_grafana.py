@@ -11,8 +11,8 @@ import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, plain_digest
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_bridge
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 

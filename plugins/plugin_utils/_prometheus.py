@@ -14,7 +14,7 @@ import os
 import re
 
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import knows
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.filter.release_url import FilterModule
@@ -79,86 +78,6 @@ def test_kinds_of_addresses(url, remote, name):
 
 def test_shown_address_has_no_credentials():
     assert _release.shown("https://me:SENTINEL@mirror.example:8443/x?token=SENTINEL") == "https://mirror.example:8443/x"
-
-
-@pytest.mark.parametrize(
-    "one, other, same",
-    [
-        ("https://mirror.example/a", "https://mirror.example:443/b", True),
-        ("https://me:pw@mirror.example/a", "https://MIRROR.example/b", True),
-        ("https://mirror.example/a", "http://mirror.example/a", False),
-        ("https://mirror.example/a", "https://mirror.example:444/a", False),
-        ("https://mirror.example/a", "https://mirror.example.org/a", False),
-    ],
-)
-def test_origin(one, other, same):
-    assert (_release.origin(one) == _release.origin(other)) is same
-
-
-@pytest.mark.parametrize(
-    "text, sums",
-    [
-        (f"{A}  x.tar.gz\n{B}  y.tar.gz\n", {"x.tar.gz": A, "y.tar.gz": B}),
-        (f"{A} *x.tar.gz\r\n", {"x.tar.gz": A}),
-        (f"{A.upper()}  ./x.tar.gz", {"x.tar.gz": A}),
-        (f"SHA256 (x.tar.gz) = {A}\n", {"x.tar.gz": A}),
-        (f"# comment\n\n{A[:-1]}  short.tar.gz\n<html>", {}),
-        ("", {}),
-    ],
-)
-def test_parse_sums(text, sums):
-    assert _release.parse_sums(text) == sums
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "is empty"),
-        ("<html>login</html>", "holds no SHA-256 checksums"),
-        (f"{A}  y.tar.gz\n", "only for y.tar.gz"),
-    ],
-)
-def test_a_sums_file_that_does_not_vouch_names_both(text, words):
-    with pytest.raises(ReleaseError) as refused:
-        _release.digest_in_sums(text, "x.tar.gz", "https://me:SENTINEL@mirror.example/sha256sums.txt", "prometheus")
-    message = str(refused.value)
-    assert words in message and "x.tar.gz" in message and "https://mirror.example/sha256sums.txt" in message
-    assert "prometheus_checksum " in message and "prometheus_checksums_url" in message and "SENTINEL" not in message
-
-
-@pytest.mark.parametrize(
-    "checksum, digest",
-    [(None, None), ("", None), ({}, None), (A, A), (f" sha256:{A.upper()}\n", A), ({"amd64": A, "arm64": B}, A)],
-)
-def test_given_digest(checksum, digest):
-    assert _release.given_digest(checksum, "amd64", "prometheus") == digest
-
-
-@pytest.mark.parametrize(
-    "checksum, words", [("md5:1", "no SHA-256"), ({"arm64": A}, r"amd64 \(it has: arm64\)"), (7, "no SHA-256")]
-)
-def test_given_digest_refused(checksum, words):
-    with pytest.raises(ReleaseError, match=f"prometheus_checksum.*{words}"):
-        _release.given_digest(checksum, "amd64", "prometheus")
-
-
-@pytest.mark.parametrize(
-    "one, other, same",
-    [
-        ("3.5.3", "3.5.3+ds1", True),
-        ("v3.5.3", "3.5.3", True),
-        ("3.0.0-rc.1", "3.0.0~rc.1+ds", True),
-        ("3.5.3", "3.5.30", False),
-        ("3.0.0", "3.0.0-rc.1", False),
-    ],
-)
-def test_same_version(one, other, same):
-    assert _release.same_version(one, other) is same
-
-
-def test_versions_in_order():
-    ordered = ["2.9.0", "2.53.3", "3.0.0-beta.2", "3.0.0-beta.11", "3.0.0-rc.1", "3.0.0", "3.0.1", "3.10.0"]
-    assert sorted(random.Random(1).sample(ordered, len(ordered)), key=_release.version_key) == ordered
 
 
 @pytest.mark.parametrize(
