@@ -44,6 +44,7 @@ class ActionModule(ActionBase):
                 "missing_account": False,
                 "taken_over": [],
                 "staged": nothing,
+                "readable": [],
             }
         arguments["payload"] = pack(files)
         result = self._ask_host(arguments, task_vars)
@@ -53,6 +54,8 @@ class ActionModule(ActionBase):
             result = self._ask_host(arguments, task_vars)
             if not result.get("failed"):
                 result["changed"] = True
+        # So that what comes after it need not render the configuration once more to know them.
+        result["readable"] = list(arguments.get("readable") or ())
         return result
 
     def _is_as_asked(self, arguments, files):

@@ -199,6 +199,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+readable:
+  description: The files of O(readable).
+  returned: always
+  type: list
+  elements: str
 staged:
   description: Paths that will change at the switch, relative to the configuration directory.
   returned: always

@@ -126,6 +126,9 @@ RESTART = {
     "RestartMaxDelaySec": "30s",
 }
 
+# What the hardening puts out of sight: directories, by the directive.
+HIDDEN = {"ProtectHome": ("/home", "/root", "/run/user"), "PrivateTmp": ("/tmp", "/var/tmp")}
+
 _SAFE_WORD = re.compile(r"[A-Za-z0-9_@%+=:,./\[\]{}()~^-]+")
 
 
@@ -174,6 +177,42 @@ def _lines(key, value):
     return ["{0}={1}".format(key, value)]
 
 
+def is_below(path, folders):
+    """Whether a path is one of some directories or lies in them."""
+    return any(path == folder or path.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def let_through(service, hardening, readable):
+    """The directives that let a service see what it is given of the directories that its hardening hides.
+
+    Of a file its directory is let through, so that one which is replaced by a rename is seen; but of one that lies in a
+    hidden directory itself, or in somebody's home, nothing else than the file.
+
+    :param service: directives of ``[Service]``, before they are quoted.
+    :param hardening: those that the service gets besides.
+    :param readable: absolute paths of files that it has to be able to read.
+    """
+    effective = {**hardening, **service}
+    hidden = [folder for name, folders in HIDDEN.items() if effective.get(name) is True for folder in folders]
+    named = [
+        str(word).rpartition("=")[2] for word in [*service.get("ExecStart", ()), *(service.get("Environment") or ())]
+    ]
+    written = [path for path in service.get("ReadWritePaths") or () if is_below(path, hidden)]
+    read = [path for path in service.get("ReadOnlyPaths") or () if is_below(path, hidden)]
+    for path in [*named, *readable]:
+        if is_below(path, hidden) and path not in hidden and not is_below(path, [*written, *read]):
+            folder = path.rpartition("/")[0]
+            alone = folder in hidden or folder.rpartition("/")[0] == "/home"
+            read.append(path if alone else folder)
+    made = {}
+    for name, paths in (("BindPaths", written), ("BindReadOnlyPaths", sorted(set(read)))):
+        if paths:
+            made[name] = [quote_word(path.replace(":", "\\:")) for path in paths]
+    if any(is_below(path, HIDDEN["ProtectHome"]) for path in [*written, *read]):
+        made["ProtectHome"] = "tmpfs"
+    return made
+
+
 def unit_text(sections, profile):
     """A unit file.
 
@@ -181,17 +220,19 @@ def unit_text(sections, profile):
     is written as it is given, in systemd's own language.
 
     :param sections: dict of section name to dict of directives. ``ExecStart`` is an argument vector; a list gives
-        one line an element; None leaves a directive out; an empty string resets it.
+        one line an element; None leaves a directive out; an empty string resets it. ``Readable`` are files that the
+        service has to read, wherever they are.
     :param profile: key of :data:`PROFILES`.
     :raises ValueError: when a value cannot be written, or the profile is not known.
     """
     if profile not in PROFILES:
         raise ValueError("no hardening profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
     service = dict(sections.get("Service") or {})
+    hardening = dict(HARDENING, **PROFILES[profile])
+    service.update(let_through(service, hardening, service.pop("Readable", None) or ()))
     for key in ("ReadWritePaths", "ReadOnlyPaths", "Environment"):
         if service.get(key):
             service[key] = [quote_word(word) for word in service[key]]
-    hardening = dict(HARDENING, **PROFILES[profile])
     service = dict(RESTART, **service)
     complete = {
         # A service that systemd has given up on would need a person; see RESTART for the pauses.

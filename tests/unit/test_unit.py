@@ -133,3 +133,48 @@ def test_exposure_as_systemd_sees_it(profile, tmp_path):
     if not level:
         pytest.skip("systemd-analyze here cannot judge a file: " + answer.stderr.strip()[-200:])
     assert float(level.group(1)) <= MOST_EXPOSED[profile]
+
+
+SEEN = {"User": "x", "ExecStart": ["/usr/local/bin/x"]}
+
+
+@pytest.mark.parametrize(
+    ("service", "readable", "lines"),
+    [
+        ({}, [], ["ProtectHome=yes"]),
+        ({"ReadWritePaths": ["/var/lib/x"]}, ["/etc/x/token", "/srv/ca.pem"], ["ProtectHome=yes"]),
+        (
+            {"ReadWritePaths": ["/home/x/data"]},
+            [],
+            ["ProtectHome=tmpfs", "BindPaths=/home/x/data", "ReadWritePaths=/home/x/data"],
+        ),
+        ({}, ["/home/tok"], ["ProtectHome=tmpfs", "BindReadOnlyPaths=/home/tok"]),
+        ({}, ["/home/ann/tok"], ["BindReadOnlyPaths=/home/ann/tok"]),
+        ({}, ["/home/ann/keys/tok", "/home/ann/keys/other"], ["BindReadOnlyPaths=/home/ann/keys"]),
+        ({}, ["/root/tok"], ["ProtectHome=tmpfs", "BindReadOnlyPaths=/root/tok"]),
+        ({"ReadOnlyPaths": ["/home/tok"]}, ["/home/tok/a"], ["BindReadOnlyPaths=/home/tok", "ReadOnlyPaths=/home/tok"]),
+        ({"ReadOnlyPaths": ["/tmp/rules"]}, [], ["PrivateTmp=yes", "ProtectHome=yes", "BindReadOnlyPaths=/tmp/rules"]),
+        (
+            {"ExecStart": ["/usr/local/bin/x", "--web.config.file=/home/x/etc/web.yml"]},
+            [],
+            ["BindReadOnlyPaths=/home/x/etc"],
+        ),
+        ({"Environment": ["PASS_FILE=/run/user/5/pass"]}, [], ["BindReadOnlyPaths=/run/user/5"]),
+        ({"ReadWritePaths": ["/home/a b:c"]}, [], ['BindPaths="/home/a b\\\\:c"']),
+        ({"ExecStart": ["/x", "--web.external-url=http://h/home/x"]}, [], ["ProtectHome=yes"]),
+        ({"ReadWritePaths": ["/homes/x"]}, ["/rooted"], ["ProtectHome=yes"]),
+    ],
+)
+def test_what_the_sandbox_hides_is_let_through_where_it_was_given(service, readable, lines):
+    text = _unit.unit_text({"Service": {**SEEN, **service, "Readable": readable}}, "prometheus").splitlines()
+    assert "Readable" not in "".join(text)
+    for line in lines:
+        assert line in text
+    if "ProtectHome=yes" in lines:
+        assert not [line for line in text if line.startswith("Bind") and "/home" in line]
+
+
+def test_what_is_in_sight_anyway_is_not_bound():
+    """node_exporter measures file systems below /home, so they are not hidden from it."""
+    text = _unit.unit_text({"Service": {**SEEN, "Readable": ["/home/x/ca.pem"]}}, "node_exporter")
+    assert "Bind" not in text and "ProtectHome=read-only" in text
