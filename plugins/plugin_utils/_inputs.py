@@ -196,6 +196,9 @@ def check_web(role, values):
             "is {0}, which knows no web configuration".format(values[role + "_version"]),
             "deploy {0} or newer, or leave the web configuration empty".format(SINCE[role][flag]),
         )
+    ca = str(values.get(role + "_probe_ca") or "")
+    if ca and not ca.startswith("/"):
+        yield Problem(role + "_probe_ca", "is {0}".format(shown(ca)), "give the absolute path of a file on the host")
     if bool(values[role + "_probe_username"]) != bool(values[role + "_probe_password"]):
         yield Problem(
             "{0}_probe_username and {0}_probe_password".format(role), "only one of them is set", "set both, or none"

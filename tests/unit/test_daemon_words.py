@@ -1,0 +1,44 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the module daemon shows and says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
+from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
+
+
+def test_the_diff_of_a_link_shows_where_it_led(tmp_path):
+    there, new = tmp_path / "prometheus", tmp_path / "promtool"
+    there.symlink_to("/opt/old")
+    daemon = SimpleNamespace(module=SimpleNamespace(_diff=True))
+    changes = [Change(str(path), "link", "/opt/new") for path in (there, new)]
+    shown = Daemon.diff(daemon, changes, {}, False, {})
+    assert [(entry["before"], entry["after"]) for entry in shown] == [
+        ("-> /opt/old\n", "-> /opt/new\n"),
+        ("", "-> /opt/new\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[Service]\nExecStart=/usr/bin/prometheus\n", "is another tool's unit"),
+        (
+            "# Written by vigil.monitoring; your own lines.\n[Service]\nExecStart=/usr/local/bin/prometheus \\\n"
+            "  --config.file=/etc/prometheus2/prometheus.yml\n",
+            "with another configuration directory (/etc/prometheus2): a host has one prometheus",
+        ),
+        ("# Written by vigil.monitoring; your own lines.\n[Service]\n", "with another configuration directory: a host"),
+    ],
+)
+def test_whose_a_unit_is(tmp_path, text, words):
+    (tmp_path / "prometheus.service").write_text(text)
+    service = Systemd("prometheus", machine=SimpleNamespace(unit_directory=str(tmp_path)))
+    seen = {"FragmentPath": "", "LoadState": "loaded", "ActiveState": "active"}
+    assert words in service.foreign_problem(seen, (), ())
