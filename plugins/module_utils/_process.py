@@ -156,6 +156,7 @@ def refused_arguments(output):
             r"\S+: error: (.+?)(?:, try --help)?$",
             r"(invalid (?:boolean )?value .+ for flag .+)$",
             r"(flag provided .+)$",
+            r"Error parsing command line arguments: (.+)$",
         ):
             match = re.match(pattern, line.strip())
             if match:

@@ -54,6 +54,7 @@ def test_features_are_judged_by_the_program_itself(output, warnings, refusals):
         ("prometheus: error: enum value must be one of debug,info, got 'x'", "enum value must be one of debug,info, got 'x'"),
         ('invalid value "bogus" for flag -disable_metrics: unsupported metric',
          'invalid value "bogus" for flag -disable_metrics: unsupported metric'),
+        ("Error parsing command line arguments: unrecognized log level loud", "unrecognized log level loud"),
         ("flag provided but not defined: -nonsense", "flag provided but not defined: -nonsense"),
         ('time=x level=ERROR msg="Error loading config" err="open /dev/null/none"', None),
         ("prometheus, version 3.5.3", None),
