@@ -460,6 +460,8 @@ class Daemon:
         self.docker = self.find_docker()
         self.runtime = self.docker if module.params["runtime"] == "docker" else self.systemd
         self.said = None
+        # Files that are copied aside, as another program is about to change them; what is written to others stays.
+        self.copied = []
         # Whether data passes from one account to another with the switch.
         self.passes = False
         # What the switch replaces, once it was looked at, and the URL at which the last answer came.
@@ -802,7 +804,8 @@ class Daemon:
             another = not manifest["container"] or manifest["container"]["image"] != self.docker.image
         if not another:
             return []
-        return [Change(path, "keep") for path in self.module.params["keep"]]
+        self.copied = [Change(path, "keep") for path in self.module.params["keep"]]
+        return self.copied
 
     def copy_problem(self, kept):
         """Whether there is no room for the copies of what is kept: a sentence, or None."""
@@ -1458,6 +1461,9 @@ class Daemon:
         message += "\n" + restored if restored else ""
         if switched and os.path.exists(self.state.rollback):
             message += "\n" + self.roll_back(was_active, proof)
+            written = [path for path in self.module.params["keep"] if os.path.exists(path)] if not self.copied else []
+            if written:
+                message += "\nWhat it has written to {0} meanwhile was left there.".format(written[0])
         self.module.fail_json(
             msg=message, action="failed", reason=decision.reason, unproven=self.unproven, notes=self.notes
         )

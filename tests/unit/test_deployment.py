@@ -236,6 +236,17 @@ def test_what_waiting_will_not_change_is_not_waited_for(deployed, what):
     assert deployed.monotonic() - began < 10
 
 
+def test_what_is_left_of_a_deployment_that_went_back_is_said(deployed):
+    path = deployed.root / "grafana.db"
+    path.write_text("x")
+    deployed.install("3.6.0", dies=True)
+    done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", keep=[str(path)])
+    assert f"What it has written to {path} meanwhile was left there." in done["msg"]
+    # Another program would change it for good, so it is copied, and goes back.
+    done = deploy(deployed, version="3.6.0", keep=[str(path)])
+    assert "meanwhile" not in done["msg"]
+
+
 def test_its_own_last_words_are_in_the_message(deployed):
     deployed.install("3.6.0", dies=True)
     done = deploy(deployed, version="3.6.0")
