@@ -175,8 +175,8 @@ def check_samples(watch, streams, settled, history=None):
         if not now.failed:
             yield Finding(WAIT, "no sample was sent to {0} yet".format(key[1]), BATCH, UNPROVEN)
             continue
-        text = "its samples do not arrive at {0}: {1:.0f} were refused, {2:.0f} had to be sent again; " + IN_LOG
-        text = text.format(key[1], stream.lost, now.failed - stream.lost)
+        text = "its samples do not arrive at {0} ({1}): {2:.0f} were refused, {3:.0f} had to be sent again; " + IN_LOG
+        text = text.format(key[1], key[0], stream.lost, now.failed - stream.lost)
         if stream.none_arrived and not stream.lost:
             yield Finding(UNPROVEN, text)
         else:

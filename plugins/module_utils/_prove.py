@@ -184,7 +184,9 @@ class Prover:
             loaded = None
         age = None if loaded is None or now is None else max(0.0, now - loaded)
         yield self._look_at_targets(loaded)
-        yield from self._told(_discovery.check(self.discoveries, page, self.service.get("discoveries") or {}, age))
+        ignored = _targets.compile_ignore(self.service.get("ignore"))
+        jobs = {job: by for job, by in (self.service.get("discoveries") or {}).items() if not ignored(job, "")}
+        yield from self._told(_discovery.check(self.discoveries, page, jobs, age))
         fires = None
         if not self.service.get("agent"):
             rules = _proof.data_of(self._get("/api/v1/rules"))

@@ -40,7 +40,9 @@ options:
     type: float
     default: 60
   ignore:
-    description: Targets that may be down, as regular expressions that match the whole of C(job) and C(instance).
+    description:
+      - Targets that may be down, as regular expressions that match the whole of C(job) and C(instance).
+      - The service discovery of a job that matches without an instance may fail.
     type: list
     elements: dict
     default: []

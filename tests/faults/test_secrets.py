@@ -86,6 +86,8 @@ def secrets(age: str) -> dict:
             },
             {"url": f"http://me:{part_of_a_url('write-url')}@127.0.0.1:9/", "name": "six"},
         ],
+        # Nobody is there to tell it targets, which is no part of this test.
+        "monitoring_verify_ignore": [{"job": "five"}],
         "prometheus_remote_read": [{"url": NOWHERE, "authorization": bearer("read-bearer")}],
         "prometheus_scrape_configs": [
             {"job_name": "one", "basic_auth": login("scrape-basic")},

@@ -200,7 +200,7 @@ def test_remote_storage_that_takes_nothing(monkeypatch):
     fine = {"sent": still(60), "errors": still(0)}
     asked = Prometheus(monkeypatch, samples=steps(1, 10), samples_failed=steps(1, 10), **fine)
     state, why = asked.prove()
-    assert state == "red" and "its samples do not arrive at http://r/x" in why
+    assert state == "red" and "its samples do not arrive at http://r/x (r)" in why
     asked = Prometheus(monkeypatch, samples=still(10), samples_failed=still(0), **fine)
     assert asked.prove() == ("ok", "") and asked.now == 0
     # What waits for a storage that is away is not lost, and nothing would come of waiting longer here.
@@ -316,6 +316,14 @@ def test_what_is_discovered_and_cannot_be_a_target():
         prometheus_sd_failed_configs={'name="scrape"': 1, 'name="notify"': 0},
     )
     assert [finding.state for finding in _discovery.check(_discovery.Watch(), Page(page), {})] == ["red", "unproven"]
+
+
+def test_a_discovery_that_may_fail(monkeypatch):
+    asked = Prometheus(monkeypatch, sent=still(60), errors=still(0))
+    page = asked.metrics() + discovered(**refreshes(1, 1))
+    monkeypatch.setattr(asked, "metrics", lambda: page)
+    assert asked.prove(discoveries={"dock": ["docker"]})[0] == "red"
+    assert asked.prove(discoveries={"dock": ["docker"]}, ignore=[{"job": "do.k"}]) == ("ok", "")
 
 
 def test_the_mechanisms_of_a_job():
