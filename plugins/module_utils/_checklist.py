@@ -17,6 +17,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # Prometheus refuses a range query with more than 11,000 points a series.
@@ -276,7 +277,7 @@ def data_of(reply, access):
     if isinstance(answer, dict) and answer.get("status") == "success" and "data" in answer:
         return answer["data"]
     if isinstance(answer, dict) and answer.get("error"):
-        words = " ".join(str(answer["error"]).split())
+        words = clean(answer["error"])
         raise ValueError("HTTP {0}: {1}".format(reply.status, _client.without_secrets(words)))
     if reply.status in (401, 403):
         if access.username is None:
@@ -286,7 +287,7 @@ def data_of(reply, access):
         raise ValueError("it does not let {0!r} in with this password (HTTP {1})".format(access.username, reply.status))
     if reply.status == 404:
         raise ValueError("it has no API there (HTTP 404): the URL has to end with the path of --web.external-url")
-    words = " ".join(reply.body[:120].decode("utf-8", "replace").split())
+    words = clean(reply.body[:120])
     raise ValueError("HTTP {0}, and no answer of Prometheus: {1}".format(reply.status, words or "without a word"))
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+
 _SAMPLE = re.compile(
     r"(?m)^alertmanager_(notifications_total|notifications_failed_total|notification_requests_total"
     r"|notification_requests_failed_total|notifications_suppressed_total)(?:\{(.*)\})? ([0-9.eE+-]+)$"
@@ -108,9 +110,11 @@ def table(rows, left_out=None):
     lines = [{"alert": "alert", "receiver": "receiver", "integration": "by", "result": "result"}, *rows]
     for name, why in sorted((left_out or {}).items()):
         lines.append({"alert": "-", "receiver": name, "integration": "-", "result": "left out: " + why})
-    widths = {key: min(WIDTH, max(len(line[key]) for line in lines)) for key in ("alert", "receiver", "integration")}
+    widths = {
+        key: min(WIDTH, max(len(clean(line[key])) for line in lines)) for key in ("alert", "receiver", "integration")
+    }
     written = []
     for line in lines:
-        cells = [line[key].ljust(width) for key, width in widths.items()]
-        written.append("  ".join([*cells, line["result"]]).rstrip())
+        cells = [clean(line[key]).ljust(width) for key, width in widths.items()]
+        written.append("  ".join([*cells, clean(line["result"])]).rstrip())
     return "\n".join(written)

@@ -14,6 +14,7 @@ import posixpath
 import re
 from typing import NamedTuple, Optional
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
@@ -288,7 +289,7 @@ def health_problems(container, images, reference, age):
     health = container["State"].get("Health") or {}
     if health.get("Status") == "unhealthy":
         said = ([""] + [one.get("Output", "").strip() for one in health.get("Log") or ()])[-1]
-        found.append((False, "its own health check fails: {0}".format(redact_text(said)[-200:] or "no output")))
+        found.append((False, "its own health check fails: {0}".format(clean(redact_text(said)[-200:]) or "no output")))
     return found
 
 

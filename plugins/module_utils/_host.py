@@ -17,6 +17,7 @@ import subprocess
 import time
 import uuid
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start, telling_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
@@ -160,7 +161,7 @@ def log_excerpt(text, limit=LOG_LINES):
     :param limit: how many lines at the most.
     """
     lines = telling_lines(redact_text(text).splitlines(), limit)
-    return "\n".join("  " + line[:LOG_COLUMNS] for line in lines) or "  (no log lines)"
+    return "\n".join("  " + clean_lines(line, LOG_COLUMNS) for line in lines) or "  (no log lines)"
 
 
 def restore_context(paths):

@@ -17,6 +17,7 @@ import re
 from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _promql
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version, version_key
 
@@ -180,7 +181,7 @@ def judge(kind, metrics, ready, wanted_version, reloaded_after=None, failed_befo
         if answer.status != 200:
             # A service that is coming up says 503; what is not there, or is elsewhere, is so for good.
             lasts = 300 <= answer.status < 500 and answer.status not in PASSING
-            said = " ".join(answer.text.split())[:200]
+            said = clean(answer.text, 200)
             return Verdict(
                 "refused" if lasts else "wait", "its {0} answers HTTP {1}: {2}".format(what, answer.status, said)
             )

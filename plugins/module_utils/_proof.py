@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._duration import seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import words
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, table
@@ -20,6 +21,8 @@ MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}
 # More lines of one service than this are folded into one, as far as they are good and alike.
 FOLD = 30
 REASONS = 20
+# Characters of a line below the table: a line of a log, maybe.
+LINE = 500
 # Seconds after its start until Prometheus hands what it has discovered to those who scrape.
 DISCOVERY = 10.0
 
@@ -97,10 +100,7 @@ def check_rules(data, wanted):
             elif rule.get("health") != "ok":
                 waiting.append((group, rule))
     if failing:
-        rows = [
-            (group.get("name", ""), rule.get("name", ""), " ".join((rule.get("lastError") or "").split()))
-            for group, rule in failing
-        ]
+        rows = [(group.get("name", ""), rule.get("name", ""), rule.get("lastError") or "") for group, rule in failing]
         text = "{0} rule{1} fail{2}:\n".format(len(rows), "s" if len(rows) > 1 else "", "" if len(rows) > 1 else "s")
         left = len(rows) - REASONS
         return Finding(WAIT, text + table(("GROUP", "RULE", "WHY"), rows[:REASONS], max(0, left)))
@@ -240,14 +240,16 @@ def summary(lines, check_mode=False, words=()):
     text = [title]
     if rows:
         text.append(table((" ", "SERVICE", "HOST", "VERSION", "TARGETS", "URL"), rows))
-    text += ["  ! {0}".format(word) for word in words]
+    text += ["  ! {0}".format(clean(word, LINE)) for word in words]
     told = [line for line in lines if line["reasons"]]
     told.sort(key=lambda line: line["state"] != RED)
     for line in told[: 2 * REASONS]:
         text.append("")
         text.append("{0} {1} on {2}:".format(MARKS[line["state"]], line["service"], line["host"]))
         for reason in line["reasons"]:
-            text += ["    " + part for part in reason.splitlines()]
+            # What looks like a line of its own in it is shifted like the others.
+            for part in reason.splitlines():
+                text.append("    " + clean_lines(part, LINE))
     if len(told) > 2 * REASONS:
         text.append("\nand {0} more".format(len(told) - 2 * REASONS))
     return "\n".join(text)

@@ -20,6 +20,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _proof,
     _targets,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency, words
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
@@ -133,7 +134,7 @@ class Prover:
             return Finding(UNPROVEN, "not proven: it wants to know who asks; set {0}".format(name))
         if reply.status in (401, 403):
             return Finding(RED, "it does not accept {0} (HTTP {1})".format(name, reply.status))
-        words = " ".join(reply.body[:200].decode("utf-8", "replace").split())
+        words = clean(reply.body[:200])
         text = "{0} answers HTTP {1}: {2}".format(path, reply.status, words or "without a word")
         return Finding(WAIT if reply.status >= 500 or reply.status == 429 else RED, text)
 

@@ -11,6 +11,7 @@ import json
 import re
 from typing import NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._client import without_secrets
 
 # What Prometheus writes where it has never scraped.
@@ -19,6 +20,7 @@ _SCRAPE_PREFIX = re.compile(r'^Get "[^"]*": ')
 
 ROWS = 20
 WIDTH = 110
+CELL = 90
 
 
 class Target(NamedTuple):
@@ -97,7 +99,9 @@ def parse(payload):
     if not isinstance(answer, dict) or "status" not in answer:
         raise ValueError("it is JSON, but not of Prometheus: {0}".format(_start_of(payload)))
     if answer["status"] != "success":
-        raise ValueError("it is an error: {0}".format(answer.get("error") or answer.get("errorType") or "unknown"))
+        raise ValueError(
+            "it is an error: {0}".format(clean(answer.get("error") or answer.get("errorType") or "unknown"))
+        )
     data = answer.get("data")
     active = data.get("activeTargets") if isinstance(data, dict) else None
     if active is None and isinstance(data, dict) and "activeTargets" in data:
@@ -108,8 +112,7 @@ def parse(payload):
 
 
 def _start_of(payload):
-    text = payload[:200].decode("utf-8", "replace") if isinstance(payload, bytes) else payload[:200]
-    text = " ".join(text.split())
+    text = clean(payload[:200])
     return "it starts with {0!r}".format(text[:80]) if text else "it is empty"
 
 
@@ -210,8 +213,8 @@ def as_dict(target):
         "job": target.job,
         "instance": target.instance,
         "health": target.health,
-        "scrape_url": without_secrets(target.scrape_url),
-        "last_error": without_secrets(target.last_error),
+        "scrape_url": clean(without_secrets(target.scrape_url)),
+        "last_error": clean(without_secrets(target.last_error)),
         "last_scrape": target.last_scrape,
     }
 
@@ -266,7 +269,7 @@ def _waiting(target):
 
 
 def _why(target):
-    text = " ".join(_SCRAPE_PREFIX.sub("", without_secrets(target.last_error)).split())
+    text = clean(_SCRAPE_PREFIX.sub("", without_secrets(target.last_error)))
     return text or "health is {0!r}".format(target.health)
 
 
@@ -301,18 +304,19 @@ def _host(instance):
 
 
 def table(header, rows, left=0, indent="  "):
-    """Rows as aligned columns; the last column is cut at a readable width, no other one is.
+    """Rows as aligned columns; the last column is cut at a readable width, the others where nobody would read on.
+
+    What stands in a cell may be anybody's, and is cleaned.
 
     :param header: titles of the columns.
     :param left: number of rows that are not shown.
     """
-    lines = [header] + [tuple(row) for row in rows]
+    lines = [header] + [(*(clean(cell, CELL) for cell in row[:-1]), clean(row[-1], WIDTH)) for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
     text = []
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths)]
-        last = line[-1] if len(line[-1]) <= WIDTH else line[-1][: WIDTH - 1] + "…"
-        text.append(indent + "  ".join(cells + [last]).rstrip())
+        text.append(indent + "  ".join([*cells, line[-1]]).rstrip())
     if left:
         text.append("{0}and {1} more".format(indent, left))
     return "\n".join(text)

@@ -199,6 +199,7 @@ import json
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 
@@ -235,11 +236,11 @@ def targets_of(url, access, timeout):
             kind = reply.headers.get("Content-Type", "no content type")
             raise Hopeless(
                 "what answers at {0} is no Prometheus ({1}): {2}; check host, port and path of prometheus_url".format(
-                    url, kind.partition(";")[0], error
+                    url, clean(kind.partition(";")[0]), error
                 )
             ) from error
     if status >= 500 or status in (408, 429):
-        words = " ".join(reply.body[:200].decode("utf-8", "replace").split())
+        words = clean(reply.body[:200])
         raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "without a word"))
     raise Hopeless(_advice(url, access, reply))
 
@@ -277,7 +278,7 @@ def _advice(url, access, reply):
             " --web.route-prefix), prometheus_url has to end with that path".format(url)
         )
     if 300 <= reply.status < 400:
-        where = _client.without_secrets(reply.headers.get("Location") or "nowhere")
+        where = clean(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
         return (
             "Prometheus at {0} redirects to {1} (HTTP {2}), which is not followed: set prometheus_url to where"
             " Prometheus itself answers".format(url, where, reply.status)

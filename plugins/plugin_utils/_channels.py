@@ -73,6 +73,7 @@ class Kind(NamedTuple):
 
 SLACK_API = "https://slack.com/api/chat.postMessage"
 _TITLE = '{{ template "vigil.title" . }}'
+_SLACK_TITLE = '{{ template "vigil.slack.title" . }}'
 _TEXT = '{{ template "vigil.text" . }}'
 _ALERTS = '{{ template "vigil.alerts" . }}'
 KINDS = {
@@ -82,10 +83,10 @@ KINDS = {
         ("api_url", "app_token"),
         (),
         {
-            "title": _TITLE,
+            "title": _SLACK_TITLE,
             "title_link": _ALERTS,
             "text": '{{ template "vigil.slack.text" . }}',
-            "fallback": _TITLE,
+            "fallback": _SLACK_TITLE,
             "color": '{{ template "vigil.color" . }}',
         },
         {"api_url": "slack_api_url", "app_token": "slack_app_token"},

@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean as cleaned
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._report import (
     BAD,
     DIM,
@@ -38,14 +39,8 @@ _MARKDOWN_START = re.compile(r"^(\d*)([-+=.)])")
 
 
 def clean(text, longest=LONGEST):
-    """A text in one line, without characters that steer a terminal or turn the direction of writing, and not too long."""
-    shown = []
-    for character in " ".join(str(text).split()):
-        category = unicodedata.category(character)
-        # Controls, formats (also those that turn the direction), surrogates, private and unassigned ones.
-        shown.append("\ufffd" if category[0] == "C" else character)
-    text = "".join(shown)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    """A text in one line, harmless and not too long."""
+    return cleaned(text, longest)
 
 
 def _filled(table):
