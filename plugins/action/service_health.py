@@ -257,6 +257,9 @@ class ActionModule(ActionBase):
         }
         if kind == "prometheus":
             service.update(self._expectations(role, given))
+        if kind == "node_exporter":
+            enabled = role.get("node_exporter_enabled_collectors") or []
+            service["collectors"] = [str(name) for one in enabled for name in (one if isinstance(one, dict) else [one])]
         if kind == "alertmanager":
             values = HostValues(task_vars["hostvars"], self._templar, {"groups": groups})
             service["members"] = _scrape.members(host, groups.get(given["groups"][kind]) or [], values)

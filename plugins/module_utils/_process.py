@@ -222,6 +222,30 @@ def since_start(entries, before):
     return later or lines
 
 
+# What a program says of something that it will go on without, and that nobody sees in its metrics.
+_COMPLAINT = re.compile(
+    r"(?i)\b(deprecated|permanently|no longer supported|not supported|unsupported|obsolete|has no effect|will be removed)\b"
+)
+COMPLAINTS = 5
+
+
+def complaints(log):
+    """The lines of a log that speak of something which is out of date or will never work, each once, and not many.
+
+    :param log: text without secrets.
+    """
+    found = {}
+    for line in log.splitlines():
+        # Without control characters; and without the moment, as the same is said again and again.
+        said = re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", line)).strip()
+        said = re.sub(r"^(?:(?:time|ts|t)=\S+|\d{4}[-/]\d\d[-/]\d\d[T ]\S+)\s+", "", said)
+        if _COMPLAINT.search(said):
+            found.setdefault(re.sub(r"\d+", "0", said), said[:300])
+    shown = list(found.values())
+    left = len(shown) - COMPLAINTS
+    return shown[:COMPLAINTS] + (["and {0} more such lines in its log".format(left)] if left > 0 else [])
+
+
 def telling_lines(lines, limit):
     """The log lines that explain a failure: those that speak of errors, and the last ones, in their order.
 

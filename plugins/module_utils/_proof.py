@@ -65,6 +65,28 @@ def check_words(kind, metrics, wanted_version, reloads):
     return said.version, GOOD
 
 
+def standing(kind, page, collectors=()):
+    """What a service goes on without, sentences: nothing is red because of it, and somebody should know.
+
+    :param kind: name of its role.
+    :param page: its metrics, a :class:`_exposition.Page`.
+    :param collectors: of node_exporter, those that were asked for by name; others say zero where a host has nothing for them.
+    """
+    if kind == "node_exporter":
+        failing = [
+            labels["collector"]
+            for labels, value in page.samples("node_scrape_collector_success")
+            if value == 0 and labels.get("collector") in collectors
+        ]
+        return ["its collector {0} was asked for and finds nothing; its log says why".format(name) for name in failing]
+    if kind == "prometheus" and page.value("prometheus_tsdb_wal_corruptions_total"):
+        return [
+            "its write-ahead log was corrupt when it started: what came after the damage was dropped (its log names the"
+            " segment). Samples of the last hours may be gone; restore the data from a backup where they are needed"
+        ]
+    return []
+
+
 def config_hash(metrics):
     """The hash by which Alertmanagers tell whether they have the same configuration, as text, or None."""
     found = re.search(r"(?m)^alertmanager_config_hash(?:\{[^}\n]*\})? (\S+)$", metrics)

@@ -165,6 +165,8 @@ class Prover:
         self.line["wordless"] = bool(lost)
         if lost:
             findings.append(Finding(WAIT, lost))
+        said = _proof.standing(self.kind, Page(metrics), self.service.get("collectors") or ())
+        findings += [Finding(OK, text) for text in said]
         if self.kind == "grafana":
             findings += self._look_at_content()
         if self.kind == "alertmanager":

@@ -394,6 +394,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     Decision,
     about_features,
+    complaints,
     decide,
     is_loaded,
     listeners,
@@ -419,6 +420,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._version import s
 # What is done at once to a service that is deployed: state -> action.
 NOW = {"restarted": "restart", "reloaded": "reload"}
 POLL_SECONDS = 0.2
+# How many lines of the log of a start are looked through for what the service complains about.
+COMPLAINING_LINES = 500
 # Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
 CERTAIN_SECONDS = 2.0
 # While a service comes up it is asked more often: most need a fraction of a second.
@@ -701,6 +704,12 @@ class Daemon:
             self.notes.append("{0} says: {1}".format(self.name, line))
             self.module.warn(self.notes[-1])
         return None
+
+    def tell_complaints(self, since):
+        """Say what the service has complained about since a moment, and goes on without."""
+        for line in complaints(self.runtime.last_words(since, COMPLAINING_LINES)):
+            self.notes.append("{0} says: {1}".format(self.name, line))
+            self.module.warn(self.notes[-1])
 
     def image_problem(self, status, output):
         """That the image does not hold what was asked for: a sentence, or None.
@@ -1227,6 +1236,8 @@ class Daemon:
             if replacing:
                 decision = decision._replace(reason=replacing)
             seen, decision = self.carry_out(decision, seen)
+            if decision.action != "none":
+                self.tell_complaints(since)
         except NotProven as error:
             self.give_up(error, decision, since, bool(changes or replacing), was_active, proof)
         self.state.note_database(None)

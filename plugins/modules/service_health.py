@@ -135,6 +135,11 @@ options:
       docker_host:
         description: Address of the Docker engine that runs it in a container; without it, systemd does.
         type: str
+      collectors:
+        description: Collectors of node_exporter that were asked for by name. One that finds nothing is named.
+        type: list
+        elements: str
+        default: []
       members:
         description: How many members the Alertmanager's cluster has.
         type: int
@@ -283,6 +288,7 @@ SERVICE = {
     "pools": {"type": "list", "elements": "str", "default": []},
     "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
     "alertmanagers": {"type": "list", "elements": "str", "default": []},
+    "collectors": {"type": "list", "elements": "str", "default": []},
     "members": {"type": "int", "default": 0},
     "docker_host": {"type": "str"},
     "login": {
