@@ -6,7 +6,7 @@
 Also a program of its own: the controller hands its text to Python on the host, where a module would take several times as
 long to arrive and to begin. The module daemon imports the same functions, so that both see the same.
 
-usage: python3 -c TEXT PROVEN URL NAMES CONFIGURATION PATH...
+usage: python3 -I -c TEXT DIRECTORY URL NAMES CONFIGURATION PATH...
 """
 
 from __future__ import annotations
@@ -150,17 +150,16 @@ def of_configuration(status, text):
     return _digest(text) if status == 200 else None
 
 
-def main(proven, url, names, configuration, *paths):
-    """Print what there is to be seen, as one line of JSON."""
-    state = os.path.dirname(proven)
-    with open(proven, encoding="utf-8") as stream:
+def main(config_dir, url, names, configuration, *paths):
+    """Print what there is to be seen, as one line of JSON; where it is run lie the proof and the manifest."""
+    with open("proven.json", encoding="utf-8") as stream:
         known = json.load(stream)
-    with open(os.path.join(state, "manifest.json"), encoding="utf-8") as stream:
+    with open("manifest.json", encoding="utf-8") as stream:
         files = json.load(stream)["files"]
     answers, shown = said(url, names.split(","), configuration, paths)
     seen = {
         "process": process(int(known["pid"])),
-        "touched": touched(os.path.dirname(state), files, known["watched"]),
+        "touched": touched(config_dir, files, known["watched"]),
         "said": answers,
         "configuration": shown,
     }

@@ -6,95 +6,47 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import stat
 import subprocess
 import time
 import uuid
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._nofollow import (
+    HostError,
+    ensure_directory,
+    read_bytes,
+    write_atomically,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start, telling_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
-    SCRATCH,
     Change,
     Owners,
-    owner_commands,
-    undo_script,
+    undo_steps,
 )
 
 # How long to wait for the start hook of a unit to end, in seconds; what it does takes a fraction of one.
 HOOK_SECONDS = 30
-# How long it may take to pass on a directory with everything in it, in seconds; a million files take less than ten.
-OWNER_SECONDS = 900
 LOG_LINES = 15
 LOG_COLUMNS = 500
-
-
-class HostError(Exception):
-    """Something about the host stops the run; the message names the path and the way out."""
+# Where the locks are: anybody may lock a file that he can open, so nobody else than root can enter.
+LOCKS = "/run/vigil.monitoring"
 
 
 class NotProven(Exception):
     """A service does not do what it has to; the message says why."""
 
 
-def fsync_dir(path):
-    """Make renames within a directory survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_atomically(path, data, mode, uid=None, gid=None):
-    """Write a file so that readers see the old content or the new, never a part.
-
-    :param data: bytes.
-    :param mode: permission bits, set explicitly so that the umask does not matter.
-    :param uid: numeric owner; None leaves that of the process.
-    :param gid: numeric group; None leaves that of the process.
-    :raises HostError: when the disk is full.
-    """
-    scratch = "{0}.{1}.tmp".format(path, uuid.uuid4().hex[:8])
-    try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            if uid is not None or gid is not None:
-                os.fchown(stream.fileno(), -1 if uid is None else uid, -1 if gid is None else gid)
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        os.rename(scratch, path)
-    except BaseException as error:
-        if os.path.lexists(scratch):
-            os.unlink(scratch)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise HostError("no space left for {0}; free some on its file system and run again".format(path)) from error
-        raise
-    fsync_dir(os.path.dirname(path))
-
-
 def digest(data):
     """SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
-
-
-def read_bytes(path):
-    """Content of a regular file, or None when there is none."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return None
 
 
 def read_text(path):
@@ -106,10 +58,13 @@ def read_text(path):
         return ""
 
 
-def read_json(path, default):
-    """Parsed content of one of our own files; ``default`` where it is missing or was cut short."""
+def read_json(path, default, roots=False):
+    """Parsed content of one of our own files; ``default`` where it is missing or was cut short.
+
+    :param roots: whether it counts only in a directory that is root's alone.
+    """
     try:
-        return json.loads(read_bytes(path) or b"")
+        return json.loads(read_bytes(path, roots) or b"")
     except ValueError:
         return default
 
@@ -128,6 +83,8 @@ def run(argv, timeout=120, **kwargs):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment,
+            # No tool finds anything there that somebody put into the directory in which we happen to be.
+            cwd="/",
             timeout=timeout,
             check=False,
             **kwargs,
@@ -165,77 +122,69 @@ def log_excerpt(text, limit=LOG_LINES):
 
 
 def restore_context(paths):
-    """Give paths their default SELinux label where SELinux is in force."""
-    if paths and os.path.exists("/sys/fs/selinux/enforce") and shutil.which("restorecon"):
-        run(["restorecon", "-R"] + list(paths))
+    """Give paths their default SELinux label where SELinux is in force.
 
-
-def ensure_directory(path, mode=0o755, uid=0, gid=0):
-    """Create a directory and its parents with explicit modes; an existing one is left as it is.
-
-    :param mode: of the directory itself; its parents get 0755.
-    :param uid: of its owner, and ``gid`` of its group; its parents are root's.
+    Where others can write, a name may be anybody's file by then: what is new there has the label of its directory.
     """
-    if os.path.isdir(path):
-        return
-    parent = os.path.dirname(path)
-    if parent and not os.path.isdir(parent):
-        ensure_directory(parent)
-    os.mkdir(path, 0o700)
-    os.chown(path, uid, gid)
-    os.chmod(path, mode)
+    if paths and os.path.exists("/sys/fs/selinux/enforce") and shutil.which("restorecon"):
+        safe = [path for path in paths if _nofollow.look(path) and not _nofollow.weakness(os.path.dirname(path))]
+        if safe:
+            run(["restorecon", "-R"] + safe)
+
+
+def _lock(descriptor, title, patience):
+    """Wait for a lock (flock(2); it ends with the process, however that ends).
+
+    :param title: what somebody else is at work on.
+    :raises HostError: when it was not given within ``patience`` seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise HostError(
+                    "another run has been at work on {0} for more than {1} s; wait until it has ended".format(
+                        title, patience
+                    )
+                ) from None
+        time.sleep(0.1)
 
 
 @contextlib.contextmanager
 def exclusively(path, patience):
-    """Keep other processes that ask for the same directory out (flock(2); it ends with the process, however that ends).
+    """Keep other processes that ask for the same directory out, such as the start hook of a unit.
 
-    :param path: an existing directory.
+    :param path: an existing directory, which nobody but root can enter.
     :param patience: seconds to wait for whoever is in.
     :raises HostError: when those have passed.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise HostError(
-                        "another run has been at work on {0} for more than {1} s; wait until it has ended".format(
-                            path, patience
-                        )
-                    ) from None
-            time.sleep(0.1)
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    with _nofollow.directory(path) as folder, folder.readable() as descriptor:
+        folder.must_be_roots()
+        _lock(descriptor, path, patience)
+        yield
 
 
 @contextlib.contextmanager
-def one_run_at_a_time(config_dir, patience=900):
+def one_run_at_a_time(path, patience=900):
     """Keep a second run on the same service waiting: also one whose controller was killed goes on on the host.
 
-    Where the configuration directory is not there yet its nearest parent stands for it.
+    The lock is a file of root's own directory, so that nobody else can hold it, and it stays the same whether what it stands
+    for is there, is made or is taken away.
 
+    :param path: what the lock stands for, such as the configuration directory of a service.
     :param patience: seconds to wait for the other run.
     :raises HostError: when those have passed.
     """
-    while True:
-        path = _nearest_directory(config_dir)
-        with exclusively(path, patience) as descriptor:
-            # While we waited the other run may have made the directory, or taken it away.
-            if path == _nearest_directory(config_dir) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                yield
-                return
-
-
-def _nearest_directory(path):
-    while not os.path.isdir(path):
-        path = os.path.dirname(path)
-    return path
+    ensure_directory(LOCKS, 0o700)
+    with _nofollow.directory(LOCKS) as folder:
+        folder.must_be_roots()
+        name = os.path.normpath(path).strip("/").replace("/", "-")[-200:]
+        with folder.lock_file(name + ".lock") as descriptor:
+            _lock(descriptor, path, patience)
+            yield
 
 
 # In a directory of data: the newest version that has written there. It goes where the data goes.
@@ -304,16 +253,24 @@ class State:
         return os.path.join(self.directory, name)
 
     def create(self):
-        """Make the directory; its parent, the configuration directory, must exist."""
+        """Make the directory; its parent, the configuration directory, must exist.
+
+        :raises HostError: when one is there that somebody else can change.
+        """
         ensure_directory(self.directory, mode=0o700)
+        with _nofollow.directory(self.directory) as found:
+            found.must_be_roots()
+
+    def _read(self, name, default):
+        return read_json(self._path(name), default, roots=True)
 
     def manifest(self):
         """What the current generation wrote; empty for a service that was never deployed."""
-        return dict(EMPTY_MANIFEST, **read_json(self._path("manifest.json"), {}))
+        return dict(EMPTY_MANIFEST, **self._read("manifest.json", {}))
 
     def proven(self):
         """The record of the last proof: ``generation``, ``pid``, ``started`` and more; empty when there is none."""
-        return read_json(self._path("proven.json"), {})
+        return self._read("proven.json", {})
 
     def record_proof(self, record):
         """Remember that the current generation works."""
@@ -324,7 +281,7 @@ class State:
 
         :param generation: its name.
         """
-        record = read_json(self._path("asked.json"), {})
+        record = self._read("asked.json", {})
         return record.get("probe") if generation and record.get("generation") == generation else None
 
     def record_asked(self, generation, probe):
@@ -346,7 +303,7 @@ class State:
 
     def staged_plan(self):
         """The plan that config_tree left for the switch, or None when there is nothing staged."""
-        return read_json(os.path.join(self.staged, "plan.json"), None)
+        return self._read("staged/plan.json", None)
 
     def stage(self, files, plan):
         """Put the next generation's files aside; the plan is written last, so its presence says that all are there.
@@ -372,13 +329,13 @@ class State:
 
     def discard_stage(self):
         """Forget what was staged."""
-        shutil.rmtree(self.staged, ignore_errors=True)
+        _nofollow.remove(self.staged)
 
     def needs_recovery(self):
         """Whether an earlier run ended between the beginning of a switch and its proof."""
-        if os.path.exists(self.undo):
+        if _nofollow.look(self.undo):
             return True
-        return os.path.exists(self.rollback) and self.manifest()["generation"] != self.proven().get("generation")
+        return bool(_nofollow.look(self.rollback)) and self.manifest()["generation"] != self.proven().get("generation")
 
     def recover(self):
         """Undo a switch that was not proven. The process that runs is not touched: what runs is compared later.
@@ -395,13 +352,23 @@ class State:
         return True
 
     def _undo(self):
-        script = self.undo if os.path.exists(self.undo) else self.rollback
         # A part of what was staged may have been moved to its place already.
         self.discard_stage()
+        try:
+            self._carry_out()
+        except (HostError, OSError, subprocess.CalledProcessError) as error:
+            raise HostError(
+                "{0}, the journal of an interrupted switch, failed: {1}".format(self.undo, error)
+            ) from error
+
+    def _carry_out(self):
+        """Put the old generation back; the lock on the directory is held."""
         self._forget_process()
-        status, output = run(["/bin/sh", script])
-        if status:
-            raise HostError("{0}, the journal of an interrupted switch, failed: {1}".format(script, output.strip()))
+        if _nofollow.look(self.undo) is None:
+            # From here on the start hook does the rest, if this is cut off.
+            _nofollow.move(self.rollback, self.undo)
+        text = (read_bytes(self.undo, roots=True) or b"").decode("utf-8")
+        _nofollow.put_back(_nofollow.parse_journal(text, self.directory))
 
     def _forget_process(self):
         """Let no process count as the one that has loaded the old generation: it may have loaded the new one since."""
@@ -431,57 +398,51 @@ class State:
         changes = list(changes) + [Change(manifest_path, "file", new_manifest)]
 
         # The last rollback's copies go, so it goes first: half of them must never be put back.
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.rollback)
-        shutil.rmtree(self.previous, ignore_errors=True)
+        _nofollow.unlink(self.rollback)
+        _nofollow.remove(self.previous)
         ensure_directory(self.previous, mode=0o700)
         backups = {}
         for number, change in enumerate(changes):
-            if change.kind != "owner" and os.path.lexists(change.path):
-                backups[change.path] = os.path.join(self.previous, str(number))
-                _copy(change.path, backups[change.path])
-        fsync_dir(self.previous)
-        script = undo_script(changes, backups, self.directory, self.undo, reload_systemd)
+            if change.kind != "owner" and _nofollow.look(change.path):
+                backups[change.path] = os.path.join("previous", str(number))
+                _nofollow.copy(change.path, self._path(backups[change.path]))
+        _nofollow.sync_directory(self.previous)
+        script = _nofollow.journal(undo_steps(changes, backups), self.directory, reload_systemd, _own_text())
         write_atomically(self.undo, script.encode("utf-8"), 0o700)
 
         try:
             for change in changes:
                 _make(change)
             for directory in {os.path.dirname(change.path) for change in changes}:
-                if os.path.isdir(directory):
-                    fsync_dir(directory)
-            restore_context(
-                [change.path for change in changes if change.kind != "owner" and os.path.lexists(change.path)]
-            )
-            os.rename(self.undo, self.rollback)
+                _nofollow.sync_directory(directory)
+            restore_context([change.path for change in changes if change.kind != "owner"])
+            _nofollow.move(self.undo, self.rollback)
         except BaseException:
             self._undo()
             raise
-        fsync_dir(self.directory)
+        _nofollow.sync_directory(self.directory)
 
     def engine(self):
         """Address of the Docker engine that has had a container of the service, or None."""
-        return (read_text(self._path("engine")) or "").strip() or None
+        return (read_bytes(self._path("engine"), roots=True) or b"").decode("utf-8").strip() or None
 
     def remember_engine(self, host):
         """Remember the engine, before it gets a container of the service; None: it has none any more."""
         if host:
             write_atomically(self._path("engine"), host.encode("utf-8") + b"\n", 0o600)
         else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path("engine"))
+            _nofollow.unlink(self._path("engine"))
 
     def was_running(self):
         """Whether the service ran when a switch began that nobody has seen the end of."""
-        return os.path.exists(self._path("running"))
+        return _nofollow.look(self._path("running")) is not None
 
     def note_running(self, running):
         """Remember that the service runs, before a switch stops it; or that the switch has come to its end."""
         if running:
             write_atomically(self._path("running"), b"", 0o600)
         else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path("running"))
+            _nofollow.unlink(self._path("running"))
 
     def amend_manifest(self, manifest):
         """Rewrite what is remembered about a generation whose files stay as they are."""
@@ -492,65 +453,29 @@ class State:
 
         :raises HostError: when that failed; the message says what is left to do by hand.
         """
-        self._forget_process()
-        status, output = run(["/bin/sh", self.rollback])
-        if status:
-            raise HostError("rolling back with {0} failed: {1}".format(self.rollback, output.strip()))
+        # The service may be starting again by itself at this very moment.
+        with exclusively(self.directory, HOOK_SECONDS):
+            try:
+                self._carry_out()
+            except (HostError, OSError, subprocess.CalledProcessError) as error:
+                raise HostError("rolling back with {0} failed: {1}".format(self.undo, error)) from error
 
     def _write_json(self, name, value):
         write_atomically(self._path(name), json.dumps(value, indent=1, sort_keys=True).encode("utf-8") + b"\n", 0o600)
 
 
-def _copy(source, target):
-    """Copy a file or a link with owner, group, mode and times.
-
-    :raises HostError: when the source is something else, such as a directory.
-    """
-    status = os.lstat(source)
-    if stat.S_ISLNK(status.st_mode):
-        os.symlink(os.readlink(source), target)
-        os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-        return
-    if not stat.S_ISREG(status.st_mode):
-        raise HostError("{0} is neither a file nor a link; move it away".format(source))
-    # Nobody else may read the copy before it has its mode: the file may hold a secret.
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(source, "rb") as reader, os.fdopen(descriptor, "wb") as writer:
-        shutil.copyfileobj(reader, writer)
-        writer.flush()
-        os.fchown(writer.fileno(), status.st_uid, status.st_gid)
-        shutil.copystat(source, target)
-        os.fsync(writer.fileno())
+def _own_text():
+    """The text of the program that a journal is carried out by."""
+    return _nofollow.__loader__.get_source(_nofollow.__name__)
 
 
 def _make(change):
     """Carry out one change by a rename."""
-    if change.kind == "keep":
-        return
-    if change.kind == "owner":
-        for command in owner_commands(change.path, Owners.of(change.source)):
-            status, output = run(command, timeout=OWNER_SECONDS)
-            if status:
-                raise HostError("{0} could not pass on {1}: {2}".format(command[0], change.path, output.strip()))
-        return
-    scratch = change.path + SCRATCH
     if change.kind == "remove":
-        if os.path.lexists(change.path):
-            os.unlink(change.path)
-        return
-    if change.kind == "link":
-        if os.path.lexists(scratch):
-            os.unlink(scratch)
-        os.symlink(change.source, scratch)
-        os.rename(scratch, change.path)
-        return
-    try:
-        os.rename(change.source, change.path)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        # Another file system: copy beside the target first, so that the last step is a rename all the same.
-        if os.path.lexists(scratch):
-            os.unlink(scratch)
-        _copy(change.source, scratch)
-        os.rename(scratch, change.path)
+        _nofollow.unlink(change.path)
+    elif change.kind == "link":
+        _nofollow.make_link(change.source, change.path)
+    elif change.kind == "file":
+        _nofollow.move(change.source, change.path)
+    elif change.kind == "owner":
+        _nofollow.pass_on(change.path, *Owners.of(change.source))

@@ -12,7 +12,7 @@ import glob
 import os
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
@@ -195,7 +195,14 @@ class Systemd:
         :returns: ``(exit status, output)``, or None where it cannot be asked.
         """
         binary = links.get(argv[0], argv[0])
-        return self.machine.run([binary, *argv[1:], *more], timeout=20) if os.path.exists(binary) else None
+        if not os.path.exists(binary):
+            return None
+        weak = _nofollow.weakness(binary)
+        if weak:
+            raise HostError(
+                "{0} is not run by root: {1}; have it belong to root and be written by nobody else".format(binary, weak)
+            )
+        return self.machine.run([binary, *argv[1:], *more], timeout=20)
 
     def foreign_problem(self, seen, ours, conflicts):
         """That somebody else's service of this name is there, or None.

@@ -197,10 +197,14 @@ def start_hook(undo_path):
     next run could repair it. The hook fails after an undo, because systemd has read the unit that was just put back
     away; ``Restart=on-failure`` then starts the service with the one that belongs to the binary. The lock is the one
     that a switch holds: a service that restarts by itself in the middle of one waits for its end.
+
+    Where others can write to the directory around it, the journal's own might be theirs; so the hook enters it, and carries
+    out what lies there only where it is root's alone.
     """
-    command = "test ! -e {0} || {{ flock -w 30 {1} /bin/sh {0}; exit 1; }}".format(
-        shlex.quote(undo_path), shlex.quote(posixpath.dirname(undo_path))
-    )
+    command = (
+        'test ! -e {0} || {{ cd {1} && test -O . && test "$(stat -c %a .)" = 700 && flock -w 30 . /bin/sh ./{2};'
+        " exit 1; }}"
+    ).format(shlex.quote(undo_path), *map(shlex.quote, posixpath.split(undo_path)))
     # See "Command lines" and "Specifiers" in systemd.service(5) and systemd.unit(5).
     for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
         command = command.replace(special, escaped)

@@ -231,6 +231,7 @@ missing_account:
 
 import contextlib
 import grp
+import hashlib
 import os
 import pwd
 import re
@@ -239,6 +240,7 @@ import shutil
 import stat
 import tempfile
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, mounts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -374,10 +376,12 @@ class Tree:
         live = {}
         for path in set(wanted) | set(manifest["files"]):
             full = os.path.join(self.path, path)
-            if os.path.islink(full) or (os.path.lexists(full) and not os.path.isfile(full)):
+            status = _nofollow.look(full)
+            if status is None:
+                continue
+            if stat.S_ISLNK(status.st_mode) or stat.S_ISDIR(status.st_mode):
                 live[path] = ("not a regular file", None, None, None)
-            elif os.path.exists(full):
-                status = os.stat(full)
+            else:
                 live[path] = (digest(read_bytes(full)), status.st_mode & 0o7777, status.st_uid, status.st_gid)
         return wanted, plan_files(wanted, live, manifest["files"])
 
@@ -438,6 +442,7 @@ class Tree:
         if not plan.changed and not plan.foreign and manifest.get("validators") == identity:
             return identity, False
         there = [command for command in commands if image or os.path.exists(command[0])]
+        self.refuse_programs(command[0] for command in (there if not image else ()))
         if len(there) < len(commands) and not self.module.check_mode:
             absent = sorted({command[0] for command in commands} - {command[0] for command in there})
             self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
@@ -462,6 +467,22 @@ class Tree:
                         ]
                     )
         return identity, True
+
+    def refuse_programs(self, paths):
+        """Fail where root would run a program that somebody else can exchange."""
+        weak = {path: _nofollow.weakness(path) for path in paths}
+        self.fail_on(
+            [
+                "{0} is not run by root: {1}; have it belong to root and be written by nobody else".format(path, words)
+                for path, words in sorted(weak.items())
+                if words
+            ]
+        )
+
+    def fail_on(self, problems):
+        """End where there are problems."""
+        if problems:
+            self.fail(problems)
 
     def check(self, command, whole):
         """Run one validator, the host's own or that of the image.
@@ -488,30 +509,40 @@ class Tree:
         :param gone: what will be removed.
         """
         parent = os.path.dirname(self.path)
-        beside = parent if os.access(parent, os.W_OK) else None
+        # Where somebody else could exchange it, our own directory is the place, or that for all.
+        beside = parent if os.access(parent, os.W_OK) and not _nofollow.weakness(parent) else None
+        if beside is None and not self.module.check_mode:
+            self.state.create()
+            beside = self.state.directory
         whole = tempfile.TemporaryDirectory(prefix=".{0}-check-".format(os.path.basename(self.path)), dir=beside)
         ours = {*self.files, *manifest["files"], *gone}
-        self.link_foreign(self.path, whole.name, "", ours)
+        with contextlib.suppress(FileNotFoundError), _nofollow.directory(self.path) as tree:
+            self.link_foreign(tree, whole.name, "", ours)
         for path, entry in self.files.items():
             target = os.path.join(whole.name, path)
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            with open(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as stream:
+            with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
                 stream.write(relocate(entry["content"], self.path, whole.name))
         return whole
 
-    def link_foreign(self, source, target, prefix, ours):
-        """Let what others keep in the tree appear in the copy as well: the service will load it together with ours."""
-        if not os.path.isdir(source):
-            return
-        for entry in os.scandir(source):
-            path = prefix + entry.name
-            if path in ours or path == ".vigil":
+    def link_foreign(self, folder, target, prefix, ours):
+        """Let what others keep in the tree appear in the copy as well: the service will load it together with ours.
+
+        :param folder: :class:`_nofollow.Directory` of the tree, or of one in it.
+        """
+        for name in folder.names():
+            path, status = prefix + name, folder.look(name)
+            if status is None or path in ours or path == ".vigil":
                 continue
-            if entry.is_dir(follow_symlinks=False) and any(name.startswith(path + "/") for name in ours):
-                os.mkdir(os.path.join(target, entry.name), 0o700)
-                self.link_foreign(entry.path, os.path.join(target, entry.name), path + "/", ours)
-            else:
-                os.symlink(entry.path, os.path.join(target, entry.name))
+            if stat.S_ISDIR(status.st_mode) and any(one.startswith(path + "/") for one in ours):
+                os.mkdir(os.path.join(target, name), 0o700)
+                with contextlib.closing(folder.enter(name)) as inner:
+                    self.link_foreign(inner, os.path.join(target, name), path + "/", ours)
+                continue
+            if folder.weak and not stat.S_ISDIR(status.st_mode):
+                # The validator reads it as root.
+                os.close(folder.open_file(name))
+            os.symlink(os.path.join(self.path, path), os.path.join(target, name))
 
     def reference_problems(self):
         """The files that the configuration names and the service could not use."""
@@ -525,30 +556,36 @@ class Tree:
         return problems
 
     def readability(self, path):
-        """``missing``, ``empty``, ``unreadable`` or None, as the service's user would find it."""
-        if not os.path.isfile(path):
-            return "missing"
-        if os.stat(path).st_size == 0:
-            return "empty"
+        """``missing``, ``empty``, ``unreadable`` or None, as the service's user finds it: root itself does not look."""
         known = self.uid is not None
         uid, gid = (self.uid, self.gid) if known else (NOBODY, NOBODY)
         child = os.fork()
         if child == 0:
+            code = 3
             try:
                 groups = os.getgrouplist(self.module.params["user"], gid) if known else [gid]
                 # The way there is open with the switch; the file itself has to be readable without.
                 passed = {Owners.of(text).before[1] for text in self.later.values()} - set(groups)
                 status = os.stat(path)
                 if status.st_gid in passed and status.st_uid != uid and not status.st_mode & 0o004:
-                    os._exit(1)
+                    os._exit(3)
                 os.setgroups([*groups, *passed])
                 os.setgid(gid)
                 os.setuid(uid)
-                os.close(os.open(path, os.O_RDONLY))
+                # What only looks like a file, such as a FIFO, must not hold us up.
+                status = os.stat(path)
+                code = 0 if status.st_size else 2
+                if not stat.S_ISREG(status.st_mode):
+                    code = 1
+                else:
+                    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY))
+            except (FileNotFoundError, NotADirectoryError):
+                code = 1
             except OSError:
-                os._exit(1)
-            os._exit(0)
-        return "unreadable" if os.waitpid(child, 0)[1] else None
+                code = 3
+            finally:
+                os._exit(code)
+        return (None, "missing", "empty", "unreadable")[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 3]
 
     def directories(self):
         """The directories of the tree and those asked for, as ``(path, mode, uid, gid)``; parents first."""
@@ -564,7 +601,12 @@ class Tree:
         """Where a directory cannot be made or changed, or the files have no room, one sentence each."""
         known, problems = set(manifest["directories"]), []
         for path, mode, uid, gid in self.directories():
-            as_asked = os.path.isdir(path) and is_as_asked(path, mode, uid, gid, path in known)
+            try:
+                status = _nofollow.directory_status(path)
+            except HostError as error:
+                problems.append(str(error))
+                continue
+            as_asked = status is not None and is_as_asked(status, mode, uid, gid, path in known)
             if not as_asked or (plan.changed and path == self.path):
                 problems.append(place_problem(path))
         size = sum(len(self.files[path]["content"].encode("utf-8")) for path in plan.create + plan.update)
@@ -586,7 +628,8 @@ class Tree:
         known = set(manifest["directories"])
         changed, self.later = [], {}
         for path, mode, uid, gid in wanted:
-            if not os.path.isdir(path) or not is_as_asked(path, mode, uid, gid, path in known):
+            status = _nofollow.directory_status(path)
+            if status is None or not is_as_asked(status, mode, uid, gid, path in known):
                 changed.append(path)
                 passing = self.passing(path, mode, uid, gid)
                 if passing:
@@ -603,17 +646,16 @@ class Tree:
         for path, mode, uid, gid in wanted:
             if path in changed and path not in self.later:
                 ensure_directory(path, mode, uid, gid)
-                os.chown(path, uid, gid)
-                os.chmod(path, mode)
+                _nofollow.give_directory(path, mode, uid, gid)
                 restore_context([path])
         return changed, sorted(ours)
 
     @staticmethod
     def passing(path, mode, uid, gid):
         """How a directory passes to its new account, or None for one that is not there or belongs to it already."""
-        if not os.path.isdir(path) or os.path.islink(path):
+        status = _nofollow.directory_status(path)
+        if status is None:
             return None
-        status = os.stat(path)
         # One of root's is no account's own: nobody loses anything with it.
         if (status.st_uid, status.st_gid) in ((uid, gid), (0, 0)):
             return None
@@ -627,12 +669,20 @@ class Tree:
             manifest["secret"]
         )
         for path in plan.create + plan.update + plan.foreign + plan.remove:
-            before = read_bytes(os.path.join(self.path, path)) if path not in plan.create else None
+            before = self.shown(os.path.join(self.path, path)) if path not in plan.create else None
             after = self.files[path]["content"] if path in self.files else None
             secret = path in hidden or (path in self.files and self.files[path]["secret"])
-            before = before.decode("utf-8", "replace") if before is not None else None
             entries.append(diff_entry(os.path.join(self.path, path), before, after, secret))
         return entries
+
+    @staticmethod
+    def shown(path):
+        """What stands at a path, for a diff: a link as such, without what it points to."""
+        target = _nofollow.link_target(path)
+        if target is not None:
+            return "-> {0}\n".format(target)
+        found = read_bytes(path)
+        return found.decode("utf-8", "replace") if found is not None else None
 
     def stage(self, plan, validators, directories, owners):
         """Put the next generation aside for the switch."""
@@ -714,15 +764,10 @@ def is_known(find, name):
 
 def read_regular(path):
     """Text of a regular file that no link leads to, empty for a long one; None where there is no such file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+    status = _nofollow.look(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
         return None
-    with os.fdopen(descriptor, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            return None
-        content = stream.read(LONGEST + 1)
-        return content.decode("utf-8", "replace") if len(content) <= LONGEST else ""
+    return (read_bytes(path) or b"").decode("utf-8", "replace") if status.st_size <= LONGEST else ""
 
 
 def id_of(find, name):
@@ -733,9 +778,8 @@ def id_of(find, name):
     return find(name)[2] if is_known(find, name) else None
 
 
-def is_as_asked(path, mode, uid, gid, ours):
+def is_as_asked(status, mode, uid, gid, ours):
     """Whether a directory may stay as it is: exactly as asked, or somebody else's that serves as well."""
-    status = os.stat(path)
     if (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid):
         return True
     enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)
@@ -755,8 +799,8 @@ def is_pristine(path):
         for line in listed.splitlines():
             words = line.split()
             if len(words) >= 2 and words[0] == path:
-                status, found = run(["md5sum", path])
-                return status == 0 and found.split()[0].lstrip("\\") == words[1]
+                # dpkg's own format.
+                return hashlib.md5(read_bytes(path) or b"").hexdigest() == words[1]  # noqa: S324
         return False
     if shutil.which("rpm"):
         status, dummy = run(["rpm", "-Vf", "--nodeps", path])

@@ -337,11 +337,10 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import sys
 from typing import NamedTuple, Optional
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import (
     credentials_of,
     derive,
@@ -586,10 +585,10 @@ class Daemon:
             texts[path] = (read_text(path), None)
         links = self.module.params["links"]
         for path, target in sorted(links.items()):
-            if not os.path.islink(path) or os.readlink(path) != target:
+            if _nofollow.link_target(path) != target:
                 changes.append(Change(path, "link", target))
         for path in sorted(set(manifest["links"]) - set(links)):
-            if os.path.islink(path) and os.readlink(path) == manifest["links"][path]:
+            if _nofollow.link_target(path) == manifest["links"][path]:
                 changes.append(Change(path, "remove"))
         staged = self.state.staged_plan()
         files = {key: manifest[key] for key in ("files", "secret", "directories")}
@@ -627,10 +626,11 @@ class Daemon:
             if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
                 problems.append("{0} was put there by somebody else{1}".format(path, hint))
         for path in sorted(self.module.params["links"]):
-            ours = path in manifest["links"] and os.path.islink(path)
-            if os.path.lexists(path) and not ours:
+            found = _nofollow.link_target(path)
+            ours = path in manifest["links"] and found is not None
+            if _nofollow.look(path) and not ours:
                 target = self.module.params["links"][path]
-                if os.path.isdir(path) or not (os.path.islink(path) and os.readlink(path) == target):
+                if os.path.isdir(path) or found != target:
                     problems.append("{0} was put there by somebody else{1}".format(path, hint))
         return problems
 
@@ -739,6 +739,19 @@ class Daemon:
             )
         return None
 
+    def mount_problems(self):
+        """What the engine would follow as root if the container were made, one sentence each."""
+        problems = []
+        for volume in self.docker.container.get("volumes") or ():
+            source = str(volume).partition(":")[0]
+            weak = _nofollow.exchangeable(source) if source.startswith("/") else None
+            if weak:
+                problems.append(
+                    "{0} cannot be mounted into the container: {1}, and the engine would follow as root whatever is put"
+                    " there, at each start; use a directory in one that only root can write".format(source, weak)
+                )
+        return problems
+
     def library_problem(self):
         """That community.docker could not make a container on this host: a sentence, or None."""
         if importlib.util.find_spec("requests"):
@@ -813,6 +826,8 @@ class Daemon:
             another = not manifest["container"] or manifest["container"]["image"] != self.docker.image
         if not another:
             return []
+        for path in self.module.params["keep"]:
+            _nofollow.check_file(path)
         self.copied = [Change(path, "keep") for path in self.module.params["keep"]]
         return self.copied
 
@@ -1171,7 +1186,7 @@ class Daemon:
             if self.runtime is self.systemd:
                 problems.append(self.systemd.limit_problem())
             if replacing:
-                problems.append(self.leak_problem())
+                problems += [*self.mount_problems(), self.leak_problem()]
                 # Where the image is yet to come, so may be what community.docker needs: the module image has looked.
                 problems.append(self.library_problem() if module.params["image"] else None)
             if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:
@@ -1606,13 +1621,15 @@ class Daemon:
                 self.systemd.refresh()
         manifest = self.state.manifest()
         paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
-        paths += list(manifest["units"]) + list(manifest["links"])
-        there = [path for path in paths if os.path.lexists(path) and path not in module.params["spare"]]
-        purged = [path for path in module.params["purge"] if os.path.lexists(path)]
+        paths += list(manifest["units"])
+        there = [path for path in paths if path not in module.params["spare"] and self.reachable(path)]
+        # Where a service put something else in the place of a link, that is part of its data.
+        there += [path for path in manifest["links"] if self.reachable(path) and _nofollow.link_target(path)]
+        purged = [path for path in module.params["purge"] if self.reachable(path)]
         contained = self.docker is not None and not self.docker.is_gone()
         changed = bool(there or purged or contained or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:
-            module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=[])
+            module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=self.notes)
         if (
             self.systemd.unit_path in manifest["units"]
             and self.machine.has_systemd()
@@ -1622,25 +1639,40 @@ class Daemon:
         if contained:
             self.docker.shut_down()
         for path in there:
-            os.unlink(path)
+            _nofollow.unlink(path)
         # The directories of files such as amtool.yml and of drop-ins were made for these.
         beside = {os.path.dirname(path) for path in [*manifest["units"], self.systemd.dropin_path]} - {
             self.machine.unit_directory
         }
         directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
-        remove_empty(directories, spared=purged)
+        self.remove_empty(directories, spared=purged)
         # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
-        shutil.rmtree(self.state.directory, ignore_errors=True)
-        remove_empty(directories, spared=purged)
-        for path in filter(os.path.lexists, purged):
-            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        _nofollow.remove(self.state.directory)
+        self.remove_empty(directories, spared=purged)
+        for path in purged:
+            _nofollow.remove(path)
         # What a removal before had spared lies in directories that nobody remembers.
         inside = [path for path in purged if path.startswith(self.state.config_dir + os.sep)]
-        remove_empty([folder for path in inside for folder in above(path, self.state.config_dir)], spared=())
+        self.remove_empty([folder for path in inside for folder in above(path, self.state.config_dir)], spared=())
         if self.machine.has_systemd():
             self.systemd.refresh()
             self.systemd.forget_failures()
-        module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=[])
+        module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=self.notes)
+
+    def reachable(self, path):
+        """Whether something is at a path that can be taken away; behind what was put in its way, nothing of ours is."""
+        try:
+            return _nofollow.look(path) is not None
+        except HostError as error:
+            note = "{0}; nothing was removed behind it".format(error)
+            self.notes += [note] if note not in self.notes else []
+            return False
+
+    def remove_empty(self, paths, spared):
+        """Remove the directories among these that are empty: one with somebody's file in it, or with data, stays."""
+        for path in paths:
+            if path not in spared and self.reachable(path):
+                _nofollow.remove_empty(path)
 
 
 def above(path, top):
@@ -1648,13 +1680,6 @@ def above(path, top):
     while path != top:
         path = os.path.dirname(path)
         yield path
-
-
-def remove_empty(paths, spared):
-    """Remove the directories among these that are empty: one with somebody's file in it, or with data, stays."""
-    for path in paths:
-        if path not in spared and os.path.isdir(path) and not os.listdir(path):
-            os.rmdir(path)
 
 
 def main():

@@ -128,7 +128,7 @@ import subprocess
 import time
 from urllib.parse import quote
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
     dashboard_problem,
     message_of,
@@ -164,7 +164,7 @@ class Content:
         self.expected = module.params["expected"]
         self.began = time.time()
         self.record_path = os.path.join(self.params["config_dir"], ".vigil", "grafana.json")
-        self.record = read_json(self.record_path, {})
+        self.record = read_json(self.record_path, {}, roots=True)
 
     def last_words(self):
         """What the log of the service has said since this began."""
@@ -289,7 +289,7 @@ class Content:
         try:
             status, text = self.ask("/api/admin/provisioning/datasources/reload", "POST")
         finally:
-            os.unlink(path)
+            _nofollow.unlink(path)
         if status != 200:
             raise HostError("data sources could not be deleted: HTTP {0}: {1}".format(status, message_of(text)))
 

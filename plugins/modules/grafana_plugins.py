@@ -105,10 +105,10 @@ import os
 import shutil
 import tempfile
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
-    fsync_dir,
     restore_context,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
@@ -146,6 +146,7 @@ def install(plugin, archive, directory):
     :raises ReleaseError: when it is not.
     """
     name = "{id}-{version}".format(**plugin)
+    _nofollow.must_be_roots(directory, "unpacks there what Grafana runs")
     ensure_directory(directory)
     work = tempfile.mkdtemp(prefix=".plugin-", dir=directory)
     try:
@@ -169,7 +170,7 @@ def install(plugin, archive, directory):
             )
         restore_context([fresh])
         os.rename(fresh, os.path.join(directory, name))
-        fsync_dir(directory)
+        _nofollow.sync_directory(directory)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -201,9 +202,12 @@ def main():
     )
     directory = module.params["path"]
     if module.params["state"] == "absent":
-        there = os.path.isdir(directory)
-        if there and not module.check_mode:
-            shutil.rmtree(directory)
+        try:
+            there = _nofollow.look(directory) is not None
+            if there and not module.check_mode:
+                _nofollow.remove(directory)
+        except HostError as error:
+            module.fail_json(msg=str(error))
         module.exit_json(changed=there, unpacked=[])
     missing = [
         plugin

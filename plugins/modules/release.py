@@ -246,17 +246,18 @@ msg:
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
 import stat
 import tempfile
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
-    fsync_dir,
+    exclusively,
+    one_run_at_a_time,
     read_json,
     restore_context,
     run,
@@ -290,6 +291,7 @@ RECORD = ".release.json"
 # How much a release grows at the least when it is unpacked: what is in it are programs, which shrink to less than half.
 GROWTH = 2
 UNITS = "/etc/systemd/system"
+PATIENCE = 900  # seconds to wait for another run that has the releases
 
 
 class Archive:
@@ -426,13 +428,12 @@ class Archive:
     @contextlib.contextmanager
     def _lock(self):
         """One run at a time changes the releases of a host. The lock ends with its process."""
+        _nofollow.must_be_roots(self.releases, "runs what is in it")
         ensure_directory(self.releases, uid=os.geteuid(), gid=os.getegid())
-        descriptor = os.open(self.releases, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Only root has a place for locks; who is not root has this directory to himself.
+        lock = exclusively if os.geteuid() else one_run_at_a_time
+        with lock(self.releases, PATIENCE):
             yield
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def _workplace(self):
@@ -477,7 +478,7 @@ class Archive:
             if os.path.lexists(self.path):
                 self._discard([self.path], work)
             os.rename(fresh, self.path)
-            fsync_dir(self.releases)
+            _nofollow.sync_directory(self.releases)
 
     def _archive(self, work):
         """Path of the verified archive, and its digest."""
@@ -592,10 +593,10 @@ class Package:
             path = os.path.join(UNITS, unit)
             if not os.path.lexists(path):
                 ensure_directory(UNITS)
-                os.symlink("/dev/null", path)
+                _nofollow.make_link("/dev/null", path)
                 masked.append(unit)
         if masked:
-            fsync_dir(UNITS)
+            _nofollow.sync_directory(UNITS)
             if os.path.isdir("/run/systemd/system"):
                 run(["systemctl", "daemon-reload"])
         return masked
@@ -649,6 +650,11 @@ def _version_of(binary):
 
     :raises ReleaseError: when it does not run, or says nothing that looks like a version.
     """
+    weak = _nofollow.weakness(binary)
+    if weak:
+        raise ReleaseError(
+            f"{binary} is not run by root: {weak}. Have it belong to root and be written by nobody else, and run again."
+        )
     try:
         status, output = run([binary, "--version"], timeout=30)
     except OSError as error:
@@ -668,7 +674,7 @@ def _read_record(directory):
     """What is recorded about an unpacked release; empty where there is no record, or none that can be read."""
     try:
         known = read_json(os.path.join(directory, RECORD), {})
-    except OSError:
+    except (OSError, HostError):
         return {}  # a file, or a directory of somebody else
     return known if isinstance(known, dict) else {}
 

@@ -147,8 +147,11 @@ def container(settings, profile):
     if profile not in PROFILES:
         raise ValueError("no container profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
     needs = PROFILES[profile](settings)
-    written = settings.get("data_dirs") or []
-    read = [settings["config_dir"], *(settings.get("read_dirs") or [])]
+    # What lies in a directory of the service's own is seen with that; mounted by itself, it would be followed by the engine
+    # wherever the service has it lead.
+    given = [path.rstrip("/") for path in settings.get("data_dirs") or []]
+    written = _outside(given, given)
+    read = _outside([settings["config_dir"], *(settings.get("read_dirs") or [])], written)
     volumes = ["{0}:{0}:ro".format(path) for path in read] + ["{0}:{0}:rw".format(path) for path in written]
     volumes += mounts_of(settings.get("readable") or [], inside=[*read, *written])
     made = {
@@ -182,6 +185,11 @@ def container(settings, profile):
     return merged(
         {key: value for key, value in made.items() if value is not None}, settings.get("container_extra") or {}
     )
+
+
+def _outside(paths, folders):
+    """Those of the paths that lie in none of the folders."""
+    return [path for path in paths if not any(path.startswith(folder + "/") for folder in folders)]
 
 
 def merged(made, extra):

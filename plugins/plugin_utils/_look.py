@@ -15,6 +15,8 @@ from __future__ import annotations
 import shlex
 
 MARK = "--- vigil ---"
+# What looks like a file and is a FIFO must not hold anybody up.
+SUMS = "timeout 60 sha256sum"
 # A command is one argument of the shell, which Linux limits to 128 KiB.
 LONGEST = 100_000
 
@@ -55,6 +57,12 @@ def script(*commands):
 def sections(output):
     """The output of each command of :func:`script`, without the ends of line around it."""
     return [section.strip("\r\n") for section in output.split(MARK)[1:-1]]
+
+
+def inside(state, command):
+    """A command that is run in a directory of root's own, and fails where it is not: somebody else may have put it there."""
+    place = shlex.quote(state)
+    return 'cd {0} 2>/dev/null && test -O . && test "$(stat -c %a .)" = 700 && {1}'.format(place, command)
 
 
 def of(tool, paths):

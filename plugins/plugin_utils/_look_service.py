@@ -41,7 +41,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     parse_show,
     unit_path,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import of, script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import SUMS, inside, of, script, sections
 
 MODULE_UTILS = Path(_probe.__file__).parent
 
@@ -83,24 +83,23 @@ class Service:
 
         :param reads: whether it is given :meth:`program` to read, instead of having it in its command line.
         """
-        options, probe, state = self.options, self.probe, self.state
-        proven = posixpath.join(state, "proven.json")
+        options, probe = self.options, self.probe
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
         kind = SERVICES[probe["kind"]]
         glance = ["-I", "-"] if reads else ["-I", "-c", self.program()]
-        glance += [proven, probe["url"]]
+        glance += [posixpath.dirname(self.state), probe["url"]]
         glance += [",".join(telling_metrics(probe["kind"])), kind.shows or ""]
         glance += [probe.get("metrics_path") or "/metrics"]
         glance += [kind.ready_path] if kind.ready_path else []
-        return "test -e {0} && {1}".format(
-            shlex.quote(proven),
+        return inside(
+            self.state,
             script(
-                of("ls -A", [state]),
-                of("cat", [posixpath.join(state, "manifest.json")]),
-                of("cat", [proven]),
+                "ls -A",
+                "cat manifest.json",
+                "cat proven.json",
                 self._ask_runtime(),
-                of("sha256sum", sorted(files)),
+                of(SUMS, sorted(files)),
                 of("readlink", sorted(self.links)),
                 of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
                 of("stat -c %Z", options.get("reads") or ()),

@@ -10,7 +10,7 @@ import json
 import posixpath
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import of, script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import SUMS, inside, of, script, sections
 
 
 class Tree:
@@ -46,16 +46,18 @@ class Tree:
 
     def command(self):
         """What to run on the host."""
-        state = posixpath.join(self.path, ".vigil")
-        return script(
-            of("ls -A", [state]),
-            of("cat", [posixpath.join(state, "manifest.json")]),
-            of("cat", [posixpath.join(state, "proven.json")]),
-            of("id -u", [self.user]),
-            of("sha256sum", [posixpath.join(self.path, entry["path"]) for entry in self.files]),
-            of("stat -c '%F|%a|%U|%G'", self.wanted),
-            of("readlink -f", () if self.image else self.validators),
-            of("ls -d", [posixpath.join(self.path, path) for path in self.absent]),
+        return inside(
+            posixpath.join(self.path, ".vigil"),
+            script(
+                "ls -A",
+                "cat manifest.json",
+                "cat proven.json",
+                of("id -u", [self.user]),
+                of(SUMS, [posixpath.join(self.path, entry["path"]) for entry in self.files]),
+                of("stat -c '%F|%a|%U|%G'", self.wanted),
+                of("readlink -f", () if self.image else self.validators),
+                of("ls -d", [posixpath.join(self.path, path) for path in self.absent]),
+            ),
         )
 
     def is_as_asked(self, output):

@@ -23,22 +23,23 @@ from lab import containers, hosts, images
 from lab.common import locked
 
 FOLDER = "/var/lib/breakpoint"
+LOCK = "/run/vigil.monitoring/etc-prometheus.lock"
 # Steps of (event, text in its arguments); the process stops before the call that the last one describes.
 MOMENTS = {
     "unpacking": [("open", "/release/promtool'")],
-    "staging": [("os.rename", "/staged/plan.json'")],
+    "staging": [("os.rename", "'plan.json'")],
     # The journal is on disk, the links and the unit are new, the configuration is old.
-    "switching": [("os.rename", "'/etc/prometheus/prometheus.yml'")],
-    "switched": [("os.rename", "/.vigil/rollback'"), ("subprocess.Popen", "")],
+    "switching": [("os.rename", "'prometheus.yml', 'prometheus.yml'")],
+    "switched": [("os.rename", "'undo', 'rollback'"), ("subprocess.Popen", "")],
     # The new service was started where the old one ran or nothing did, and is about to be asked for the first time.
-    "proving": [("os.rename", "/.vigil/rollback'"), ("socket.connect", "")],
+    "proving": [("os.rename", "'undo', 'rollback'"), ("socket.connect", "")],
     # Only for containers: the old one is stopped, and has the name still; it is put aside, and the new one in its place;
     # the new one was started, and is about to be asked.
     "stopped": [("http.client.send", "name=prometheus-vigil-previous")],
     "replaced": [("http.client.send", "name=prometheus-vigil-previous"), ("http.client.send", "/start ")],
     "started": [("http.client.send", "/start "), ("socket.connect", "9090")],
     # Only for a removal: what it wrote is gone, the directories are not.
-    "removing": [("os.rmdir", "'/etc/prometheus/rules'")],
+    "removing": [("os.rmdir", "'rules'")],
 }
 SITECUSTOMIZE = """
 import os, sys, time
@@ -225,11 +226,9 @@ def test_a_run_waits_for_what_a_killed_one_still_does_on_the_host(old_site, unin
     kill_run(freeze(old_site, "switching"))
     follower = old_site.start(**ONLY)
     try:
-        # It comes to the directory that the frozen one has locked, and waits there for as long as it takes.
+        # It comes to the lock that the frozen one holds, and waits there for as long as it takes.
         deadline = time.monotonic() + 60
-        while (
-            old_site.host.run("find /proc/[0-9]*/fd -lname /etc/prometheus | wc -l", check=False).stdout.strip() != "2"
-        ):
+        while old_site.host.run(f"find /proc/[0-9]*/fd -lname {LOCK} | wc -l", check=False).stdout.strip() != "2":
             assert follower.poll() is None
             assert time.monotonic() < deadline, "the second run does not come to the first one's lock"
             time.sleep(0.2)

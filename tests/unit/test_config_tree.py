@@ -102,9 +102,7 @@ def problems(root, tree=None):
 def test_a_file_in_the_place_of_a_directory_stops_before_anything_is_made(tmp_path):
     assert problems(tmp_path) == []
     (tmp_path / "data").write_text("theirs")
-    assert problems(tmp_path) == [
-        f"{tmp_path}/data has to be a directory, and something else stands there; move it away"
-    ]
+    assert problems(tmp_path) == [f"{tmp_path}/data has to be a directory, and a file stands there; move it away"]
     assert os.listdir(tmp_path) == ["data"]
 
 

@@ -55,6 +55,21 @@ def test_a_container_can_do_nothing_that_it_need_not():
     assert {"memory", "cpus", "published_ports", "networks", "pid_mode", "env"} & set(options) == set()
 
 
+def test_nothing_is_mounted_for_itself_that_the_service_can_exchange():
+    """The engine follows, as root and at each start, wherever the service has its own directory of logs lead."""
+    options = made(
+        data_dirs=["/var/lib/prometheus/", "/var/lib/prometheus/logs", "/var/lib/prometheus2"],
+        read_dirs=["/var/lib/prometheus/rules", "/opt/more"],
+        readable=["/var/lib/prometheus/token/x"],
+    )
+    assert options["volumes"] == [
+        "/etc/prometheus:/etc/prometheus:ro",
+        "/opt/more:/opt/more:ro",
+        "/var/lib/prometheus:/var/lib/prometheus:rw",
+        "/var/lib/prometheus2:/var/lib/prometheus2:rw",
+    ]
+
+
 def test_limits_are_set_where_they_are_asked_for():
     options = made(memory="512m", cpus="1.5")
     assert (options["memory"], options["cpus"]) == ("512m", 1.5)

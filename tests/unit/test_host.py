@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -17,7 +18,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _host
+from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, State, write_atomically
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
@@ -50,7 +51,7 @@ def snapshot(*folders):
                 if stat.S_ISLNK(status.st_mode):
                     content = os.readlink(path)
                 else:
-                    content = None if stat.S_ISDIR(status.st_mode) else _host.read_bytes(path)
+                    content = None if stat.S_ISDIR(status.st_mode) else _nofollow.read_bytes(path)
                 found[path] = (status.st_mode, status.st_uid, status.st_gid, content)
     return found
 
@@ -135,11 +136,13 @@ def in_a_child_that_dies(work, call, monkeypatch, names=MUTATIONS):
     """
     child = os.fork()
     if child == 0:
-        count = 0
+        count, opens = 0, os.open
 
         def counted(original):
             def wrapper(*args, **kwargs):
                 nonlocal count
+                if original is opens and not (args[1] if len(args) > 1 else kwargs["flags"]) & os.O_CREAT:
+                    return original(*args, **kwargs)
                 count += 1
                 if count == call:
                     os._exit(9)
@@ -277,7 +280,7 @@ def test_switch_that_dies_before_any_change_of_the_disk_is_undone_byte_for_byte(
         assert world.state.manifest() == old
         assert world.state.recover() is False
     assert finished
-    assert died > 80
+    assert died > 60
 
 
 def test_staging_that_dies_leaves_no_plan(world, monkeypatch):
@@ -312,10 +315,10 @@ def test_failed_rename_is_undone_at_once(world, monkeypatch):
     changes = world.prepare()
     rename = os.rename
 
-    def refuse(source, target):
-        if target.endswith("drop.yml") or source.endswith("rules/new.yml"):
+    def refuse(source, target, **places):
+        if source == target == "new.yml":
             raise PermissionError(errno.EPERM, "Operation not permitted", target)
-        return rename(source, target)
+        return rename(source, target, **places)
 
     monkeypatch.setattr(os, "rename", refuse)
     with pytest.raises(PermissionError):
@@ -428,7 +431,7 @@ def test_unit_on_another_file_system_is_copied_beside_its_place_first(small_disk
 def test_switch_over_a_directory_is_refused_before_anything_changes(world):
     (world.config / "way").mkdir()
     before = world.snapshot()
-    with pytest.raises(HostError, match="way is neither a file nor a link"):
+    with pytest.raises(HostError, match="way is a directory, and a file has to stand there"):
         world.state.switch([Change(str(world.config / "way"), "file", "/dev/null")], {}, False)
     assert world.snapshot() == before
     assert not world.state.needs_recovery()
@@ -463,12 +466,32 @@ def test_second_run_gives_up_with_a_reason(tmp_path):
         pass
 
 
-def test_first_deployments_at_once_wait_on_the_parent(tmp_path):
+def test_first_deployments_and_removals_at_once_wait_for_each_other(tmp_path):
     target = tmp_path / "etc" / "x"
     with _host.one_run_at_a_time(str(target)):
-        target.mkdir(parents=True)
-        with pytest.raises(HostError), _host.one_run_at_a_time(str(tmp_path), patience=0.2):
-            pass
+        for change in (lambda: target.mkdir(parents=True), target.rmdir):
+            change()
+            with pytest.raises(HostError), _host.one_run_at_a_time(str(target) + "/", patience=0.2):
+                pass
+
+
+def test_nobody_else_can_hold_a_lock(tmp_path):
+    """Whoever can read a directory can lock it: with the lock there, the account of a service held up every run."""
+    tmp_path.chmod(0o755)
+    theirs = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(theirs, fcntl.LOCK_EX)
+    with _host.one_run_at_a_time(str(tmp_path), patience=0.2):
+        pass
+    os.close(theirs)
+    assert stat.S_IMODE(os.stat(_host.LOCKS).st_mode) == 0o700
+
+
+def test_place_of_the_locks_that_somebody_else_made_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(_host, "LOCKS", str(tmp_path / "locks"))
+    (tmp_path / "locks").mkdir()
+    os.chown(tmp_path / "locks", 9, 9)
+    with pytest.raises(HostError, match="can be changed by the account"), _host.one_run_at_a_time("/etc/x"):
+        pass
 
 
 def test_lock_of_a_killed_run_does_not_stay(tmp_path):

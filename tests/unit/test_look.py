@@ -59,7 +59,7 @@ def tree(tmp_path):
     for entry in FILES:
         write(path / entry["path"], entry["content"])
         (path / entry["path"]).chmod(entry["mode"])
-    (path / ".vigil").mkdir()
+    (path / ".vigil").mkdir(mode=0o700)
     manifest = {
         "generation": "g1",
         "files": {entry["path"]: hashlib.sha256(entry["content"].encode()).hexdigest() for entry in FILES},
@@ -84,7 +84,7 @@ def test_what_a_login_prints_does_not_matter(tree):
 
 
 def test_a_tree_of_nothing(tmp_path):
-    (tmp_path / ".vigil").mkdir()
+    (tmp_path / ".vigil").mkdir(mode=0o700)
     empty = {"generation": "g", "files": {}, "secret": [], "validators": []}
     write(tmp_path / ".vigil/manifest.json", json.dumps(empty))
     write(tmp_path / ".vigil/proven.json", '{"generation": "g"}')
@@ -389,7 +389,7 @@ class World:
         process = _glance.process(os.getpid())
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
         proof = Daemon.proof_of(daemon, running, self.look().asked, {})
-        (self.folder / ".vigil").mkdir(exist_ok=True)
+        (self.folder / ".vigil").mkdir(mode=0o700, exist_ok=True)
         write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
         write(self.folder / ".vigil" / "proven.json", json.dumps(proof))
 
@@ -505,6 +505,7 @@ SERVICE_CHANGES = {
     "a record of an older version": lambda world: amend(world.folder / ".vigil/proven.json", watched=None),
     "no record": lambda world: os.unlink(world.folder / ".vigil/proven.json"),
     "a damaged record": lambda world: write(world.folder / ".vigil/proven.json", "{"),
+    "a state that others can enter": lambda world: (world.folder / ".vigil").chmod(0o770),
     "nothing at all": lambda world: shutil.rmtree(world.folder / ".vigil"),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _unpack
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _unpack
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.modules import release
 from release_world import make_archive, make_mirror, send, server
@@ -197,13 +197,16 @@ def test_a_killed_run_leaves_nothing_behind_after_the_next(world, tmp_path):
     assert snapshot(tmp_path / "bin") == before
 
 
-@pytest.mark.parametrize("moment", ["unpack", "restore_context", "write_atomically", "fsync_dir"])
+@pytest.mark.parametrize("moment", ["unpack", "restore_context", "write_atomically", "sync_directory"])
 def test_killed_at_any_moment(world, tmp_path, monkeypatch, moment):
     """A child process dies at that moment; the next run ends as if it had been the first."""
     world("1.0.0")
     child = os.fork()
     if not child:
-        monkeypatch.setattr(_unpack if moment == "unpack" else release, moment, lambda *args, **kwargs: os._exit(9))
+        place, name = (_unpack if moment == "unpack" else release), moment
+        if moment == "sync_directory":
+            place = _nofollow
+        monkeypatch.setattr(place, name, lambda *args, **kwargs: os._exit(9))
         world("1.1.0")
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -229,10 +232,10 @@ def test_a_release_whose_directory_cannot_be_renamed(world, tmp_path, monkeypatc
         world(version)
     rename, removed = os.rename, []
 
-    def refuse(source, target):
+    def refuse(source, target, **places):
         if os.path.basename(source).startswith("fake-1."):
             raise OSError(errno.EXDEV, "Invalid cross-device link", source)
-        rename(source, target)
+        rename(source, target, **places)
 
     def unlink(path, **options):
         removed.append(os.path.basename(path))
@@ -547,7 +550,6 @@ def test_preinstalled_refused(world, program, options, words):
 def test_package(world, program, tmp_path, monkeypatch):
     monkeypatch.setattr(release, "UNITS", str(tmp_path / "units"))
     monkeypatch.setattr(release, "run", lambda *args, **kwargs: (0, "fake, version 1.0.0"))
-    monkeypatch.setattr(release, "fsync_dir", lambda path: None)
     monkeypatch.setattr(release, "ensure_directory", lambda path: os.makedirs(path, exist_ok=True))
     options = {
         "method": "package",

@@ -1,19 +1,21 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a switch changes, and the journal that undoes it; the journal is carried out by the real /bin/sh."""
+"""What a switch changes, and the journal that undoes it, carried out as a script and by the next run."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     Change,
     FilePlan,
     plan_files,
-    undo_script,
+    undo_steps,
 )
 
 # What Tree.compare compares: digest, mode, owner, group.
@@ -70,10 +72,10 @@ class World:
 
     def existing(self, name, make):
         """A path that stands there before the switch and is changed by it."""
-        path, backup = self.live / name, self.state / "previous" / str(len(self.changes))
+        path, backup = self.live / name, f"previous/{len(self.changes)}"
         make(path)
-        subprocess.run(["cp", "-a", "--", str(path), str(backup)], check=True)
-        self.backups[str(path)] = str(backup)
+        subprocess.run(["cp", "-a", "--", str(path), str(self.state / backup)], check=True)
+        self.backups[str(path)] = backup
         self.changes.append(Change(str(path), "file"))
 
     def new(self, name):
@@ -90,7 +92,8 @@ class World:
 
     def journal(self):
         undo = self.state / "undo"
-        undo.write_text(undo_script(self.changes, self.backups, str(self.state), str(undo), False), encoding="utf-8")
+        steps = undo_steps(self.changes, self.backups)
+        undo.write_text(_nofollow.journal(steps, str(self.state), False, _host._own_text()), encoding="utf-8")
         (self.state / "rollback").write_text("older")
         return undo
 
@@ -113,16 +116,14 @@ def write(text, mode=0o640):
     return make
 
 
-def run(script, **kwargs):
-    return subprocess.run(["/bin/sh", str(script)], text=True, capture_output=True, check=False, **kwargs)
+def run(script):
+    return subprocess.run(["/bin/sh", str(script)], text=True, capture_output=True, check=False)
 
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     # Waiting for the disk is not what these tests are about.
-    (tmp_path / "fast").mkdir()
-    (tmp_path / "fast" / "sync").symlink_to("/bin/true")
-    monkeypatch.setenv("PATH", str(tmp_path / "fast"), prepend=os.pathsep)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     world = World(tmp_path)
     for name in NAMES:
         world.existing(name, write("old " + name))
@@ -135,80 +136,105 @@ def world(tmp_path, monkeypatch):
     return world
 
 
+def put_back(world):
+    text = (world.state / "undo").read_text(encoding="utf-8")
+    _nofollow.put_back(_nofollow.parse_journal(text, str(world.state)))
+
+
 @pytest.mark.parametrize("made", range(18))
 def test_journal_undoes_whatever_part_of_the_switch_was_made(world, made):
     before = world.snapshot()
     undo = world.journal()
     world.switch(made)
-    done = run(undo)
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    if made % 6:
+        put_back(world)
+    else:
+        done = run(undo)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
     assert world.snapshot() == before
     assert not undo.exists()
     assert not (world.state / "rollback").exists()
 
 
-def test_journal_interrupted_after_each_line_is_finished_by_the_next_run(world):
-    before = world.snapshot()
-    text = world.journal().read_text(encoding="utf-8")
-    # Cut before each statement; the name with an end of line in it spans two lines.
-    cuts = [
-        number
-        for number, line in enumerate(text.splitlines(keepends=True))
-        if line.startswith(("put ", "rm ", "sync "))
-    ]
-    assert len(cuts) == len(world.changes) + 2
-    for cut in cuts:
+def test_journal_that_dies_before_any_call_is_finished_by_the_next_run(world):
+    before, finished = world.snapshot(), False
+    for call in range(400):
         undo = world.journal()
         world.switch(len(world.changes))
-        lines = text.splitlines(keepends=True)
-        cut_short = world.state / "cut"
-        cut_short.write_text("".join(lines[:cut]) + "exit 9\n" + "".join(lines[cut:]), encoding="utf-8")
-        assert run(cut_short).returncode == 9
-        assert undo.exists()
-        assert run(undo).returncode == 0
+        child = os.fork()
+        if child == 0:
+            left = iter(range(call))
+
+            def counted(original, left=left):
+                def wrapper(*args, **kwargs):
+                    if next(left, None) is None:
+                        os._exit(9)
+                    return original(*args, **kwargs)
+
+                return wrapper
+
+            for name in ("rename", "unlink", "symlink", "chown", "fchown", "fchmod", "utime"):
+                setattr(os, name, counted(getattr(os, name)))
+            put_back(world)
+            os._exit(0)
+        finished = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        if undo.exists():
+            put_back(world)
         assert world.snapshot() == before
-
-
-@pytest.mark.parametrize("tool", ["cp", "mv", "sync", "rm"])
-def test_journal_killed_inside_one_step_is_finished_by_the_next_run(world, tool, tmp_path):
-    """Each run of a tool dies half-way through its work, and takes the journal with it."""
-    before = world.snapshot()
-    world.switch(len(world.changes))
-    undo = world.journal()
-    shims = tmp_path / "shims"
-    shims.mkdir()
-    last = {"cp": 'for last; do :; done; echo half > "$last"', "mv": ":", "sync": ":", "rm": ":"}[tool]
-    (shims / tool).write_text(f"#!/bin/sh\n{last}\nkill -9 $PPID\n")
-    (shims / tool).chmod(0o755)
-    killed = run(undo, env={"PATH": "{}:{}".format(shims, os.environ["PATH"])})
-    if tool != "sync":
-        assert killed.returncode == -9
-    assert undo.exists()
-    assert run(undo).returncode == 0
-    assert world.snapshot() == before
+        if finished:
+            break
+    assert finished
+    assert call > 50
 
 
 def test_journal_stops_at_a_missing_copy_and_stays(world):
     """Better to stop and say so than to go on with a part of the old generation."""
     undo = world.journal()
-    os.unlink(next(iter(world.backups.values())))
+    world.switch(len(world.changes))
+    switched = world.snapshot()
+    os.unlink(world.state / "previous/3")
     done = run(undo)
     assert done.returncode != 0
-    assert "previous/0" in done.stderr
+    assert "previous/3 is missing" in done.stderr
     assert undo.exists()
+    assert world.snapshot() == switched
 
 
 def test_journal_takes_away_what_a_crash_left_beside_a_path(world):
     before = world.snapshot()
-    undo = world.journal()
+    world.journal()
     for change in world.changes:
         with open(change.path + ".vigil-new", "w", encoding="utf-8") as stream:
             stream.write("half")
-    assert run(undo).returncode == 0
+    put_back(world)
     assert world.snapshot() == before
 
 
 def test_journal_reloads_systemd_only_for_a_unit():
-    change = [Change("/etc/x", "file")]
-    assert "daemon-reload" in undo_script(change, {}, "/s", "/s/undo", True)
-    assert "daemon-reload" not in undo_script(change, {}, "/s", "/s/undo", False)
+    for reload in (True, False):
+        told = _nofollow.parse_journal(_nofollow.journal([["/etc/x", None]], "/s", reload, ""), "/s")
+        assert told == {"state": "/s", "steps": [["/etc/x", None]], "reload": reload}
+
+
+def test_journal_of_an_older_version_is_carried_out(world):
+    """Up to 0.2 it was made of shell commands, which follow whatever somebody put there meanwhile."""
+    before = world.snapshot()
+    lines = ["#!/bin/sh", "# Puts back it's old self.", "set -eu"]
+    lines.append('put() { rm -rf "$2.vigil-new"; cp -a "$1" "$2.vigil-new"; mv -fT "$2.vigil-new" "$2"; }')
+    for change in world.changes:
+        path = shlex.quote(change.path)
+        if change.path in world.backups:
+            lines.append(f"put {shlex.quote(str(world.state / world.backups[change.path]))} {path}")
+        else:
+            lines.append(f"rm -f {path} {shlex.quote(change.path + '.vigil-new')}")
+    lines.append("if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi")
+    lines.append(f"sync -f {shlex.quote(str(world.live))} 2>/dev/null || sync")
+    lines.append(f"rm -f {shlex.quote(str(world.state / 'undo'))} {shlex.quote(str(world.state / 'rollback'))}")
+    told = _nofollow.parse_journal("\n".join(lines) + "\n", str(world.state))
+    assert told["reload"]
+    assert len(told["steps"]) == len(world.changes)
+    (world.state / "undo").write_text("older")
+    world.switch(len(world.changes))
+    _nofollow.put_back(dict(told, reload=False))
+    assert world.snapshot() == before
+    assert not (world.state / "undo").exists()

@@ -68,12 +68,25 @@ def unquoted(line):
 @pytest.mark.parametrize("journal", [None, "works", "fails"])
 def test_start_hook_undoes_a_half_made_switch_and_lets_everything_else_start(tmp_path, name, journal):
     folder = tmp_path / name
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     if journal:
         (folder / "undo").write_text(f"{'true' if journal == 'works' else 'exit 3'}\ntouch '{tmp_path}/undone'\n")
     done = subprocess.run(["/bin/sh", "-c", unquoted(_systemd.start_hook(str(folder / "undo")))], check=False)
     assert done.returncode == (1 if journal else 0)
     assert (tmp_path / "undone").exists() == (journal == "works")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
+@pytest.mark.parametrize(("owner", "mode"), [(9, 0o700), (0, 0o770), (0, 0o755)])
+def test_start_hook_carries_out_nothing_that_others_may_have_put_there(tmp_path, owner, mode):
+    folder = tmp_path / ".vigil"
+    folder.mkdir()
+    (folder / "undo").write_text(f"touch '{tmp_path}/undone'\n")
+    folder.chmod(mode)
+    os.chown(folder, owner, -1)
+    done = subprocess.run(["/bin/sh", "-c", unquoted(_systemd.start_hook(str(folder / "undo")))], check=False)
+    assert done.returncode == 1
+    assert not (tmp_path / "undone").exists()
 
 
 def test_start_hook_waits_for_a_switch_that_is_under_way(tmp_path):
