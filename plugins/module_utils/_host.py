@@ -291,15 +291,14 @@ class State:
 
     def database(self):
         """How a role in a database goes back that a switch under way has changed, or None."""
-        return read_json(self._path("database.json"), None)
+        return self._read("database.json", None)
 
     def note_database(self, record):
         """Remember that, before the role is changed; None: it has gone back, or the service is proven with it."""
         if record:
             self._write_json("database.json", record)
         else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path("database.json"))
+            _nofollow.unlink(self._path("database.json"))
 
     def staged_plan(self):
         """The plan that config_tree left for the switch, or None when there is nothing staged."""

@@ -23,6 +23,15 @@ ATTRIBUTES = {
     "rolreplication": "REPLICATION",
     "rolbypassrls": "BYPASSRLS",
 }
+# Catalogs of what may have an owner, see pg_shdepend; others go by their own names.
+_OWNED = {
+    "pg_class": "table",
+    "pg_namespace": "schema",
+    "pg_proc": "function",
+    "pg_type": "type",
+    "pg_tablespace": "tablespace",
+    "pg_extension": "extension",
+}
 ITERATIONS = 4096
 _SCRAM = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 # What psql says when nobody could answer, as opposed to being turned away.
@@ -87,7 +96,14 @@ def look(role, database):
               WHERE r.rolname = {role} AND d.datname = {database}),
   'role', (SELECT row_to_json(r) FROM (SELECT rolcanlogin, {attributes} FROM pg_roles WHERE rolname = {role}) r),
   'member_of', (SELECT coalesce(json_agg(g.rolname ORDER BY g.rolname), '[]') FROM pg_auth_members m
-                JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = {role}));
+                JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = {role}),
+  'owns', (SELECT coalesce(json_agg(json_build_array(kind, place, many) ORDER BY kind, place), '[]') FROM
+           (SELECT d.classid::regclass::text AS kind, coalesce(o.datname, b.datname) AS place, count(*) AS many
+            FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid
+            LEFT JOIN pg_database b ON b.oid = d.dbid
+            LEFT JOIN pg_database o ON o.oid = d.objid AND d.classid = 'pg_database'::regclass
+            WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o' AND r.rolname = {role}
+            GROUP BY 1, 2) found));
 SELECT has_table_privilege('pg_catalog.pg_authid', 'SELECT') AS readable \\gset
 \\if :readable
 SELECT json_build_object('stored', (SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {role}));
@@ -108,7 +124,21 @@ def seen(output):
 def excess(state):
     """What a role has beyond the right to look: a list of words, empty for a role that is not there."""
     attributes = [word for name, word in ATTRIBUTES.items() if (state["role"] or {}).get(name)]
-    return attributes + ["membership in " + name for name in state["member_of"] if name not in HARMLESS]
+    groups = ["membership in " + name for name in state["member_of"] if name not in HARMLESS]
+    return attributes + groups + [_owned(*found) for found in state.get("owns") or ()]
+
+
+def _owned(kind, database, many):
+    """What a role owns, in words.
+
+    :param kind: the catalog that has it.
+    :param database: where it is, or the database itself; None for what belongs to none.
+    """
+    if kind == "pg_database":
+        return "the ownership of the database {0}".format(database)
+    name = _OWNED.get(kind, kind)
+    where = " in the database {0}".format(database) if database else ""
+    return "the ownership of {0} {1}{2}".format(many, name + "s" * (many > 1), where)
 
 
 def statements(role, database, state, new_password):

@@ -450,7 +450,7 @@ REASONS = {
     ("modules/config_tree.py", "symlink"): "likewise",
     ("modules/config_tree.py", "TemporaryDirectory"): "made where nobody else can exchange it",
     ("modules/config_tree.py", "open"): "in that directory, and by a process that has become the service's account",
-    ("modules/postgres_monitoring_role.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
+    ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
     ("module_utils/_machine.py", "scandir"): "of /proc",
 }
 # What runs on the controller, with the rights of its user and in his directories.

@@ -11,7 +11,14 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres
 
 ROLE = {"rolcanlogin": True, **dict.fromkeys(_postgres.ATTRIBUTES, False)}
-CONVERGED = {"version": 170000, "standby": False, "role": ROLE, "member_of": ["pg_monitor"], "connect": True}
+CONVERGED = {
+    "version": 170000,
+    "standby": False,
+    "role": ROLE,
+    "member_of": ["pg_monitor"],
+    "connect": True,
+    "owns": [],
+}
 
 
 def said(password=None, **changes):
@@ -87,7 +94,23 @@ def test_a_password_is_recognised_by_its_hash(stored, verdict):
     ],
 )
 def test_what_a_role_has_beyond_looking(role, member_of, words):
-    assert _postgres.excess({"role": role, "member_of": member_of}) == words
+    assert _postgres.excess({"role": role, "member_of": member_of, "owns": []}) == words
+
+
+def test_what_a_role_owns():
+    owns = [
+        ["pg_class", "shop", 2],
+        ["pg_database", "shop", 1],
+        ["pg_namespace", "postgres", 1],
+        ["pg_tablespace", None, 1],
+    ]
+    assert _postgres.excess({"role": ROLE, "member_of": ["pg_monitor"], "owns": [*owns, ["pg_cast", "shop", 1]]}) == [
+        "the ownership of 2 tables in the database shop",
+        "the ownership of the database shop",
+        "the ownership of 1 schema in the database postgres",
+        "the ownership of 1 tablespace",
+        "the ownership of 1 pg_cast in the database shop",
+    ]
 
 
 def test_names_cannot_smuggle_in_statements():
