@@ -194,42 +194,22 @@ WRITER = ".vigil-version"
 def newest_writer(data_dir):
     """The version that a directory of data is marked with, or None. What others than root put there does not count."""
     try:
-        with _opened_directory(data_dir) as folder:
-            descriptor = os.open(WRITER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
-            with os.fdopen(descriptor, "rb") as stream:
-                status = os.fstat(stream.fileno())
-                if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-                    return None
-                return stream.read(100).decode("ascii", "replace").strip() or None
-    except OSError:
+        with _nofollow.directory(data_dir) as folder, os.fdopen(folder.open_file(WRITER), "rb") as stream:
+            if os.fstat(stream.fileno()).st_uid != os.geteuid():
+                return None
+            return stream.read(100).decode("ascii", "replace").strip() or None
+    except (OSError, HostError):
         return None
 
 
 def mark_writer(data_dir, version):
-    """Mark a directory of data with the newest version that has written there.
-
-    Whoever owns the directory can put anything in the way: nothing of it is followed, written to or waited for.
-    """
-    scratch = "{0}.{1}".format(WRITER, uuid.uuid4().hex[:8])
+    """Mark a directory of data with the newest version that has written there."""
     try:
-        with _opened_directory(data_dir) as folder:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with os.fdopen(os.open(scratch, flags, 0o600, dir_fd=folder), "wb") as stream:
-                stream.write(version.encode("ascii", "replace") + b"\n")
-            os.rename(scratch, WRITER, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError as error:
+        write_atomically(os.path.join(data_dir, WRITER), version.encode("ascii", "replace") + b"\n", 0o600)
+    except (OSError, HostError) as error:
         raise HostError(
             "{0} cannot be marked with the version that writes there: {1}".format(data_dir, error)
         ) from error
-
-
-@contextlib.contextmanager
-def _opened_directory(path):
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 class State:

@@ -1037,7 +1037,7 @@ class Daemon:
             self.runtime.stop()
         self.state.roll_back()
         # The directory of a drop-in was made for it.
-        remove_empty([os.path.dirname(self.systemd.dropin_path)], spared=())
+        self.remove_empty([os.path.dirname(self.systemd.dropin_path)], spared=())
         self.reinstate()
         # A process of an interrupted first deployment may run without that anything of ours was there before.
         if not was_active or not self.runtime.is_known(self.runtime.look()):

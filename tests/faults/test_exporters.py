@@ -182,6 +182,10 @@ def test_a_role_that_may_do_more_is_left_alone(stack):
     assert stack.pid("postgres_exporter") == pid
     assert stack.sql("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'boss'") == "t"
     assert "Sentinel-Boss-74" not in outcome.output
+    # So is one that owns something, in whatever database.
+    stack.sql("CREATE ROLE owner LOGIN; CREATE TABLE theirs (a int); ALTER TABLE theirs OWNER TO owner")
+    stack.variables["postgres_exporter_name"] = "postgresql://owner:Sentinel-Boss-74@localhost/shop?sslmode=disable"
+    stack.run(groups=DATABASE).must_be_red("the ownership of 1 table in the database postgres")
 
 
 @pytest.mark.parametrize(

@@ -227,3 +227,10 @@ def test_a_container_reads_its_environment_as_systemd_does(tmp_path, name):
     found = dict(line.split("=", 1) for line in answer.stdout.splitlines())
     assert found["DATA_SOURCE_NAME"] == name
     assert (found["PLAIN"], found["SINGLE"]) == ("a b&c", "d e")
+
+
+def test_cadvisor_has_what_the_documentation_says():
+    options = made("cadvisor", user="root", data_dirs=[], readable=[])
+    assert options["capabilities"] == ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"]
+    assert "/var/run:/var/run:ro" in options["volumes"]
+    assert options["cap_drop"] == ["ALL"]

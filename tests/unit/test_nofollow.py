@@ -452,6 +452,10 @@ REASONS = {
     ("modules/config_tree.py", "open"): "in that directory, and by a process that has become the service's account",
     ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
     ("module_utils/_machine.py", "scandir"): "of /proc",
+    (
+        "modules/live_services.py",
+        "*",
+    ): "it only reads, of regular files and of no links, and nothing is done by what it finds",
 }
 # What runs on the controller, with the rights of its user and in his directories.
 ON_THE_CONTROLLER = ("module_utils/_client.py",)
