@@ -224,7 +224,7 @@ def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks)
         action._is_pipelining_enabled = lambda style: True
         action._low_level_execute_command = lambda command, in_data=None: ran.append((command, in_data)) or {"rc": 1}
         action._execute_module = lambda module_args, **dummy: asked.append(module_args) or {"changed": True}
-        assert action.run(task_vars={}) == {"changed": True}
+        assert action.run(task_vars={})["changed"] is True
         assert len(ran) == looks
         # A program is read, as sudo logs command lines.
         assert all((b"import" in (in_data or b"")) == (plugin is daemon) for dummy, in_data in ran)
