@@ -99,6 +99,9 @@ def test_nothing_that_stands_in_the_way_of_the_mark_is_followed(tmp_path):
     mark_writer(str(data), "3.5.4")
     assert newest_writer(str(data)) == "3.5.4"
     (tmp_path / "link").symlink_to(data)
+    assert newest_writer(str(tmp_path / "link")) == "3.5.4"
+    # Where somebody else can have made it, the same link leads nowhere.
+    tmp_path.chmod(0o777)
     assert newest_writer(str(tmp_path / "link")) is None
     with pytest.raises(HostError):
         mark_writer(str(tmp_path / "link"), "1")
