@@ -12,7 +12,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils import _discovery
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, told_from, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
@@ -103,6 +103,7 @@ class ActionModule(ActionBase):
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
         lines, for_the_host, wordless, containers, secrets, words = [], [], [], {}, [], {}
+        unreached = {}
         asked, left_out, silent = self._kinds(host, given, task_vars)
         for kind in asked:
             try:
@@ -127,11 +128,15 @@ class ActionModule(ActionBase):
                     else:
                         wordless.append((line, service, ways["there"]))
                     continue
-                except CannotReach:
-                    pass
+                except CannotReach as error:
+                    unreached[kind] = str(error)
             for_the_host.append((service, ways["there"]))
         if for_the_host:
             lines += self._ask_host(for_the_host, timeout, task_vars)
+        lines = [
+            told_from(line, unreached[line["service"]], given["from"]) if line["service"] in unreached else line
+            for line in lines
+        ]
         for line, service, there in wordless:
             # Why it is so stands in its log, which only its host can read.
             (words,) = self._ask_host([({**service, "log_only": True}, there)], 0.0, task_vars)
@@ -198,6 +203,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "groups": {"type": "dict"},
                 "timeout": {"type": "float", "default": 60},
+                "from": {"type": "str", "default": "auto", "choices": ["auto", "controller", "host"]},
                 "ignore": {
                     "type": "list",
                     "elements": "dict",

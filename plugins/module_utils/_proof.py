@@ -23,6 +23,8 @@ FOLD = 30
 REASONS = 20
 # Characters of a line below the table: a line of a log, maybe.
 LINE = 500
+# Whoever has to reach them proves that by itself.
+SCRAPED_ONLY = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor")
 # Seconds after its start until Prometheus hands what it has discovered to those who scrape.
 DISCOVERY = 10.0
 
@@ -222,6 +224,21 @@ def agreement(lines):
             text = "the members of its cluster do not have the same configuration: {0}".format(" | ".join(parts))
             result.update((line["host"], text) for line in found)
     return result
+
+
+def told_from(line, why, from_where):
+    """A line of a service that only its own host could ask, though its address is meant for others.
+
+    Exporters are for Prometheus, whose scrapes tell whether it reaches them; the others are for people.
+
+    :param why: the controller could not.
+    :param from_where: ``auto``, ``controller`` or ``host``; see the option C(from) of the module service_health.
+    """
+    if line["state"] not in (OK, UNPROVEN):
+        return line
+    text = "only its own host was answered there, and not the controller: {0}".format(why)
+    state = {"controller": RED, "host": OK}.get(from_where, OK if line["service"] in SCRAPED_ONLY else UNPROVEN)
+    return {**line, "state": worst([line["state"], state]), "reasons": [*line["reasons"], text]}
 
 
 def worst(states):

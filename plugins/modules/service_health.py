@@ -39,6 +39,17 @@ options:
       - In check mode each service is asked once.
     type: float
     default: 60
+  from:
+    description:
+      - What it means that only a service's own host could ask it, and not the controller, though it is served on an
+        address that others can have. That is said in any case.
+      - With V(auto), Prometheus, Alertmanager and Grafana, which people have to reach, are not proven in full; of exporters
+        the scrapes tell whether Prometheus reaches them. With V(controller), each is red. With V(host), each is good, as for a
+        controller that has only SSH to its hosts.
+    type: str
+    choices: [auto, controller, host]
+    default: auto
+    version_added: 0.3.0
   ignore:
     description:
       - Targets that may be down, as regular expressions that match the whole of C(job) and C(instance).
@@ -309,6 +320,7 @@ def main():
         argument_spec={
             "groups": {"type": "dict"},
             "timeout": {"type": "float", "default": 60},
+            "from": {"type": "str", "default": "auto", "choices": ["auto", "controller", "host"]},
             "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
             "services": {"type": "list", "elements": "dict", "options": SERVICE},
             "secrets": {"type": "list", "elements": "str", "no_log": True},

@@ -304,3 +304,21 @@ def test_user_info_in_urls(url, expected):
 )
 def test_texts_without_secrets(text):
     assert "hunter2" not in _client.without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    ("service", "before", "from_where", "state"),
+    [
+        ("grafana", "ok", "auto", "unproven"),
+        ("node_exporter", "ok", "auto", "ok"),
+        ("node_exporter", "ok", "controller", "red"),
+        ("grafana", "ok", "host", "ok"),
+        ("grafana", "unproven", "host", "unproven"),
+        ("grafana", "red", "host", "red"),
+    ],
+)
+def test_what_only_its_own_host_reaches_is_said(service, before, from_where, state):
+    found = _proof.told_from(line(service, state=before), "no connection within 3 s", from_where)
+    assert found["state"] == state
+    said = any("only its own host was answered there" in reason for reason in found["reasons"])
+    assert said == (before != "red")
