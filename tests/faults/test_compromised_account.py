@@ -199,7 +199,8 @@ def test_grafana(bare, grafana_versions):
         grafana_security={"admin_password": "vigil-sentinel-admin-1"},
         grafana_datasources=[{"name": "P", "type": "prometheus", "url": "http://127.0.0.1:9090"}],
     )
-    site.run().must_be_green(changed=True)
+    # There is no Prometheus behind its data source, which the proof at the end says.
+    site.run().must_be_red("not proven to work: grafana on subject")
     site.host.run("echo x >/etc/hostname.x; chmod 600 /etc/hostname.x; mkdir -p /etc/theirs")
     before = precious(site)
     for plant, words in (
