@@ -9,7 +9,7 @@ endif
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test quick unit lint sanity packaging rules report routes live molecule faults mutation bench docs upstream versions sums clean
+.PHONY: help venv lab demo demo-break demo-down test quick unit lint sanity packaging rules report routes readme live molecule faults mutation bench docs upstream versions sums clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,13 +29,13 @@ demo-break: ## Stop the demo's database, show what arrives in which channel and 
 demo-down: ## Remove what the demo made, and nothing else
 	@$(LAB) demo-down
 
-test: ## Run every test: unit, lint, sanity, packaging, rules, report, routes, live, molecule, faults
+test: ## Run every test: unit, lint, sanity, packaging, rules, report, routes, readme, live, molecule, faults
 	@$(LAB) test
 
 quick: ## Run what needs no host, in some minutes: unit, lint, rules
 	@$(LAB) test unit lint rules
 
-unit lint sanity packaging rules report routes live molecule faults: ## Run one stage of the tests
+unit lint sanity packaging rules report routes readme live molecule faults: ## Run one stage of the tests
 	@$(LAB) test $@
 
 mutation: ## Change decisions in the code and count the changes that no unit test notices; takes hours. SUBJECT=secrets: one kind

@@ -137,6 +137,14 @@ STAGES = (
         _has("tests/routes"),
     ),
     Stage(
+        "readme",
+        "what README says to type, word for word in a clean clone, the demo included",
+        (prepare,),
+        lambda: _pytest("tests/readme"),
+        "services",
+        _has("tests/readme"),
+    ),
+    Stage(
         "live",
         "an application in trouble, under load: alerts fire, arrive and resolve; what dashboards ask for is there",
         (prepare,),

@@ -1,0 +1,148 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What README says to type is typed, word for word, in a clean clone; and what it says to write is what a role takes.
+
+Only where the hosts are, and that releases come from the lab's mirror, stands beside what README says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+
+import pytest
+import yaml
+
+from lab import collection, containers, hosts, mirror, venv
+from lab.common import ROOT, run
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# What begins a command where it stands in a sentence.
+TOOLS = ("ansible-", "make ", "git ")
+# Who runs what is not run here.
+ELSEWHERE = {
+    "make test": "what runs this",
+    "git clone https://github.com/vigil-monitoring/vigil.monitoring.git": "a copy of the clone stands for it",
+    "cd vigil.monitoring": "the tests begin there",
+    "ansible-galaxy collection build": "tests/packaging",
+    "ansible-galaxy collection install vigil-monitoring-*.tar.gz": "tests/packaging",
+    "ansible-galaxy collection install community.docker": "no server of collections is to be had: .venv has it",
+    "ansible-playbook drill.yml -i inventories/prod": "tests/routes: it needs channels that messages arrive in",
+}
+DEMO = ("make demo", "make demo RUNTIME=docker", "make demo-break", "make demo-down")
+DEPLOYED = ("node_exporter", "blackbox_exporter", "alertmanager", "prometheus")
+
+
+def commands() -> list[str]:
+    """Every command of README in its order, each once: of its blocks, and those in its sentences."""
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", README)
+    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+    words = [word for word in re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", README)) if "…" not in word]
+    words = [re.sub(r"vigil-monitoring-\S+", "vigil-monitoring-*.tar.gz", word) for word in lines + words]
+    found = [part.strip() for word in words for part in word.split("&&")]
+    return list(dict.fromkeys(one for one in found if one.startswith((*TOOLS, "cd ")) and " " in one))
+
+
+def on_a_host() -> list[str]:
+    """Those that are run on a host of one's own."""
+    return [one for one in commands() if one not in ELSEWHERE and one not in DEMO]
+
+
+def test_every_command_is_run_somewhere():
+    assert set(DEMO) | set(ELSEWHERE) <= set(commands())
+    assert all(one.startswith(("ansible-playbook ", "ansible-doc ", "make help")) for one in on_a_host()), on_a_host()
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clean clone, with the lab's host in the place of those of inventories/prod."""
+    folder = collection.clone(tmp_path_factory.mktemp("clone"))
+    path = folder / "inventories" / "prod" / "hosts.yml"
+    with hosts.host("trixie-docker", group="readme") as host:
+        host.load(*(containers.image(service) for service in DEPLOYED))
+        inventory = yaml.safe_load(path.read_text(encoding="utf-8"))
+        groups = inventory["all"]["children"]
+        for name, group in groups.items():
+            # Groups may be empty.
+            group["hosts"] = {"mon1": None} if name in DEPLOYED else {}
+        inventory["all"]["vars"] = {**host.vars(), "monitoring_release_mirror": str(mirror.path())}
+        for service in DEPLOYED:
+            inventory["all"]["vars"][f"{service}_version"] = mirror.versions()[service]["new"]
+        path.write_text(yaml.safe_dump(inventory), encoding="utf-8")
+        yield folder, host
+
+
+def test_on_a_host_of_ones_own(clone, tmp_path):
+    folder, host = clone
+    environment = collection.environment(tmp_path)
+    said = {}
+    for command in on_a_host():
+        argv = shlex.split(command)
+        done = subprocess.run(
+            [venv.tool(argv[0]) if argv[0] != "make" else "make", *argv[1:]],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        said[command] = done.stdout + done.stderr
+        assert done.returncode == 0, f"{command}\n{said[command]}"
+    check, site, verify, report = on_a_host()[:4]
+    assert "--check" in check
+    assert "changed=0" not in said[check].split("PLAY RECAP")[-1]
+    for command in (site, verify):
+        assert f"MONITORING: {len(DEPLOYED)} of {len(DEPLOYED)} services proven" in said[command], said[command]
+    assert list((folder / "reports").iterdir()), said[report]
+    # The last of them has made containers of them.
+    running = host.run("docker ps --format '{{.Names}}'").stdout.split()
+    assert sorted(running) == sorted(DEPLOYED)
+
+
+def test_a_playbook_of_ones_own(clone, tmp_path):
+    """The example of README, on another inventory than that of the clone, as a host of a group of one's own."""
+    folder, _host = clone
+    blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", README)
+    (playbook,) = [block for block in blocks if "hosts: monitoring" in block]
+    with hosts.host("trixie", group="readme") as host:
+        (tmp_path / "mine.yml").write_text(playbook, encoding="utf-8")
+        given = {
+            **host.vars(),
+            "monitoring_release_mirror": str(mirror.path()),
+            "prometheus_version": mirror.versions()["prometheus"]["new"],
+        }
+        inventory = {"monitoring": {"hosts": {"mon1": given}}}
+        (tmp_path / "hosts.json").write_text(json.dumps(inventory), encoding="utf-8")
+        environment = collection.environment(tmp_path, ANSIBLE_COLLECTIONS_PATH=str(folder / "collections"))
+        argv = [venv.tool("ansible-playbook"), "mine.yml", "-i", "hosts.json"]
+        done = run(argv, cwd=tmp_path, env=environment, timeout=300)
+        assert "MONITORING: 1 of 1 services proven" in done.stdout
+
+
+def test_the_demo():
+    for command in DEMO:
+        done = subprocess.run(shlex.split(command), cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        if command in DEMO[:2]:
+            assert "failed=0" in done.stdout
+            assert "does not answer" not in done.stdout
+        elif command == "make demo-break":
+            assert "PagerDuty" in done.stdout
+    assert not hosts.listing("demo")
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", README) if not block.startswith("- ")]
+)
+def test_variables_are_inputs(block):
+    specs = set()
+    for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
+        for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
+            specs |= set(entry["options"])
+    shared = set(re.findall(r"(?m)^\| `((?:monitoring|docker)_\w+)` \|", README))
+    assert set(yaml.safe_load(block)) <= specs | shared
