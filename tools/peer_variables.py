@@ -27,6 +27,15 @@ HEAD = """---
 # its handlers, tags and files of tasks.
 # Written by tools/peer_variables.py.
 """
+
+
+class Indented(yaml.SafeDumper):
+    """Lists below their keys, as yamllint wants them."""
+
+    def increase_indent(self, flow=False, indentless=False):
+        return super().increase_indent(flow, False)
+
+
 TYPES = {bool: "bool", int: "int", list: "list", dict: "dict"}
 
 
@@ -84,7 +93,7 @@ def main():
     }
     target = pathlib.Path(__file__).resolve().parent.parent / "tests" / "data" / file_name
     head = HEAD.format(name="{namespace}.{name}".format(**found), version=version)
-    target.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    target.write_text(head + yaml.dump(data, Dumper=Indented, sort_keys=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
