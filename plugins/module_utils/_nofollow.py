@@ -776,7 +776,7 @@ def carry_out(told):
     try:
         put_back(json.loads(told))
     except (HostError, OSError) as error:
-        sys.exit(str(error))
+        raise SystemExit(str(error)) from error
 
 
 def parse_journal(text, state_dir):

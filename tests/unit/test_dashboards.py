@@ -62,7 +62,7 @@ SPECIFIED = {
         1 Targets down: stat 1
         2 Firing alerts: table 1
         3 Watchdog and config reloads: stat 3
-        4 Alerts that fired most (false-positive review): table 1
+        4 Alerts that fired most (review): table 1
         5 Minutes spent firing: table 1
         6 Scrape duration (slowest 10): timeseries 1
         7 Samples ingested per second: timeseries 1

@@ -84,7 +84,7 @@ DASHBOARD = Dashboard(
         ),
         Panel(
             id=4,
-            title="Alerts that fired most (false-positive review)",
+            title="Alerts that fired most (review)",
             kind="table",
             width=12,
             unit="short",
