@@ -30,6 +30,10 @@ SERIES = 500
 THRESHOLD_SERIES = 200
 RESOLUTION = 30
 PERCENTILE_RESOLUTION = 300
+# A bound that a day has not tried, with its peak and its backups, is a guess.
+LEAST_HOURS = 24
+# Marks the series of the answer that tell for how many hours there were samples.
+HOURS = "__hours__"
 # A trend over less than this is weather.
 SHORTEST_TREND = 6 * 3600
 CONNECT = 5.0
@@ -659,13 +663,15 @@ def _thresholds(prometheus, end, settings, rules):
             percentiles[key] = prometheus.instant(
                 "thresholds", name + ", percentile", percentile_query(threshold, settings["percentile_range"]), end
             )
-        series = percentiles[key]
+        series, hours = with_hours(percentiles[key])
         entry = {**threshold, "series": None if series is None else len(series), "percentile": None, "proposal": None}
+        entry["hours"] = max(hours.values(), default=0)
         if series:
-            labels, value = (min if lower else max)(series, key=lambda pair: pair[1])
+            tried = [pair for pair in series if hours.get(frozenset(pair[0].items()), 0) >= LEAST_HOURS]
+            labels, value = (min if lower else max)(tried or series, key=lambda pair: pair[1])
             entry["percentile"] = value
             entry["labels"] = {name: text for name, text in labels.items() if name != "__name__"}
-            entry["proposal"] = _promql.proposal(value, threshold["op"])
+            entry["proposal"] = _promql.proposal(value, threshold["op"]) if tried else None
         few = series is not None and len(series) <= THRESHOLD_SERIES
         entry.update(_would_have_fired(prometheus, name, threshold, end, settings["threshold_range"], few))
         checked.append(entry)
@@ -678,13 +684,29 @@ def _thresholds(prometheus, end, settings, rules):
 
 
 def percentile_query(threshold, length):
-    """What 99 of 100 moments kept to: the 99th percentile under an upper bound, the first above a lower one."""
-    return "quantile_over_time({0}, ({1})[{2}:{3}s])".format(
+    """What 99 of 100 moments kept to: the 99th percentile under an upper bound, the first above a lower one.
+
+    With it, as series with the label :data:`HOURS`, at how many full hours there was a sample.
+    """
+    return (
+        'quantile_over_time({0}, ({1})[{2}:{3}s]) or label_replace(count_over_time(({1})[{2}:1h]), "{4}", "1", "", "")'
+    ).format(
         "0.01" if threshold["op"].startswith("<") else "0.99",
         threshold["expr"],
         _promql.duration(length),
         PERCENTILE_RESOLUTION,
+        HOURS,
     )
+
+
+def with_hours(found):
+    """The answer to :func:`percentile_query` taken apart: the percentiles, and labels -> hours."""
+    hours = {
+        frozenset((name, text) for name, text in labels.items() if name != HOURS): int(value)
+        for labels, value in found or ()
+        if HOURS in labels
+    }
+    return None if found is None else [pair for pair in found if HOURS not in pair[0]], hours
 
 
 def firing_query(threshold):

@@ -72,7 +72,9 @@ options:
     type: str
     default: 7d
   percentile_range:
-    description: The time whose 99th percentile is taken.
+    description:
+      - The time whose 99th percentile is taken.
+      - A bound is proposed only from series that have samples of a day, whatever this says.
     type: str
     default: 30d
   expect:
@@ -229,7 +231,9 @@ thresholds:
   returned: when answered
   contains:
     checked:
-      description: Each threshold with C(times), seconds of C(firing), C(percentile), the C(labels) that have it, C(proposal).
+      description:
+        - Each threshold with C(times), seconds of C(firing), C(percentile), the C(labels) that have it, C(proposal).
+        - C(hours) says at how many full hours the series with most of them had a sample; below 24, there is no proposal.
       type: list
       elements: dict
     left_out:

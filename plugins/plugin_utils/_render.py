@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import textwrap
 import unicodedata
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean as cleaned
@@ -25,6 +26,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._report import (
 )
 
 LONGEST = 160
+# Of a sentence, which may list the names of many alerts.
+SENTENCE = 2000
+# Of a line of text, but for tables.
+WIDTH = 120
 MARKS = {BAD: "✗", WARN: "!", GOOD: "✓", DIM: "·", None: "·"}
 BARS = "▁▂▃▄▅▆▇█"
 # What is not longer stays in one line of a cell.
@@ -39,8 +44,13 @@ _MARKDOWN_START = re.compile(r"^(\d*)([-+=.)])")
 
 
 def clean(text, longest=LONGEST):
-    """A text in one line, harmless and not too long."""
-    return cleaned(text, longest)
+    """A text in one line, harmless and not too long. It is cut between two words, and a word only at :data:`LONGEST`."""
+    whole = cleaned(text, 2 * max(longest, LONGEST))
+    if len(whole) <= longest:
+        return whole
+    # What stands up to the last blank that leaves room for the mark.
+    kept = whole[: longest - 1].rpartition(" ")[0].rstrip()
+    return kept + " …" if kept else cleaned(whole, max(longest, LONGEST))
 
 
 def _filled(table):
@@ -65,18 +75,30 @@ def as_text(document):
         if not lines[-1].startswith(("==", "--")):
             lines.append("")
         if isinstance(block, Para):
-            lines.append((MARKS[block.state] + " " if block.state in (BAD, WARN) else "") + clean(block.text, 400))
+            lines += _filled_lines(MARKS[block.state] + " " if block.state in (BAD, WARN) else "", block.text)
         elif isinstance(block, Items):
-            lines += ["{0} {1}".format(MARKS[state], clean(text, 400)) for state, text in block.entries]
+            for state, text in block.entries:
+                lines += _filled_lines(MARKS[state] + " ", text)
         elif isinstance(block, Table):
             lines += _text_table(block)
     return "\n".join(lines) + "\n"
 
 
+def _filled_lines(mark, text):
+    """A sentence in lines that end between two words; a terminal would end them anywhere."""
+    return textwrap.wrap(
+        clean(text, SENTENCE),
+        WIDTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [mark]
+
+
 def _text_table(table):
     header = [clean(column.title).upper() for column in table.columns]
-    rows = [[_plain(cell, 60 if index < len(row) - 1 else LONGEST) for index, cell in enumerate(row)]
-            for row in table.rows]  # fmt: skip
+    rows = [[_plain(cell, LONGEST if cell.name or cell is row[-1] else 60) for cell in row] for row in table.rows]
     widths = [max(_width(line[index]) for line in [header, *rows]) for index in range(len(header))]
     kept = _filled(table)
     lines = []
@@ -151,7 +173,7 @@ def markdown_text(text, longest=LONGEST):
 
 def markdown_line(text):
     """A text as a paragraph of Markdown."""
-    return _MARKDOWN_START.sub(r"\1\\\2", markdown_text(text, 400))
+    return _MARKDOWN_START.sub(r"\1\\\2", markdown_text(text, SENTENCE))
 
 
 def markdown_code(text, longest=LONGEST):
@@ -177,7 +199,7 @@ def as_markdown(document):
             lines.append(mark + markdown_line(block.text))
         elif isinstance(block, Items):
             lines += [
-                "- {0} {1}".format(MARKS[state].replace("!", "⚠"), markdown_text(text, 400))
+                "- {0} {1}".format(MARKS[state].replace("!", "⚠"), markdown_text(text, SENTENCE))
                 for state, text in block.entries
             ]
         elif isinstance(block, Table):
@@ -237,8 +259,7 @@ th:last-child, td:last-child { padding-right: 0; }
 td.plot, th.plot { width: 15rem; min-width: 11rem; }
 .right { text-align: right; white-space: nowrap; }
 td.short { white-space: nowrap; }
-.name { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .92em;
-  overflow-wrap: anywhere; }
+.name { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .92em; }
 .good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); } .dim { color: var(--dim); }
 td.bad, td.warn { font-weight: 600; }
 li.good, li.warn, li.bad, li.dim { color: inherit; }
@@ -255,7 +276,8 @@ svg .good { fill: var(--good); } svg .warn { fill: var(--warn); } svg .bad { fil
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2 { break-before: page; } h2:first-of-type { break-before: auto; }
   h3 { break-after: avoid; } tr, ul.glance { break-inside: avoid; } thead { display: table-header-group; }
-  .wide { overflow: visible; } td.plot, th.plot { width: 9rem; min-width: 6rem; } th.plot { white-space: normal; }
+  .wide { overflow: visible; } .name { overflow-wrap: anywhere; }
+  td.plot, th.plot { width: 9rem; min-width: 6rem; } th.plot { white-space: normal; }
 }
 """
 HEAD = """<!DOCTYPE html>
@@ -296,10 +318,10 @@ def as_html(document):
             glance = block.level == 2
             parts.append("<h{0}>{1}</h{0}>".format(block.level, escape(block.text)))
         elif isinstance(block, Para):
-            parts.append("<p{0}>{1}</p>".format(_class(block.state), escape(block.text, 400)))
+            parts.append("<p{0}>{1}</p>".format(_class(block.state), escape(block.text, SENTENCE)))
         elif isinstance(block, Items):
             parts.append("<ul{0}>".format(' class="glance"' if glance else ""))
-            parts += ["<li{0}>{1}</li>".format(_class(state), escape(text, 400)) for state, text in block.entries]
+            parts += ["<li{0}>{1}</li>".format(_class(state), escape(text, SENTENCE)) for state, text in block.entries]
             parts.append("</ul>")
         elif isinstance(block, Table):
             parts += _html_table(block)

@@ -540,6 +540,8 @@ class Section:
                 " time to wait fires for a quarter of an hour a day."
             )
             blocks.append(Para(text, DIM))
+            if any(_short(line) for line in lines):
+                blocks.append(Para("From less than a day of history no bound is proposed.", DIM))
         if found["left_out"]:
             whys = {}
             for rule in found["left_out"]:
@@ -621,6 +623,10 @@ def _places(check):
     return ", ".join(text for text in texts if text)
 
 
+def _short(line):
+    return line["percentile"] is not None and line["proposal"] is None
+
+
 def _threshold(line, whole):
     lower = line["op"].startswith("<")
     bound = "{0} {1}".format(line["op"], figure(line["threshold"]))
@@ -641,7 +647,10 @@ def _threshold(line, whole):
         value = line["percentile"]
         beyond = value < line["threshold"] if lower else value > line["threshold"]
         kept = Cell("{0} {1}".format("≥" if lower else "≤", figure(value)), WARN if beyond else None)
-        proposed = Cell("{0} {1}".format(line["op"], figure(line["proposal"])))
+        if _short(line):
+            proposed = Cell("less than {0} h of history".format(line["hours"] + 1), DIM)
+        else:
+            proposed = Cell("{0} {1}".format(line["op"], figure(line["proposal"])))
     elif line["series"] == 0:
         kept = Cell("no data", DIM)
     return [

@@ -345,7 +345,13 @@ def test_thresholds_come_from_the_rules():
         ("C", "no comparison"),
     ]
     assert "min_over_time(((a) > bool 5)[5m:30s]) == 1" in fake.queries()
-    assert "quantile_over_time(0.99, (a)[30d:300s])" in fake.queries()
+    (query,) = fake.queries("quantile_over_time(0.99, (a)[30d:300s]) or ")
+    assert "count_over_time((a)[30d:1h])" in query
+
+
+def hours(**instances):
+    """What tells of series at how many hours they had a sample."""
+    return [({"instance": name, _checklist.HOURS: "1"}, count) for name, count in instances.items()]
 
 
 def threshold(**more):
@@ -370,7 +376,9 @@ def test_given_thresholds_are_taken_and_the_rules_are_not():
     fake = Fake(
         **{
             "/api/v1/rules": rules(rule("B", "b > 7")),
-            "quantile_over_time(0.99, (a)": vector(({"instance": "x"}, 3), ({"instance": "y"}, 9.41), ({}, math.nan)),
+            "quantile_over_time(0.99, (a)": vector(
+                ({"instance": "x"}, 3), ({"instance": "y"}, 9.41), ({}, math.nan), *hours(x=720, y=100)
+            ),
             "min_over_time": matrix(({"instance": "y"}, fires)),
         }
     )
@@ -380,9 +388,28 @@ def test_given_thresholds_are_taken_and_the_rules_are_not():
 
 
 def test_under_a_lower_bound_the_first_percentile_counts():
-    fake = Fake(**{"quantile_over_time(0.01, (a)": vector(({"instance": "x"}, 97), ({"instance": "y"}, 88.8))})
+    fake = Fake(**{"quantile_over_time(0.01, (a)": vector(
+        ({"instance": "x"}, 97), ({"instance": "y"}, 88.8), *hours(x=24, y=24))})  # fmt: skip
     (line,) = collected(fake, thresholds=[threshold(op="<", threshold=95)])["thresholds"]["checked"]
     assert (line["percentile"], line["labels"], line["proposal"]) == (88.8, {"instance": "y"}, 88)
+
+
+@pytest.mark.parametrize(
+    ("history", "worst", "proposal", "most"),
+    [
+        # A server of four minutes, one of a morning, one of a day.
+        ({}, "y", None, 0),
+        ({"x": 5, "y": 4}, "y", None, 5),
+        ({"x": 24, "y": 24}, "y", 9.5, 24),
+        # A new host does not speak for the others.
+        ({"x": 720, "y": 1}, "x", 3.9, 720),
+    ],
+)
+def test_no_bound_is_proposed_from_less_than_a_day(history, worst, proposal, most):
+    found = vector(({"instance": "x"}, 3.9), ({"instance": "y"}, 9.41), *hours(**history))
+    (line,) = collected(Fake(quantile_over_time=found), thresholds=[threshold()])["thresholds"]["checked"]
+    assert (line["labels"]["instance"], line["proposal"], line["hours"]) == (worst, proposal, most)
+    assert line["series"] == 2 and line["percentile"] is not None
 
 
 def test_two_severities_of_one_expression_share_the_question_for_its_percentile():

@@ -42,7 +42,8 @@ def check(name, value, bad=False, unit="count", where=(), trouble="it fails"):
 def threshold(alert, severity, times, **more):
     firing = None if times is None else times * 600
     found = {"expr": "x", "op": ">", "threshold": 80, "for": 300, "times": times, "firing": firing, "each": True,
-             "series": 2, "percentile": 61.23, "labels": {"instance": "web1:9100"}, "proposal": 62}  # fmt: skip
+             "series": 2, "percentile": 61.23, "labels": {"instance": "web1:9100"}, "proposal": 62,
+             "hours": 72}  # fmt: skip
     return {"alert": alert, "severity": severity, **found, **more}
 
 
@@ -131,6 +132,7 @@ def bad():
                 "CacheHitLow", "warning", 1, op="<", threshold=95, percentile=88.8, proposal=88, labels={"datname": "x"}
             ),
             threshold("Many", "info", 2, each=False, series=400, **{"for": 0}),
+            threshold("New", "warning", 0, proposal=None, hours=3),
             threshold("Broken", "", None, percentile=None, series=None, labels={}),
             threshold("Nothing", "", 0, percentile=None, series=0, labels={}),
         ],
@@ -402,6 +404,41 @@ def test_markdown_code(text, code):
 
 def test_long_names_are_cut():
     assert len(_render.clean("x" * 1000)) == _render.LONGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("AlertOne, AlertTwo", "AlertOne, AlertTwo"),
+        ("AlertOne, AlertTwo, AlertThree", "AlertOne, AlertTwo, …"),
+        ("AlertOne, AlertTwo and AlertThree", "AlertOne, AlertTwo …"),
+        # One word stays whole.
+        ("AnAlertWithAVeryLongName", "AnAlertWithAVeryLongName"),
+    ],
+)
+def test_what_is_too_long_ends_between_two_words(text, cut):
+    assert _render.clean(text, 21) == cut and len(_render.clean("a " + "b" * 1000)) <= _render.LONGEST
+
+
+def test_no_name_of_an_alert_is_broken_inside():
+    names = ["Alert{0:02}{1}".format(number, "WithAName" * 6) for number in range(30)]
+    answers = bad()
+    answers["alerts"]["fired"] = [fired(name, "warning", spell(3, 2), instance="a:9100") for name in names]
+    answers["thresholds"]["left_out"] = [{"alert": name, "severity": "", "why": "no comparison"} for name in names]
+    text, markdown, page = (
+        render(document(("mon", answers))) for render in (_render.as_text, _render.as_markdown, _render.as_html)
+    )
+    for name in names:
+        # Both tables of alerts, and the list of what was left out.
+        assert [len(re.findall(rf"\b{name}\b", found)) for found in (text, markdown)] == [3, 3]
+        assert len(re.findall(rf"\b{name}\b(?![^<]*</title>)(?![^<]*\">)", page)) == 3
+    listed = text[text.index("Left out, because") :].splitlines()[2:]
+    assert len(listed) > 10 and max(map(len, listed)) <= _render.WIDTH
+    screen, paper = _render.STYLE.split("@media print")
+    assert (
+        "anywhere" not in re.search(r"\.name {[^}]*}", screen).group(0)
+        and ".name { overflow-wrap: anywhere; }" in paper
+    )
 
 
 # ---- plots
