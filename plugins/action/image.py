@@ -19,6 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     archive_problem,
     image_answer,
     parse_reference,
+    room_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
@@ -60,8 +61,9 @@ class ActionModule(ActionBase):
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
-    # What an archive was found to hold.
+    # What an archive was found to hold, and the directory on the host in which the engine keeps its images.
     _loaded = ()
+    _root = ""
 
     def run(self, tmp=None, task_vars=None):
         """Look; obtain what is missing; look again."""
@@ -82,6 +84,7 @@ class ActionModule(ActionBase):
             wanted = result.get("wanted")
             if not wanted or result.get("failed"):
                 continue
+            self._root = result.get("root") or ""
             if self._task.check_mode:
                 return self._check(wanted, options, task_vars)
             if step(wanted, options, reference, task_vars):
@@ -198,7 +201,7 @@ class ActionModule(ActionBase):
                 self._task = task.copy()
                 self._task.environment = [*(task.environment or []), {"DOCKER_CONFIG": folder}]
             pull = {"name": options["image"], "pull": "not_present"}
-            ask(self, "docker_image_pull", options, pull, task_vars, failure)
+            self._obtain("docker_image_pull", options, pull, task_vars, failure, "_image")
         finally:
             self._task = task
         return True
@@ -212,8 +215,22 @@ class ActionModule(ActionBase):
         except CannotCopy as error:
             raise AnsibleActionFail("{0}: {1}".format(variable, error)) from error
         failure = "{0} cannot be loaded, nothing was changed".format(path)
-        loaded = ask(self, "docker_image_load", options, {"path": there}, task_vars, failure)
+        archive = {"path": there}
+        loaded = self._obtain("docker_image_load", options, archive, task_vars, failure, "_image_archive")
         self._loaded = loaded.get("image_names") or []
+
+    def _obtain(self, module, options, arguments, task_vars, failure, variable):
+        """The answer of a module of community.docker that brings the image; a full disk is named with the way out.
+
+        :param variable: end of the name of the variable that asks for the image.
+        """
+        try:
+            return ask(self, module, options, arguments, task_vars, failure)
+        except AnsibleActionFail as error:
+            full = room_problem(str(error), self._root, self._role(options) + variable)
+            if full:
+                raise AnsibleActionFail("{0}: {1}".format(full, error)) from error
+            raise
 
     def _still_missing(self, options, wanted):
         """Why what was obtained is not what is needed."""

@@ -32,6 +32,9 @@ DEFAULT_POLICY = "unless-stopped"
 # A restart that is no longer ago than this many seconds says that it may happen again at any moment.
 RECENTLY = 60
 
+# What containers may share with the host, option -> what it is; an engine that remaps accounts gives none of these.
+SHARED = {"network_mode": "network", "pid_mode": "process ids"}
+
 NO_REQUESTS = (
     "Python's requests, with which community.docker makes containers, is not there for {0} on this host: install the"
     " package python3-requests, or let it be installed with docker_engine: install"
@@ -96,16 +99,68 @@ def socket_path(host):
     return path
 
 
-def version_problem(version):
-    """That an engine is too old, or None.
+def is_podman(version):
+    """Whether it is Podman that answers like a Docker engine.
 
     :param version: answer to ``/version``.
     """
+    return any("podman" in str(one.get("Name", "")).lower() for one in version.get("Components") or ())
+
+
+def version_problem(version):
+    """That an engine is too old, or is none of Docker's, or None.
+
+    :param version: answer to ``/version``.
+    """
+    if is_podman(version):
+        return (
+            "it is Podman {0} that answers like a Docker engine, and it is not supported as a runtime: install Docker and"
+            " name its socket with monitoring_docker_host, or run the service with systemd (monitoring_runtime:"
+            " systemd)".format(version.get("Version", ""))
+        )
     numbers = tuple(int(part) for part in re.findall(r"\d+", str(version.get("ApiVersion", "0")))[:2])
     if numbers >= OLDEST_API:
         return None
     return "the Docker engine on this host is {0} (API {1}), too old: {2} is the oldest that can be used".format(
         version.get("Version", "of an unknown version"), version.get("ApiVersion", "unknown"), OLDEST_ENGINE
+    )
+
+
+def remapping_problem(info, container, role):
+    """That an engine which remaps accounts (userns-remap) would refuse a container: a sentence, or None.
+
+    :param info: answer to ``/info``.
+    :param container: options of docker_container.
+    :param role: prefix of the variables that are the way out.
+    """
+    if not any("name=userns" in str(one).split(",") for one in info.get("SecurityOptions") or ()):
+        return None
+    shared = [what for option, what in sorted(SHARED.items()) if container.get(option) == "host"]
+    if container.get("userns_mode") == "host" or not (shared or container.get("privileged")):
+        return None
+    what = "the host's " + " and ".join(shared) if shared else "every privilege"
+    out = "have this one left out of the remapping with {0}_container_extra: {{userns_mode: host}}".format(role)
+    if shared == ["network"] and not container.get("privileged"):
+        out += (
+            ", or give it a network of its own with monitoring_container_network (its data have to belong to the remapped"
+            " account then)"
+        )
+    return "the Docker engine remaps the accounts of containers (userns-remap), so it gives none {0}; {1}".format(
+        what, out
+    )
+
+
+def room_problem(message, root, variable):
+    """What to do about an engine that has no room left for an image: a sentence, or None for another failure.
+
+    :param message: what the engine or community.docker says.
+    :param root: the directory in which the engine keeps its images, empty where that is not known.
+    :param variable: name of the variable that asks for the image.
+    """
+    if not re.search(r"no space left on device|disk quota exceeded", message, re.IGNORECASE):
+        return None
+    return "there is no room in {0} for what {1} asks for; make room there, such as with `docker image prune`".format(
+        root or "the directory of the Docker engine", variable
     )
 
 
@@ -327,6 +382,15 @@ def in_container(cgroup):
     :param cgroup: text of ``/proc/PID/cgroup``.
     """
     match = re.search(r"docker[-/]([0-9a-f]{64})", cgroup)
+    return match.group(1) if match else None
+
+
+def in_podman(cgroup):
+    """The id of the container of Podman that a process belongs to, or None.
+
+    :param cgroup: text of ``/proc/PID/cgroup``.
+    """
+    match = re.search(r"libpod-([0-9a-f]{64})", cgroup)
     return match.group(1) if match else None
 
 

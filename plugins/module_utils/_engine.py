@@ -128,9 +128,13 @@ class Engine:
             headers["X-Registry-Auth"] = base64.urlsafe_b64encode(login).decode("ascii")
         return json.loads(self._request("GET", "/distribution/{0}/json".format(quote(name, safe="/:@")), **headers))
 
+    def info(self):
+        """What the engine says about the host, and how it is set up."""
+        return self._json("GET", "/info")
+
     def root(self):
         """The directory on the host in which the engine keeps its images."""
-        return self._json("GET", "/info").get("DockerRootDir") or ""
+        return self.info().get("DockerRootDir") or ""
 
     def network(self, name):
         """What is known about a network; None when it is not there."""

@@ -352,10 +352,16 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._asking import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
+    LABEL_SERVICE,
     NO_REQUESTS,
     different_options,
+    in_podman,
+    is_podman,
+    label,
     published_by,
+    remapping_problem,
     version_in,
+    version_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -456,6 +462,8 @@ class Daemon:
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
+        # An engine that is Podman in truth.
+        self.podman = None
         # What a check cannot know, as it changes nothing.
         self.unknown = []
         self.systemd = Systemd(self.name, module.params["unit"], module.params["dropin"], machine)
@@ -484,7 +492,9 @@ class Daemon:
             return None
         try:
             engine = Engine(host or params["docker_host"])
-            engine.version()
+            if is_podman(engine.version()) and params["state"] == "present":
+                self.podman = engine
+                return None
         except NoEngine as error:
             if host:
                 self.notes.append("{0}; it may have a container {1} that comes back with it".format(error, self.name))
@@ -752,6 +762,31 @@ class Daemon:
                 )
         return problems
 
+    def engine_problems(self):
+        """That this engine could not, or must not, run the container, one sentence each."""
+        engine = self.docker.engine
+        try:
+            return [
+                version_problem(engine.version()),
+                remapping_problem(engine.info(), self.docker.container, self.role),
+            ]
+        except NoEngine as error:
+            return [str(error)]
+
+    def podman_problem(self):
+        """That Podman has a container that was made for the service: a sentence, or None."""
+        if not self.podman:
+            return None
+        found = self.podman.container(self.name)
+        if found is None or label(found, LABEL_SERVICE) != self.name:
+            return None
+        return (
+            "Podman, which answers at {0}, has the container {1} of the service; Podman is not supported as a runtime, and"
+            " nothing is done there: take it away with `podman rm --force {1}` (its data stay) and run again".format(
+                self.podman.host, self.name
+            )
+        )
+
     def library_problem(self):
         """That community.docker could not make a container on this host: a sentence, or None."""
         if importlib.util.find_spec("requests"):
@@ -781,7 +816,9 @@ class Daemon:
                         or (self.docker and self.docker.owns(pid))
                     ):
                         continue
+                    podman = in_podman(self.machine.proc("{0}/cgroup".format(pid)))
                     name = "the container " + publisher if publisher else name
+                    name += " in the container {0} of Podman".format(podman[:12]) if podman else ""
                     return "port {0} is held by {1} (process {2}); stop that, or choose another port".format(
                         port, name, pid
                     )
@@ -1177,7 +1214,7 @@ class Daemon:
         others = [unit for unit in module.params["conflicts"] if not mine or unit != self.systemd.title]
         conflicts = in_the_way(others, self.machine)
 
-        problems = self.dropin_problems()
+        problems = [*self.dropin_problems(), self.podman_problem()]
         if changes or replacing:
             problems += self.foreign_problems(manifest, seen)
             problems += self.place_problems(changes, texts)
@@ -1186,7 +1223,7 @@ class Daemon:
             if self.runtime is self.systemd:
                 problems.append(self.systemd.limit_problem())
             if replacing:
-                problems += [*self.mount_problems(), self.leak_problem()]
+                problems += [*self.engine_problems(), *self.mount_problems(), self.leak_problem()]
                 # Where the image is yet to come, so may be what community.docker needs: the module image has looked.
                 problems.append(self.library_problem() if module.params["image"] else None)
             if module.params["data_dir"] and module.params["version"] and not module.params["allow_downgrade"]:

@@ -197,11 +197,14 @@ def main():
     if os.geteuid() != 0:
         module.fail_json(msg="root is needed to deploy a service; run the play with become: true")
     params = module.params
-    missing, image = [], None
+    missing, image, problem, root = [], None, None, ""
     try:
         engine = Engine(params["docker_host"])
         try:
-            problem = version_problem(engine.version())
+            wrong = version_problem(engine.version())
+            if wrong:
+                # No package that could be installed would mend it.
+                module.fail_json(msg=wrong)
         except NoEngine as error:
             missing.append("engine")
             problem = "{0}; start one, or have one installed with docker_engine: install".format(error)
@@ -213,12 +216,13 @@ def main():
         if "engine" not in missing:
             image = engine.image(params["image"])
             problem = None if image else obtaining_problem(engine, params)
+            root = "" if image else engine.root()
             if problem:
                 module.fail_json(msg=problem)
     except HostError as error:
         module.fail_json(msg=str(error))
     if image is None or missing:
-        module.exit_json(changed=True, wanted=missing + ([] if image else ["image"]))
+        module.exit_json(changed=True, wanted=missing + ([] if image else ["image"]), root=root)
     problem = image_problem(params["image"], image)
     if problem:
         module.fail_json(msg="{0}; correct {1}_image".format(problem, params["role"] or params["program"]))

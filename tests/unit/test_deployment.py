@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres, _postgres_server
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.modules import daemon
 from simulated_host import Host, Program, activate, deploy, dying, stage
@@ -540,6 +541,60 @@ def test_refused_before_anything_is_touched(deployed, what, check):
     assert reason in done["msg"]
     assert (deployed.process.pid, deployed.files(), deployed.process.loaded) == (before, wanted, "a: 1")
     unchanged(deployed)
+
+
+class OtherEngine:
+    """An engine of the host, whatever its address."""
+
+    def __init__(self, version, containers=(), security=()):
+        self.host, self.containers, self.security = "unix:///run/docker.sock", dict(containers), list(security)
+        self.version = lambda: version
+        self.network = lambda name: {}
+        self.info = lambda: {"SecurityOptions": self.security}
+        self.container = self.containers.get
+
+
+PODMAN = {"ApiVersion": "1.41", "Version": "4.9.3", "Components": [{"Name": "Podman Engine"}]}
+DOCKER = {"ApiVersion": "1.45", "Version": "27.0.3", "Components": [{"Name": "Engine"}]}
+CONTAINER = {"image": "a/b:1", "user": "0:0", "network_mode": "host", "command": []}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_podman_runs_of_the_service_is_named_before_systemd_runs_another(deployed, monkeypatch, check):
+    daemon.State(str(deployed.etc)).remember_engine("unix:///run/docker.sock")
+    engine = OtherEngine(PODMAN, {"prometheus": {"Config": {"Labels": {LABEL_SERVICE: "prometheus"}}}})
+    monkeypatch.setattr(daemon, "Engine", lambda address: engine)
+    before, disk = deployed.process.pid, deployed.files()
+    done = deploy(deployed, version="3.6.0", check=check)
+    assert (deployed.process.pid, deployed.files()) == (before, disk)
+    assert done["failed"] and "Podman is not supported as a runtime" in done["msg"]
+    assert "`podman rm --force prometheus`" in done["msg"]
+    # Somebody else's is none of ours.
+    engine.containers["prometheus"]["Config"]["Labels"] = {}
+    assert deploy(deployed, version="3.6.0", check=check)["action"] == "restarted"
+
+
+def test_a_port_that_a_container_of_podman_holds(deployed, monkeypatch):
+    deployed.occupy(9191, "libpod-" + "ab" * 32 + ".scope")
+    done = deploy(deployed, port=9191)
+    assert "held by prometheus in the container abababababab of Podman (process" in done["msg"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "words"),
+    [
+        (OtherEngine(PODMAN), "Podman 4.9.3"),
+        (OtherEngine(DOCKER, security=["name=userns"]), "prometheus_container_extra: {userns_mode: host}"),
+        (OtherEngine({"ApiVersion": "1.30", "Version": "17.06"}), "too old"),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_an_engine_that_cannot_run_the_container_is_named_before_anything(deployed, monkeypatch, engine, words, check):
+    monkeypatch.setattr(daemon, "Engine", lambda address: engine)
+    disk = deployed.files()
+    done = activate(deployed, runtime="docker", container=CONTAINER, check=check)
+    assert done["msg"].startswith("prometheus was not touched:\n") and words in done["msg"]
+    assert deployed.files() == disk
 
 
 @pytest.mark.parametrize("check", [True, False])

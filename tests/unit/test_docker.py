@@ -55,6 +55,49 @@ def test_an_old_engine_is_named(api, good):
     assert "too old" in _docker.version_problem({})
 
 
+PODMAN = {"ApiVersion": "1.41", "Version": "4.9.3", "Components": [{"Name": "Podman Engine"}, {"Name": "Conmon"}]}
+DOCKER = {"ApiVersion": "1.45", "Version": "27.0.3", "Components": [{"Name": "Engine"}, {"Name": "containerd"}]}
+
+
+def test_podman_that_answers_like_docker_is_named():
+    problem = _docker.version_problem(PODMAN)
+    assert (
+        "Podman 4.9.3" in problem and "monitoring_docker_host" in problem and "monitoring_runtime: systemd" in problem
+    )
+    assert _docker.version_problem(DOCKER) is None
+
+
+REMAPPED = {"SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=userns"]}
+
+
+@pytest.mark.parametrize(
+    ("info", "container", "words"),
+    [
+        (REMAPPED, {"network_mode": "host"}, ["host's network;", "monitoring_container_network", "userns_mode: host"]),
+        (REMAPPED, {"network_mode": "own", "pid_mode": "host"}, ["process ids", "cadvisor_container_extra"]),
+        (REMAPPED, {"network_mode": "own", "privileged": True}, ["every privilege", "userns_mode: host"]),
+        (REMAPPED, {"network_mode": "own"}, None),
+        (REMAPPED, {"network_mode": "host", "userns_mode": "host"}, None),
+        ({"SecurityOptions": ["name=seccomp,profile=userns"]}, {"network_mode": "host"}, None),
+        ({"SecurityOptions": None}, {"network_mode": "host"}, None),
+    ],
+)
+def test_what_an_engine_that_remaps_accounts_would_refuse(info, container, words):
+    problem = _docker.remapping_problem(info, container, "cadvisor")
+    assert (problem is None) == (words is None)
+    assert all(word in problem for word in words or ())
+    # Another network is no way out for what shares more than that.
+    assert words is None or ("monitoring_container_network" in problem) == (container["network_mode"] == "host")
+
+
+def test_an_engine_without_room_is_named():
+    said = "write /blobs/x: no space left on device"
+    problem = _docker.room_problem(said, "/data/docker", "grafana_image_archive")
+    assert "no room in /data/docker for what grafana_image_archive asks for" in problem
+    assert "the directory of the Docker engine" in _docker.room_problem("Disk quota exceeded", "", "x_image")
+    assert _docker.room_problem("unauthorized", "/data/docker", "x_image") is None
+
+
 def test_a_pinned_image_is_that_one():
     image = {"Id": OTHER, "RepoDigests": ["a/b@" + DIGEST]}
     assert _docker.image_problem("a/b:1", image) is None

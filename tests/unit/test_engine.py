@@ -12,8 +12,12 @@ import socketserver
 import threading
 
 import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.vigil.monitoring.plugins.action import image as image_action
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+from ansible_collections.vigil.monitoring.plugins.modules import image as image_module
+from simulated_host import Module, run
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -189,3 +193,45 @@ def test_a_registry_is_asked_without_pulling(server):
         server.engine.manifest("mirror:5000/a/b:2")
     server.answers[("GET", "/info")] = 200, {"DockerRootDir": "/var/lib/docker"}
     assert server.engine.root() == "/var/lib/docker"
+
+
+def image(server, monkeypatch, **given):
+    """What the module image ends with, by an engine that has no image."""
+    monkeypatch.setattr(image_module.os, "geteuid", lambda: 0)
+    options = {"name": "grafana", "program": "grafana", "image": "a/b:1", "version": "1", "role": None, "path": None}
+    options.update(tools=[], archive=None, username=None, password=None, engine="present", size=0, inquire=False)
+    made = Module({**options, "docker_host": server.engine.host, **given})
+    monkeypatch.setattr(image_module, "Module", lambda **dummy: made)
+    return run(image_module.main, made)
+
+
+@pytest.mark.parametrize("engine", ["present", "install"])
+def test_podman_is_no_engine_whatever_could_be_installed(server, monkeypatch, engine):
+    podman = {"ApiVersion": "1.41", "Version": "4.9.3", "Components": [{"Name": "Podman Engine"}]}
+    server.answers["GET", "/version"] = 200, podman
+    monkeypatch.setattr(image_module.importlib.util, "find_spec", lambda name: None)
+    done = image(server, monkeypatch, engine=engine)
+    assert done["failed"] and "Podman 4.9.3" in done["msg"]
+
+
+def test_where_the_engine_keeps_its_images_is_told_for_the_message_of_a_full_disk(server, monkeypatch):
+    server.answers["GET", "/version"] = 200, {"ApiVersion": "1.45", "Version": "27.0.3"}
+    server.answers["GET", "/info"] = 200, {"DockerRootDir": "/data/docker"}
+    monkeypatch.setattr(image_module.importlib.util, "find_spec", lambda name: object())
+    done = image(server, monkeypatch)
+    assert (done["wanted"], done["root"]) == (["image"], "/data/docker")
+
+
+@pytest.mark.parametrize(
+    ("module", "variable"), [("docker_image_load", "_image_archive"), ("docker_image_pull", "_image")]
+)
+def test_a_disk_that_fills_up_while_an_image_comes_is_named(module, variable):
+    says = {"failed": True, "msg": "Error: write /blobs/sha256/1: no space left on device"}
+    action = image_action.ActionModule(*[None] * 6)
+    action._root = "/data/docker"
+    action._execute_module = lambda **dummy: says
+    with pytest.raises(AnsibleActionFail, match=f"no room in /data/docker for what grafana{variable} asks for.*Error:"):
+        action._obtain(module, {"program": "grafana"}, {}, {}, "x cannot be had", variable)
+    says["msg"] = "unauthorized"
+    with pytest.raises(AnsibleActionFail, match=r"^x cannot be had: unauthorized"):
+        action._obtain(module, {"program": "grafana"}, {}, {}, "x cannot be had", variable)
