@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # The tag of the proof itself.
@@ -16,6 +18,7 @@ OF_ANSIBLE = ("all", "ungrouped")
 # How near the name of a group has to be to that of a service to be taken for a slip: prometeus is, postgresql is not.
 SLIP = 0.8
 NAMES = 12
+NO_HOSTS = "the inventory has no hosts: name it with -i, and look at what ansible-inventory --graph shows of it"
 
 
 def play_hosts(groups, noted, limit=None):
@@ -31,6 +34,37 @@ def play_hosts(groups, noted, limit=None):
     grouped = {host for service in found for host in groups[service]}
     found += sorted({host for hosts in noted.values() for host in hosts} - grouped)
     return ["all"] if limit or not found else found
+
+
+def members(groups, service, limit=None):
+    """The pattern of a play that is for the hosts of one service, and in words why there are none.
+
+    :param groups: group -> its hosts, as the magic variable has them.
+    :param service: the service, which is the name of its group.
+    :param limit: what ``--limit`` says, if anything.
+    :returns: dict: ``hosts``, which always matches one, so that there is somebody to say the words; ``missing``, the words.
+    """
+    if not groups.get("all"):
+        return {"hosts": "localhost", "missing": NO_HOSTS}
+    hosts = groups.get(service) or ()
+    if hosts and (not limit or set(hosts) & set(_limited(groups, limit))):
+        return {"hosts": service, "missing": ""}
+    if hosts:
+        text = "--limit {0} leaves no host of the group {1}, which has {2}".format(limit, service, _some(hosts))
+        return {"hosts": "all", "missing": text}
+    words = slip_words(groups, [service]) or ["no host is in the group {0}".format(service)]
+    return {"hosts": "all", "missing": "; ".join([*words, _groups_words(groups)])}
+
+
+def _limited(groups, limit):
+    """The hosts that ``--limit`` leaves, as Ansible reads it."""
+    inventory = InventoryManager(DataLoader(), parse=False)
+    for group, hosts in groups.items():
+        inventory.add_group(group)
+        for host in hosts:
+            inventory.add_host(host, group)
+    inventory.subset(limit)
+    return [str(host) for host in inventory.list_hosts("all")]
 
 
 def asked(kinds, begun, run_tags, skip_tags):
@@ -58,10 +92,10 @@ def chooses(run_tags, skip_tags):
     return " ".join(told + (["--skip-tags " + ",".join(skip_tags)] if skip_tags else []))
 
 
-def slips(groups):
+def slips(groups, services=tuple(SERVICES)):
     """Groups with hosts that are nearly called as a service in whose own group is no host: ``(group, service)``."""
     others = [group for group, hosts in groups.items() if hosts and group not in SERVICES and group not in OF_ANSIBLE]
-    for service in SERVICES:
+    for service in services:
         if not groups.get(service):
             for group in difflib.get_close_matches(service, others, n=1, cutoff=SLIP):
                 yield group, service
@@ -84,11 +118,11 @@ def left_out_words(left_out, how):
     return "not asked, as {0} leaves it out: {1}".format(how, listed)
 
 
-def slip_words(groups):
+def slip_words(groups, services=tuple(SERVICES)):
     """A sentence for each slip."""
     return [
         "no host is in a group {1}: is {0} meant to be it? A host in {1} gets {1}, and is scraped".format(*slip)
-        for slip in slips(groups)
+        for slip in slips(groups, services)
     ]
 
 
@@ -102,7 +136,7 @@ def nothing_words(groups, hosts, how, limit):
     if how:
         return ["nothing was asked: {0} selects no service of these hosts".format(how)]
     if not groups.get("all"):
-        return ["the inventory has no hosts: name it with -i, and look at what ansible-inventory --graph shows of it"]
+        return [NO_HOSTS]
     services = [service for service in SERVICES if groups.get(service)]
     if services:
         return [
@@ -112,13 +146,17 @@ def nothing_words(groups, hosts, how, limit):
                 ", ".join("{0} on {1}".format(service, _some(groups[service], 3)) for service in services),
             )
         ]
-    others = sorted(group for group in groups if group not in OF_ANSIBLE)
     return [
         "no host is in the group of a service: {0}".format(", ".join(SERVICES)),
-        "the groups of the inventory: {0}".format(_some(others) if others else "none"),
+        _groups_words(groups),
         "a role outside these groups is verified in the run that has it, and later on hosts whose configuration"
         " this run can read there: with become, where the login user is not root",
     ]
+
+
+def _groups_words(groups):
+    others = sorted(group for group in groups if group not in OF_ANSIBLE)
+    return "the groups of the inventory: {0}".format(_some(others) if others else "none")
 
 
 def _some(names, count=NAMES):

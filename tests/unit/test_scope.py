@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+
 import pytest
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+from ansible_collections.vigil.monitoring.plugins.filter.members import members
 from ansible_collections.vigil.monitoring.plugins.filter.verify_hosts import verify_hosts
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import merge_groups, plan, with_server
+
+from lab import play
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +107,58 @@ def test_nothing_to_verify_is_told_with_its_reason(groups, how, limit, said):
     assert said in " ".join(words)
     shown = summary([], words=words)
     assert shown.startswith("MONITORING: nothing was proven\n") and said in shown and "0 of 0" not in shown
+
+
+@pytest.mark.parametrize(
+    ("groups", "limit", "hosts", "said"),
+    [
+        ({"all": ["a"], "prometheus": ["a"]}, "", "prometheus", ""),
+        ({"all": ["a", "b"], "prometheus": ["a"]}, "a*:!b", "prometheus", ""),
+        ({"all": ["a", "b"], "prometheus": ["a"], "site": ["a", "b"]}, "site:&prometheus", "prometheus", ""),
+        (
+            {"all": ["a", "b"], "prometheus": ["a"]},
+            "b",
+            "all",
+            "--limit b leaves no host of the group prometheus, which has a",
+        ),
+        ({"all": ["a", "b"], "prometheus": ["a"]}, "all:!prometheus", "all", "which has a"),
+        (
+            {"all": ["a"], "prometheus": []},
+            "",
+            "all",
+            "no host is in the group prometheus; the groups of the inventory: prom",
+        ),
+        (
+            {"all": ["a"], "web": ["a"]},
+            "a",
+            "all",
+            "no host is in the group prometheus; the groups of the inventory: web",
+        ),
+        ({"all": ["a"]}, "", "all", "the groups of the inventory: none"),
+        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "is prometeus meant to be it?"),
+        ({"all": []}, "", "localhost", "the inventory has no hosts"),
+        ({}, "", "localhost", "the inventory has no hosts"),
+    ],
+)
+def test_a_playbook_for_one_service_has_its_hosts_or_the_reason(groups, limit, hosts, said):
+    found = members(groups, "prometheus", limit)
+    assert found["hosts"] == hosts and said in found["missing"] and bool(said) == bool(found["missing"])
+
+
+@pytest.mark.parametrize(
+    ("playbook", "service", "said"),
+    [
+        ("report", "prometheus", "nothing was reported"),
+        ("drill", "alertmanager", "no synthetic alert was sent"),
+        ("silence", "alertmanager", "no alert was silenced, and no silence ended"),
+    ],
+)
+def test_a_playbook_without_its_hosts_fails_and_says_so(tmp_path, playbook, service, said):
+    (tmp_path / "hosts.yml").write_text("web: {hosts: {a: {ansible_connection: local}}}\n")
+    argv = ["ansible-playbook", "%s.yml" % playbook, "-i", str(tmp_path / "hosts.yml")]
+    ended = play.run(argv, ROOT, {**os.environ, "ANSIBLE_NOCOLOR": "1"}, timeout=120)
+    words = "{0}: no host is in the group {1}; the groups of the inventory: web".format(said, service)
+    assert ended.status == 2 and words in " ".join(ended.output.split())
 
 
 def test_what_tags_leave_out_is_counted():
