@@ -330,7 +330,10 @@ def health_problems(container, images, reference, age):
     :returns: list of ``(whether it is beyond doubt, sentence)``.
     """
     if container is None or not label(container, LABEL_SERVICE):
-        return [(True, "it is not run by a container that the collection made")]
+        text = "it is not run by a container that the collection made"
+        if container is None:
+            text += "; to one that was renamed by hand, the next run of the role gives its name again"
+        return [(True, text)]
     found = [(True, reason) for reason in [trouble(None, container)] if reason]
     if not found and container["RestartCount"] and age is not None and age < RECENTLY:
         text = "the engine has restarted it {0} times, the last time {1:.0f} s ago"

@@ -162,7 +162,41 @@ class Docker:
 
     def _mine(self):
         found = [self.engine.container(name) for name in (self.name, self.next, self.previous)]
+        if self.target and self.target["id"] not in [container["Id"] for container in found if container]:
+            # Somebody may have given it another name.
+            found.append(self.engine.container(self.target["id"]))
         return [container for container in found if self._is_mine(container)]
+
+    def renamed(self):
+        """The generation's container where somebody gave it another name, or None."""
+        found = self.engine.container(self.target["id"]) if self.target else None
+        return found if self._is_mine(found) and found["Name"].lstrip("/") not in names_of(self.name) else None
+
+    def name_problem(self):
+        """That the generation's container cannot have its name back, as another one has it: a sentence, or None."""
+        found, other = self.renamed(), self.look()
+        # One of the service itself gives way.
+        if found is None or other is None or self._is_mine(other):
+            return None
+        return (
+            "{0} was renamed to {1} by hand, and another container has its name now; give that one another name"
+            " (`docker rename {2} NAME`), then this one its own: `docker rename {1} {2}`".format(
+                self.title, found["Name"].lstrip("/"), self.name
+            )
+        )
+
+    def put_aside(self):
+        """The names that somebody gave containers which were made for the service, without that of the generation."""
+        known = [self.target["id"]] if self.target else []
+        return [
+            name
+            for one in self.engine.containers()
+            for name in [one["Names"][0].lstrip("/")]
+            if (one.get("Labels") or {}).get(LABEL_SERVICE) == self.name
+            and one["Id"] not in known
+            # A check that is under way, or was cut off.
+            and name not in (*names_of(self.name), self.name + "-vigil-check")
+        ]
 
     # What has to be there
 
@@ -358,8 +392,13 @@ class Docker:
         """Remove whatever of the service is not the generation's container, and give that one its name.
 
         :returns: whether there was anything to do.
+        :raises HostError: when another container has its name.
         """
-        untidy = self.is_untidy()
+        problem = self.name_problem()
+        if problem:
+            raise HostError(problem)
+        untidy, renamed = self.is_untidy(), self.renamed()
+        name = renamed["Name"].lstrip("/") if renamed else None
         kept = None
         for container in self._mine():
             if self.target and container["Id"] == self.target["id"]:
@@ -368,6 +407,8 @@ class Docker:
                 self._remove(container)
         if kept is not None and kept["Name"] != "/" + self.name:
             self.engine.rename(kept["Id"], self.name)
+        if name:
+            self.notes.append("{0} was renamed to {1} by hand: it has its name again".format(self.title, name))
         return untidy
 
     def stop(self):

@@ -355,6 +355,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     LABEL_SERVICE,
     NO_REQUESTS,
     different_options,
+    in_container,
     in_podman,
     is_podman,
     label,
@@ -462,6 +463,8 @@ class Daemon:
         self.kind = SERVICES[self.probe["kind"]] if self.probe else None
         self.state = State(module.params["config_dir"].rstrip("/"))
         self.notes, self.unproven = [], []
+        # In a check: the service's container where somebody gave it another name.
+        self.renamed = None
         # An engine that is Podman in truth.
         self.podman = None
         # What a check cannot know, as it changes nothing.
@@ -808,11 +811,11 @@ class Daemon:
             for inode, port in inodes.items():
                 if "socket:[{0}]".format(inode) in sockets and int(pid) != mine:
                     name = self.machine.proc("{0}/comm".format(pid)).strip()
-                    publisher = self.publisher(name, port)
+                    publisher = self.publisher(pid, name, port)
                     # What is about to be stopped gives the port up.
                     if (
                         belongs_to(pid, yielding, self.machine)
-                        or publisher == self.name
+                        or (name == "docker-proxy" and publisher == self.name)
                         or (self.docker and self.docker.owns(pid))
                     ):
                         continue
@@ -824,9 +827,15 @@ class Daemon:
                     )
         return None
 
-    def publisher(self, process, port):
-        """The name of the container for which the engine holds a port, or None."""
-        if process != "docker-proxy" or not self.docker:
+    def publisher(self, pid, process, port):
+        """The name of the container for which the engine holds a port, or to which its holder belongs; None for none."""
+        if not self.docker:
+            return None
+        inside = in_container(self.machine.proc("{0}/cgroup".format(pid)))
+        if inside:
+            container = self.docker.engine.container(inside)
+            return container["Name"].lstrip("/") if container else None
+        if process != "docker-proxy":
             return None
         container = published_by(self.docker.engine.containers(), port)
         return container["Names"][0].lstrip("/") if container else None
@@ -1166,6 +1175,7 @@ class Daemon:
         if not recovered and not untidy:
             return False
         wanted, candidate = self.runtime, self.docker.candidate if self.docker else None
+        renamed = self.docker is not None and self.docker.renamed() is not None
         self.reinstate()
         if untidy and manifest["generation"] and manifest["generation"] == self.state.proven().get("generation"):
             # What ran before the switch was stopped for it.
@@ -1174,7 +1184,11 @@ class Daemon:
         self.runtime = wanted
         if self.docker:
             self.docker.candidate = candidate
-        self.notes.append("an interrupted switch of an earlier run was undone first")
+        if renamed:
+            self.notes += self.docker.notes
+            self.docker.notes = []
+        if recovered or not renamed:
+            self.notes.append("an interrupted switch of an earlier run was undone first")
         return True
 
     def make_room(self, manifest, was_active):
@@ -1202,6 +1216,12 @@ class Daemon:
         if self.docker:
             self.docker.target = manifest["container"]
         seen = self.runtime.look()
+        if module.check_mode and self.runtime is self.docker:
+            self.renamed = self.docker.renamed()
+            problem = self.docker.name_problem()
+            if problem:
+                raise HostError(problem)
+            seen = self.renamed or seen
         running = self.runtime.running(seen)
         old = self.runtime_of(manifest)
         was_active = self.runtime.is_active(seen) or (old is not self.runtime and old.is_active(old.look()))
@@ -1300,6 +1320,11 @@ class Daemon:
             self.docker.target = new_manifest["container"]
             self.docker.tidy()
             self.notes += self.docker.notes
+            self.notes += [
+                "the container {0} was made for {1} and renamed by hand, and is not touched; `docker rm {0}` takes it"
+                " away".format(name, self.name)
+                for name in self.docker.put_aside()
+            ]
         if self.docker and self.runtime is self.systemd:
             self.state.remember_engine(None)
         module.exit_json(
@@ -1554,7 +1579,13 @@ class Daemon:
             on_change = RELOAD if self.rereads else self.kind.on_change
             if would.action == "none" and changes and on_change:
                 would = Decision(on_change, "its configuration would change")
-        changed = bool(changes or conflicts or would.action != "none" or not self.runtime.is_enabled(seen))
+        if self.renamed:
+            name = self.renamed["Name"].lstrip("/")
+            self.notes.append(
+                "{0} was renamed to {1} by hand: it would get its name again".format(self.docker.title, name)
+            )
+        enabled = self.runtime.is_enabled(seen)
+        changed = bool(changes or conflicts or self.renamed or would.action != "none" or not enabled)
         self.end_check(would, changed, self.diff(changes, texts, replacing, self.state.manifest()))
 
     def end_check(self, would, changed, diff=()):
@@ -1622,6 +1653,9 @@ class Daemon:
             self.docker.target = manifest["container"]
         if module.check_mode:
             module.exit_json(changed=True, action=module.params["state"], **result)
+        if self.docker and self.docker.renamed():
+            self.docker.tidy()
+            self.notes += self.docker.notes
         metrics, since = self.ask()[0].text, self.machine.now()
         said = words(self.probe["kind"], metrics)
         self.reached_before = bool(said.dependency_up)
@@ -1663,6 +1697,8 @@ class Daemon:
         # Where a service put something else in the place of a link, that is part of its data.
         there += [path for path in manifest["links"] if self.reachable(path) and _nofollow.link_target(path)]
         purged = [path for path in module.params["purge"] if self.reachable(path)]
+        if self.docker:
+            self.docker.target = manifest["container"]
         contained = self.docker is not None and not self.docker.is_gone()
         changed = bool(there or purged or contained or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres, _postgres_server
-from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_DEFINITION, LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.modules import daemon
 from simulated_host import Host, Program, activate, deploy, dying, stage
 
@@ -595,6 +596,62 @@ def test_an_engine_that_cannot_run_the_container_is_named_before_anything(deploy
     done = activate(deployed, runtime="docker", container=CONTAINER, check=check)
     assert done["msg"].startswith("prometheus was not touched:\n") and words in done["msg"]
     assert deployed.files() == disk
+
+
+@pytest.fixture
+def renamed(deployed, monkeypatch):
+    """A service in a container, to which somebody gave another name; its engine."""
+    engine = OtherEngine(DOCKER)
+    fingerprint = Docker("prometheus", engine, CONTAINER, "sha256:1").fingerprint()
+    one = {
+        "Id": "id1",
+        "Name": "/mine",
+        "Image": "sha256:1",
+        "RestartCount": 0,
+        "Config": {"Labels": {LABEL_SERVICE: "prometheus", LABEL_DEFINITION: fingerprint}},
+        "State": {"Running": True, "Restarting": False, "Pid": deployed.process.pid, "StartedAt": "0"},
+        "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
+        "NetworkSettings": {"Networks": {"host": {}}},
+    }
+    made = {"id": "id1", "image": "sha256:1", "fingerprint": fingerprint, "definition": CONTAINER}
+    manifest = deployed.etc / ".vigil" / "manifest.json"
+    known = dict(json.loads(manifest.read_text()), units=[], links={})
+    manifest.write_text(json.dumps(dict(known, container=dict(made, limits={"networks": ["host"]}))))
+    engine.all = [one]
+
+    def find(name):
+        return next((each for each in engine.all if name in (each["Id"], each["Name"].lstrip("/"))), None)
+
+    engine.container = find
+    engine.rename = lambda name, new: find(name).update(Name="/" + new)
+    engine.set_policy = engine.start = lambda *dummy: None
+    monkeypatch.setattr(daemon, "Engine", lambda address: engine)
+    return engine
+
+
+def in_a_container(host, **options):
+    return activate(host, runtime="docker", container=CONTAINER, image="sha256:1", links={}, **options)
+
+
+def test_a_container_that_was_renamed_by_hand_is_not_replaced(deployed, renamed):
+    told = in_a_container(deployed, check=True)
+    assert (told["changed"], told["action"]) == (True, "none"), told
+    assert told["notes"] == ["the container prometheus was renamed to mine by hand: it would get its name again"]
+    assert renamed.all[0]["Name"] == "/mine"
+    done = in_a_container(deployed)
+    assert done["changed"]
+    assert done["notes"] == ["the container prometheus was renamed to mine by hand: it has its name again"]
+    assert renamed.all[0]["Name"] == "/prometheus"
+    assert not in_a_container(deployed)["changed"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_renamed_container_whose_name_another_has_is_told_and_nothing_is_done(deployed, renamed, check):
+    renamed.all.append(dict(renamed.all[0], Id="id2", Name="/prometheus", Config={"Labels": {}}))
+    words = "renamed to mine by hand, and another container has its name now"
+    with pytest.raises(HostError, match=words):
+        in_a_container(deployed, check=check)
+    assert [one["Name"] for one in renamed.all] == ["/mine", "/prometheus"]
 
 
 @pytest.mark.parametrize("check", [True, False])

@@ -72,7 +72,7 @@ class World:
             return None
 
     def containers(self):
-        return list(self.all.values())
+        return [dict(one, Names=[one["Name"]], Labels=one["Config"].get("Labels")) for one in self.all.values()]
 
     def network(self, name):
         return self.networks.get(name)
@@ -238,6 +238,51 @@ def test_somebody_elses_containers_are_named_and_left_alone(world):
     runtime.shut_down()
     assert world.names() == before
     assert runtime.is_gone()
+
+
+def test_a_container_that_was_renamed_by_hand_gets_its_name_again(world):
+    made, runtime = runtime_for(world)
+    made["HostConfig"]["RestartPolicy"]["Name"] = "always"
+    assert runtime.renamed() is None
+    world.rename("prometheus", "mine")
+    assert (runtime.renamed(), runtime.name_problem()) == (made, None)
+    assert runtime.is_untidy() and not runtime.is_gone()
+    assert runtime.tidy()
+    assert world.names() == {"prometheus": (made["Id"], True, "always")}
+    assert runtime.notes == ["the container prometheus was renamed to mine by hand: it has its name again"]
+    assert not runtime.tidy()
+    # A removal finds it as well.
+    world.rename("prometheus", "mine")
+    runtime.shut_down()
+    assert world.names() == {}
+
+
+def test_a_renamed_container_whose_name_another_has_is_left_and_told(world):
+    made, runtime = runtime_for(world)
+    world.rename("prometheus", "mine")
+    theirs = world.make("prometheus", service=None)
+    before = world.names()
+    with pytest.raises(
+        HostError, match=r"renamed to mine by hand.*`docker rename prometheus NAME`.*`docker rename mine"
+    ):
+        runtime.tidy()
+    assert world.names() == before
+    # One of the service itself gives way.
+    theirs["Config"] = made["Config"]
+    runtime.tidy()
+    assert set(world.names()) == {"prometheus"} and world.all[made["Id"]]["Name"] == "/prometheus"
+
+
+def test_what_was_put_aside_is_found_by_its_label(world):
+    dummy, runtime = runtime_for(world)
+    world.make("before-the-holiday")
+    world.make("prometheus-vigil-previous")
+    world.make("prometheus-vigil-check")
+    world.make("another", service="alertmanager")
+    world.make("theirs", service=None)
+    assert runtime.put_aside() == ["before-the-holiday"]
+    runtime.tidy()
+    assert "before-the-holiday" in world.names()
 
 
 def test_a_candidate_is_spared_until_it_is_its_turn(world):
