@@ -8,11 +8,14 @@ endif
 # The lab (tests/lab) makes everything: it needs the standard library alone.
 LAB := PYTHONPATH=tests $(PYTHON) -m lab
 
+STAGES := unit lint sanity packaging rules report routes readme live molecule faults
+
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test quick unit lint sanity packaging rules report routes readme live molecule faults mutation bench docs upstream versions sums clean
+.PHONY: help venv lab demo demo-break demo-down test quick one $(STAGES) mutation bench docs upstream versions sums clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make STAGE        Run one stage of the tests: $(STAGES)"
 
 venv: ## Make .venv with the tools that pyproject.toml pins
 	@$(LAB) venv
@@ -29,14 +32,18 @@ demo-break: ## Stop the demo's database, show what arrives in which channel and 
 demo-down: ## Remove what the demo made, and nothing else
 	@$(LAB) demo-down
 
-test: ## Run every test: unit, lint, sanity, packaging, rules, report, routes, readme, live, molecule, faults
-	@$(LAB) test
+test: ## Run every test, or the stages named beside it: make test unit lint
+	@$(LAB) test $(filter $(STAGES),$(MAKECMDGOALS))
 
 quick: ## Run what needs no host, in some minutes: unit, lint, rules
 	@$(LAB) test unit lint rules
 
-unit lint sanity packaging rules report routes readme live molecule faults: ## Run one stage of the tests
-	@$(LAB) test $@
+one: ## Run one test, or some: make one TEST='tests/faults/test_rollback.py -k version'
+	@$(LAB) one -- $(TEST)
+
+# Beside `test` they are its arguments.
+$(STAGES):
+	@$(if $(filter test,$(MAKECMDGOALS)),:,$(LAB) test $@)
 
 mutation: ## Change decisions in the code and count the changes that no unit test notices; takes hours. SUBJECT=secrets: one kind
 	@$(LAB) mutation $(SUBJECT)

@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     archive.add_argument("folder", type=pathlib.Path)
     test = commands.add_parser("test", help="run the tests, all or some stages")
     test.add_argument("stages", nargs="*", metavar="STAGE")
+    one = commands.add_parser("one", help="run one test, or some: arguments of pytest, after a --")
+    one.add_argument("arguments", nargs="+")
     mutate = commands.add_parser("mutation", help="count the changes of decisions that no unit test notices")
     mutate.add_argument("subjects", nargs="*", metavar="SUBJECT", help=", ".join(mutation.SUBJECTS))
     bench = commands.add_parser("bench", help="run the benchmark")
@@ -87,6 +89,10 @@ def _archive(options) -> None:
 
 def _test(options) -> int:
     return stages.test(options.stages)
+
+
+def _one(options) -> int:
+    return stages.one(options.arguments)
 
 
 def _mutation(options) -> int:

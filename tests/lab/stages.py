@@ -197,6 +197,14 @@ def test(names: list[str]) -> int:
     return 1 if any(code for _name, code, _seconds, _lines in results) else 0
 
 
+def one(arguments: list[str]) -> int:
+    """Run some tests in the foreground, by arguments of pytest; returns its exit status."""
+    venv.ensure()
+    if not all(word.startswith("tests/unit") for word in arguments if word.startswith("tests/")):
+        prepare()
+    return subprocess.call(_pytest(*arguments), cwd=ROOT, env=environment())
+
+
 def bench(arguments: list[str]) -> int:
     """Run the benchmark in the foreground, with arguments of its own; returns its exit status."""
     script = ROOT / "tests" / "bench" / "run.py"

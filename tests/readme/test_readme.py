@@ -25,6 +25,7 @@ TOOLS = ("ansible-", "make ", "git ")
 # Who runs what is not run here.
 ELSEWHERE = {
     "make test": "what runs this",
+    "make quick": "three of its parts",
     "git clone https://github.com/vigil-monitoring/vigil.monitoring.git": "a copy of the clone stands for it",
     "cd vigil.monitoring": "the tests begin there",
     "ansible-galaxy collection build": "tests/packaging",
@@ -53,7 +54,7 @@ def on_a_host() -> list[str]:
 
 def test_every_command_is_run_somewhere():
     assert set(DEMO) | set(ELSEWHERE) <= set(commands())
-    assert all(one.startswith(("ansible-playbook ", "ansible-doc ", "make help")) for one in on_a_host()), on_a_host()
+    assert all(one.startswith(("ansible-playbook ", "ansible-doc ", "make ")) for one in on_a_host()), on_a_host()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_on_a_host_of_ones_own(clone, tmp_path):
         )
         said[command] = done.stdout + done.stderr
         assert done.returncode == 0, f"{command}\n{said[command]}"
-    check, site, verify, report = on_a_host()[:4]
+    check, site, verify, report = [one for one in on_a_host() if one.startswith("ansible-playbook ")][:4]
     assert "--check" in check
     assert "changed=0" not in said[check].split("PLAY RECAP")[-1]
     for command in (site, verify):
