@@ -21,7 +21,10 @@ from lab import containers, hosts, images, mirror, play
 from lab.common import LABEL, ROOT, locked, run
 
 # Tests that take a minute or more each, and tests that take a second: so ordered, they leave no worker idle in the end.
-LONGEST = ("test_interruption", "test_secrets", "test_cores", "test_foreign", "test_upgrade")
+LONGEST = (
+    *("test_compromised_account", "test_interruption", "test_secrets", "test_migration"),
+    *("test_cores", "test_foreign", "test_upgrade"),
+)
 SHORTEST = ("test_target_health",)
 SERVICES = ("node_exporter", "alertmanager", "prometheus")
 EXPORTERS = ("blackbox_exporter", "postgres_exporter")
@@ -176,6 +179,11 @@ class Containers(Site):
         files = self.fingerprint(*TREES)
         kept = {path: found for path, found in files.items() if not path.endswith("/.vigil/proven.json")}
         return {**kept, **self.processes(), "served": str(served)}
+
+
+def unreleased() -> str:
+    """A version newer than all that runs here, and of the line of Prometheus' newest, so that its configuration is the same."""
+    return ".".join([*mirror.versions()["prometheus"]["new"].split(".")[:2], "99"])
 
 
 def base_variables(age: str = "new", docker: bool = False) -> dict:

@@ -12,7 +12,7 @@ import json
 import time
 
 import pytest
-from conftest import SERVICES, Containers, base_variables, snapshot, started
+from conftest import SERVICES, Containers, base_variables, snapshot, started, unreleased
 from test_host_trouble import held_port
 from test_rollback import CRASHES, publish
 
@@ -21,7 +21,7 @@ from lab import containers, hosts
 pytestmark = pytest.mark.xdist_group("docker")
 
 # An image of a made-up version, which answers for that and does something else than serving when it is started.
-BAD = "99.2.0"
+BAD = unreleased()
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_another_limit_is_another_container_with_the_same_data(site):
     [
         ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
         ("alertmanager", "exec sleep 600", ("not ready within 3 s", "it does not answer")),
-        ("prometheus", 'exec /bin/prometheus "$@"', ("answers, 99.2.0 was asked for",)),
+        ("prometheus", 'exec /bin/prometheus "$@"', (f"answers, {BAD} was asked for",)),
     ],
 )
 def test_an_image_that_does_not_work_is_taken_back(site, service, behaviour, words):

@@ -13,12 +13,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from conftest import TREES, Site
+from conftest import TREES, Site, unreleased
 
 from lab import mirror
 
-# Newer than what runs, and older than what has other keys in its configuration.
-VERSION = "3.5.99"
+VERSION = unreleased()
 # How a made-up program behaves when it is started.
 CRASHES = "echo 'level=error msg=\"sentinel: no such storage\"' >&2; exit 3"
 HANGS = "echo 'sentinel: reading a very long log'; exec sleep 600"
@@ -78,7 +77,7 @@ def must_be_gone(site: Site, service: str) -> None:
         # A crash loop is seen at once, whatever the time-out says.
         ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
         ("alertmanager", HANGS, ("not ready within 3 s", "it does not answer", "sentinel: reading a very long log")),
-        ("prometheus", None, ("version {old}", "answers, 3.5.99 was asked for")),
+        ("prometheus", None, ("version {old}", f"answers, {VERSION} was asked for")),
     ],
     ids=("crash-loop", "never-ready", "wrong-version"),
 )
