@@ -122,7 +122,7 @@ def test_a_playbook_of_ones_own(clone, tmp_path):
         environment = collection.environment(tmp_path, ANSIBLE_COLLECTIONS_PATH=str(folder / "collections"))
         argv = [venv.tool("ansible-playbook"), "mine.yml", "-i", "hosts.json"]
         done = run(argv, cwd=tmp_path, env=environment, timeout=300)
-        assert "MONITORING: 1 of 1 services proven" in done.stdout
+        assert "MONITORING: 1 of 1 service proven" in done.stdout
 
 
 def test_the_demo():
