@@ -13,8 +13,11 @@ import multiprocessing
 import os
 import socket
 import time
+from urllib.error import HTTPError
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.action.grafana_plugins import _Plugin
+from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import LookupModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _download
 from ansible_collections.vigil.monitoring.plugins.module_utils._download import Download, Source, entry_advice
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
@@ -181,6 +184,17 @@ def test_a_redirect_out_of_the_web(target):
         pytest.raises(ReleaseError, match=r"redirects from http to .*nobody vouches for"),
     ):
         download(source(url))
+
+
+def test_a_redirect_from_https_to_http(monkeypatch):
+    def moved(url, **_options):
+        raise HTTPError(url.replace("https:", "http:"), 302, "Found", {}, None)
+
+    monkeypatch.setattr(_download, "open_url", moved)
+    with pytest.raises(
+        ReleaseError, match=r"redirects from https to http://mirror.invalid/x, which nobody vouches for"
+    ):
+        Download("https://mirror.invalid/x", entry_advice("x")).size()
 
 
 @pytest.mark.parametrize("refuses", [True, False])
@@ -359,6 +373,27 @@ def test_what_nothing_vouches_for_is_asked_for_again(tmp_path, monkeypatch):
         with pytest.raises(ReleaseError, match="answers 404"):
             ask()
     assert not list(tmp_path.glob("*.part-*"))
+
+
+def of_plugin(url, checksum, cache):
+    plugin = {"id": "a", "version": "1", "url": f"{url}/x", "checksum": checksum}
+    return _Plugin(plugin, {}, [], cache, []).obtain()
+
+
+def of_dashboard(url, checksum, cache):
+    lookup = LookupModule()
+    lookup.get_option = {"cache_dir": str(cache)}.get
+    return lookup._download(f"{url}/x", "grafana_dashboards[0]", checksum, [])
+
+
+@pytest.mark.parametrize("obtain", [of_plugin, of_dashboard])
+def test_an_entry_with_a_checksum_is_nothing_else(tmp_path, obtain):
+    with server(lambda handler: send(handler, 200, BODY)) as (url, _seen):
+        with open(obtain(url, DIGEST, tmp_path), "rb") as stream:
+            assert stream.read() == BODY
+        with pytest.raises(ReleaseError, match=f"wrong checksum: .*{DIGEST}.*grafana_(plugins|dashboards)"):
+            obtain(url, "0" * 64, tmp_path)
+    assert DIGEST in os.listdir(tmp_path) and "0" * 64 not in os.listdir(tmp_path)
 
 
 def test_a_bad_download_leaves_nothing(tmp_path):
