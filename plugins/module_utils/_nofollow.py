@@ -524,6 +524,43 @@ def must_be_roots(path, why):
             path = os.path.dirname(path.rstrip("/"))
 
 
+def strangers(path, limit, spared=()):
+    """What lies below a directory and belongs to another account, which the directory's own can therefore not change.
+
+    :param limit: how many entries are looked at, those nearest to the directory first.
+    :param spared: paths below it that have whatever owner they need; what is in them is looked at.
+    :returns: list of ``(path, user id)``; links, and what is not there, count for nothing.
+    """
+    found, ahead, seen = [], [path.rstrip("/")], 0
+    try:
+        with directory(path) as top:
+            uid, gid = top.status.st_uid, top.status.st_gid
+        while ahead and seen < limit:
+            folder = ahead.pop(0)
+            with contextlib.suppress(FileNotFoundError, HostError), directory(folder) as held:
+                for name in held.names()[: limit - seen]:
+                    seen += 1
+                    status, full = held.look(name), os.path.join(folder, name)
+                    if status is None:
+                        continue
+                    if stat.S_ISDIR(status.st_mode):
+                        ahead.append(full)
+                    if full not in spared and not _can_change(status, uid, gid):
+                        found.append((full, status.st_uid))
+    except (FileNotFoundError, HostError):
+        return []
+    return found
+
+
+def _can_change(status, uid, gid):
+    """Whether an account can change a file, or what a directory holds, by its permission bits."""
+    if uid in (0, status.st_uid):
+        return True
+    needed = 0o7 if stat.S_ISDIR(status.st_mode) else 0o6
+    shift = 3 if status.st_gid == gid else 0
+    return status.st_mode >> shift & needed == needed
+
+
 # Changing
 
 

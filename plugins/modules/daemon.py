@@ -333,9 +333,11 @@ pid:
 """
 
 import contextlib
+import grp
 import importlib.util
 import json
 import os
+import pwd
 import re
 import sys
 from typing import NamedTuple, Optional
@@ -366,6 +368,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    WRITER,
     HostError,
     NotProven,
     State,
@@ -426,6 +429,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._version import s
 # What is done at once to a service that is deployed: state -> action.
 NOW = {"restarted": "restart", "reloaded": "reload"}
 POLL_SECONDS = 0.2
+# How much of the data is looked through, after a failure, for what belongs to somebody else.
+DATA_ENTRIES = 10000
 # How many lines of the log of a start are looked through for what the service complains about.
 COMPLAINING_LINES = 500
 # Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
@@ -847,6 +852,37 @@ class Daemon:
             return None
         return "no space is left in {0}, so {1} would not outlive a start; make room and run again".format(
             data, self.name
+        )
+
+    def owner_problem(self):
+        """What of its data the service's account cannot change, as after a restore: a sentence, or None."""
+        data = self.module.params["data_dir"]
+        if not data:
+            return None
+        # What the collection itself puts there has the owner that it needs.
+        spared = {os.path.join(data, name) for name in (WRITER, "lost+found")}
+        spared.update(path.rstrip("/") for path in self.state.manifest()["directories"])
+        spared.update(os.path.dirname(path) for path in self.module.params["links"])
+        try:
+            found, status = _nofollow.strangers(data, DATA_ENTRIES, spared), _nofollow.directory_status(data)
+        except (OSError, HostError):
+            # A disk that cannot be read keeps nobody from putting back what was there before.
+            return None
+        if not found or status is None:
+            return None
+        path, uid = found[0]
+        owner = name_of(pwd.getpwuid, status.st_uid)
+        return (
+            "Below {0}, which belongs to {1}, {2} belongs to {3}{4}, and {1} cannot change it. Where that is so since a"
+            " restore, stop {5}, run `chown -Rh {1}:{6} {0}` and run again.".format(
+                data,
+                owner,
+                path,
+                name_of(pwd.getpwuid, uid),
+                " (and {0} more likewise)".format(len(found) - 1) if found[1:] else "",
+                self.name,
+                name_of(grp.getgrgid, status.st_gid),
+            )
         )
 
     def place_problems(self, changes, texts):
@@ -1545,6 +1581,8 @@ class Daemon:
         message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
             self.runtime.title, error, self.runtime.last_words(since)
         )
+        owners = self.owner_problem()
+        message += "\n" + owners if owners else ""
         restored = self.restore_database()
         message += "\n" + restored if restored else ""
         if switched and os.path.exists(self.state.rollback):
@@ -1667,9 +1705,10 @@ class Daemon:
             else:
                 seen = self.watch(None, module.params["settle"])
         except NotProven as error:
+            owners = self.owner_problem()
             module.fail_json(
-                msg="{0} does not serve after the {1}: {2}.\nIts last words:\n{3}".format(
-                    self.runtime.title, action, error, self.runtime.last_words(since)
+                msg="{0} does not serve after the {1}: {2}.\nIts last words:\n{3}{4}".format(
+                    self.runtime.title, action, error, self.runtime.last_words(since), "\n" + owners if owners else ""
                 ),
                 action="failed",
                 **result,
@@ -1746,6 +1785,17 @@ class Daemon:
         for path in paths:
             if path not in spared and self.reachable(path):
                 _nofollow.remove_empty(path)
+
+
+def name_of(look_up, number):
+    """The name of an account or a group; its number where it has none.
+
+    :param look_up: function of pwd or grp.
+    """
+    try:
+        return look_up(number)[0]
+    except KeyError:
+        return str(number)
 
 
 def above(path, top):

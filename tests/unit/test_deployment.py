@@ -409,6 +409,53 @@ def test_a_file_for_the_account_before_alone_is_refused_before_anything(owned):
     assert not data_of(owned, "bin", readable=[str(path)]).get("failed")
 
 
+def restored(host, name, mode):
+    """What a restore put there as root."""
+    path = host.root / "data" / "wal" / name
+    os.chown(path, 0, 0)
+    path.chmod(mode)
+    return path
+
+
+def test_data_of_another_account_is_named_where_the_service_does_not_come_up(owned):
+    os.unlink(owned.root / "data" / "roots")
+    path, data = restored(owned, "b", 0o644), owned.root / "data"
+    owned.install("3.6.0", dies=True)
+    data_of(owned)
+    done = activate(owned, version="3.6.0", data_dir=str(data))
+    assert f"{path} belongs to root, and daemon cannot change it" in done["msg"]
+    assert f"`chown -Rh daemon:daemon {data}`" in done["msg"]
+    assert "was put back and serves again" in done["msg"]
+    # What the account may change all the same is not to blame, nor is what the collection put there itself.
+    path.chmod(0o666)
+    (data / ".vigil-version").write_text("3.5.3")
+    (data / "lost+found").mkdir(mode=0o700)
+    data_of(owned)
+    assert "chown" not in activate(owned, version="3.6.0", data_dir=str(data))["msg"]
+
+
+def test_data_of_another_account_is_named_where_nothing_was_changed(owned):
+    os.unlink(owned.root / "data" / "roots")
+    path, data = restored(owned, "a", 0o600), str(owned.root / "data")
+    restored(owned, "b", 0o600)
+    owned.install("3.5.3", mute=True)
+    done = activate(owned, state="restarted", data_dir=data)
+    assert f"{path} belongs to root (and 1 more likewise), and daemon cannot" in done["msg"]
+    data_of(owned)
+    assert f"{path} belongs to root (and 1 more likewise)" in activate(owned, data_dir=data)["msg"]
+
+
+def test_a_disk_that_cannot_be_read_does_not_keep_anything_from_being_put_back(owned, monkeypatch):
+    def unreadable(*dummy):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(daemon._nofollow, "strangers", unreadable)
+    owned.install("3.6.0", dies=True)
+    data_of(owned)
+    done = activate(owned, version="3.6.0", data_dir=str(owned.root / "data"))
+    assert "was put back and serves again" in done["msg"]
+
+
 # A role in a database goes back with the rest
 
 

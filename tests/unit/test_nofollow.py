@@ -495,3 +495,27 @@ def test_every_program_that_root_hands_to_python_is_isolated():
             # What a message advises, between backticks, is run by a person.
             if "`" not in line and re.search(r"""python\S*["']? .*(-c|-) |"\{0\} .*-c """, line):
                 assert " -I " in line, f"{path}: {line}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
+def test_what_belongs_to_others_is_found_without_following_a_link(tmp_path):
+    data, outside = tmp_path / "data", tmp_path / "outside"
+    for folder in (data, data / "a", data / "a" / "b", data / "roots", outside):
+        folder.mkdir()
+        os.chown(folder, 1, 1)
+    for path in (data / "a" / "b" / "deep", data / "shared", data / "first", outside / "x"):
+        path.write_text("x")
+    os.symlink(outside, data / "link")
+    os.chown(data / "roots", 0, 0)
+    os.chown(data / "shared", 0, 1)
+    (data / "shared").chmod(0o660)
+    found = [(str(data / "first"), 0), (str(data / "roots"), 0), (str(data / "a" / "b" / "deep"), 0)]
+    assert _nofollow.strangers(str(data), 100) == found
+    assert _nofollow.strangers(str(data), 100, {str(data / "roots")}) == [found[0], found[2]]
+    # Those nearest come first, and no more is looked at than was said.
+    assert _nofollow.strangers(str(data), 5) == found[:2]
+    assert _nofollow.strangers(str(tmp_path / "none"), 100) == []
+    os.rename(data, tmp_path / "moved")
+    os.symlink(tmp_path / "moved", data)
+    os.chown(tmp_path, 1, 1)
+    assert _nofollow.strangers(str(data), 100) == []
