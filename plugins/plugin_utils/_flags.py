@@ -63,10 +63,6 @@ def extra_flags(extra):
     return [argument for name, value in (extra or {}).items() for argument in flag(name, value)]
 
 
-def _addresses(listen):
-    return list(listen) if isinstance(listen, (list, tuple)) else [listen]
-
-
 def prometheus_flags(settings, program):
     """Command line of Prometheus, as a list.
 
@@ -111,7 +107,7 @@ def alertmanager_flags(settings, program):
     arguments += flag("storage.path", settings["db_dir"])
     if web_config(settings.get("web_config")):
         arguments += flag("web.config.file", settings["config_dir"] + "/web_config.yml")
-    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    arguments += flag("web.listen-address", settings["listen_address"])
     if settings.get("external_url"):
         arguments += flag("web.external-url", settings["external_url"])
     for option, value in sorted((settings.get("cluster") or {}).items()):
@@ -154,7 +150,7 @@ def blackbox_exporter_flags(settings, program):
     arguments = [program] + flag("config.file", settings["config_dir"] + "/blackbox_exporter.yml")
     if web_config(settings.get("web_config")):
         arguments += flag("web.config.file", settings["config_dir"] + "/web_config.yml")
-    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    arguments += flag("web.listen-address", settings["listen_address"])
     return arguments + extra_flags(settings.get("extra"))
 
 
@@ -169,7 +165,7 @@ def postgres_exporter_flags(settings, program):
     arguments += _collectors(settings)
     if web_config(settings.get("web_config")):
         arguments += flag("web.config.file", settings["config_dir"] + "/web_config.yml")
-    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    arguments += flag("web.listen-address", settings["listen_address"])
     arguments += flag("web.telemetry-path", settings["telemetry_path"])
     arguments += flag("log.level", settings["log_level"]) + flag("log.format", settings["log_format"])
     return arguments + extra_flags(settings.get("extra"))
@@ -229,7 +225,7 @@ def node_exporter_flags(settings, program):
     for name in ("log_level", "log_format"):
         if settings.get(name):
             arguments += flag(name.replace("_", "."), settings[name])
-    arguments += flag("web.listen-address", _addresses(settings["listen_address"]))
+    arguments += flag("web.listen-address", settings["listen_address"])
     if settings.get("telemetry_path"):
         arguments += flag("web.telemetry-path", settings["telemetry_path"])
     return arguments

@@ -22,6 +22,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
     has_client_certificate,
+    host_and_port,
     wants_client_certificate,
 )
 
@@ -66,11 +67,17 @@ def listen_address(text, what):
     if isinstance(text, Sequence) and not isinstance(text, str):
         found = [listen_address(one, what) for one in text or [""]]
         return next((one for one in found if not (one[0] and is_loopback(one[0]))), found[0])
-    host, colon, port = str(text).rpartition(":")
-    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+    # Any program's, not a service's of this collection alone: what stands before the port is its own affair.
+    parts = host_and_port(text)
+    if not parts:
         raise ScrapeError("{0} is {1!r}: a listen address ends with a colon and a port".format(what, str(text)))
+    return _bound(parts[0]), parts[1]
+
+
+def _bound(host):
+    """The host of a listen address without brackets, ``""`` for all interfaces."""
     host = host.strip("[]")
-    return ("" if host in ("0.0.0.0", "::", "*") else host), int(port)
+    return "" if host in ("0.0.0.0", "::", "*") else host
 
 
 def is_loopback(host):
@@ -98,8 +105,7 @@ def endpoint(service, host, value):
     name, port = "", None
     if not listening and (get("listen_ip") or get("port")):
         # cAdvisor's address is two variables, as with prometheus.prometheus.
-        name = str(get("listen_ip") or "").strip("[]")
-        name, port = "" if name in ("0.0.0.0", "::") else name, get("port") and int(get("port"))
+        name, port = _bound(str(get("listen_ip") or "")), get("port") and int(get("port"))
     if listening:
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
     web_config = get("web_config")

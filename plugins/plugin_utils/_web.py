@@ -11,7 +11,15 @@ import re
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of, route_prefix
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 
-_LISTEN = re.compile(r"(?P<host>|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
+_HOST = re.compile(r"|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+")
+
+
+def host_and_port(address):
+    """What ends with a colon and a port as ``(host, port)``, whatever stands before them; None where it does not."""
+    host, colon, port = str(address).rpartition(":")
+    if not colon or not re.fullmatch(r"\d{1,5}", port) or not 1 <= int(port) <= 65535:
+        return None
+    return host, int(port)
 
 
 def split_listen_address(address):
@@ -19,14 +27,12 @@ def split_listen_address(address):
 
     :raises ValueError: when it is not ``HOST:PORT`` with a port between 1 and 65535.
     """
-    match = _LISTEN.fullmatch(str(address))
-    if match and match.group("host") == "*":
-        raise ValueError(
-            "{0!r}: no service takes a *; :{1} means all addresses".format(str(address), match.group("port"))
-        )
-    if not match or not 1 <= int(match.group("port")) <= 65535:
+    parts = host_and_port(address)
+    if not parts or not _HOST.fullmatch(parts[0]):
         raise ValueError("{0!r} is not HOST:PORT with a port between 1 and 65535".format(str(address)))
-    return match.group("host"), int(match.group("port"))
+    if parts[0] == "*":
+        raise ValueError("{0!r}: no service takes a *; :{1} means all addresses".format(str(address), parts[1]))
+    return parts
 
 
 def listen_addresses(listen):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _web
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape, _web
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,38 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _web
 )
 def test_good_addresses(address, parts):
     assert _web.split_listen_address(address) == parts
+
+
+@pytest.mark.parametrize(
+    ("address", "parts", "bound"),
+    [
+        ("0.0.0.0:9090", ("0.0.0.0", 9090), ""),
+        (":9090", ("", 9090), ""),
+        ("[::]:9090", ("[::]", 9090), ""),
+        ("[::1]:9090", ("[::1]", 9090), "::1"),
+        # What no service of ours takes, another program may.
+        ("*:9090", ("*", 9090), ""),
+        ("::1:9090", ("::1", 9090), "::1"),
+        ("tcp://127.0.0.1:80", ("tcp://127.0.0.1", 80), "tcp://127.0.0.1"),
+        (":65535", ("", 65535), ""),
+        ("a:0", None, None),
+        ("a:65536", None, None),
+        ("a:\u00b2", None, None),
+        ("a:80\n", None, None),
+        ("9090", None, None),
+        ("/run/x.sock", None, None),
+        ("", None, None),
+    ],
+)
+def test_a_port_is_read_in_one_way_whosever_address_it_is(address, parts, bound):
+    assert _web.host_and_port(address) == parts
+    if parts:
+        assert _scrape.listen_address(address, "x") == (bound, parts[1])
+        return
+    with pytest.raises(_scrape.ScrapeError, match=r"x is .*: a listen address ends with a colon and a port"):
+        _scrape.listen_address(address, "x")
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        _web.split_listen_address(address)
 
 
 @pytest.mark.parametrize(
