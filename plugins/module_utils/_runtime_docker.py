@@ -191,7 +191,8 @@ class Docker:
         return [
             name
             for one in self.engine.containers()
-            for name in [one["Names"][0].lstrip("/")]
+            # One that is just being removed has no name any more.
+            for name in [name.lstrip("/") for name in one.get("Names") or ()][:1]
             if (one.get("Labels") or {}).get(LABEL_SERVICE) == self.name
             and one["Id"] not in known
             # A check that is under way, or was cut off.

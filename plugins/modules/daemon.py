@@ -1622,6 +1622,10 @@ class Daemon:
             self.notes.append(
                 "{0} was renamed to {1} by hand: it would get its name again".format(self.docker.title, name)
             )
+        owners = self.owner_problem() if running is None else None
+        if owners:
+            self.notes.append(owners)
+            self.module.warn("{0} might not come up. {1}".format(self.name, owners))
         enabled = self.runtime.is_enabled(seen)
         changed = bool(changes or conflicts or self.renamed or would.action != "none" or not enabled)
         self.end_check(would, changed, self.diff(changes, texts, replacing, self.state.manifest()))

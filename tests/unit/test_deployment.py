@@ -445,6 +445,17 @@ def test_data_of_another_account_is_named_where_nothing_was_changed(owned):
     assert f"{path} belongs to root (and 1 more likewise)" in activate(owned, data_dir=data)["msg"]
 
 
+def test_data_of_another_account_is_named_by_a_check_before_a_start(owned):
+    os.unlink(owned.root / "data" / "roots")
+    path, data = restored(owned, "b", 0o644), str(owned.root / "data")
+    # What runs has shown that it can.
+    assert activate(owned, check=True, data_dir=data)["notes"] == []
+    owned.run(["systemctl", "stop", "prometheus.service"])
+    done = activate(owned, check=True, data_dir=data)
+    assert done["action"] == "started" and f"{path} belongs to root" in done["notes"][0]
+    assert done["warnings"] == ["prometheus might not come up. " + done["notes"][0]]
+
+
 def test_a_disk_that_cannot_be_read_does_not_keep_anything_from_being_put_back(owned, monkeypatch):
     def unreadable(*dummy):
         raise OSError(5, "Input/output error")
