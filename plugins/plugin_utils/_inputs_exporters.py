@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     Problem,
     did_you_mean,
     is_duration,
+    nearest,
     not_a_duration,
     shown,
 )
@@ -64,7 +65,8 @@ def check_blackbox_exporter(values):
             yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
         elif prober not in PROBERS:
             remedy = did_you_mean(prober, PROBERS, "there are {0}".format(", ".join(PROBERS)))
-            kind = Doubt if isinstance(prober, str) and prober else Problem
+            # A later version may have another one; what is nearly one of these is a slip, which nobody else would find.
+            kind = Doubt if isinstance(prober, str) and prober and not nearest(prober, PROBERS) else Problem
             yield kind(where + ".prober", "is {0}".format(shown(prober)), remedy)
 
 
