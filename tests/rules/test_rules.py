@@ -79,7 +79,7 @@ def asked(promtool, folder, alert, case, **questions):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
