@@ -114,6 +114,9 @@ def end_state(site: Site) -> dict[str, str]:
     if manifest["container"]:
         assert manifest["container"].pop("id")
     found["/etc/prometheus/.vigil/manifest.json"] = json.dumps(manifest, sort_keys=True)
+    asked = json.loads(site.host.run("cat /etc/prometheus/.vigil/asked.json").stdout)
+    assert asked.pop("generation")
+    found["/etc/prometheus/.vigil/asked.json"] = json.dumps(asked, sort_keys=True)
     # Which process was proven.
     del found["/etc/prometheus/.vigil/proven.json"]
     return found
