@@ -264,7 +264,9 @@ def test_no_secret_gets_out(site):
         diff = must_be_silent(site.run("--check", *UNPROVEN)).must_be_green(changed=True)
         must_be_silent(site.run(*UNPROVEN)).must_be_green(changed=True)
         must_be_silent(site.run(*UNPROVEN)).must_be_green(changed=False)
-        must_be_silent(site.run(*LOUD)).must_be_red("its samples do not arrive", "its log says why")
+        # Storage and receivers are away, which the proof says in words of its own.
+        loud = must_be_silent(site.run(*LOUD)).must_be_green(changed=False)
+        assert "not proven in full" in loud.output and "its log says why" in loud.output
         assert readable_by_others(site) == []
         assert re.search("/etc/prometheus/prometheus.yml", diff.output) and "/etc/********" not in diff.output
 
