@@ -283,6 +283,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._room import (
     execution_problem,
     free_bytes,
+    nearest,
     place_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version, same_version
@@ -368,6 +369,9 @@ class Archive:
             raise ReleaseError(
                 f"{self.path} is in the way: it was not made by this collection. Move it, and run again."
             )
+        found = nearest(self.releases)
+        if os.geteuid() and not os.access(found, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), found)
         problem = place_problem(self.releases) or execution_problem(self.releases)
         if problem:
             raise ReleaseError(f"{problem}. {self.program} goes there; set monitoring_release_dir to another place.")
