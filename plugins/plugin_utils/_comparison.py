@@ -12,6 +12,7 @@ import os
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import other_action
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._run import read_trusted
 
 COLLECTION_NAME = "vigil.monitoring."
@@ -105,13 +106,4 @@ class Comparison:
         action = self.action
         task = action._task.copy()
         task.action, task.args, task.check_mode, task.diff = COLLECTION_NAME + step, arguments, True, False
-        plugin = action._shared_loader_obj.action_loader.get(
-            COLLECTION_NAME + step,
-            task=task,
-            connection=action._connection,
-            play_context=action._play_context,
-            loader=action._loader,
-            templar=action._templar,
-            shared_loader_obj=action._shared_loader_obj,
-        )
-        return plugin.run(task_vars=task_vars)
+        return other_action(action, COLLECTION_NAME + step, task).run(task_vars=task_vars)

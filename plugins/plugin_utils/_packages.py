@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import other_action
+
 DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
 
 
@@ -38,13 +40,4 @@ def _with_package(action, packages, task_vars):
     """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
     task = action._task.copy()
     task.args = {"name": packages, "state": "present"}
-    package = action._shared_loader_obj.action_loader.get(
-        "ansible.builtin.package",
-        task=task,
-        connection=action._connection,
-        play_context=action._play_context,
-        loader=action._loader,
-        templar=action._templar,
-        shared_loader_obj=action._shared_loader_obj,
-    )
-    return package.run(task_vars=task_vars)
+    return other_action(action, "ansible.builtin.package", task).run(task_vars=task_vars)

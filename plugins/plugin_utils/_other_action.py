@@ -1,0 +1,24 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Another action plugin, in the place of the one that a task names."""
+
+from __future__ import annotations
+
+
+def other_action(action, name, task):
+    """An action plugin that works on the host, and with the connection, of another one.
+
+    :param action: the one that the task of the playbook named.
+    :param name: full name of the one that is wanted.
+    :param task: what it is to do, a copy of the task of ``action`` with arguments of its own.
+    """
+    return action._shared_loader_obj.action_loader.get(
+        name,
+        task=task,
+        connection=action._connection,
+        play_context=action._play_context,
+        loader=action._loader,
+        templar=action._templar,
+        shared_loader_obj=action._shared_loader_obj,
+    )
