@@ -66,8 +66,8 @@ class ActionModule(ActionBase):
             kind: {
                 "kind": kind,
                 "config_dir": role[kind + "_config_dir"],
-                "username": role.get(kind + "_probe_username") or None,
-                "password": role.get(kind + "_probe_password") or None,
+                "username": role.get(kind + "_health_username") or None,
+                "password": role.get(kind + "_health_password") or None,
                 "further": [],
             }
             for kind, role in roles.items()

@@ -86,13 +86,13 @@ class ActionModule(ActionBase):
         at = _scrape.endpoint("prometheus", host, own)
         address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
         url = "{0}://{1}{2}"
-        ca_path = role.get("prometheus_probe_ca") or None
-        certificates = [ca_path, role.get("prometheus_probe_client_cert"), role.get("prometheus_probe_client_key")]
+        ca_path = role.get("prometheus_health_ca") or None
+        certificates = [ca_path, role.get("prometheus_health_client_cert"), role.get("prometheus_health_client_key")]
         inventory = role["__prometheus_inventory"]
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         options = {
-            "url_username": role.get("prometheus_probe_username") or None,
-            "url_password": role.get("prometheus_probe_password") or None,
+            "url_username": role.get("prometheus_health_username") or None,
+            "url_password": role.get("prometheus_health_password") or None,
             "ca_path": ca_path,
             "client_cert": certificates[1] or None,
             "client_key": certificates[2] or None,

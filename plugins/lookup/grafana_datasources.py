@@ -78,7 +78,7 @@ def prometheus_source(name, host, value, own_host):
         # What `$__rate_interval` is made of: the interval at which it really scrapes.
         "jsonData": {"httpMethod": "POST", "timeInterval": str(interval)},
     }
-    username, password = value(host, "prometheus_probe_username"), value(host, "prometheus_probe_password")
+    username, password = value(host, "prometheus_health_username"), value(host, "prometheus_health_password")
     if username and password:
         source.update(
             basicAuth=True,

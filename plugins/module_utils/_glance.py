@@ -4,7 +4,7 @@
 """What the process of a service is, how it was started, when its files were last touched, and what it says.
 
 Also a program of its own: the controller hands its text to Python on the host, where a module would take several times as
-long to arrive and to begin. The module daemon imports the same functions, so that both see the same.
+long to arrive and to begin. The module service imports the same functions, so that both see the same.
 
 usage: python3 -I -c TEXT DIRECTORY URL NAMES CONFIGURATION PATH...
 """

@@ -281,7 +281,7 @@ class State:
             _nofollow.unlink(self._path("database.json"))
 
     def staged_plan(self):
-        """The plan that config_tree left for the switch, or None when there is nothing staged."""
+        """The plan that config_files left for the switch, or None when there is nothing staged."""
         return self._read("staged/plan.json", None)
 
     def stage(self, files, plan):

@@ -33,16 +33,16 @@ PASSING = (408, 425, 429)
 # What `Answer.why` means for a person: {0} are the words of the other side, {1} is the role, {2} the suffix of the variable
 # in which its web interface is configured, {3} the HTTP status.
 REFUSALS = {
-    "certificate": "its certificate is refused ({0}); correct the certificate in {1}_{2}, or the authority in {1}_probe_ca",
+    "certificate": "its certificate is refused ({0}); correct the certificate in {1}_{2}, or the authority in {1}_health_ca",
     "stranger": (
-        "it wants to see a client certificate that it trusts ({0}); give one with {1}_probe_client_cert and"
-        " {1}_probe_client_key"
+        "it wants to see a client certificate that it trusts ({0}); give one with {1}_health_client_cert and"
+        " {1}_health_client_key"
     ),
-    "login": "it does not accept {1}_probe_username and {1}_probe_password (HTTP {3})",
+    "login": "it does not accept {1}_health_username and {1}_health_password (HTTP {3})",
     "plain": "what answers there speaks no TLS ({0}), and {1}_{2} asks for it",
     "tls": "what answers there speaks TLS only, and nothing in {1}_{2} asks for it",
     "other": "what answers there does not speak HTTP ({0})",
-    "file": "{0}; see {1}_probe_ca, {1}_probe_client_cert and {1}_probe_client_key",
+    "file": "{0}; see {1}_health_ca, {1}_health_client_cert and {1}_health_client_key",
 }
 
 

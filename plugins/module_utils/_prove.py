@@ -111,14 +111,14 @@ class Prover:
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
                 self.access = self.access._replace(username=None, password=None, verify=False, check_name=False)
-                self.caveat = "its certificate is not proven ({0}): set {1}_probe_ca".format(error, self.kind)
+                self.caveat = "its certificate is not proven ({0}): set {1}_health_ca".format(error, self.kind)
                 reply = self._ask(url, body)
         except _client.AskError as error:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
             why = "it does not answer: {0}".format(error)
             if error.kind == "stranger":
-                why += "; give one with {0}_probe_client_cert and {0}_probe_client_key".format(self.kind)
+                why += "; give one with {0}_health_client_cert and {0}_health_client_key".format(self.kind)
             raise _Stop(Finding(WAIT if error.transient else RED, why)) from error
         self.reached = self.line["reached"] = True
         return reply
@@ -129,7 +129,7 @@ class Prover:
         return _client.send("POST", url, body, self.access, timeout=15.0, connect_timeout=CONNECT)
 
     def _refused(self, reply, path):
-        name = "{0}_probe_username and {0}_probe_password".format(self.kind)
+        name = "{0}_health_username and {0}_health_password".format(self.kind)
         if reply.status in (401, 403) and self.access.username is None:
             return Finding(UNPROVEN, "not proven: it wants to know who asks; set {0}".format(name))
         if reply.status in (401, 403):

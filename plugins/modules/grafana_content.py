@@ -93,7 +93,7 @@ options:
     type: list
     elements: str
 seealso:
-  - module: vigil.monitoring.daemon
+  - module: vigil.monitoring.service
 """
 
 EXAMPLES = r"""

@@ -9,7 +9,7 @@ module: grafana_plugins
 short_description: Have plugins of Grafana unpacked on a host, each version beside the others
 description:
   - These plugins, in these versions, lie unpacked on the host. Grafana does not see them until
-    M(vigil.monitoring.daemon) switches its links, together with everything else.
+    M(vigil.monitoring.service) switches its links, together with everything else.
   - The controller downloads an archive, once, or reads it off a mirror in a directory of its own; a host that has the
     plugin is left alone.
 version_added: 0.2.0

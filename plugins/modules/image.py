@@ -84,7 +84,7 @@ options:
     type: bool
     default: false
 seealso:
-  - module: vigil.monitoring.daemon
+  - module: vigil.monitoring.service
   - module: community.docker.docker_image_pull
   - module: community.docker.docker_image_load
 """

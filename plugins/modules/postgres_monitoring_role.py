@@ -72,14 +72,14 @@ options:
     description:
       - Configuration directory of the service that logs in as the role.
       - With it, the role is looked at and nothing is changed yet; where something has to change, the option C(database) of
-        M(vigil.monitoring.daemon) has to make the change, as a part of its switch, and takes it back with that.
+        M(vigil.monitoring.service) has to make the change, as a part of its switch, and takes it back with that.
     type: path
   secrets:
     description: Further values that must not appear in any output.
     type: list
     elements: str
 seealso:
-  - module: vigil.monitoring.daemon
+  - module: vigil.monitoring.service
 """
 
 EXAMPLES = r"""

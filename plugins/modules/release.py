@@ -13,7 +13,7 @@ short_description: Have a release of a program on a host
 description:
   - Makes sure that a version of a program lies on a host, verified by its checksum and unpacked in a directory of its
     own, O(releases_dir)/PROGRAM-VERSION.
-  - Nothing is activated. The links of RV(links) are made by M(vigil.monitoring.daemon), together with the unit and the
+  - Nothing is activated. The links of RV(links) are made by M(vigil.monitoring.service), together with the unit and the
     configuration that belong to the release; so an earlier version stays in use, and stays there for a rollback.
   - A host that has the release costs one round trip; neither its disk nor the network is touched.
   - Alternatively takes the program from the packages of the distribution, or from a place where somebody else put it.

@@ -24,8 +24,9 @@ description:
     roles, defaults included; of those that a play gives to a role, by the ones of this run.
   - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
   - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
-  - C(<service>_probe_username), C(<service>_probe_password), C(<service>_probe_ca), C(<service>_probe_client_cert) and
-    C(<service>_probe_client_key) open services that are behind a password or TLS. What cannot be proven without them is said in the result.
+  - C(<service>_health_username), C(<service>_health_password), C(<service>_health_ca), C(<service>_health_client_cert) and
+    C(<service>_health_client_key) open services that are behind a password or TLS. What cannot be proven without them is
+    said in the result.
 options:
   groups:
     description:

@@ -17,7 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._run import read_
 
 COLLECTION_NAME = "vigil.monitoring."
 # What a service is made of. Accounts in databases, plugins and contents are proven by what the services say.
-STEPS = ("release", "image", "config_tree", "daemon")
+STEPS = ("release", "image", "config_files", "service")
 SHOWN = 5
 WAY_OUT = "; run site.yml to have it as asked"
 
@@ -48,9 +48,9 @@ def finding(step, result):
         return RED, "it is not as the inventory asks for: {0}".format(said)
     if not result.get("changed"):
         return None
-    if step == "config_tree":
+    if step == "config_files":
         return _of_files(result)
-    if step == "daemon":
+    if step == "service":
         return RED, "it is not as the inventory asks for: {0}{1}".format(result.get("reason") or "it differs", WAY_OUT)
     return RED, "what the inventory asks for is not on the host{0}".format(WAY_OUT)
 

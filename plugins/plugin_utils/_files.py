@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lists of files for the module config_tree, and files on the controller: the collection's and the user's own."""
+"""Lists of files for the module config_files, and files on the controller: the collection's and the user's own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Files:
             self.add(path, "{0} ({1})".format(entry["source"], variable), content=entry["content"])
 
     def entries(self):
-        """The files as config_tree takes them."""
+        """The files as config_files takes them."""
         return list(self._entries.values())
 
 

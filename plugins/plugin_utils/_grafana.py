@@ -39,7 +39,7 @@ _MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
 
 
 def grafana_probe(ini, ca=""):
-    """How the host itself asks Grafana: the option ``probe`` of the module daemon."""
+    """How the host itself asks Grafana: the option ``probe`` of the module service."""
     host, port, scheme, prefix, dummy = address([ini])
     hosts = hosts_of("[{0}]".format(host) if ":" in host else host)
     urls = ["{0}://{1}:{2}{3}".format(scheme, one, port, prefix) for one in hosts]
@@ -309,7 +309,7 @@ def check_dashboards(dashboards):
 
 
 def grafana_files(contents):
-    """The files of Grafana's configuration, for config_tree.
+    """The files of Grafana's configuration, for config_files.
 
     :param contents: dict with ``config_dir``, ``version``, ``ini``, ``ldap``, ``datasources``, ``dashboards``,
         ``alert_resources``, ``plugins_dir`` and maybe ``renew_secret_key``.
@@ -363,7 +363,7 @@ def grafana_files(contents):
 
 
 def grafana_directories(settings):
-    """The directories that Grafana wants to find, for config_tree.
+    """The directories that Grafana wants to find, for config_files.
 
     :param settings: dict with ``config_dir``, ``version``, ``ini``, ``user``, ``group`` and ``plugins_dir``.
     """

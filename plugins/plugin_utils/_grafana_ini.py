@@ -95,7 +95,7 @@ def is_secret(key, value):
 
 
 def secret_key(config_dir, data, renew):
-    """How the key is kept with which Grafana encrypts what is secret in its database; for config_tree.
+    """How the key is kept with which Grafana encrypts what is secret in its database; for config_files.
 
     :param data: path of the database.
     :param renew: whether another one is accepted.

@@ -196,12 +196,12 @@ def check_web(role, values):
             "is {0}, which knows no web configuration".format(values[role + "_version"]),
             "deploy {0} or newer, or leave the web configuration empty".format(SINCE[role][flag]),
         )
-    ca = str(values.get(role + "_probe_ca") or "")
+    ca = str(values.get(role + "_health_ca") or "")
     if ca and not ca.startswith("/"):
-        yield Problem(role + "_probe_ca", "is {0}".format(shown(ca)), "give the absolute path of a file on the host")
-    if bool(values[role + "_probe_username"]) != bool(values[role + "_probe_password"]):
+        yield Problem(role + "_health_ca", "is {0}".format(shown(ca)), "give the absolute path of a file on the host")
+    if bool(values[role + "_health_username"]) != bool(values[role + "_health_password"]):
         yield Problem(
-            "{0}_probe_username and {0}_probe_password".format(role), "only one of them is set", "set both, or none"
+            "{0}_health_username and {0}_health_password".format(role), "only one of them is set", "set both, or none"
         )
 
 
@@ -211,7 +211,7 @@ def _check_client_certificate(role, values, tls, variable):
     :param tls: the ``tls_server_config``.
     :param variable: its name for the message.
     """
-    names = ["{0}_probe_client_{1}".format(role, part) for part in ("cert", "key")]
+    names = ["{0}_health_client_{1}".format(role, part) for part in ("cert", "key")]
     for name in names:
         if values.get(name) and not str(values[name]).startswith("/"):
             yield Problem(name, "is {0}".format(shown(values[name])), "give the absolute path of a file on the host")

@@ -49,7 +49,7 @@ MODULE_UTILS = Path(_probe.__file__).parent
 class Service:
     """A service that runs, as it was proven to for exactly the same options.
 
-    :param options: those of the module daemon.
+    :param options: those of the module service.
     :param python: Python on the host.
     """
 
@@ -206,5 +206,5 @@ def _of_sum(line):
 
 def code():
     """A digest of the code that decides about services: what another version proved is looked at again."""
-    files = [*sorted(MODULE_UTILS.glob("*.py")), MODULE_UTILS.parent / "modules" / "daemon.py"]
+    files = [*sorted(MODULE_UTILS.glob("*.py")), MODULE_UTILS.parent / "modules" / "service.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -72,6 +72,6 @@ def written_by_peers(role):
     """What a peer's role may have left below the configuration directory.
 
     :param role: name of our role.
-    :returns: list of dicts with ``path``, ``pattern`` and ``secret``, as the module config_tree takes them.
+    :returns: list of dicts with ``path``, ``pattern`` and ``secret``, as the module config_files takes them.
     """
     return [{"path": path, **written._asdict()} for path, written in sorted(WRITTEN.get(role, {}).items())]

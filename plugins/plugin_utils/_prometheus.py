@@ -214,7 +214,7 @@ def prometheus_directories(config_dir, group, writable):
     belongs to the group, so that Prometheus can read it.
 
     :param writable: names of those that the group may write to.
-    :returns: as the module config_tree takes them.
+    :returns: as the module config_files takes them.
     """
     return [
         {

@@ -71,7 +71,7 @@ def probe(settings):
     :param settings: dict with ``kind``, ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
         ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first two may be
         missing.
-    :returns: the option ``probe`` of the module daemon.
+    :returns: the option ``probe`` of the module service.
     """
     host, port = listen_addresses(settings["listen_address"])[0]
     tls = (settings.get("web_config") or {}).get("tls_server_config")

@@ -125,11 +125,11 @@ def test_a_password_that_the_proof_does_not_know(site):
     site.run().must_be_green()
     outcome = verify(site).must_be_green(changed=False)
     assert "2 of 3 services proven, 1 not proven in full" in outcome.output
-    assert "set prometheus_probe_username and prometheus_probe_password" in outcome.output
-    known = {"prometheus_probe_username": "me", "prometheus_probe_password": PASSWORD}
+    assert "set prometheus_health_username and prometheus_health_password" in outcome.output
+    known = {"prometheus_health_username": "me", "prometheus_health_password": PASSWORD}
     outcome = verify(site, "-vvv", **known).must_be_green(changed=False)
     assert "3 of 3 services proven" in outcome.output and PASSWORD not in outcome.output
-    verify(site, **{**known, "prometheus_probe_password": "wrong"}).must_be_red("does not accept")
+    verify(site, **{**known, "prometheus_health_password": "wrong"}).must_be_red("does not accept")
 
 
 def test_check_mode_on_a_bare_host(bare):
@@ -221,8 +221,8 @@ def test_connected_means_delivered_and_only_scrapes_since_the_reload_count(site)
         job = {"scrape_interval": "10s", "basic_auth": {**login["basic_auth"], "password": scrape}}
         site.variables.update(
             alertmanager_web_config={"basic_auth_users": {"me": HASH}},
-            alertmanager_probe_username="me",
-            alertmanager_probe_password=PASSWORD,
+            alertmanager_health_username="me",
+            alertmanager_health_password=PASSWORD,
             prometheus_alertmanager_config=[alerting],
             prometheus_scrape_groups={"alertmanager": {"service": "alertmanager", "port": 9093, "config": job}},
             monitoring_verify_timeout=20,

@@ -155,26 +155,26 @@ def must_have_a_certificate(site: Site) -> None:
         },
     )
     pid = site.pid("node_exporter")
-    site.run(groups=("node_exporter",)).must_be_red("node_exporter_probe_client_cert", "RequireAndVerifyClientCert")
+    site.run(groups=("node_exporter",)).must_be_red("node_exporter_health_client_cert", "RequireAndVerifyClientCert")
     site.variables.update(
-        node_exporter_probe_client_cert="/etc/tls/none.crt", node_exporter_probe_client_key="/etc/tls/ca.key"
+        node_exporter_health_client_cert="/etc/tls/none.crt", node_exporter_health_client_key="/etc/tls/ca.key"
     )
     site.run(groups=("node_exporter",)).must_be_red("was not touched", "/etc/tls/none.crt")
     assert site.pid("node_exporter") == pid
     # One that the service does not trust is not waited for.
     site.variables.update(
-        node_exporter_probe_client_cert="/etc/tls/node.crt", node_exporter_probe_client_key="/etc/tls/node.key"
+        node_exporter_health_client_cert="/etc/tls/node.crt", node_exporter_health_client_key="/etc/tls/node.key"
     )
     site.run(groups=("node_exporter",)).must_be_red(
         "client certificate that it trusts", "serves again at http://127.0.0.1:9100/metrics"
     )
     site.variables.update(
-        node_exporter_probe_client_cert="/etc/tls/ca.crt", node_exporter_probe_client_key="/etc/tls/ca.key"
+        node_exporter_health_client_cert="/etc/tls/ca.crt", node_exporter_health_client_key="/etc/tls/ca.key"
     )
     site.run(groups=("node_exporter",)).must_be_green(changed=True)
     # The authority that vouches for somebody else is a certain error.
-    site.variables["node_exporter_probe_ca"] = "/etc/tls/ca.crt"
-    site.run(groups=("node_exporter",)).must_be_red("its certificate is refused", "node_exporter_probe_ca")
+    site.variables["node_exporter_health_ca"] = "/etc/tls/ca.crt"
+    site.run(groups=("node_exporter",)).must_be_red("its certificate is refused", "node_exporter_health_ca")
 
 
 def test_another_group_takes_the_data_along_and_goes_back_with_it(site):

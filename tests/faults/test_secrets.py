@@ -53,8 +53,8 @@ def secrets(age: str) -> dict:
 
     probes = {}
     for service in ("node_exporter", "alertmanager", "prometheus"):
-        probes[f"{service}_probe_username"] = LOGIN["username"]
-        probes[f"{service}_probe_password"] = LOGIN["password"]
+        probes[f"{service}_health_username"] = LOGIN["username"]
+        probes[f"{service}_health_password"] = LOGIN["password"]
     return {
         **probes,
         # A queue that reaches nobody holds each reload up for a minute otherwise, one after the other.
@@ -243,7 +243,7 @@ def broken(site):
             ["prometheus.service does not do what was asked", "was put back and serves again"],
         ),
         "a proof that is not let in": (
-            {"alertmanager_probe_password": "vigil-sentinel-refused"},
+            {"alertmanager_health_password": "vigil-sentinel-refused"},
             [],
         ),
     }

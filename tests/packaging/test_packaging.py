@@ -92,8 +92,8 @@ def test_the_commands_of_the_readme_install_the_collection_from_its_clone(clone,
     folder = tmp_path / "home" / ".ansible" / "collections" / "ansible_collections" / "vigil" / "monitoring"
     assert (folder / "MANIFEST.json").is_file()
     # The clone still runs what is in it.
-    shown = run("ansible-doc", f"{NAME}.daemon", "--json", cwd=copy, home=tmp_path / "home")
-    assert yaml.safe_load(shown)[f"{NAME}.daemon"]["doc"]["filename"].startswith(str(copy))
+    shown = run("ansible-doc", f"{NAME}.service", "--json", cwd=copy, home=tmp_path / "home")
+    assert yaml.safe_load(shown)[f"{NAME}.service"]["doc"]["filename"].startswith(str(copy))
 
 
 def test_it_depends_on_no_other_collection():

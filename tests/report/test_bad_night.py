@@ -232,9 +232,9 @@ def guarded(programs, tmp_path_factory):
             "prometheus_web_listen_address": address,
             "prometheus_web_external_url": "https://lab/prom",
             "prometheus_web_config": web,
-            "prometheus_probe_ca": f"{folder}/cert.pem",
-            "prometheus_probe_username": "me",
-            "prometheus_probe_password": PASSWORD,
+            "prometheus_health_ca": f"{folder}/cert.pem",
+            "prometheus_health_username": "me",
+            "prometheus_health_password": PASSWORD,
         }
 
 
@@ -248,9 +248,9 @@ def test_through_tls_and_a_password(guarded, tmp_path):
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"prometheus_probe_password": "Sentinel-Wrong-9"}, "it does not let 'me' in with this password"),
-        ({"prometheus_probe_username": "", "prometheus_probe_password": ""}, "it wants to know who asks"),
-        ({"prometheus_probe_ca": ""}, "its certificate is not trusted"),
+        ({"prometheus_health_password": "Sentinel-Wrong-9"}, "it does not let 'me' in with this password"),
+        ({"prometheus_health_username": "", "prometheus_health_password": ""}, "it wants to know who asks"),
+        ({"prometheus_health_ca": ""}, "its certificate is not trusted"),
         ({"prometheus_web_external_url": ""}, "has no API there"),
     ],
 )
@@ -264,7 +264,7 @@ def test_a_password_in_the_url_is_shown_nowhere(guarded):
     address = guarded["prometheus_web_listen_address"]
     # Written with an escape, it has two spellings; neither may be seen.
     url = f"https://me:{PASSWORD.replace('-', '%2D')}@{address}/prom"
-    found = ask(url, ca_path=guarded["prometheus_probe_ca"], check_name=False)
+    found = ask(url, ca_path=guarded["prometheus_health_ca"], check_name=False)
     assert found["answered"] and "Sentinel" not in json.dumps(found)
     found = ask(url.replace("https", "http"))
     assert not found["answered"] and "Sentinel" not in json.dumps(found)

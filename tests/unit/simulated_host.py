@@ -29,8 +29,8 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import Answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_tree import Tree
-from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
+from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
+from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 
 NAME = "prometheus"
 UNIT = "[Unit]\nDescription=x\n[Service]\nExecStart={argv}\n{lines}[Install]\nWantedBy=multi-user.target\n"
@@ -458,7 +458,7 @@ def run(work, module):
 
 
 def stage(host, config, check=False, **options):
-    """Stage a configuration: what config_tree returns."""
+    """Stage a configuration: what config_files returns."""
     files = [{"path": "prometheus.yml", "content": config, "mode": 0o640, "secret": False}]
     files += options.pop("files", [])
     params = {
@@ -484,7 +484,7 @@ def stage(host, config, check=False, **options):
 
 
 def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), **options):
-    """Switch to what is staged: what daemon returns."""
+    """Switch to what is staged: what service returns."""
     listen = f"--web.listen-address=127.0.0.1:{port}"
     argv = [str(host.link), f"--config.file={host.etc}/prometheus.yml", listen, *flags]
     params = {
@@ -533,13 +533,13 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         **options,
     }
     module = Module(params, check)
-    daemon = Daemon(module, host)
-    work = {"present": daemon.ensure, "absent": daemon.remove}.get(params["state"], daemon.act_now)
+    service = Deployment(module, host)
+    work = {"present": service.ensure, "absent": service.remove}.get(params["state"], service.act_now)
     return run(work, module)
 
 
 def deploy(host, config="a: 1", check=False, **options):
-    """Stage and switch, as a role does: what daemon returns, or config_tree where that ends the run."""
+    """Stage and switch, as a role does: what service returns, or config_files where that ends the run."""
     staged = stage(host, config, check)
     return staged if staged.get("failed") else activate(host, check=check, **options)
 

@@ -18,7 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import other_start
-from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
+from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import MARK
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 
@@ -145,7 +145,7 @@ class Host(Machine):
 
     def module(self):
         params = {"docker_host": "unix:///none", "state": "present", "allow_downgrade": False, **self.options}
-        return Daemon(SimpleNamespace(params=params, check_mode=True), self)
+        return Deployment(SimpleNamespace(params=params, check_mode=True), self)
 
     def prove(self):
         """Have the module write down what it proved."""

@@ -215,7 +215,11 @@ def test_every_group_may_be_empty_or_missing(tmp_path, name, left):
         else:
             groups[group] = left
     (tmp_path / name / "hosts.yml").write_text(yaml.safe_dump(hosts), encoding="utf-8")
-    play = {"hosts": "all", "gather_facts": False, "tasks": [{"vigil.monitoring.inputs": {}, "run_once": True}]}
+    play = {
+        "hosts": "all",
+        "gather_facts": False,
+        "tasks": [{"vigil.monitoring.validate_inputs": {}, "run_once": True}],
+    }
     (tmp_path / "look.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
     argv = ["ansible-playbook", "look.yml", "-i", name]
     done = subprocess.run(

@@ -25,7 +25,7 @@ def test_the_steps_of_each_role(service, runtime, first):
         for task in yaml.safe_load((ROLES / service / "tasks" / f"{name}.yml").read_text(encoding="utf-8"))
     ]
     found = steps(tasks)
-    assert [name for name, _arguments, _register in found] == [first, "config_tree", "daemon"]
+    assert [name for name, _arguments, _register in found] == [first, "config_files", "service"]
     assert [register for _name, _arguments, register in found] == [f"__{service}_release", f"__{service}_config", None]
     assert all(isinstance(arguments, dict) for _name, arguments, _register in found)
 
@@ -35,16 +35,16 @@ def test_the_steps_of_each_role(service, runtime, first):
     [
         ("release", {"changed": False}, None, ""),
         ("release", {"changed": True}, RED, "not on the host"),
-        ("daemon", {"changed": False, "reason": "what runs is what is on disk"}, None, ""),
-        ("daemon", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
-        ("daemon", {"failed": True, "msg": "prometheus was not touched: /etc/x"}, RED, "prometheus was not touched: /etc/x"),
-        ("daemon", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
-        ("daemon", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
-        ("config_tree", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),
-        ("config_tree", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
-        ("config_tree", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
-        ("config_tree", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNPROVEN, "beside another"),
-        ("config_tree", {"changed": False, "staged": {}}, None, ""),
+        ("service", {"changed": False, "reason": "what runs is what is on disk"}, None, ""),
+        ("service", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
+        ("service", {"failed": True, "msg": "prometheus was not touched: /etc/x"}, RED, "prometheus was not touched: /etc/x"),
+        ("service", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
+        ("service", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
+        ("config_files", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),
+        ("config_files", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
+        ("config_files", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
+        ("config_files", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNPROVEN, "beside another"),
+        ("config_files", {"changed": False, "staged": {}}, None, ""),
     ],
 )  # fmt: skip
 def test_what_a_step_says_against_a_host(step, result, state, words):

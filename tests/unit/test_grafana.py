@@ -226,8 +226,8 @@ def test_the_address_of_a_prometheus_comes_from_its_host():
         "prometheus_web_listen_address": "127.0.0.1:9091",
         "prometheus_web_external_url": "http://x/prom/",
         "prometheus_global": {"scrape_interval": "5s"},
-        "prometheus_probe_username": "me",
-        "prometheus_probe_password": "a$b",
+        "prometheus_health_username": "me",
+        "prometheus_health_password": "a$b",
     }
     source = prometheus_source("P", "h", lambda host, name: values.get(name), "h")
     assert source["url"] == "http://127.0.0.1:9091/prom"

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import kept_content, pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_tree import Tree
+from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import KNOWN_KEY, secret_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import _digest
 

@@ -17,14 +17,15 @@ from typing import ClassVar
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.action import config_tree, daemon
+from ansible_collections.vigil.monitoring.plugins.action import config_files
+from ansible_collections.vigil.monitoring.plugins.action import service as service_action
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
-from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
+from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look, _look_service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers, Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
@@ -215,8 +216,11 @@ def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks)
     ran, asked = [], []
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
     for plugin, given in (
-        (config_tree, {"path": "/etc/x", "user": ME, "group": MINE}),
-        (daemon, {"name": "x", "config_dir": "/etc/x", "unit": "", "probe": {"kind": "prometheus", "url": "http://x"}}),
+        (config_files, {"path": "/etc/x", "user": ME, "group": MINE}),
+        (
+            service_action,
+            {"name": "x", "config_dir": "/etc/x", "unit": "", "probe": {"kind": "prometheus", "url": "http://x"}},
+        ),
     ):
         ran.clear()
         action = plugin.ActionModule.__new__(plugin.ActionModule)
@@ -227,7 +231,7 @@ def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks)
         assert action.run(task_vars={})["changed"] is True
         assert len(ran) == looks
         # A program is read, as sudo logs command lines.
-        assert all((b"import" in (in_data or b"")) == (plugin is daemon) for dummy, in_data in ran)
+        assert all((b"import" in (in_data or b"")) == (plugin is service_action) for dummy, in_data in ran)
     assert not any("look" in arguments for arguments in asked)
     assert asked[1]["asked"], "a later look knows the service again"
 
@@ -384,11 +388,11 @@ class World:
             kind=SERVICES[self.options["probe"]["kind"]],
             configuration=lambda: None,
         )
-        daemon.watched = lambda: Daemon.watched(daemon)
-        daemon.touched = lambda manifest: Daemon.touched(daemon, manifest)
+        daemon.watched = lambda: Deployment.watched(daemon)
+        daemon.touched = lambda manifest: Deployment.touched(daemon, manifest)
         process = _glance.process(os.getpid())
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
-        proof = Daemon.proof_of(daemon, running, self.look().asked, {})
+        proof = Deployment.proof_of(daemon, running, self.look().asked, {})
         (self.folder / ".vigil").mkdir(mode=0o700, exist_ok=True)
         write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
         write(self.folder / ".vigil" / "proven.json", json.dumps(proof))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_tree import Tree
+from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import WRITTEN, written_by_peers
 
 HEADER = "#\n# Ansible managed\n#\n\n"

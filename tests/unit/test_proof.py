@@ -258,14 +258,14 @@ def test_nobody_there(monkeypatch):
 def test_a_password_that_is_not_there_is_not_proven_and_a_wrong_one_is_red(monkeypatch):
     server = Server(monkeypatch, metrics=[401])
     found = server.prove()
-    assert found["state"] == "unproven" and "prometheus_probe_username" in found["reasons"][0]
+    assert found["state"] == "unproven" and "prometheus_health_username" in found["reasons"][0]
     assert server.prove(username="me", password="secret")["state"] == "red"
 
 
 def test_an_unknown_certificate_is_not_proven_and_sees_no_password(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "metrics": [_client.AskError("tls", "self-signed"), metrics("prometheus")]})
     found = server.prove(expect=NODE, username="me", password="secret")
-    assert found["state"] == "unproven" and "prometheus_probe_ca" in found["reasons"][-1]
+    assert found["state"] == "unproven" and "prometheus_health_ca" in found["reasons"][-1]
     assert all(access.username is None for path, access in server.asked[1:])
 
 

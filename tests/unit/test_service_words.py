@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the module daemon shows and says."""
+"""What the module service shows and says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
-from ansible_collections.vigil.monitoring.plugins.modules.daemon import Daemon
+from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 
 
 def test_the_diff_of_a_link_shows_where_it_led(tmp_path):
@@ -18,7 +18,7 @@ def test_the_diff_of_a_link_shows_where_it_led(tmp_path):
     there.symlink_to("/opt/old")
     daemon = SimpleNamespace(module=SimpleNamespace(_diff=True))
     changes = [Change(str(path), "link", "/opt/new") for path in (there, new)]
-    shown = Daemon.diff(daemon, changes, {}, False, {})
+    shown = Deployment.diff(daemon, changes, {}, False, {})
     assert [(entry["before"], entry["after"]) for entry in shown] == [
         ("-> /opt/old\n", "-> /opt/new\n"),
         ("", "-> /opt/new\n"),

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_tree import Tree
+from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of config_tree: collects the files, asks the module only where one look shows that something is
+"""The controller's side of config_files: collects the files, asks the module only where one look shows that something is
 to be done, and has the account made where the host lacks the tools for it that the module uses.
 """
 
@@ -20,7 +20,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_y
 
 
 class ActionModule(ActionBase):
-    """Action plugin of the config_tree module."""
+    """Action plugin of the config_files module."""
 
     _supports_check_mode = True
     _supports_diff = True
@@ -80,7 +80,7 @@ class ActionModule(ActionBase):
 
     def _ask_host(self, arguments, task_vars):
         result = self._execute_module(
-            module_name="vigil.monitoring.config_tree", module_args=arguments, task_vars=task_vars
+            module_name="vigil.monitoring.config_files", module_args=arguments, task_vars=task_vars
         )
         # The invocation would repeat every argument at -vvv; nothing in it is worth the risk.
         result.pop("invocation", None)

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: daemon
+module: service
 short_description: Switch a service to what was prepared, and prove that it works
 description:
   - This service runs, enabled, with the binary, the unit and the configuration that are on disk; or as a container, with
     the image and the options that are asked for.
-  - The binary's link and the unit, or the container, and the configuration staged by M(vigil.monitoring.config_tree) are
+  - The binary's link and the unit, or the container, and the configuration staged by M(vigil.monitoring.config_files) are
     switched together, with a journal on disk first, so that a crash at any moment is undone by the next run, and for
     systemd by the next start.
   - From one runtime to the other a service is switched in the same way.
@@ -284,12 +284,12 @@ options:
     default: true
 seealso:
   - module: vigil.monitoring.release
-  - module: vigil.monitoring.config_tree
+  - module: vigil.monitoring.config_files
 """
 
 EXAMPLES = r"""
 - name: Run Prometheus and prove it
-  vigil.monitoring.daemon:
+  vigil.monitoring.service:
     name: prometheus
     config_dir: /etc/prometheus
     unit: "{{ lookup('ansible.builtin.file', 'prometheus.service') }}"
@@ -453,7 +453,7 @@ class Before(NamedTuple):
     metrics: Optional[str]
 
 
-class Daemon:
+class Deployment:
     """One service on this host.
 
     :param machine: the host, a :class:`_machine.Machine`.
@@ -1044,7 +1044,7 @@ class Daemon:
         """Keep what the service said, or that it said nothing."""
         if verdict.state == "unproven":
             self.unproven.append(
-                "version and configuration: {0}; give {1}_probe_username and {1}_probe_password".format(
+                "version and configuration: {0}; give {1}_health_username and {1}_health_password".format(
                     verdict.reason, self.role
                 )
             )
@@ -1206,7 +1206,7 @@ class Daemon:
         manifest = self.state.manifest()
         if self.docker:
             self.docker.target = manifest["container"]
-        # Files are also put back by config_tree, which knows nothing of containers.
+        # Files are also put back by config_files, which knows nothing of containers.
         untidy = self.docker is not None and self.docker.is_untidy()
         if not recovered and not untidy:
             return False
@@ -1651,7 +1651,7 @@ class Daemon:
             return False
 
     def diff(self, changes, texts, replacing, manifest):
-        """Ansible's diff of units, links and the container; the configuration was shown by config_tree.
+        """Ansible's diff of units, links and the container; the configuration was shown by config_files.
 
         :param manifest: that of the generation before.
         """
@@ -1881,9 +1881,11 @@ def main():
     if module.params["probe"] and module.params["probe"]["kind"] not in SERVICES:
         module.fail_json(msg="probe.kind has to be one of {0}".format(", ".join(SERVICES)))
     try:
-        daemon = Daemon(module)
-        work = {"present": daemon.ensure, "absent": daemon.remove}.get(module.params["state"], daemon.act_now)
-        with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(daemon.state.config_dir):
+        deployment = Deployment(module)
+        work = {"present": deployment.ensure, "absent": deployment.remove}.get(
+            module.params["state"], deployment.act_now
+        )
+        with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(deployment.state.config_dir):
             work()
     except HostError as error:
         module.fail_json(msg=str(error))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: inputs
+module: validate_inputs
 short_description: Refuse inputs of a role that cannot work
 description:
   - Looks at the variables of a role before anything is done, or of all roles before the first of them changes anything, and
@@ -42,11 +42,11 @@ options:
 
 EXAMPLES = r"""
 - name: Refuse inputs that cannot work
-  vigil.monitoring.inputs:
+  vigil.monitoring.validate_inputs:
     role: prometheus
 
 - name: Refuse inputs of any service that cannot work
-  vigil.monitoring.inputs:
+  vigil.monitoring.validate_inputs:
   run_once: true
 """
 

@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: config_tree
+module: config_files
 short_description: Stage and validate the whole configuration of a service
 description:
   - These files, rendered on the controller, are the service's configuration.
   - The module stages them all, together with copies of what others keep in the same directory, and has them checked by
-    the service's own validator. It changes nothing that the running service sees; M(vigil.monitoring.daemon) switches
+    the service's own validator. It changes nothing that the running service sees; M(vigil.monitoring.service) switches
     to what is staged.
   - A manifest names what was written, so that a file which is no longer wanted goes away and a file of somebody else
     is never touched.
@@ -172,12 +172,12 @@ options:
     type: str
 seealso:
   - module: vigil.monitoring.release
-  - module: vigil.monitoring.daemon
+  - module: vigil.monitoring.service
 """
 
 EXAMPLES = r"""
 - name: Prepare the configuration of Prometheus
-  vigil.monitoring.config_tree:
+  vigil.monitoring.config_files:
     path: /etc/prometheus
     user: prometheus
     group: prometheus

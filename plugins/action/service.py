@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of daemon: one look finds a service that runs as it was proven to. Else the module is asked, and has a
+"""The controller's part of service: one look finds a service that runs as it was proven to. Else the module is asked, and has a
 container made where it says that another one is needed.
 """
 
@@ -17,7 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service imp
 
 
 class ActionModule(ActionBase):
-    """Action plugin of the daemon module."""
+    """Action plugin of the service module."""
 
     _supports_check_mode = True
     _supports_diff = True
@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
         return output and service.result(output), service.asked
 
     def _ask(self, arguments, task_vars):
-        return self._execute_module(module_name="vigil.monitoring.daemon", module_args=arguments, task_vars=task_vars)
+        return self._execute_module(module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars)
 
     def _make(self, module, arguments, task_vars):
         failure = "{0} was not touched: community.docker.{1} could not make {2}".format(
