@@ -14,9 +14,8 @@ from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.action.service_health import RoleValues
 from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import unpack
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
@@ -32,13 +31,12 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         host = task_vars["inventory_hostname"]
         roles, entries = {}, []
-        for kind in SERVICES:
-            if kind in task_vars["group_names"]:
-                role = RoleValues(kind, self._loader, self._templar, task_vars)
-                if role.get(kind + "_state") == "absent":
-                    continue
-                found = {"__{0}_release".format(kind): release(kind, str(role[kind + "_version"]))}
-                roles[kind] = RoleValues(kind, self._loader, self._templar, task_vars, found)
+        for kind in _rooms.in_order(task_vars["group_names"]):
+            role = RoleValues(kind, self._loader, self._templar, task_vars)
+            if role.get(kind + "_state") == "absent":
+                continue
+            found = {"__{0}_release".format(kind): release(kind, str(role[kind + "_version"]))}
+            roles[kind] = RoleValues(kind, self._loader, self._templar, task_vars, found)
         live = self._read(roles, task_vars)
         secrets = [
             secret for role, kind in ((r, k) for k, r in roles.items()) for secret in role["__{0}_secrets".format(kind)]

@@ -15,8 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DE
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, told_from, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _run, _scope, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import Comparison
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
@@ -119,7 +118,7 @@ class ActionModule(ActionBase):
             secrets += [*service["secrets"], service["password"] or ""]
             ways, image = service.pop("ways"), service.pop("image")
             if image:
-                containers[SERVICES[kind].unit or kind] = image
+                containers[_rooms.load(kind).unit_name] = image
             if ways["here"]:
                 try:
                     line = prove(service, timeout, patient=False)
@@ -159,7 +158,7 @@ class ActionModule(ActionBase):
                     # It may be what this very run would put there.
                     line.update(state="unchecked", reasons=[])
         if any(line["state"] != "ok" for line in lines):
-            lines = Scrubber(secrets, " ".join((host, *SERVICES))).data(lines)
+            lines = Scrubber(secrets, " ".join((host, *_rooms.names()))).data(lines)
         result.update(changed=False, services=lines, left_out=left_out, silent=silent)
         return result
 
@@ -180,7 +179,7 @@ class ActionModule(ActionBase):
     def _kinds(self, host, given, task_vars):
         """The services to ask for on this host; those that tags leave out; and why it cannot say which it has."""
         groups, begun = task_vars["group_names"], {kind for kind, hosts in _run.noted().items() if host in hosts}
-        named = [kind for kind in SERVICES if kind in given["groups"]]
+        named = _rooms.in_order(given["groups"])
         kinds = [kind for kind in named if given["groups"][kind] in groups or kind in begun]
         run_tags = task_vars.get("ansible_run_tags") or ["all"]
         asked, left_out = _scope.asked(kinds, begun, run_tags, task_vars.get("ansible_skip_tags") or [])
@@ -212,7 +211,7 @@ class ActionModule(ActionBase):
                 },
             }
         )
-        given["groups"] = groups_of(given["groups"])
+        given["groups"] = _rooms.groups_of(given["groups"])
         return given
 
     def _service(self, kind, host, role, given, task_vars):
@@ -240,7 +239,7 @@ class ActionModule(ActionBase):
             "ca_path": role.get(kind + "_health_ca") or None,
             "client_cert": role.get(kind + "_health_client_cert") or None,
             "client_key": role.get(kind + "_health_client_key") or None,
-            "secrets": role.get("__{0}_secrets".format(kind)) if SERVICES[kind].dependency else [],
+            "secrets": role.get("__{0}_secrets".format(kind)) if _rooms.load(kind).dependency else [],
             "image": role.get(kind + "_image") if contained else None,
             "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
         }
@@ -286,7 +285,7 @@ class ActionModule(ActionBase):
             why = "its container could not be asked about: no `docker` answers on the host"
         found = look.problems(output) if output else None
         for line in lines:
-            name = SERVICES[line["service"]].unit or line["service"]
+            name = _rooms.load(line["service"]).unit_name
             if name not in containers:
                 continue
             for certain, reason in [(False, why)] if found is None else found[name]:

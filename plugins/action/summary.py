@@ -9,8 +9,7 @@ from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES, groups_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -72,7 +71,7 @@ class ActionModule(ActionBase):
         there = task_vars["ansible_play_hosts_all"]
         return [
             "{0}_state is absent on {1}".format(service, host)
-            for service, group in groups_of(given["groups"]).items()
+            for service, group in _rooms.groups_of(given["groups"]).items()
             for host in task_vars["groups"].get(group) or ()
             if host in there and values(host, service + "_state") == "absent"
         ]
@@ -97,7 +96,9 @@ class ActionModule(ActionBase):
         hostvars, groups = task_vars["hostvars"], task_vars["groups"]
         values = HostValues(hostvars, self._templar, {"groups": groups})
         running = set(task_vars["ansible_play_hosts"])
-        members = {service: set(groups.get(group) or ()) for service, group in groups_of(given["groups"]).items()}
+        members = {
+            service: set(groups.get(group) or ()) for service, group in _rooms.groups_of(given["groups"]).items()
+        }
         for service, hosts in _run.noted().items():
             if service in members:
                 members[service] |= hosts
@@ -111,8 +112,8 @@ class ActionModule(ActionBase):
                 if given_back.get("silent"):
                     words.append("{0}: {1}".format(host, given_back["silent"]))
                 continue
-            for service in SERVICES:
-                if host in members.get(service, ()) and values(host, service + "_state") != "absent":
+            for service, hosts in members.items():
+                if host in hosts and values(host, service + "_state") != "absent":
                     why = "an earlier task of this run failed on this host, or it could not be reached"
                     if host in running:
                         why = "it has not been asked"

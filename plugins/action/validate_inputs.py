@@ -9,8 +9,7 @@ import os
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 
@@ -34,10 +33,10 @@ class ActionModule(ActionBase):
         role = self._task.args.get("role")
         if role is None:
             outcomes = self._of_all(task_vars)
-        elif role in SERVICES:
+        elif role in _rooms.names():
             outcomes = self._of_role(role, task_vars)
         else:
-            raise AnsibleActionFail("role has to be one of {0}".format(", ".join(sorted(SERVICES))))
+            raise AnsibleActionFail("role has to be one of {0}".format(", ".join(_rooms.names())))
         warnings = [text for outcome in outcomes.values() for text in outcome.warnings]
         own = sorted({name for outcome in outcomes.values() for name in outcome.own})
         unsaid = [name for name in own if _run.first_time("own " + name)]
@@ -69,7 +68,7 @@ class ActionModule(ActionBase):
         groups = task_vars["groups"]
         there = set(task_vars["ansible_play_hosts"])
         run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
-        kinds = [kind for kind in SERVICES if there.intersection(groups.get(kind) or ())]
+        kinds = _rooms.in_order(group for group, hosts in groups.items() if there.intersection(hosts))
         chosen, dummy = imported("_scope", "asked")(kinds, (), run_tags, skip_tags)
         outcomes = {}
         for role in chosen:

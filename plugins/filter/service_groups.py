@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 
 
 def service_groups(groups):
@@ -13,7 +13,7 @@ def service_groups(groups):
 
     :param groups: the magic variable of this name, or anything else that holds their names.
     """
-    return [service for service in SERVICES if service in groups]
+    return imported("_rooms", "in_order")(groups)
 
 
 class FilterModule:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import script, sections
 
 
@@ -26,7 +26,7 @@ class Remains:
         steps = [
             look.format(
                 shlex.quote("{0}/.vigil/manifest.json".format(folder)),
-                shlex.quote("/etc/systemd/system/{0}.service".format(SERVICES[kind].unit or kind)),
+                shlex.quote("/etc/systemd/system/{0}.service".format(_rooms.load(kind).unit_name)),
                 kind,
             )
             for kind, folder in self.folders.items()
@@ -40,4 +40,4 @@ class Remains:
         :param output: what the command printed.
         """
         found = {section.strip() for section in sections(output)}
-        return [kind for kind in SERVICES if kind in found]
+        return _rooms.in_order(found)

@@ -9,7 +9,7 @@ import difflib
 
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 
 # The tag of the proof itself.
 VERIFY = "verify"
@@ -30,7 +30,7 @@ def play_hosts(groups, noted, limit=None):
     """
     if not groups.get("all"):
         return ["localhost"]
-    found = [service for service in SERVICES if groups.get(service)]
+    found = [service for service in _rooms.names() if groups.get(service)]
     grouped = {host for service in found for host in groups[service]}
     found += sorted({host for hosts in noted.values() for host in hosts} - grouped)
     return ["all"] if limit or not found else found
@@ -92,10 +92,12 @@ def chooses(run_tags, skip_tags):
     return " ".join(told + (["--skip-tags " + ",".join(skip_tags)] if skip_tags else []))
 
 
-def slips(groups, services=tuple(SERVICES)):
+def slips(groups, services=None):
     """Groups with hosts that are nearly called as a service in whose own group is no host: ``(group, service)``."""
-    others = [group for group, hosts in groups.items() if hosts and group not in SERVICES and group not in OF_ANSIBLE]
-    for service in services:
+    others = [
+        group for group, hosts in groups.items() if hosts and group not in _rooms.names() and group not in OF_ANSIBLE
+    ]
+    for service in _rooms.names() if services is None else services:
         if not groups.get(service):
             for group in difflib.get_close_matches(service, others, n=1, cutoff=SLIP):
                 yield group, service
@@ -112,13 +114,12 @@ def left_out_words(left_out, how):
         counts[service] = counts.get(service, 0) + 1
     listed = ", ".join(
         "{0} on {1} host{2}".format(service, counts[service], "" if counts[service] == 1 else "s")
-        for service in SERVICES
-        if service in counts
+        for service in _rooms.in_order(counts)
     )
     return "not asked, as {0} leaves it out: {1}".format(how, listed)
 
 
-def slip_words(groups, services=tuple(SERVICES)):
+def slip_words(groups, services=None):
     """A sentence for each slip."""
     return [
         "no host is in a group {1}: is {0} meant to be it? A host in {1} gets {1}, and is scraped".format(*slip)
@@ -137,7 +138,7 @@ def nothing_words(groups, hosts, how, limit):
         return ["nothing was asked: {0} selects no service of these hosts".format(how)]
     if not groups.get("all"):
         return [NO_HOSTS]
-    services = [service for service in SERVICES if groups.get(service)]
+    services = _rooms.in_order(service for service, hosts in groups.items() if hosts)
     if services:
         return [
             "no service is asked of {0}{1}; the inventory has {2}".format(
@@ -147,7 +148,7 @@ def nothing_words(groups, hosts, how, limit):
             )
         ]
     return [
-        "no host is in the group of a service: {0}".format(", ".join(SERVICES)),
+        "no host is in the group of a service: {0}".format(", ".join(_rooms.names())),
         _groups_words(groups),
         "a role outside these groups is verified in the run that has it, and later on hosts whose configuration"
         " this run can read there: with become, where the login user is not root",

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, decide
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import blackbox_exporter_profile
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import OWN_CHECKS
 
@@ -27,12 +28,14 @@ UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
 
 
 def test_each_service_has_a_role_a_play_and_checks_of_its_inputs():
-    assert set(OWN_CHECKS) == set(SERVICES)
+    assert set(OWN_CHECKS) == set(_rooms.names())
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
-    assert [play.get("tags") for play in plays if "roles" in play] == list(SERVICES)
-    for service, play in zip(SERVICES, [play for play in plays if "roles" in play]):
+    services = {play["tags"]: play for play in plays if "roles" in play}
+    assert sorted(services) == list(_rooms.names())
+    assert [_rooms.load(service).stage for service in services] == sorted(_rooms.load(name).stage for name in services)
+    for service, play in services.items():
         assert play["hosts"] == f"{{{{ '{service}' if '{service}' in groups else 'all:!all' }}}}"
-    assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in SERVICES)
+    assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in services)
 
 
 def test_groups_of_an_inventory_in_the_order_of_deployment():

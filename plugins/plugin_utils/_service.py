@@ -1,0 +1,84 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a service is to the generic code. Each has a room, ``services/<name>.py``, with all that sets it apart."""
+
+from __future__ import annotations
+
+RELOAD, RESTART = "reload", "restart"
+
+
+class Service:
+    """A service with the behaviour of an exporter that has no configuration; a room overrides what is different.
+
+    The name is that of the room's file, of the role, of the inventory group whose hosts run the service, and the prefix of
+    its variables.
+    """
+
+    name: str = ""
+    """Name of the service: that of its room's file."""
+
+    stage: int = 1
+    """When it is deployed: services of a lower stage first, those of one stage by name. Exporters have 1."""
+
+    unit_name: str = ""
+    """Name of its systemd service and of its container. Default: the service's name."""
+
+    web_config_variable: str = "tls_server_config"
+    """Suffix of the variable in which TLS of its web interface is configured."""
+
+    dry_run_argument: str | None = None
+    """An argument with which the program checks all others and exits before it does anything; None where it has none."""
+
+    metrics_prefix: str = ""
+    """What the names of ``_build_info`` and ``_config_last_reload_…`` begin with. Default: the service's name."""
+
+    version_metric: str = ""
+    """Metric that has its version in a label. Default: ``<metrics_prefix>_build_info``."""
+
+    version_label: str = "version"
+    """Label of :attr:`version_metric` that is the version."""
+
+    ready_path: str | None = None
+    """Path that answers 200 when the service is ready; None: a service is ready when it serves metrics."""
+
+    on_config_change: str | None = None
+    """How it loads a changed configuration: ``reload`` by SIGHUP, with the outcome in its metrics; ``restart``; or None
+    where it reads its files at each request."""
+
+    dependency_metric: str | None = None
+    """Gauge that is 0 while the service cannot reach what it depends on."""
+
+    dependency: str | None = None
+    """What it depends on, for messages, such as ``database``."""
+
+    loaded_config_path: str | None = None
+    """Path at which it shows the configuration that it has loaded; None where it shows none."""
+
+    config_hash_metric: str | None = None
+    """Metric whose value changes with the configuration that it has loaded."""
+
+    loaded_directories: tuple[str, ...] = ()
+    """Directories below its configuration directory from which it loads every file."""
+
+    def __init_subclass__(cls):
+        super().__init_subclass__()
+        cls.name = cls.__dict__.get("name") or cls.__module__.rpartition(".")[2]
+        cls.unit_name = cls.unit_name or cls.name
+        cls.metrics_prefix = cls.metrics_prefix or cls.name
+        cls.version_metric = cls.version_metric or cls.metrics_prefix + "_build_info"
+
+    def health_check(self) -> dict:
+        """How the service is checked on any host: suboptions of ``health`` of the module service."""
+        return {
+            "metrics_prefix": self.metrics_prefix,
+            "version_metric": self.version_metric,
+            "version_label": self.version_label,
+            "ready_path": self.ready_path,
+            "on_config_change": self.on_config_change,
+            "dependency_metric": self.dependency_metric,
+            "dependency": self.dependency,
+            "loaded_config_path": self.loaded_config_path,
+            "config_hash_metric": self.config_hash_metric,
+            "loaded_directories": list(self.loaded_directories),
+        }

@@ -1,0 +1,20 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alertmanager: routes alerts to receivers."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
+
+
+class Room(Service):
+    """Alertmanager: routes alerts to receivers."""
+
+    stage = 2
+    web_config_variable = "web_config"
+    dry_run_argument = "--storage.path=/dev/null/none"
+    ready_path = "/-/ready"
+    on_config_change = RELOAD
+    config_hash_metric = "alertmanager_config_hash"
+    loaded_directories = ("templates",)
