@@ -38,52 +38,52 @@ NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 SHARED = {
     "monitoring_address": (
         "a host",
-        "Address under which the others reach the host; the default is `ansible_host`, else its name in the inventory.",
+        "Address under which other hosts reach this host; the default is `ansible_host`, else its name in the inventory.",
     ),
     "monitoring_labels": ("a host", "Labels of all of its targets."),
     "monitoring_scrape": (
         "a host",
-        "What differs on this host from `prometheus_scrape_groups`: group to `address`, `port`, `path`, `scheme`,"
+        "Overrides of `prometheus_scrape_groups` for this host: group to `address`, `port`, `path`, `scheme`,"
         " `labels`, or `false`.",
     ),
     "monitoring_probes": (
         "everywhere, a group or a host",
-        "What the blackbox exporters of the inventory probe: a list of `module`, `targets`, and maybe `name`, `labels` and"
-        " `group`; see [What is probed](#what-is-probed).",
+        "What the blackbox exporters of the inventory probe: a list of `module`, `targets`, and optionally `name`, `labels`"
+        " and `group`; see [What is probed](#what-is-probed).",
     ),
     "monitoring_verify_ignore": (
         "everywhere",
-        "Targets that may be down when they are verified: a list of `job` and `instance`, as regular expressions.",
+        "Targets that may be down during verification: a list of `job` and `instance`, as regular expressions.",
     ),
-    "monitoring_verify_timeout": ("everywhere", "Seconds that targets, rules and connections have to come up."),
+    "monitoring_verify_timeout": ("everywhere", "Seconds to wait for targets, rules and connections to come up."),
     "monitoring_report_range": (
         "everywhere",
-        "The time that `report.yml` reports on, until now. Default: `24h`; the weekly report is `7d`.",
+        "The time range that `report.yml` covers, until now. Default: `24h`; the weekly report is `7d`.",
     ),
     "monitoring_report_dir": (
         "everywhere",
-        "Directory of the controller for the report's files. Default: `reports` where `ansible-playbook` is started.",
+        "Directory on the controller for the report's files. Default: `reports` where `ansible-playbook` is started.",
     ),
     "monitoring_report_formats": (
         "everywhere",
-        "What becomes of the report: `text` is printed, `markdown` and `html` are files. Default: all three.",
+        "Formats of the report: `text` is printed, `markdown` and `html` are files. Default: all three.",
     ),
     "monitoring_report_thresholds": (
         "everywhere",
-        "Thresholds that the report holds against history: a list of `alert`, `severity`, `expr` without its comparison,"
+        "Thresholds that the report compares with the history: a list of `alert`, `severity`, `expr` without its comparison,"
         " `op`, `threshold`, `for`. Default: those in the rules of Prometheus.",
     ),
     "monitoring_report_threshold_range": (
         "everywhere",
-        "The time in which the report counts how often each alert would have fired. Default: `7d`.",
+        "The time range in which the report counts how often each alert would have fired. Default: `7d`.",
     ),
     "monitoring_report_percentile_range": (
         "everywhere",
-        "The time whose 99th percentile the report proposes as a threshold. Default: `30d`.",
+        "The time range whose 99th percentile the report suggests as a threshold. Default: `30d`.",
     ),
     "docker_engine": (
         "everywhere",
-        "Whether a host that runs containers has its Docker engine already (`present`), or gets it with the packages of its"
+        "Whether a host that runs containers has its Docker engine already (`present`), or installs it from the packages of its"
         " distribution (`install`). Default: `present`.",
     ),
     "monitoring_docker_host": (
@@ -92,12 +92,12 @@ SHARED = {
     ),
     "monitoring_own_variables": (
         "everywhere",
-        "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other that means"
-        " nothing to the role is refused where it is a letter or two away from an input, else named in a warning.",
+        "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other that is not an input"
+        " of the role is refused if it is a letter or two away from one (a typo), else reported in a warning.",
     ),
     "monitoring_strict_variables": (
         "everywhere",
-        "Whether every variable that begins with a role's name, means nothing to it, and is not in"
+        "Whether every variable that begins with a role's name, is not an input of it, and is not in"
         " `monitoring_own_variables` is refused. Default: `false`.",
     ),
     "monitoring_gather_facts": (
@@ -192,7 +192,7 @@ def shared_table():
                 found.setdefault(match.group(1), words)
     lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
     for name, (default, of_role, description) in sorted(found.items()):
-        meaning = "{0} Default: `{1}`; for one role alone: `{2}`.".format(markdown(description), default, of_role)
+        meaning = "{0} Default: `{1}`; for a single role: `{2}`.".format(markdown(description), default, of_role)
         lines.append("| `{0}` | everywhere | {1} |".format(name, cell(meaning)))
     for name, (where, meaning) in SHARED.items():
         lines.append("| `{0}` | {1} | {2} |".format(name, where, cell(meaning)))
@@ -200,8 +200,8 @@ def shared_table():
 
 
 def differences_tables():
-    """What the peers have and we do not, and what means something else."""
-    lines = ["| Not honoured | Why | Instead | When it is set |", "|---|---|---|---|"]
+    """Variables of the peers that are not supported, or that mean something else."""
+    lines = ["| Not supported | Why | Instead | If it is set |", "|---|---|---|---|"]
     rows = {}
     for name, difference in DIFFERENCES.items():
         key = (difference.reason, for_any_role(difference.instead or ""), difference.harmless)
@@ -214,24 +214,24 @@ def differences_tables():
         instead = "`{0}`".format(instead) if instead else ""
         effect = "a warning" if harmless else "refused"
         lines.append("| {0} | {1} | {2} | {3} |".format(listed, cell(reason), instead, effect))
-    lines += ["", "| Honoured, but | Difference |", "|---|---|"]
+    lines += ["", "| Supported with a difference | Difference |", "|---|---|"]
     lines += ["| `{0}` | {1} |".format(name, cell(text)) for name, text in CHANGES.items()]
-    lines += ["", "| Reached by | Names | Here |", "|---|---|---|"]
+    lines += ["", "| Entry point | Names | Here |", "|---|---|---|"]
     for kind, entries in ENTRY_POINTS.items():
         for entry in entries:
             listed = ", ".join("`{0}`".format(name) for name in entry.names)
-            there = "" if entry.kept else "Not there. "
+            there = "" if entry.kept else "Not available. "
             lines.append("| {0} | {1} | {2}{3} |".format(kind, listed, there, cell(entry.meaning)))
     return "\n".join(lines) + "\n"
 
 
 ALERTS = """# Alerts
 
-The packs of alerts that `prometheus_rule_packs` deploys. Its default, `auto`, takes those whose exporters the inventory has.
-Each alert is tested with promtool: when it fires, when it does not, and what happens at its border (`tests/rules`).
+The packs of alerts that `prometheus_rule_packs` deploys. Its default, `auto`, selects those whose exporters are in the inventory.
+Each alert is tested with promtool: when it fires, when it does not, and what happens at its threshold (`tests/rules`).
 
-Every number here is a default. `prometheus_thresholds` puts others in their places, for an environment, for a group of
-Prometheus servers and, where it says "by host", in the `host_vars` of a single host:
+Every number here is a default. `prometheus_thresholds` overrides it, for an environment, for a group of Prometheus servers
+and, where it says "by host", in the `host_vars` of a single host:
 
 ```yaml
 prometheus_thresholds:
@@ -239,18 +239,18 @@ prometheus_thresholds:
   HighCPUUsage:
     warning: {threshold: 70, for: 30m}         # several parameters of it
   HighErrorRate: {floor: 100}                  # a parameter of all severities
-  SlowEndpoint: false                          # no such alert
-  HighMemoryUsage: {warning: false}            # or none of that severity
+  SlowEndpoint: false                          # disable the alert
+  HighMemoryUsage: {warning: false}            # or one severity of it
   ContainerDown: {containers: [shop, proxy]}   # names to watch
   DatabasePoolHigh: {pools: {shop: 15}}        # database to the pool size of all workers
 ```
 
-An unknown key, a number out of its range and a warning that would come after its critical are refused, with their path.
-`prometheus_rule_labels` and `prometheus_rule_annotations` go on all of them; a rule in `prometheus_alert_rules` that bears an
-alert's name takes its place.
+An unknown key, a number out of its range and a warning threshold beyond the critical one are refused, with their path.
+`prometheus_rule_labels` and `prometheus_rule_annotations` are added to all of them; a rule in `prometheus_alert_rules` with an
+alert's name replaces it.
 
-A pack is a file in `bundled/rules`. In its expressions `<< name >>` is a parameter, and `<< instance >>` stands where
-hosts with bounds of their own are told from the others.
+A pack is a file in `bundled/rules`. In its expressions `<< name >>` is a parameter, and `<< instance >>` is replaced by a
+matcher that separates hosts with thresholds of their own from the others.
 """
 
 
@@ -274,7 +274,7 @@ def alerts_page(packs):
     lines = [NOTE.format("bundled/rules"), ALERTS]
     for name, pack in packs.items():
         lines.append("## `{0}`\n".format(name))
-        said = ", ".join("`{0}`".format(one) for one in pack["exporters"]) or "nothing: name the pack to have it"
+        said = ", ".join("`{0}`".format(one) for one in pack["exporters"]) or "nothing: name the pack to deploy it"
         lines.append("Deployed by `auto` where the inventory scrapes: {0}.\n".format(said))
         lines.append("| Alert | Severities | By host | Meaning |\n|---|---|---|---|")
         for alert, found in pack["alerts"].items():
@@ -288,11 +288,11 @@ def alerts_page(packs):
 
 
 def runbook_page(pack, name, alert):
-    """What to know when this alert wakes somebody."""
+    """The runbook of an alert."""
     lines = [NOTE.format("bundled/rules/{0}.yml".format(pack)), "# {0}\n".format(name), alert["about"] + "\n"]
     lines.append("## What to do\n")
     lines += ["{0}. {1}".format(number, step) for number, step in enumerate(alert["steps"], 1)]
-    lines.append("\n## When it fires\n\n| Severity | Bounds |\n|---|---|")
+    lines.append("\n## When it fires\n\n| Severity | Threshold |\n|---|---|")
     lines += ["| {0} | {1} |".format(tier, bounds_of(alert, tier)) for tier in tiers_of(alert)]
     for tier in tiers_of(alert):
         expr = alert[tier].get("expr")
@@ -302,7 +302,7 @@ def runbook_page(pack, name, alert):
         lines.append("\n```promql\n{0}\n```".format(alert["expr"].strip()))
     others = {key: rule for key, rule in (alert.get("parameters") or {}).items() if "default" in rule or "min" in rule}
     if others:
-        lines.append("\n## What can be set\n\n| `prometheus_thresholds.{0}...` | Unit | Range | Default |".format(name))
+        lines.append("\n## Parameters\n\n| `prometheus_thresholds.{0}...` | Unit | Range | Default |".format(name))
         lines.append("|---|---|---|---|")
         for key, rule in others.items():
             between = "{0} to {1}".format(value_of(rule["min"]), value_of(rule["max"])) if "min" in rule else ""
@@ -316,22 +316,21 @@ def runbook_page(pack, name, alert):
     for panel in shown["panels"]:
         if panel["id"] == alert.get("panel"):
             where = "the panel {0} of {1}".format(panel["title"], where)
-    lines.append("\nIts link leads to {0}. All alerts stand in [alerts](../alerts.md).\n".format(where))
+    lines.append("\nIts dashboard link opens {0}. All alerts are listed in [alerts](../alerts.md).\n".format(where))
     return "\n".join(lines)
 
 
 DASHBOARDS = """# Dashboards
 
 Four dashboards in Grafana's folder Monitoring. Each has a variable for its data source, and where it makes sense for jobs,
-hosts and the like; links to the others; and marks in its graphs, which can be switched off at its top: alerts that fire,
-deployments (an application that began to count anew), reboots.
+hosts and so on; links to the others; and annotations in its graphs, which can be disabled at the top: firing alerts,
+deployments (counters of the application were reset), reboots.
 
-What is coloured is coloured at the numbers of the [alerts](alerts.md), as they are without `prometheus_thresholds`: a bound
-of your own moves the alert, not the line. Where `prometheus_dashboard_url` says where Grafana is, an alert's link leads to
-its panel, with its job and instance chosen. Panels that show what an alert looks at use the same recording rules, so they
-need the packs of rules (`prometheus_rule_packs`) beside them.
+Colours change at the default thresholds of the [alerts](alerts.md): `prometheus_thresholds` changes the alert, not the
+colour. If `prometheus_dashboard_url` is set, an alert's link opens its panel, with its job and instance selected. Panels
+that show what an alert evaluates use the same recording rules, so they need the packs of rules (`prometheus_rule_packs`).
 
-The files in `bundled/dashboards` are written by `make docs` from `tools/dashboards`. To change one, change its
+The files in `bundled/dashboards` are generated by `make docs` from `tools/dashboards`. To change one, change its
 source; to have one of your own, save a copy under another uid.
 """
 
@@ -352,7 +351,7 @@ def dashboards_page():
         lines.append("## {0} (`{1}`)\n\n{2}\n".format(shown["title"], uid, shown["description"]))
         chosen = [one["label"] for one in shown["templating"]["list"]]
         lines.append(
-            "Variables: {0}. Marks: {1}.\n".format(
+            "Variables: {0}. Annotations: {1}.\n".format(
                 ", ".join(chosen), ", ".join(one["name"] for one in shown["annotations"]["list"])
             )
         )
