@@ -15,7 +15,8 @@ description:
     to have. Hosts that O(ignore:--limit) leaves out of the run stay targets.
   - The address of a target is the host's C(monitoring_address), else its C(ansible_host), else its name in the
     inventory. A service that listens on the loopback only is reached there by the Prometheus server of its own host.
-  - A host's C(monitoring_labels) are put on all of its targets.
+  - The label C(host) of a target is the name of its host in the inventory. A host's C(monitoring_labels) are put on all
+    of its targets; V(null) takes a label away, also in the C(labels) of a group or of C(monitoring_scrape).
   - A host's C(monitoring_scrape), a mapping of groups to C(address), C(port), C(path), C(scheme), C(labels) and
     C(enabled), overrides what is said about a group, for that host. V(false) instead of a mapping takes the host out.
   - Hosts whose C(<service>_state) is V(absent) are no targets.
@@ -132,8 +133,10 @@ _raw:
           file: file_sd/inventory/node.yml
           config: {job_name: node, metrics_path: /metrics, scheme: http}
           targets:
-            - targets: ['192.0.2.10:9100', '192.0.2.11:9100']
-              labels: {}
+            - targets: ['192.0.2.10:9100']
+              labels: {host: web1}
+            - targets: ['192.0.2.11:9100']
+              labels: {host: web2}
     alertmanagers:
       description: The Alertmanagers of the inventory, as C(alerting.alertmanagers) of Prometheus' configuration.
       type: list

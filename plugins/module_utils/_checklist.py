@@ -13,6 +13,7 @@ import json
 import math
 import re
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -323,6 +324,7 @@ def collect(prometheus, settings):
         raise Unanswered("what answers there is no Prometheus") from error
     span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
     rules = prometheus.ask("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
+    targets, hosts = _judged_targets(prometheus, settings)
     report = {
         "answered": True,
         "version": prometheus.ask("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
@@ -330,7 +332,7 @@ def collect(prometheus, settings):
         "end": end,
         "range": settings["range"],
         "oldest": _oldest(prometheus, end),
-        "targets": _judged_targets(prometheus, settings),
+        "targets": targets,
         "services": _services(prometheus, span),
         "alerts": _alerts(prometheus, span),
         "disks": _disks(prometheus, end, max(settings["trend_range"], settings["range"])),
@@ -338,8 +340,21 @@ def collect(prometheus, settings):
         "checks": _checks(prometheus, span, rules),
         "thresholds": _thresholds(prometheus, end, settings, rules),
     }
+    _name_hosts(report, hosts)
     report.update(problems=prometheus.problems, queries=prometheus.asked)
     return report
+
+
+def _name_hosts(found, hosts):
+    """Put the label host beside each instance of a report: most queries are about the instance alone."""
+    if isinstance(found, dict):
+        if found.get("instance") in hosts:
+            found.setdefault("host", hosts[found["instance"]])
+        found = found.values()
+    if isinstance(found, str) or not isinstance(found, Iterable):
+        return
+    for each in found:
+        _name_hosts(each, hosts)
 
 
 def alert_rules(data):
@@ -375,7 +390,7 @@ def _judged_targets(prometheus, settings):
 
     targets = prometheus.ask("targets", "targets", "/api/v1/targets", read, state="active")
     if targets is None:
-        return None
+        return None, {}
     expect = settings.get("expect")
     if expect is not None:
         expect = [(entry["job"], entry["instance"]) for entry in expect]
@@ -386,7 +401,7 @@ def _judged_targets(prometheus, settings):
         counts = jobs.setdefault(target.job, [0, 0])
         counts[0] += target.health == "up"
         counts[1] += 1
-    return {
+    judged = {
         "up": verdict.up,
         "expected": verdict.expected,
         "down": [_targets.as_dict(target) for target in verdict.down],
@@ -395,6 +410,7 @@ def _judged_targets(prometheus, settings):
         "unexpected_down": [_targets.as_dict(target) for target in verdict.unexpected if target.health != "up"],
         "jobs": jobs,
     }
+    return judged, {target.instance: target.host for target in targets if target.host}
 
 
 def _services(prometheus, span):

@@ -30,6 +30,7 @@ class Target(NamedTuple):
     :ivar last_scrape: RFC 3339 time of the last scrape, or None when there was none.
     :ivar pool: name of the scrape configuration that it belongs to; differs from job after relabelling.
     :ivar interval: its scrape interval as Prometheus writes it, such as ``1m30s``.
+    :ivar host: its label ``host``, for targets of the inventory the host's name there; ``""`` without one.
     """
 
     job: str
@@ -40,6 +41,7 @@ class Target(NamedTuple):
     last_scrape: str | None
     pool: str
     interval: str
+    host: str = ""
 
 
 class Verdict(NamedTuple):
@@ -80,6 +82,7 @@ def _compact(found):
             None if last_scrape == _NEVER else last_scrape,
             pool,
             found.get("scrapeInterval") or "",
+            labels.get("host", ""),
         )
     if "__address__" in found:
         return None
@@ -207,6 +210,14 @@ def _order(target):
     return target.job, target.instance, target.scrape_url
 
 
+def place(instance, host):
+    """An instance, after the name of its host in the inventory where there is one that the instance does not begin with.
+
+    :param host: the label ``host``; empty or None without one.
+    """
+    return instance if not host or instance in (host, "") or instance.startswith(host + ":") else host + " " + instance
+
+
 def as_dict(target):
     """A target as module results show it."""
     return {
@@ -243,7 +254,7 @@ def problems(verdict, targets=(), unexpected=False, limit=ROWS):
     """
     waiting = [target for target in verdict.down if target.health == "unknown"]
     rows = [
-        ("down", target.job, target.instance, _why(target))
+        ("down", target.job, place(target.instance, target.host), _why(target))
         for target in verdict.down[: limit + len(waiting)]
         if target.health != "unknown"
     ][:limit]
@@ -252,11 +263,11 @@ def problems(verdict, targets=(), unexpected=False, limit=ROWS):
         rows += [("missing", pair[0], pair[1], hint) for pair, hint in hints]
     if len(rows) < limit:
         rows += [
-            ("not scraped", target.job, target.instance, _waiting(target)) for target in waiting[: limit - len(rows)]
+            ("not scraped", target.job, place(target.instance, target.host), _waiting(target)) for target in waiting[: limit - len(rows)]
         ]
     if unexpected and len(rows) < limit:
         rows += [
-            ("unexpected", target.job, target.instance, "it is {0}, but not in `expect`".format(target.health))
+            ("unexpected", target.job, place(target.instance, target.host), "it is {0}, but not in `expect`".format(target.health))
             for target in verdict.unexpected[: limit - len(rows)]
         ]
     total = len(verdict.down) + len(verdict.missing) + (len(verdict.unexpected) if unexpected else 0)

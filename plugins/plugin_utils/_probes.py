@@ -97,9 +97,12 @@ def targets_of(where, probe, inventory, value):
         raise ScrapeError("{0}: the inventory has no group {1!r}{2}".format(where, str(probe["group"]), meant))
     result = []
     for host in inventory[probe["group"]]:
-        shared = _scrape.labels_of(value(host, "monitoring_labels") or {}, "monitoring_labels of {0}".format(host))
         for target in probe["targets"]:
-            result.append((_placed(where, target, host, value), {**shared, **labels}))
+            # Without a placeholder it is one target for all hosts of the group, and none of theirs.
+            given = {_scrape.HOST_LABEL: host} if _PLACE.search(target) else {}
+            given = _scrape.labelled(given, value(host, "monitoring_labels"), "monitoring_labels of {0}".format(host))
+            given = _scrape.labelled(given, probe.get("labels"), where + ".labels")
+            result.append((_placed(where, target, host, value), {**given, **labels}))
     return result
 
 

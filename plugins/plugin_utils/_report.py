@@ -12,6 +12,7 @@ import datetime
 import statistics
 from typing import NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _targets
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
 
 GOOD, WARN, BAD, DIM = "good", "warn", "bad", "dim"
@@ -24,7 +25,7 @@ _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 # Labels that tell where, as bare values and in this order; the others as name=value.
-_PLACES = ("instance", "mountpoint", "datname", "name", "handler", "integration")
+_PLACES = ("host", "instance", "mountpoint", "datname", "name", "handler", "integration")
 # They say nothing of where, or the alert's name says it.
 _SILENT = ("job", "service", "severity", "alertname", "__name__", "device", "fstype")
 
@@ -173,8 +174,21 @@ def some(names, count=3):
     return ", ".join(names[:count]) + more
 
 
+def place(entry):
+    """Where something is that has an instance: see :func:`_targets.place`."""
+    return _targets.place(entry["instance"], entry.get("host"))
+
+
+def _by_host(labels):
+    """Labels with the host's name in their instance."""
+    if not labels.get("instance"):
+        return labels
+    return {**{name: text for name, text in labels.items() if name != "host"}, "instance": place(labels)}
+
+
 def where(labels):
     """The labels of an alert as the place that they mean."""
+    labels = _by_host(labels)
     parts = [labels[name] for name in _PLACES if labels.get(name)]
     parts += [
         "{0}={1}".format(name, text) for name, text in sorted(labels.items()) if name not in _PLACES + _SILENT and text
@@ -264,7 +278,7 @@ class Section:
             down = len(found["down"]) + len(found["missing"])
             text = "{0} of {1} up".format(found["up"], plural(found["expected"], "expected target"))
             state = BAD if down or not found["expected"] else GOOD
-            names = ["{0} {1}".format(entry["job"], entry["instance"]) for entry in found["down"] + found["missing"]]
+            names = ["{0} {1}".format(entry["job"], place(entry)) for entry in found["down"] + found["missing"]]
             self.glance.append((state, text + ("; not up: " + some(names) if names else "")))
             if found["ignored"]:
                 text += "; {0} may be down and {1}".format(
@@ -272,7 +286,7 @@ class Section:
                 )
             blocks.append(Para(text, state))
             rows = [
-                [Cell(kind, state), Cell(entry["job"], name=True), Cell(entry["instance"], name=True), Cell(why)]
+                [Cell(kind, state), Cell(entry["job"], name=True), Cell(place(entry), name=True), Cell(why)]
                 for kind, state, entries in (
                     ("down", BAD, found["down"]),
                     ("missing", BAD, found["missing"]),
@@ -301,18 +315,18 @@ class Section:
                 for number, count in sorted(numbers.items())
             ]
             versions.append("{0} {1}".format(program, ", ".join(texts)))
-        restarts = ["{0} ({1})".format(entry["instance"], entry["times"]) for entry in job["restarts"]]
+        restarts = ["{0} ({1})".format(place(entry), entry["times"]) for entry in job["restarts"]]
         up = Cell("{0}/{1}".format(*known), GOOD if known[0] == known[1] else BAD) if known else Cell(NOTHING)
-        worst, place = Cell(NOTHING), Cell()
+        worst, least_at = Cell(NOTHING), Cell()
         if least:
             worst = Cell(share(least["up"]), None if least["up"] >= 1 else WARN if least["up"] >= AVAILABLE else BAD)
             if least["up"] < 1:
-                place = Cell(least["instance"], name=True)
+                least_at = Cell(place(least), name=True)
         return [
             Cell(job["job"], name=True),
             up,
             worst,
-            place,
+            least_at,
             Cell("; ".join(versions)),
             Cell(some(restarts), WARN if restarts else None),
         ]
@@ -432,12 +446,12 @@ class Section:
             by_days = by_days or (WARN if days is not None and days < DISK_DAYS[0] else None)
             by_use = _mark(used, self.marks["disk_of"].get(disk["instance"], self.marks["disk"]))
             if by_days or by_use:
-                text = "{0} {1}: {2:.0f} % used".format(disk["instance"], disk["mountpoint"], used)
+                text = "{0} {1}: {2:.0f} % used".format(place(disk), disk["mountpoint"], used)
                 text += ", full in {0}".format(_days(days)) if days is not None and days < DISK_DAYS[0] else ""
                 pressing.append((BAD if BAD in (by_days, by_use) else WARN, text))
             rows.append(
                 [
-                    Cell(disk["instance"], name=True),
+                    Cell(place(disk), name=True),
                     Cell(disk["mountpoint"], name=True),
                     Cell(size(disk["size"])),
                     Cell(size(disk["avail"])),
@@ -478,7 +492,7 @@ class Section:
             rows.append(
                 [
                     Cell(backup["backup"] or NOTHING, name=bool(backup["backup"])),
-                    Cell(backup["instance"], name=True),
+                    Cell(place(backup), name=True),
                     Cell(self.at(backup["last"]) if backup["last"] > 0 else "never"),
                     Cell(length(backup["age"]) if backup["last"] > 0 else NOTHING, state),
                     Cell(NOTHING if successes is None else str(successes)),
@@ -598,7 +612,7 @@ def _line(disk):
     text = "{0} {1}: from {2:.1f} % to {3:.1f} % used, between {4:.1f} % and {5:.1f} %"
     return Line(
         disk["history"],
-        text.format(disk["instance"], disk["mountpoint"], values[0], values[-1], min(values), max(values)),
+        text.format(place(disk), disk["mountpoint"], values[0], values[-1], min(values), max(values)),
     )
 
 
@@ -616,7 +630,7 @@ def _measured(check):
 def _places(check):
     texts = []
     for entry in check["where"]:
-        labels = {name: text for name, text in entry.items() if name != "value"}
+        labels = _by_host({name: text for name, text in entry.items() if name != "value"})
         text = " ".join(str(labels[name]) for name in sorted(labels, key=lambda name: (name != "instance", name)))
         value = entry.get("value")
         texts.append("{0} ({1})".format(text, figure(value)) if value and check["unit"] == "count" and text else text)

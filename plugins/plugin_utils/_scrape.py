@@ -35,6 +35,8 @@ DIRECTORY = "file_sd/inventory"
 CLUSTER_PORT = 9094
 # The variable of a scraped host that gives it bounds of its own.
 THRESHOLDS = "prometheus_thresholds"
+# The label of every target that has a host in the inventory: its name there, which its address does not tell.
+HOST_LABEL = "host"
 
 
 class ScrapeError(Exception):
@@ -195,6 +197,19 @@ def labels_of(found, where):
     return {str(name): _text(text) for name, text in found.items() if text is not None}
 
 
+def labelled(labels, found, where):
+    """Labels with those of a variable over them; null takes one away.
+
+    :param found: what the inventory has; None where the variable is not set.
+    :param where: the variable and the path in it, for the message.
+    :raises ScrapeError: when they are none.
+    """
+    if not found:
+        return labels
+    taken_away = {str(name) for name, text in found.items() if text is None} if isinstance(found, Mapping) else ()
+    return {name: text for name, text in {**labels, **labels_of(found, where)}.items() if name not in taken_away}
+
+
 def _text(found):
     return str(found).lower() if isinstance(found, bool) else str(found)
 
@@ -284,7 +299,6 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
     :raises ScrapeError: when a variable cannot be used.
     """
     where = "prometheus_scrape_groups.{0}".format(group)
-    group_labels = labels_of(entry.get("labels") or {}, where + ".labels")
     service, port_from = entry.get("service"), entry.get("port_from")
     group_path = _path(entry["path"], where + ".path") if entry.get("path") else None
     group_scheme = _scheme(entry["scheme"], where + ".scheme") if entry.get("scheme") else None
@@ -335,14 +349,9 @@ def targets_of_group(group, entry, hosts, value, own_host=None):
         else:
             address = address_of(host, value)
         asks_for = asks_for_client(service, host, value) if service and scheme == "https" else ""
-        labels = group_labels
-        shared = value(host, "monitoring_labels")
-        if shared or own.get("labels"):
-            labels = {
-                **group_labels,
-                **labels_of(shared or {}, "monitoring_labels of {0}".format(host)),
-                **labels_of(own.get("labels") or {}, "monitoring_scrape of {0}: {1}.labels".format(host, group)),
-            }
+        labels = labelled({HOST_LABEL: host}, entry.get("labels"), where + ".labels")
+        labels = labelled(labels, value(host, "monitoring_labels"), "monitoring_labels of {0}".format(host))
+        labels = labelled(labels, own and own.get("labels"), "monitoring_scrape of {0}: {1}.labels".format(host, group))
         result.append(Found(join(address, port), path, scheme, labels, asks_for))
     return result
 

@@ -133,6 +133,31 @@ def test_what_it_says_can_be_read(promtool, tmp_path, alert, case):
         assert broken not in said, said
 
 
+# What is probed is an address on any host, or none.
+PROBED = {alert for pack in ("probe", "tls") for alert in load_packs()[pack]["alerts"]}
+
+
+@pytest.mark.parametrize(
+    ("alert", "case"), [pytest.param(alert, case, id=alert) for alert, kind, case in CASES if kind == "fires"]
+)
+def test_an_alert_of_a_target_names_its_host(promtool, tmp_path, alert, case):
+    """Targets of the inventory have a label `host`: no rule aggregates it away, and the summary has it."""
+    named = {re.sub(r'instance="([^"]*)"', r'instance="\1",host="name-of-\1"', name): values
+             for name, values in case["series"].items()}  # fmt: skip
+    time = next(time for time, firing in case["at"].items() if firing)
+    question = {"eval_time": time, "alertname": alert, "exp_alerts": []}
+    answer = asked(promtool, tmp_path, alert, {**case, "series": named}, alert_rule_test=[question])
+    said = answer.stdout + answer.stderr
+    got = re.findall(r"Labels:(\{.*?\})\s*Annotations:(\{.*?\n?\})", said.replace("\n", " "))
+    assert got, said
+    for labels, words in got:
+        if instance := re.search(r'\binstance="([^"]*)"', labels):
+            assert f'host="name-of-{instance[1]}"' in labels
+            assert alert in PROBED or re.search(rf'(?:summary|description)="[^"]*\bname-of-{instance[1]}\b', words), (
+                words
+            )
+
+
 def test_every_alert_has_a_case_of_each_kind():
     there = {(alert, kind) for alert, kind, dummy in CASES}
     wanted = {

@@ -104,6 +104,29 @@ def test_questions_are_few_and_their_points_too(length):
     assert len(spans) == 3 and max(spans) <= 11000
 
 
+def test_every_instance_of_the_report_has_its_hosts_name():
+    """Prometheus tells it with the targets; what queries aggregate away is put back."""
+    target = {"labels": {"job": "node", "instance": "192.0.2.1:9100", "host": "web1"}, "health": "down",
+              "scrapeUrl": "http://192.0.2.1:9100/metrics"}  # fmt: skip
+    other = {**target, "labels": {"job": "own", "instance": "192.0.2.2:80"}}
+    at = {"job": "node", "instance": "192.0.2.1:9100"}
+    fake = Fake(
+        **{
+            "/api/v1/targets": reply({"activeTargets": [target, other]}),
+            "avg_over_time(up": vector((at, 0.5), ({**at, "instance": "192.0.2.2:80"}, 1)),
+            "changes(process_start_time_seconds": vector((at, 2)),
+            "sum by (instance, rule_group)": vector(({"instance": "192.0.2.1:9100", "rule_group": "g"}, 1)),
+        }
+    )
+    report = collected(fake)
+    assert [entry.get("host") for entry in report["targets"]["down"]] == ["web1", None]
+    (job,) = report["services"]
+    assert [entry.get("host") for entry in job["instances"]] == ["web1", None]
+    assert job["restarts"] == [{"instance": "192.0.2.1:9100", "times": 2, "host": "web1"}]
+    (failed,) = [found for found in report["checks"] if found["check"] == "Rule evaluations that failed"]
+    assert failed["where"][0]["host"] == "web1"
+
+
 def test_a_question_that_fails_is_a_line_and_not_the_end():
     fake = Fake(
         **{

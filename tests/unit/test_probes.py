@@ -89,9 +89,20 @@ def test_a_probe_for_each_host_of_a_group():
     hosts["b"] = {"monitoring_address": "2001:db8::7"}
     (job,) = jobs(hosts, {"web": ["a", "b"]})
     assert job["targets"] == [
-        {"targets": ["http://192.0.2.7:8000/?of=a"], "labels": {"probe": "app", "rack": "1", "tier": "front"}},
-        {"targets": ["http://[2001:db8::7]:8000/?of=b"], "labels": {"probe": "app", "tier": "front"}},
+        {
+            "targets": ["http://192.0.2.7:8000/?of=a"],
+            "labels": {"host": "a", "probe": "app", "rack": "1", "tier": "front"},
+        },
+        {"targets": ["http://[2001:db8::7]:8000/?of=b"], "labels": {"host": "b", "probe": "app", "tier": "front"}},
     ]
+
+
+def test_a_target_that_is_the_same_for_all_hosts_of_a_group_bears_the_name_of_none():
+    probe = {"module": "http_2xx", "group": "web", "targets": ["https://example.org"]}
+    hosts = {"mon": {"monitoring_probes": [probe]}, "a": {}, "b": {}}
+    assert [found["labels"] for found in jobs(hosts, {"web": ["a", "b"]})[0]["targets"]] == [{}]
+    probe.update(targets=["http://{address}/"], labels={"host": None})
+    assert [found["labels"] for found in jobs(hosts, {"web": ["a", "b"]})[0]["targets"]] == [{}]
 
 
 def test_an_address_alone_has_no_brackets():

@@ -495,3 +495,28 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
 @pytest.mark.parametrize("length, name", [(DAY, "24h"), (7 * DAY, "7d"), (36 * HOUR, "36h")])
 def test_file_names(length, name):
     assert action.file_name([{"end": END, "range": length}]) == f"monitoring-{name}-20260602T0600Z"
+
+
+def test_a_place_is_told_by_the_name_of_its_host_in_the_inventory():
+    at = {"instance": "192.0.2.1:9100", "host": "shop-1"}
+    assert _report.place(at) == "shop-1 192.0.2.1:9100"
+    assert _report.place({"instance": "192.0.2.1:9100"}) == "192.0.2.1:9100"
+    assert _report.place({"instance": "shop-1:9100", "host": "shop-1"}) == "shop-1:9100"
+    assert _report.place({"instance": "shop-1", "host": "shop-1"}) == "shop-1"
+    assert _report.place({"instance": "shop-10:9100", "host": "shop-1"}) == "shop-1 shop-10:9100"
+    assert _report.where({**at, "mountpoint": "/srv"}) == "shop-1 192.0.2.1:9100 /srv"
+    assert _report.where({"host": "shop-1", "datname": "shop"}) == "shop-1 shop"
+
+
+def test_every_part_of_the_report_names_hosts():
+    """An address in front of somebody who was woken is nothing: wherever an instance stands, so does its host."""
+    answers, at = quiet(), {"instance": "192.0.2.1:9100", "host": "shop-1"}
+    answers["targets"]["down"] = [{"job": "node", **at}]
+    answers["services"][0].update(instances=[{**at, "up": 0.5}], restarts=[{**at, "times": 2}])
+    answers["alerts"] = {"series": 1, "by_name": False, "step": 30, "fired": [fired("A", "warning", spell(2, 1), **at)]}
+    answers["disks"] = [{**disk("x", "/", 99.0), **at}]
+    answers["backups"] = [{**backup("db", 3 * HOUR), **at}]
+    answers["checks"] = [check("Rule evaluations that failed", 1, bad=True, where=[{**at, "value": 1}])]
+    answers["thresholds"]["checked"] = [threshold("A", "warning", 1, labels=at)]
+    text = _render.as_text(document(("mon", answers)))
+    assert text.count("192.0.2.1:9100") == text.count("shop-1 192.0.2.1:9100") >= 8

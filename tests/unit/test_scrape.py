@@ -38,7 +38,7 @@ def targets(groups, hosts, **more):
     ],
 )
 def test_where_a_target_is(variables, instance):
-    assert targets(NODE, {"web": variables}) == [{"targets": [instance], "labels": {}}]
+    assert targets(NODE, {"web": variables}) == [{"targets": [instance], "labels": {"host": "web"}}]
     assert planned(NODE, {"web": variables})["expected"] == [{"job": "node", "instance": instance}]
 
 
@@ -48,8 +48,34 @@ def test_prometheus_reaches_its_own_hosts_loopback():
     assert targets(NODE, hosts, own_host="b")[0]["targets"] == ["a:9100"]
 
 
+def test_a_target_bears_its_hosts_name_in_the_inventory():
+    """Its address need not tell; whoever wants another name, another label or none says so, for one host or for all."""
+    hosts = {
+        "a": {"ansible_host": "192.0.2.1"},
+        "b": {"ansible_host": "192.0.2.2", "monitoring_labels": {"host": "shop-db"}},
+        "c": {"ansible_host": "192.0.2.3", "monitoring_labels": {"host": None, "node": "c"}},
+        "d": {"ansible_host": "192.0.2.4", "monitoring_scrape": {"web": {"labels": {"host": None}}}},
+    }
+    web = {"web": {"port": 80}}
+    assert {found["targets"][0]: found["labels"] for found in targets(web, hosts)} == {
+        "192.0.2.1:80": {"host": "a"},
+        "192.0.2.2:80": {"host": "shop-db"},
+        "192.0.2.3:80": {"node": "c"},
+        "192.0.2.4:80": {},
+    }
+    (job,) = planned({"web": {"port": 80, "labels": {"host": None}}}, {"a": {}, "b": {}})["jobs"]
+    assert job["targets"] == [{"targets": ["a:80", "b:80"], "labels": {}}]
+    # What is expected afterwards is told by job and instance, whatever the label says.
+    assert planned(web, {"a": hosts["b"]})["expected"] == [{"job": "web", "instance": "192.0.2.2:80"}]
+
+
+def test_null_takes_away_a_label_that_the_group_gives():
+    groups = {"web": {"port": 80, "labels": {"env": "prod", "host": None}}}
+    assert targets(groups, {"a": {"monitoring_labels": {"env": None}}})[0]["labels"] == {}
+
+
 def test_one_group_of_targets_for_each_set_of_labels():
-    groups = {"web": {"port": 80, "labels": {"env": "prod", "tier": "front"}}}
+    groups = {"web": {"port": 80, "labels": {"env": "prod", "tier": "front", "host": None}}}
     hosts = {
         "c": {},
         "a": {"monitoring_labels": {"rack": 7, "spare": True}},
@@ -65,7 +91,7 @@ def test_one_group_of_targets_for_each_set_of_labels():
 
 def test_path_and_scheme_of_the_many_are_the_jobs_and_of_the_few_their_own():
     hosts = {"a": {}, "b": {}, "c": {"monitoring_scrape": {"web": {"path": "/m", "scheme": "https"}}}}
-    (job,) = planned({"web": {"port": 80, "path": "/x"}}, hosts)["jobs"]
+    (job,) = planned({"web": {"port": 80, "path": "/x", "labels": {"host": None}}}, hosts)["jobs"]
     assert job["config"] == {"job_name": "web", "metrics_path": "/x", "scheme": "http"}
     assert job["targets"] == [
         {"targets": ["a:80", "b:80"], "labels": {}},
@@ -131,8 +157,8 @@ def test_groups_of_one_job_are_merged_and_a_host_in_both_is_one_target():
     inventory = {"postgresql": ["a", "b"], "postgres_exporter": ["b"]}
     (job,) = planned(groups, {"a": {}, "b": {}}, inventory)["jobs"]
     assert job["targets"] == [
-        {"targets": ["b:9187"], "labels": {"kind": "x", "role": "db"}},
-        {"targets": ["a:9187"], "labels": {"role": "db"}},
+        {"targets": ["a:9187"], "labels": {"host": "a", "role": "db"}},
+        {"targets": ["b:9187"], "labels": {"host": "b", "kind": "x", "role": "db"}},
     ]
 
 
@@ -143,7 +169,7 @@ def test_hosts_that_are_none():
         "c": {"node_exporter_state": "absent"},
         "d": {"monitoring_scrape": {"other": False}},
     }
-    assert targets(NODE, hosts) == [{"targets": ["d:9100"], "labels": {}}]
+    assert targets(NODE, hosts) == [{"targets": ["d:9100"], "labels": {"host": "d"}}]
 
 
 def test_groups_without_hosts_make_no_job():
@@ -193,7 +219,7 @@ def test_nonsense_is_named(groups, variables, words):
 def test_a_label_may_have_any_name_that_the_version_takes(version):
     hosts = {"a": {"monitoring_labels": {"k8s.pod": 7, "größe": "x"}}}
     (found,) = planned(NODE, hosts, version=version)["jobs"][0]["targets"]
-    assert found["labels"] == {"k8s.pod": "7", "größe": "x"}
+    assert found["labels"] == {"host": "a", "k8s.pod": "7", "größe": "x"}
 
 
 def test_a_label_that_an_older_version_does_not_take_is_refused():

@@ -192,6 +192,18 @@ def test_the_table_reads_well():
     )
 
 
+def test_the_table_names_the_host_beside_an_address_that_does_not():
+    """The label host is the host's name in the inventory; it decides nothing."""
+    named = active("node", "192.0.2.1:9100", "down", lastError="connection refused")
+    named["labels"]["host"] = "web1"
+    plain = active("node", "web2:9100", "down", lastError="connection refused")
+    plain["labels"]["host"] = "web2"
+    verdict = judged([named, plain], [("node", "192.0.2.1:9100"), ("node", "web2:9100")])
+    rows, left = _targets.problems(verdict)
+    assert [row[2] for row in rows] == ["web1 192.0.2.1:9100", "web2:9100"] and not left
+    assert [target.instance for target in verdict.down] == ["192.0.2.1:9100", "web2:9100"]
+
+
 def test_the_table_is_short_and_says_how_much_it_leaves_out():
     verdict = judged([active("node", f"{n:03}:1", "down") for n in range(45)], [("node", "x:1")] * 3)
     assert verdict.healthy is False

@@ -57,6 +57,7 @@ DASHBOARD = Dashboard(
             queries=(Query('ALERTS{alertstate="firing", alertname!="Watchdog"}'),),
             columns=(
                 *_FIRING,
+                Column("host", "Host"),
                 Column("instance", "Instance"),
                 Column("job", "Job", 150),
                 Column("mountpoint", "Mount point"),
