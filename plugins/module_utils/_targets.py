@@ -263,11 +263,17 @@ def problems(verdict, targets=(), unexpected=False, limit=ROWS):
         rows += [("missing", pair[0], pair[1], hint) for pair, hint in hints]
     if len(rows) < limit:
         rows += [
-            ("not scraped", target.job, place(target.instance, target.host), _waiting(target)) for target in waiting[: limit - len(rows)]
+            ("not scraped", target.job, place(target.instance, target.host), _waiting(target))
+            for target in waiting[: limit - len(rows)]
         ]
     if unexpected and len(rows) < limit:
         rows += [
-            ("unexpected", target.job, place(target.instance, target.host), "it is {0}, but not in `expect`".format(target.health))
+            (
+                "unexpected",
+                target.job,
+                place(target.instance, target.host),
+                "it is {0}, but not in `expect`".format(target.health),
+            )
             for target in verdict.unexpected[: limit - len(rows)]
         ]
     total = len(verdict.down) + len(verdict.missing) + (len(verdict.unexpected) if unexpected else 0)
