@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A small shop behind FastAPI, as an example of an application that can be monitored.
 
-DATABASE_URL names its PostgreSQL, DATABASE_POOL_SIZE the connections of each worker. With several workers,
-PROMETHEUS_MULTIPROC_DIR has to name a directory that is empty when the first of them starts.
+DATABASE_URL is its PostgreSQL database, DATABASE_POOL_SIZE the number of connections of each worker. With several workers,
+PROMETHEUS_MULTIPROC_DIR must be a directory that is empty when the first of them starts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 
 DATABASE_URL = os.environ.get("DATABASE_URL", "postgresql:///shop")
 POOL_SIZE = int(os.environ.get("DATABASE_POOL_SIZE", "5"))
-# Workers start side by side, and `IF NOT EXISTS` alone lets two of them collide; the lock is gone with the transaction.
+# Workers start in parallel, and `IF NOT EXISTS` alone lets two of them collide; the lock ends with the transaction.
 SCHEMA = """
 SELECT pg_advisory_xact_lock(727);
 CREATE TABLE IF NOT EXISTS orders (
@@ -32,12 +32,12 @@ CREATE TABLE IF NOT EXISTS orders (
     ordered_at timestamptz NOT NULL DEFAULT now()
 );
 """
-# A metric of the business beside those of HTTP: a counter adds up over the workers by itself.
+# A business metric in addition to those of HTTP: counters are summed over the workers automatically.
 ORDERED = Counter("shop_articles_ordered", "Articles ordered", ["article"])
 
 
 class Order(BaseModel):
-    """What somebody wants."""
+    """The request body of an order."""
 
     article: str = Field(pattern="^(lamp|chair|table)$")
     amount: int = Field(ge=1, le=100)
@@ -45,16 +45,16 @@ class Order(BaseModel):
 
 @contextlib.asynccontextmanager
 async def lifespan(app: FastAPI):
-    """Open the pool without waiting for the database: an application that starts without it can say that it is down."""
+    """Open the pool without waiting for the database: an application that starts without it can report that it is down."""
     pool = AsyncConnectionPool(
         DATABASE_URL,
         min_size=1,
         max_size=POOL_SIZE,
         timeout=2,
-        # What a busy minute needed is given back soon after it, one connection in so many seconds: else the database's
-        # alerts see the largest pool of the day.
+        # Idle connections are closed soon after a peak, one in so many seconds: otherwise the database's alerts see the
+        # largest pool of the day.
         max_idle=10,
-        # Connections that a restart of the database has cut are noticed here and not by a customer.
+        # Connections that a restart of the database has closed are detected here, not by a user's request.
         check=AsyncConnectionPool.check_connection,
         open=False,
     )
@@ -63,19 +63,19 @@ async def lifespan(app: FastAPI):
     yield
     await pool.close()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        # What this worker has counted stays in the sums, what it holds just now (requests in progress) does not.
+        # The counters of this worker stay in the sums, its gauges (requests in progress) do not.
         multiprocess.mark_process_dead(os.getpid())
 
 
 app = FastAPI(title="shop", lifespan=lifespan)
-# `/metrics` would count itself, as the fastest and most frequent of all handlers. Where PROMETHEUS_MULTIPROC_DIR is set,
-# the instrumentator answers with the sum over all workers, else with what the one has that happens to be asked.
+# `/metrics` would count itself, as the fastest and most frequent of all handlers. If PROMETHEUS_MULTIPROC_DIR is set,
+# the instrumentator answers with the sum over all workers, otherwise with the values of a random worker.
 Instrumentator(excluded_handlers=["/metrics"]).instrument(app).expose(app, include_in_schema=False)
 
 
 @contextlib.asynccontextmanager
 async def database(request: Request):
-    """A connection, or 503 while there is none to be had."""
+    """A connection, or 503 if none is available."""
     state = request.app.state
     try:
         async with state.pool.connection() as connection:
@@ -90,7 +90,7 @@ async def database(request: Request):
 
 @app.get("/health")
 async def health(request: Request):
-    """Whether somebody can be served: what a probe from outside asks."""
+    """Whether requests can be served: the endpoint for probes from outside."""
     async with database(request) as connection:
         await connection.execute("SELECT 1")
     return {"status": "ok"}
@@ -106,7 +106,7 @@ async def recent(request: Request):
 
 @app.post("/orders", status_code=201)
 async def order(request: Request, wanted: Order):
-    """Order something."""
+    """Create an order."""
     async with database(request) as connection:
         rows = await connection.execute(
             "INSERT INTO orders (article, amount) VALUES (%s, %s) RETURNING id", (wanted.article, wanted.amount)
@@ -118,7 +118,7 @@ async def order(request: Request, wanted: Order):
 
 @app.get("/report")
 async def report(request: Request, seconds: float = 0.2):
-    """A query that takes its time and holds its connection: with enough of these, the pool is what everybody waits for."""
+    """A slow query that holds its connection: with enough of these, all requests wait for the pool."""
     async with database(request) as connection:
         await connection.execute("SELECT pg_sleep(%s)", (min(seconds, 10.0),))
         rows = await connection.execute("SELECT article, sum(amount)::int FROM orders GROUP BY article")
@@ -127,7 +127,7 @@ async def report(request: Request, seconds: float = 0.2):
 
 @app.get("/payment")
 async def payment(fail: bool = False):
-    """A service of somebody else's that does not always work."""
+    """An external service that does not always work."""
     await asyncio.sleep(0.01)
     if fail:
         raise HTTPException(502, "the payment service does not answer")

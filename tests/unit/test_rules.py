@@ -116,9 +116,9 @@ def test_a_rule_as_prometheus_reads_it():
         "for": "5m",
         "labels": {"team": "shop", "severity": "critical", "service": "host"},
         "annotations": {
-            "summary": "CPU of {{ or $labels.host $labels.instance }} is busy",
+            "summary": "High CPU usage on {{ or $labels.host $labels.instance }}",
             "description": '{{ $value | printf "%.0f" }} % of the CPU of {{ or $labels.host $labels.instance }} have been in use for 5m; '
-            "the bound is 80 %.",
+            "the threshold is 80 %.",
             "runbook_url": "https://wiki.example.org/HighCPUUsage",
             "dashboard_url": "https://grafana.example.org/d/mon-system?viewPanel=2"
             "{{ with $labels.job }}&var-job={{ . | urlquery }}{{ end }}"

@@ -1,13 +1,13 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Application Performance: what users get, as prometheus-fastapi-instrumentator and the probes tell."""
+"""Application Performance: requests, from prometheus-fastapi-instrumentator, and availability, from probes."""
 
 from __future__ import annotations
 
 from .build import DEPLOYMENTS, Dashboard, Panel, Query, Variable, bound, bounds, falling, firing, rising
 
-# Scrapes count themselves as requests: the alerts leave them out, too.
+# Scrapes are counted as requests: the alerts exclude them as well.
 _HTTP = 'job=~"$job", handler=~"$handler", handler!~".*/metrics"'
 # This histogram has no label for the handler.
 _BUCKETS = 'http_request_duration_highr_seconds_bucket{job=~"$job"}'
@@ -29,7 +29,7 @@ def _over_the_range(name: str, by: str, matchers: str = "") -> str:
 DASHBOARD = Dashboard(
     uid="mon-app",
     title="Application Performance",
-    about="Requests, errors and response times of the application, and whether it can be reached from outside.",
+    about="Requests, errors and response times of the application, and its availability from outside.",
     span="6h",
     variables=(
         Variable("job", "Job", "label_values(http_requests_total, job)"),
@@ -47,7 +47,7 @@ DASHBOARD = Dashboard(
             unit="reqps",
             latest=True,
             queries=(Query(_ALL, "{{job}}"),),
-            about="Requests to the chosen endpoints. A sudden fall is worth as much attention as a rise.",
+            about="Requests to the selected endpoints. A sudden drop deserves as much attention as a rise.",
         ),
         Panel(
             id=2,
@@ -57,9 +57,9 @@ DASHBOARD = Dashboard(
             unit="percent",
             latest=True,
             thresholds=rising(*bounds("HighErrorRate")),
-            # Without a single error there is no series of errors: that is 0 and not nothing.
+            # Without a single error there is no series of errors: the rate is 0, not absent.
             queries=(Query(f"100 * ({_FAILED} or 0 * {_ALL}) / {_ALL}", "{{job}}"),),
-            about="Share of the requests that ended with a status of 500 or above.",
+            about="Share of the requests with an HTTP status of 500 or above.",
         ),
         Panel(
             id=3,
@@ -75,7 +75,7 @@ DASHBOARD = Dashboard(
                 Query(_quantile("0.99"), "p99"),
             ),
             colors={"^p50$": "green", "^p95$": "yellow", "^p99$": "red"},
-            about="Half of the requests, 95 % and 99 % were answered within this time. The lines are the bounds of p95.",
+            about="Half of the requests, 95 % and 99 % were answered within this time. The lines are the thresholds of p95.",
         ),
         Panel(
             id=4,
@@ -84,7 +84,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="s",
             queries=(Query(f"sum by (le) (increase({_BUCKETS}[$__rate_interval]))", "{{le}}"),),
-            about="How many requests took how long. Two bands are two kinds of requests, or a cache that misses.",
+            about="Number of requests by response time. Two bands are two kinds of requests, or cache hits and misses.",
         ),
         Panel(
             id=5,
@@ -101,8 +101,8 @@ DASHBOARD = Dashboard(
                 ),
             ),
             colors={"^4": "orange", "^5": "red"},
-            empty="No request has failed",
-            about="Requests that failed: 4xx by the client's fault, 5xx by the application's.",
+            empty="No failed requests",
+            about="Failed requests: 4xx are errors of the client, 5xx of the application.",
         ),
         Panel(
             id=6,
@@ -118,7 +118,7 @@ DASHBOARD = Dashboard(
                     "{{method}} {{handler}}",
                 ),
             ),
-            about="Mean time of a request within the time that is shown.",
+            about="Mean response time in the time range.",
         ),
         Panel(
             id=7,
@@ -127,7 +127,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percent",
             max=100,
-            # Ours is the milder one: at the other the alert fires.
+            # The milder one is ours: at the other the alert fires.
             thresholds=rising(1, bound("SlowEndpoint", "warning")),
             queries=(
                 Query(
@@ -137,7 +137,7 @@ DASHBOARD = Dashboard(
                     "{{handler}}",
                 ),
             ),
-            about="Share of the requests that took longer than a second, within the time that is shown.",
+            about="Share of the requests that took longer than one second, in the time range.",
         ),
         Panel(
             id=8,
@@ -152,8 +152,8 @@ DASHBOARD = Dashboard(
                     "{{datname}}",
                 ),
             ),
-            empty="No postgres_exporter is scraped",
-            about="Connections in which a query runs.",
+            empty="postgres_exporter is not scraped",
+            about="Connections with a running query.",
         ),
         Panel(
             id=9,
@@ -162,11 +162,11 @@ DASHBOARD = Dashboard(
             width=6,
             unit="percent",
             decimals=2,
-            # The objective; ours is the graver one.
+            # The objective; the more severe one is ours.
             thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
             queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
-            empty="Nothing is probed",
-            about="Share of the probes from outside that succeeded, within the time that is shown.",
+            empty="No probes",
+            about="Share of successful probes of the blackbox exporter, in the time range.",
         ),
     ),
 )

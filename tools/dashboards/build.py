@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a dashboard shows to Grafana's JSON, by Grafana's own foundation SDK.
+"""Generate Grafana's JSON from the description of a dashboard, with Grafana's own foundation SDK.
 
 The JSON is of the schema that Grafana 9 wrote, and that every later one reads.
 """
@@ -32,7 +32,7 @@ from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import piechart as piechart_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
-# All dashboards bear it; the links between them are made of it.
+# Tag of all dashboards; the links between them use it.
 TAG = "vigil-monitoring"
 # The variable: a provisioned file resolves no ${DS_...}.
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -44,7 +44,7 @@ _NEUTRAL = "#8e8e8e"
 Steps = tuple[tuple[float | None, str], ...]
 
 
-# What a dashboard is made of
+# Parts of a dashboard
 
 
 @dataclass(frozen=True)
@@ -187,15 +187,15 @@ def falling(warning: float, critical: float) -> Steps:
 
 
 def above(limit: float, color: str = "red") -> Steps:
-    """Well below a number, and not from there on."""
+    """Green below a number, red from there on."""
     return ((None, "green"), (limit, color))
 
 
-# Events that every dashboard marks
+# Annotations of every dashboard
 
 
 def firing(services: str) -> Event:
-    """The alerts that fire, of these services."""
+    """Firing alerts of these services."""
     return Event(
         name="Firing alerts",
         expr=f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"}}',
@@ -206,11 +206,11 @@ def firing(services: str) -> Event:
 
 
 def _more(function: str, metric: str) -> str:
-    """More than one step ago: this marks the moment, and looks back far enough for a start that took its time."""
+    """More than one step ago: this marks the moment, and looks back far enough for a slow start."""
     return f"{function}({metric}[5m]) > {function}({metric}[5m] offset $__interval)"
 
 
-# With several workers an application tells no start of a process, but begins to count anew; a single one does both.
+# With several workers an application exports no process start time, but its counters are reset; a single one does both.
 DEPLOYMENTS = Event(
     name="Deployments",
     expr=(
@@ -229,7 +229,7 @@ DEPLOYMENTS = Event(
 
 
 class _Annotation(model.AnnotationQuery):
-    """The SDK knows no texts of annotations, which the Prometheus data source has."""
+    """The SDK lacks the texts of annotations, which the Prometheus data source has."""
 
     def __init__(self, event: Event) -> None:
         super().__init__(
@@ -273,11 +273,11 @@ def rendered(shown: Dashboard) -> str:
             dashboard.DashboardLink("Dashboards")
             .type(model.DashboardLinkType.DASHBOARDS)
             .tags([TAG])
-            # One beside the other, they take a line of their own.
+            # Side by side, they need a line of their own.
             .as_dropdown(True)
             .keep_time(True)
         )
-        # Without an id of their own, Grafana takes all variables for one.
+        # Without an id of their own, Grafana treats all variables as one.
         .with_variable(
             dashboard.DatasourceVariable("datasource").id("datasource").label("Data source").type("prometheus")
         )
@@ -291,9 +291,9 @@ def rendered(shown: Dashboard) -> str:
     found = json.loads(json.dumps(made.build(), cls=JSONEncoder))
     for panel in found["panels"]:
         if panel["type"] == "bargauge":
-            # The SDK does not know it; since Grafana 10.3 the least height of a bar counts only beside it.
+            # Missing in the SDK; since Grafana 10.3 the minimum height of a bar applies only together with it.
             panel["options"] |= {"sizing": "manual", "maxVizHeight": 300}
-    # The number is Grafana's to give; what a dashboard is known by is its uid.
+    # Grafana assigns the number; a dashboard is identified by its uid.
     found["id"] = None
     return json.dumps(found, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -310,7 +310,7 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
         .sort(model.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        # All means all, and not a list of a thousand names.
+        # All means a pattern, not a list of a thousand names.
         .all_value(".*")
         .current(everything)
     )
@@ -368,7 +368,7 @@ def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
 def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
     steps = panel.thresholds or ((None, "green"),)
     if panel.kind == "timeseries" and panel.thresholds:
-        # A line where things begin to be well would be one too many.
+        # A line at the lower end of the good values would be one too many.
         steps = tuple((value, "transparent" if color == "green" else color) for value, color in steps)
     return (
         dashboard.ThresholdsConfig()
@@ -378,14 +378,14 @@ def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
 
 
 def _numbers(made, panel: Panel):
-    """What all kinds of panels say of their numbers."""
+    """Options that all kinds of panels have for their numbers."""
     made.unit(panel.unit).thresholds(_steps(panel))
     if panel.max is not None:
         made.max(panel.max)
         if panel.kind != "timeseries":
             made.min(0)
     if panel.decimals is not None and panel.kind != "timeseries":
-        # On an axis, Grafana puts the text for nothing where a number would have to be rounded.
+        # On an axis, Grafana shows the text for no value where a number would have to be rounded.
         made.decimals(panel.decimals)
     if panel.named:
         made.display_name(panel.named)
@@ -395,12 +395,12 @@ def _numbers(made, panel: Panel):
 
 
 def _texts(panel: Panel) -> list[model.ValueMapping]:
-    """What is shown instead of numbers."""
+    """Text that is shown instead of numbers."""
     options = {
         value: model.ValueMappingResult(text=text, color=color, index=number)
         for number, (value, (text, color)) in enumerate(panel.texts.items())
     }
-    # Nothing has the color of nothing: that of the lowest threshold may be an alarm, or all-clear.
+    # No value gets a neutral color: that of the lowest threshold may mean an alert, or that all is well.
     nothing = model.DashboardSpecialValueMapOptions(
         match=model.SpecialValueMatch.NULL,
         result=model.ValueMappingResult(text=panel.empty or _NO_DATA, color=_NEUTRAL),
@@ -419,7 +419,7 @@ def _gauge(panel: Panel) -> gauge.Panel:
     return _single(gauge.Panel(), panel).show_threshold_markers(True)
 
 
-# Few series are not to be shouted.
+# A few series should not be shown too large.
 _TEXT = common.VizTextDisplayOptions().title_size(13).value_size(18)
 
 
@@ -444,7 +444,7 @@ def _stat(panel: Panel) -> stat.Panel:
         .color_mode(common_model.BigValueColorMode.BACKGROUND)
         .text_mode(common_model.BigValueTextMode.VALUE_AND_NAME if several else common_model.BigValueTextMode.VALUE)
     )
-    # As many as there are series, with names of any length: one below the other.
+    # One for each series, with names of any length: one below the other.
     return made.orientation(common_model.VizOrientation.HORIZONTAL).text(_TEXT) if listed else made
 
 
@@ -487,7 +487,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
     if not panel.mirrored:
         made.axis_soft_min(panel.floor)
     if panel.bars:
-        # They count something: without any, the axis would go to 100.
+        # These are counts: without any, the axis would go to 100.
         made.axis_soft_max(1)
     if panel.stack:
         made.stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL).group("A"))
@@ -511,7 +511,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
 
 
 def _heatmap(panel: Panel) -> heatmap.Panel:
-    # The buckets bear the panel's unit, what is in them are requests.
+    # The buckets have the panel's unit, their values are requests.
     return (
         heatmap.Panel()
         .calculate(False)
@@ -531,7 +531,7 @@ def _heatmap(panel: Panel) -> heatmap.Panel:
 
 
 def _table(panel: Panel) -> table.Panel:
-    # Only the value has a unit: what looks like a number in a label is none.
+    # Only the value has a unit: a label that looks like a number has none.
     made = _numbers(table.Panel(), panel).unit("string").show_header(True).cell_height(common_model.TableCellHeight.SM)
     shown = [column.label for column in panel.columns]
     made.with_transformation(

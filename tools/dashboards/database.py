@@ -1,14 +1,14 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Database Health: PostgreSQL, as postgres_exporter tells."""
+"""Database Health: PostgreSQL, from postgres_exporter."""
 
 from __future__ import annotations
 
 from .build import DEPLOYMENTS, Column, Dashboard, Panel, Query, Variable, above, bound, bounds, falling, firing, rising
 
 _SERVER = 'job=~"$job", instance=~"$instance"'
-# Templates are nobody's, and background processes are in no database.
+# Templates are not used, and background processes are in no database.
 _DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 
 _STATEMENT = "datname, user, queryid"
@@ -58,7 +58,7 @@ DASHBOARD = Dashboard(
             decimals=0,
             thresholds=rising(*bounds("DatabaseConnectionsHigh")),
             queries=(Query(f"100 * instance:pg_connections:utilisation{{{_SERVER}}}", "{{instance}}"),),
-            about="Share of the connections in use that ordinary users can have: reserved ones do not count.",
+            about="Share of the connections available to ordinary users that are in use; reserved ones are not counted.",
         ),
         Panel(
             id=2,
@@ -79,7 +79,7 @@ DASHBOARD = Dashboard(
                 "^idle in transaction": "orange",
                 "^max_connections$": "red",
             },
-            about="What the connections do, below the number that the server allows. Idle in a transaction holds locks.",
+            about="Connections by state, and the server's limit. Idle in transaction holds locks.",
         ),
         Panel(
             id=3,
@@ -90,8 +90,8 @@ DASHBOARD = Dashboard(
             decimals=2,
             queries=(Query(f"topk(10, {_statements('rate', 'seconds_total')})"),),
             columns=(Column("Value", "Share of time", 135), *_QUERY),
-            empty="pg_stat_statements is not there",
-            about="Time spent in a query, of all time that is shown: 100 % is one connection that does nothing else.",
+            empty="pg_stat_statements is not available",
+            about="Time spent in a query as a share of the time range: 100 % is one connection that does nothing else.",
         ),
         Panel(
             id=4,
@@ -105,9 +105,9 @@ DASHBOARD = Dashboard(
                 ),
             ),
             columns=(Column("Value", "Mean time", 120), *_QUERY),
-            empty="pg_stat_statements is not there",
-            about="Mean time of a call, within the time that is shown."
-            " `SELECT query FROM pg_stat_statements WHERE queryid = …` tells the text.",
+            empty="pg_stat_statements is not available",
+            about="Mean time of a call, in the time range."
+            " `SELECT query FROM pg_stat_statements WHERE queryid = …` shows its text.",
         ),
         Panel(
             id=5,
@@ -116,14 +116,14 @@ DASHBOARD = Dashboard(
             width=12,
             unit="percent",
             latest=True,
-            # Ours is the milder one: at the other the alert fires.
+            # The milder one is ours: at the other the alert fires.
             thresholds=falling(99, bound("DatabaseCacheHitLow", "warning")),
             queries=(
                 Query(f"100 * {_rate('blks_hit')} / ({_rate('blks_hit')} + {_rate('blks_read')})", "{{datname}}"),
             ),
             max=100,
             floor=90,
-            about="Share of the blocks that came from PostgreSQL's own memory and not from disk.",
+            about="Share of the blocks read from PostgreSQL's shared buffers instead of disk.",
         ),
         Panel(
             id=6,
@@ -132,7 +132,7 @@ DASHBOARD = Dashboard(
             width=6,
             unit="bytes",
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})", "{{schemaname}}.{{relname}}"),),
-            empty="There are no tables",
+            empty="No tables",
             about="The largest tables with their indexes.",
         ),
         Panel(
@@ -142,7 +142,7 @@ DASHBOARD = Dashboard(
             width=6,
             unit="bytes",
             queries=(Query(f"sum by (datname) (pg_database_size_bytes{{{_DATABASE}}})", "{{datname}}"),),
-            about="What each database takes on disk.",
+            about="Disk space used by each database.",
         ),
         Panel(
             id=8,
@@ -154,7 +154,7 @@ DASHBOARD = Dashboard(
                 Query(_rate("xact_commit"), "commit {{datname}}"),
                 Query(_rate("xact_rollback"), "rollback {{datname}}"),
             ),
-            about="Transactions that were committed and that were rolled back.",
+            about="Committed and rolled back transactions.",
         ),
         Panel(
             id=9,
@@ -165,7 +165,7 @@ DASHBOARD = Dashboard(
             thresholds=above(bound("DatabaseIdleInTransaction", "warning"), "orange"),
             queries=(Query(f"max by (state) (pg_stat_activity_max_tx_duration{{{_DATABASE}}})", "{{state}}"),),
             colors={"^active$": "green", "^idle$": "blue", "^idle in transaction": "orange"},
-            about="Age of the oldest transaction. The line is for those that are idle: they hold locks and stop VACUUM.",
+            about="Age of the oldest transaction. The line is the threshold for idle ones, which hold locks and block VACUUM.",
         ),
         Panel(
             id=10,
@@ -180,7 +180,7 @@ DASHBOARD = Dashboard(
                 Query(_increase("temp_files"), "temp files {{datname}}"),
             ),
             colors={"^deadlocks": "red", "^temp files": "blue"},
-            about="Transactions that waited for each other until one was ended; sorts that did not fit into work_mem.",
+            about="Transactions aborted because of a deadlock; sorts that did not fit into work_mem.",
         ),
     ),
 )

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Monitoring Stack: whether monitoring itself works, and which alerts are worth their noise."""
+"""Monitoring Stack: whether monitoring itself works, and which alerts are useful."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
 DASHBOARD = Dashboard(
     uid="mon-self",
     title="Monitoring Stack",
-    about="What fires, whether alerts reach somebody, and how Prometheus and Alertmanager fare.",
+    about="Firing alerts, delivery of notifications, and health of Prometheus and Alertmanager.",
     span="24h",
     variables=(),
     events=(
         firing(".+"),
         DEPLOYMENTS,
         Event(
-            name="Restarts of the monitoring",
+            name="Restarts of monitoring services",
             expr=(
                 "process_start_time_seconds * 1000 * on (job, instance) group_left (version)"
                 f' max by (job, instance, version) ({{__name__=~"({_OURS})_build_info"}}) > $__from'
@@ -46,7 +46,7 @@ DASHBOARD = Dashboard(
             unit="short",
             thresholds=above(1),
             queries=(Query("count(up == 0) or vector(0)", "down"),),
-            about="Targets that cannot be scraped now. Page /targets of Prometheus has the error of each.",
+            about="Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
         ),
         Panel(
             id=2,
@@ -65,8 +65,8 @@ DASHBOARD = Dashboard(
                 Column("handler", "Endpoint"),
                 Column("name", "Container"),
             ),
-            empty="No alert fires",
-            about="What is wrong now. Watchdog, which always fires, is left out.",
+            empty="No firing alerts",
+            about="Alerts that fire now, without Watchdog, which always fires.",
         ),
         Panel(
             id=3,
@@ -81,7 +81,7 @@ DASHBOARD = Dashboard(
                 Query("min(alertmanager_config_last_reload_successful)", "alertmanager reload"),
             ),
             texts=_STATE,
-            about="Whether rules are evaluated at all, and whether each service took the configuration that lies on disk.",
+            about="Whether rules are evaluated, and whether the last configuration reload of each service succeeded.",
         ),
         Panel(
             id=4,
@@ -92,9 +92,9 @@ DASHBOARD = Dashboard(
             decimals=0,
             queries=(Query("topk(20, sum by (alertname, severity) (changes(ALERTS_FOR_STATE[$__range]) + 1))"),),
             columns=(*_ALERT, Column("Value", "Times", 90)),
-            empty="No alert fired",
-            about="How often each alert became pending or fired, within the time that is shown. Choose a week,"
-            " and ask of each whether somebody had to do something.",
+            empty="No alerts fired",
+            about="How often each alert became pending or fired in the time range. Select a week and check for each alert"
+            " whether it required action.",
         ),
         Panel(
             id=5,
@@ -110,8 +110,8 @@ DASHBOARD = Dashboard(
                 ),
             ),
             columns=(*_ALERT, Column("Value", "Time", 90)),
-            empty="No alert fired",
-            about="How long each alert fired, within the time that is shown, added up over its instances.",
+            empty="No alerts fired",
+            about="How long each alert fired in the time range, summed over its instances.",
         ),
         Panel(
             id=6,
@@ -120,7 +120,7 @@ DASHBOARD = Dashboard(
             width=8,
             unit="s",
             queries=(Query("topk(10, scrape_duration_seconds)", "{{job}} {{instance}}"),),
-            about="How long the slowest targets take to answer. At the scrape timeout they are down.",
+            about="Scrape duration of the slowest targets. A target that reaches the scrape timeout is down.",
         ),
         Panel(
             id=7,
@@ -135,7 +135,7 @@ DASHBOARD = Dashboard(
                     "{{instance}}",
                 ),
             ),
-            about="What Prometheus takes in. At 0 every alert is blind.",
+            about="Samples that Prometheus stores per second. At 0, no alert can fire.",
         ),
         Panel(
             id=8,
@@ -145,7 +145,7 @@ DASHBOARD = Dashboard(
             unit="short",
             latest=True,
             queries=(Query("prometheus_tsdb_head_series", "{{instance}}"),),
-            about="Series in memory. A steady climb is a label with ever new values.",
+            about="Series in memory. A steady increase is caused by a label with ever new values.",
         ),
         Panel(
             id=9,
@@ -160,7 +160,7 @@ DASHBOARD = Dashboard(
             ),
             limit="^limit ",
             colors={"^limit ": "red"},
-            about="What Prometheus' data takes on disk, and the limit where there is one.",
+            about="Disk space used by Prometheus' data, and its size limit, if set.",
         ),
         Panel(
             id=10,
@@ -178,7 +178,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             renamed=_GROUP,
-            about="How much of the time between two evaluations a group of rules takes. At 100 % alerts come late.",
+            about="Duration of a rule group's evaluation as a share of its interval. At 100 %, alerts are late.",
         ),
         Panel(
             id=11,
@@ -195,7 +195,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             renamed=_GROUP,
-            about="Rules that could not be evaluated: their alerts are blind. Page /rules of Prometheus has the error.",
+            about="Rules that could not be evaluated: their alerts cannot fire. Page /rules of Prometheus shows the error.",
         ),
         Panel(
             id=12,
@@ -215,8 +215,8 @@ DASHBOARD = Dashboard(
                 Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped"),
             ),
             colors={"^errors ": "orange", "^dropped$": "red"},
-            empty="Prometheus knows no Alertmanager",
-            about="Alerts handed over per second. Errors and dropped ones reached nobody by this way.",
+            empty="Prometheus has no Alertmanager",
+            about="Alerts sent to Alertmanager per second. Failed and dropped ones were not delivered to it.",
         ),
         Panel(
             id=13,
@@ -237,8 +237,8 @@ DASHBOARD = Dashboard(
                 ),
             ),
             colors={"^failed ": "red"},
-            empty="Nothing was sent",
-            about="Messages that Alertmanager sent, and those that a channel did not take.",
+            empty="No notifications",
+            about="Notifications that Alertmanager sent, and those that failed.",
         ),
         Panel(
             id=14,
@@ -249,7 +249,7 @@ DASHBOARD = Dashboard(
             # Neither good nor bad.
             thresholds=((None, "blue"),),
             queries=(Query('max(alertmanager_silences{state="active"})', "silences"),),
-            about="Silences in force. A forgotten one hides the next outage.",
+            about="Active silences. A forgotten one hides the next outage.",
         ),
         Panel(
             id=15,
@@ -262,7 +262,7 @@ DASHBOARD = Dashboard(
             thresholds=falling(*bounds("CertificateExpiresSoon")),
             queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400", "{{instance}}"),),
             named="${__field.labels.instance}",
-            empty="No certificate is probed",
+            empty="No TLS certificates are probed",
             about="Days until the first certificate in each chain expires.",
         ),
         Panel(
@@ -275,8 +275,8 @@ DASHBOARD = Dashboard(
             thresholds=above(bound("BackupTooOld", "critical")),
             queries=(Query("(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600", "{{backup}}"),),
             named="${__field.labels.backup}",
-            empty="No backup tells of itself",
-            about="Hours since each backup last succeeded, as its script tells by backup_last_success_timestamp_seconds.",
+            empty="No backup metrics",
+            about="Hours since the last success of each backup, from its metric backup_last_success_timestamp_seconds.",
         ),
     ),
 )

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""System Overview: the machines, as node_exporter and cAdvisor tell."""
+"""System Overview: the hosts, from node_exporter and cAdvisor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DASHBOARD = Dashboard(
             name="Reboots",
             expr=f"node_boot_time_seconds{{{_NODE}}} * 1000 > $__from",
             color="purple",
-            title="{{instance}} has booted",
+            title="{{instance}} rebooted",
             text="",
             at_value=True,
         ),
@@ -48,7 +48,7 @@ DASHBOARD = Dashboard(
             decimals=0,
             thresholds=rising(*bounds("HighCPUUsage")),
             queries=(Query(f"sort_desc(100 * instance:node_cpu_utilisation:rate5m{{{_NODE}}})", "{{instance}}"),),
-            about="Share of the processors in use, averaged over all of them and over 5 minutes. Waiting for a disk is no use.",
+            about="CPU usage, averaged over all CPUs and 5 minutes. I/O wait is not counted.",
         ),
         Panel(
             id=2,
@@ -65,7 +65,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             colors={"^user$": "blue", "^system$": "orange", "^iowait$": "red", "^steal$": "purple"},
-            about="What the processors do: user is programs, system the kernel, iowait waits for disks, steal went to other guests.",
+            about="CPU time by mode: user (programs), system (kernel), iowait (waiting for disks), steal (used by other guests).",
         ),
         Panel(
             id=3,
@@ -77,7 +77,7 @@ DASHBOARD = Dashboard(
             decimals=0,
             thresholds=falling(*(100 - used for used in _MEMORY)),
             queries=(Query(f"sort(100 * (1 - instance:node_memory_utilisation:ratio{{{_NODE}}}))", "{{instance}}"),),
-            about="Share of the memory that programs can still get without swapping.",
+            about="Share of memory available to programs without swapping.",
         ),
         Panel(
             id=4,
@@ -89,7 +89,7 @@ DASHBOARD = Dashboard(
             latest=True,
             thresholds=rising(*_MEMORY),
             queries=(Query(f"100 * instance:node_memory_utilisation:ratio{{{_NODE}}}", "{{instance}}"),),
-            about="Share of the memory in use, caches not counted.",
+            about="Share of memory in use, without caches.",
         ),
         Panel(
             id=5,
@@ -99,8 +99,8 @@ DASHBOARD = Dashboard(
             unit="bytes",
             stack=True,
             queries=(Query('sum by (name) (container_memory_working_set_bytes{name!=""})', "{{name}}"),),
-            empty="No containers: no cAdvisor is scraped",
-            about="Memory of each container that the kernel cannot take back, on all hosts.",
+            empty="No containers: cAdvisor is not scraped",
+            about="Working set memory of each container, on all hosts: memory that the kernel cannot reclaim.",
         ),
         Panel(
             id=6,
@@ -119,8 +119,8 @@ DASHBOARD = Dashboard(
             ),
             renamed=_MOUNTED,
             tall=True,
-            about="Share of each file system in use, by what is left for ordinary users, the fullest first."
-            " Read-only ones are left out.",
+            about="Usage of each file system, by the space available to non-root users, the fullest first."
+            " Without read-only file systems.",
         ),
         Panel(
             id=7,
@@ -135,7 +135,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             renamed=_MOUNTED,
-            about="Where the data lies.",
+            about="Distribution of the used space over the file systems.",
         ),
         Panel(
             id=8,
@@ -156,8 +156,8 @@ DASHBOARD = Dashboard(
             ),
             renamed=_MOUNTED,
             tall=True,
-            empty="None is filling up",
-            about="Days until a file system is full, should it go on filling as it did within the last day.",
+            empty="No file system is filling up",
+            about="Days until a file system is full, if it continues to fill up as during the last day.",
         ),
         Panel(
             id=9,
@@ -176,7 +176,7 @@ DASHBOARD = Dashboard(
                     "tx {{instance}}",
                 ),
             ),
-            about="Received (above) and sent (below) by each host. Bridges and the cards of containers are left out.",
+            about="Received (above) and sent (below) by each host. Bridges and container interfaces are excluded.",
         ),
         Panel(
             id=10,
@@ -194,7 +194,7 @@ DASHBOARD = Dashboard(
                     "{{instance}}",
                 ),
             ),
-            about="Processes that run or wait, for each core. Above 1 some wait.",
+            about="Running and waiting processes per CPU core. Above 1, some are waiting.",
         ),
         Panel(
             id=11,
@@ -209,8 +209,8 @@ DASHBOARD = Dashboard(
                     "{{instance}} {{device}}",
                 ),
             ),
-            empty="No disks are seen",
-            about="Share of the time in which a disk had something to do.",
+            empty="No disk metrics",
+            about="Share of time in which a disk was busy with I/O.",
         ),
         Panel(
             id=12,
@@ -224,8 +224,8 @@ DASHBOARD = Dashboard(
                     'sum by (name) (rate(container_cpu_usage_seconds_total{name!=""}[$__rate_interval]))', "{{name}}"
                 ),
             ),
-            empty="No containers: no cAdvisor is scraped",
-            about="Cores that each container keeps busy, on all hosts.",
+            empty="No containers: cAdvisor is not scraped",
+            about="CPU usage of each container in cores, on all hosts.",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What each host must show after the deployment, asked of the services themselves."""
+"""Verify each host after the deployment, by requests to the services themselves."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPOSURE = {
     "cadvisor": 3.5,
 }
 PASSWORD = "Sentinel-Molecule-7"
-# Two hosts, each seen by the other: all services, probes of both Prometheus, of the database's exporter, of the host.
+# Two hosts that monitor each other: all services, probes of both Prometheus servers, the database's exporter and the host.
 TARGETS = {"prometheus": 2, "alertmanager": 2, "node": 2, "cadvisor": 2, "blackbox_exporter": 2, "postgres": 1}
 PROBES = {"blackbox_http_2xx": 2, "blackbox_tcp_connect": 1, "blackbox_icmp": 1}
 
@@ -47,12 +47,12 @@ def on_database_host(host) -> bool:
 
 
 def get(host, url: str):
-    """The JSON that a URL on the host answers with."""
+    """The JSON response of a URL on the host."""
     return json.loads(host.check_output("curl -sSf --max-time 10 %s", url))
 
 
 def container(host, service: str) -> dict:
-    """What the host's engine says about a service's container."""
+    """The output of docker inspect for a service's container."""
     return json.loads(host.check_output("docker container inspect %s", service))[0]
 
 
@@ -73,7 +73,7 @@ def test_service_is_of_the_version_that_was_asked_for(host, service):
     with open(os.path.join(mirror, "versions.json"), encoding="utf-8") as stream:
         wanted = json.load(stream)[service]["new"]
     metrics = host.check_output("curl -sSf --max-time 10 http://localhost:%s/metrics", str(PORTS[service]))
-    # cAdvisor has words of its own for it.
+    # cAdvisor has options of its own for it.
     told = rf'{service}_(build|version)_info{{[^}}]*\b(version|cadvisorVersion)="v?([^"+]*)'
     assert re.search(told, metrics)[3] == wanted
 
@@ -85,7 +85,7 @@ def test_service_is_hardened(host, service):
         assert not found["Privileged"]
         assert found["CapDrop"] == ["ALL"]
         assert "no-new-privileges:true" in found["SecurityOpt"]
-        # It measures what is root's.
+        # It measures what only root can read.
         assert (container(host, service)["Config"]["User"] == "0:0") == (service == "cadvisor")
         return
     text = host.check_output("systemd-analyze security --no-pager %s.service", service)
@@ -133,7 +133,7 @@ def test_prometheus_rules_are_healthy(host):
 
 
 def test_watchdog_reaches_alertmanager(host):
-    # What fires before Prometheus has found its Alertmanagers is sent again a minute later.
+    # Alerts that fire before Prometheus has found its Alertmanagers are sent again a minute later.
     command = (
         "for _try in $(seq 90); do curl -sSf --max-time 10 http://localhost:9093/api/v2/alerts"
         " | grep -q Watchdog && exit 0; sleep 1; done; exit 1"
