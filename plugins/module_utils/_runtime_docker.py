@@ -13,29 +13,39 @@ from __future__ import annotations
 import calendar
 import contextlib
 import grp
+import importlib.util
+import json
 import os
 import pwd
 import re
 import signal
+import sys
 import time
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._asking import published
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     LABEL_DEFINITION,
     LABEL_IMAGE,
     LABEL_SERVICE,
+    NO_REQUESTS,
     clamp_nofile,
     different_options,
     fingerprint,
     in_container,
+    is_podman,
     is_restarted,
     label,
     limits,
     names_of,
     policy_of,
+    published_by,
+    remapping_problem,
     trouble,
+    version_in,
+    version_problem,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, Refused
+from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
@@ -44,16 +54,22 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, other_start, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
+from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version
 
+# The engine's own process that holds a published port, where the kernel does not do it.
+PROXY = "docker-proxy"
 # How long ago a death may be that speaks of the watch that has just seen a restart, in seconds.
 RECENT = 120
 # How much of a log is read for the lines that tell something.
 LOG_LINES = 500
 
 
-class Docker:
-    """One container on this host. Methods that the other runtime has too mean the same here.
+class Docker(Runtime):
+    """One container on this host; methods without a text mean what :class:`_runtime.Runtime` says.
 
     :param name: name of the service and of its container.
     :param engine: :class:`_engine.Engine`.
@@ -62,22 +78,41 @@ class Docker:
     :param candidate: id of the container that was made for the switch, or None.
     :param machine: the host, a :class:`_machine.Machine`.
     :ivar target: the manifest's entry about the container of the generation on disk, or None.
-    :ivar notes: what a person should know besides.
     """
 
+    needs = "container"
+
     def __init__(self, name, engine, container=None, image=None, candidate=None, machine=HERE):
-        self.name = name
-        self.machine = machine
+        super().__init__(name, machine)
         self.title = "the container " + name
         self.engine = engine
         self.image = image
         self.candidate = candidate
         dummy, self.next, self.previous = names_of(name)
+        # As the host knows it; what the container gets is its number.
+        self._user = str(container["user"]).partition(":")[0] if container else None
         self.container = self._resolved(container) if container else None
         self.target = None
-        self.notes = []
         # When it was started anew, in seconds since the epoch: what it said before tells nothing.
         self._began = 0.0
+
+    @classmethod
+    def find(cls, params, wanted, state, machine):
+        """The container, where it is asked for, and where the service has had, or may have, one."""
+        name, present = params["name"], params["state"] == "present"
+        if wanted and present:
+            engine = Engine(params["docker_host"])
+            return cls(name, engine, params["container"], params["image"], params["candidate"], machine)
+        host = state.engine()
+        if not host and present:
+            return None
+        try:
+            engine = Engine(host or params["docker_host"])
+            if is_podman(engine.version()) and present:
+                return Podman(name, engine, machine)
+        except NoEngine as error:
+            return Unreachable(name, error, bool(host), machine)
+        return cls(name, engine, machine=machine)
 
     def _resolved(self, container):
         """The options with numbers for the accounts of this host, and limits that it can grant."""
@@ -100,12 +135,32 @@ class Docker:
 
     # What is there
 
+    def missing(self):
+        try:
+            if self.engine.version():
+                return None
+        except NoEngine:
+            pass
+        return (
+            "anything that only the Docker engine can tell, as it is yet to be installed",
+            "its engine is not there yet",
+        )
+
+    def know(self, manifest):
+        self.target = manifest["container"]
+
+    def has(self, manifest):
+        return bool(manifest["container"])
+
+    def addresses(self, manifest):
+        definition = (manifest["container"] or {}).get("definition") or {}
+        return published(definition.get("published_ports"))
+
     def look(self):
         """What the engine knows about the service's container, or None."""
         return self.engine.container(self.name)
 
     def running(self, seen):
-        """The main process, or None when there is none."""
         pid = self.pid(seen)
         stat = self.machine.proc("{0}/stat".format(pid)) if pid else ""
         if not stat:
@@ -120,39 +175,55 @@ class Docker:
 
     @staticmethod
     def is_active(seen):
-        """Whether it runs or is on its way there."""
         return bool(seen and (seen["State"]["Running"] or seen["State"]["Restarting"]))
 
     def is_known(self, seen):
-        """Whether there is anything that could run."""
         return self._is_mine(seen)
 
     def is_enabled(self, seen):
-        """Whether it comes up with the engine."""
         if not seen or not self.target or seen["Id"] != self.target["id"]:
             return True
         return seen["HostConfig"]["RestartPolicy"]["Name"] == policy_of(self.target)
 
     @staticmethod
     def since_start(seen):
-        """What a watch that begins with a start compares with; None as long as nothing has started."""
         # A start sets the engine's counter of restarts to zero.
         return dict(seen, RestartCount=0) if seen and seen["State"]["Running"] else None
 
     def trouble(self, before, now):
-        """Whether the container stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
         # One that runs again says nothing any more about its end.
         deaths = self.engine.deaths(now["Id"], self.machine.now() - RECENT) if is_restarted(before, now) else ()
         return trouble(before, now, deaths)
 
     def last_words(self, since, *limit):
-        """Its last log lines that tell something, since a moment in seconds since the epoch."""
         try:
             return log_excerpt(self.engine.log(self.name, max(since, self._began), LOG_LINES), *limit)
         except Refused as error:
             return "  ({0})".format(error)
 
-    def owns(self, pid):
+    def yields(self, pid, port, manifest, wanted):
+        published_here = self._comm(pid) == PROXY and self._publisher(pid, port) == self.name
+        return published_here or self._owns(pid)
+
+    def holder(self, pid, port):
+        publisher = self._publisher(pid, port)
+        return "the container " + publisher if publisher else None
+
+    def _comm(self, pid):
+        return self.machine.proc("{0}/comm".format(pid)).strip()
+
+    def _publisher(self, pid, port):
+        """The name of the container for which the engine holds a port, or to which its holder belongs; None for none."""
+        inside = in_container(self.machine.proc("{0}/cgroup".format(pid)))
+        if inside:
+            container = self.engine.container(inside)
+            return container["Name"].lstrip("/") if container else None
+        if self._comm(pid) != PROXY:
+            return None
+        container = published_by(self.engine.containers(), port)
+        return container["Names"][0].lstrip("/") if container else None
+
+    def _owns(self, pid):
         """Whether a process belongs to one of the service's containers."""
         found = in_container(self.machine.proc("{0}/cgroup".format(pid)))
         return found is not None and found in {container["Id"] for container in self._mine()}
@@ -168,12 +239,15 @@ class Docker:
         return [container for container in found if self._is_mine(container)]
 
     def renamed(self):
-        """The generation's container where somebody gave it another name, or None."""
         found = self.engine.container(self.target["id"]) if self.target else None
         return found if self._is_mine(found) and found["Name"].lstrip("/") not in names_of(self.name) else None
 
+    def renamed_note(self):
+        found = self.renamed()
+        name = found["Name"].lstrip("/") if found else None
+        return "{0} was renamed to {1} by hand: it would get its name again".format(self.title, name) if name else None
+
     def name_problem(self):
-        """That the generation's container cannot have its name back, as another one has it: a sentence, or None."""
         found, other = self.renamed(), self.look()
         # One of the service itself gives way.
         if found is None or other is None or self._is_mine(other):
@@ -199,33 +273,38 @@ class Docker:
             and name not in (*names_of(self.name), self.name + "-vigil-check")
         ]
 
+    def is_left(self, manifest):
+        return not self.is_gone()
+
     # What has to be there
 
-    @staticmethod
-    def texts(dummy_undo):
-        """The texts that make the service, by their paths: a container needs none."""
-        return {}
+    def account(self):
+        status, output = self.machine.run(["id", self._user])
+        return "" if status else output.strip()
 
-    def expected(self, dummy_argv, dummy_running):
-        """The container and the fingerprint that the process has to have."""
+    def order(self):
+        if self.candidate:
+            return None
+        network, wanted = self.wanted_network(), self.wanted()
+        return {"wanted_container": wanted, "wanted_network": network}
+
+    def diff(self, manifest):
+        before = (manifest["container"] or {}).get("definition") or {}
+        names = different_options(before, self.container)
+        shown = [
+            "".join(
+                "{0}: {1}\n".format(name, json.dumps(options[name], sort_keys=True))
+                for name in names
+                if name in options
+            )
+            for options in (before, self.container)
+        ]
+        return [diff_entry(self.title, *shown, False)]
+
+    def expected(self, argv, running):
         return (self.target["id"], self.target["fingerprint"]) if self.target else ("", "")
 
-    @staticmethod
-    def expected_arguments(dummy_argv):
-        """None: what a container runs was settled when it was made."""
-
-    @staticmethod
-    def definition(dummy_seen):
-        """Nothing: a container's options are its own."""
-        return ""
-
-    @staticmethod
-    def other_dropins():
-        """A container has none."""
-        return {}
-
     def replacement(self, seen):
-        """Why another container is needed, or None."""
         if self.target is None:
             return "it is no container yet"
         if seen is None or seen["Id"] != self.target["id"]:
@@ -304,11 +383,74 @@ class Docker:
             if container is not None and not self._is_mine(container)
         ]
 
-    def trial(self, argv, dummy_links, *more):
-        """What the program says to these arguments.
+    def problems(self, replacing, role, secrets):
+        if not replacing:
+            return []
+        return [
+            *self._engine_problems(role),
+            *self._mount_problems(),
+            self._leak_problem(secrets),
+            # Where the image is yet to come, so may be what community.docker needs: the module image has looked.
+            self._library_problem() if self.image else None,
+        ]
 
-        :returns: ``(exit status, output)``, or None where it cannot be asked.
-        """
+    def _engine_problems(self, role):
+        """That this engine could not, or must not, run the container, one sentence each."""
+        try:
+            return [
+                version_problem(self.engine.version()),
+                remapping_problem(self.engine.info(), self.container, role),
+            ]
+        except NoEngine as error:
+            return [str(error)]
+
+    def _mount_problems(self):
+        """What the engine would follow as root if the container were made, one sentence each."""
+        problems = []
+        for volume in self.container.get("volumes") or ():
+            source = str(volume).partition(":")[0]
+            weak = _nofollow.exchangeable(source) if source.startswith("/") else None
+            if weak:
+                problems.append(
+                    "{0} cannot be mounted into the container: {1}, and the engine would follow as root whatever is put"
+                    " there, at each start; use a directory in one that only root can write".format(source, weak)
+                )
+        return problems
+
+    def _leak_problem(self, secrets):
+        """That everybody who may ask the engine would see a secret: a sentence, or None."""
+        if Scrubber(secrets).finds(json.dumps(self.container)):
+            return (
+                "a secret would stand in the options of the container, where `docker inspect` shows it; give the"
+                " service a file instead"
+            )
+        return None
+
+    @staticmethod
+    def _library_problem():
+        """That community.docker could not make a container on this host: a sentence, or None."""
+        return None if importlib.util.find_spec("requests") else NO_REQUESTS.format(sys.executable)
+
+    def is_tried(self, replacing):
+        return bool(replacing) and not self.candidate
+
+    def program_problem(self, status, output, version, role):
+        image = self.container["image"]
+        if status:
+            return "{0} of the image {1} ends with status {2} when it is asked for its version: {3}".format(
+                self.name, image, status, output.strip()[:500]
+            )
+        found = version_in(output)
+        if found and version and not same_version(found, version):
+            return "the image {0} holds version {1}, and {2}_version asks for {3}; make them agree".format(
+                image, found, role, version
+            )
+        return None
+
+    def is_another_program(self, manifest, changes, argv):
+        return not manifest["container"] or manifest["container"]["image"] != self.image
+
+    def trial(self, argv, links, *more):
         if not self.image:
             return None
         try:
@@ -318,22 +460,37 @@ class Docker:
 
     # Doing it
 
-    def settle(self, dummy_texts, seen, dummy_stale=False):
-        """Have it come up with the engine.
+    def remember(self, state):
+        state.remember_engine(self.engine.host)
 
-        :returns: whether that had to be changed.
-        """
+    def forget(self, state):
+        state.remember_engine(None)
+
+    def adopt(self, manifest):
+        self.target, self.candidate = manifest["container"], None
+
+    def reinstate(self, manifest, mine, tried):
+        candidate, self.candidate = self.candidate, None
+        self.target = manifest["container"]
+        self.tidy()
+        self.candidate = candidate
+
+    def clean_up(self, manifest):
+        self.target = manifest["container"]
+        self.tidy()
+        self.notes += [
+            "the container {0} was made for {1} and renamed by hand, and is not touched; `docker rm {0}` takes it"
+            " away".format(name, self.name)
+            for name in self.put_aside()
+        ]
+
+    def settle(self, texts, seen, stale=False):
         if self.is_enabled(seen):
             return False
         self.engine.set_policy(self.name, policy_of(self.target))
         return True
 
     def act(self, action):
-        """``start``, ``restart`` or ``reload`` it, or put the candidate into its place.
-
-        :returns: the moment before, in seconds since the epoch.
-        :raises NotProven: when that fails.
-        """
         before = self.machine.now()
         try:
             current = self.look()
@@ -368,10 +525,7 @@ class Docker:
             raise NotProven("{0} has just ended".format(self.title)) from error
 
     def retire(self):
-        """Stop the container that has the service's name and put it aside; it does not come up by itself any more.
-
-        :raises NotProven: when that fails.
-        """
+        """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""
         if self.look() is None:
             return
         try:
@@ -390,11 +544,7 @@ class Docker:
         )
 
     def tidy(self):
-        """Remove whatever of the service is not the generation's container, and give that one its name.
-
-        :returns: whether there was anything to do.
-        :raises HostError: when another container has its name.
-        """
+        """Remove whatever of the service is not the generation's container, and give that one its name."""
         problem = self.name_problem()
         if problem:
             raise HostError(problem)
@@ -413,12 +563,10 @@ class Docker:
         return untidy
 
     def stop(self):
-        """Stop it, after a rollback to where it did not run."""
         if self.is_known(self.look()):
             self.engine.stop(self.name)
 
     def is_gone(self):
-        """Whether nothing of it is left."""
         return not self._mine()
 
     def shut_down(self):
@@ -439,6 +587,46 @@ class Docker:
     def _members(self, network):
         """The containers that are on a network, or will be once they run."""
         return [one for one in self.engine.containers() if network in one["NetworkSettings"]["Networks"]]
+
+
+class Podman(Runtime):
+    """What of the service an engine may have that is Podman in truth, which is no runtime of this collection yet.
+
+    :param engine: :class:`_engine.Engine`.
+    """
+
+    def __init__(self, name, engine, machine=HERE):
+        super().__init__(name, machine)
+        self.engine = engine
+
+    def standing_problems(self):
+        found = self.engine.container(self.name)
+        if found is None or label(found, LABEL_SERVICE) != self.name:
+            return []
+        return [
+            "Podman, which answers at {0}, has the container {1} of the service; Podman is not supported as a runtime, and"
+            " nothing is done there: take it away with `podman rm --force {1}` (its data stay) and run again".format(
+                self.engine.host, self.name
+            )
+        ]
+
+
+class Unreachable(Runtime):
+    """What of the service an engine may have that does not answer.
+
+    :param error: what was tried, and how it went.
+    :param remembered: whether the engine is known to have had a container of the service.
+    """
+
+    def __init__(self, name, error, remembered, machine=HERE):
+        super().__init__(name, machine)
+        self.title = "the container " + name
+        self._error = error
+        if remembered:
+            self.notes.append("{0}; it may have a container {1} that comes back with it".format(error, name))
+
+    def act(self, action):
+        raise NotProven(str(self._error))
 
 
 def started_at(seen):

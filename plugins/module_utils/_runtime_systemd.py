@@ -1,10 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service that systemd runs: how it is seen, started and stopped. What that is good for is decided elsewhere.
-
-What ``look`` returns is for the other methods of the same runtime alone, and is called ``seen`` there.
-"""
+"""A service that systemd runs: how it is seen, started and stopped. What that is good for is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -21,10 +18,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     DEFINITION,
     FINGERPRINT_VARIABLE,
     PROPERTIES,
+    VENDORS,
     ahead_of,
     complete_unit,
     crashed,
@@ -46,19 +45,19 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
 HEADER = "Written by vigil.monitoring"
 
 
-class Systemd:
-    """One systemd service on this host.
+class Systemd(Runtime):
+    """One systemd service on this host; methods without a text mean what :class:`_runtime.Runtime` says.
 
     :param name: name of the service, without its suffix.
     :param unit: text of its unit; None where it is to go.
     :param dropin: the user's lines for the unit, or an empty string.
     :param machine: the host, a :class:`_machine.Machine`.
-    :ivar title: what messages call it.
     """
 
+    needs = "unit"
+
     def __init__(self, name, unit=None, dropin="", machine=HERE):
-        self.name = name
-        self.machine = machine
+        super().__init__(name, machine)
         self._unit = unit
         self._dropin = dropin.strip() + "\n" if dropin.strip() else ""
         self.title = name + ".service"
@@ -67,13 +66,23 @@ class Systemd:
         self.unit_path = unit_path(name, machine.unit_directory)
         self.dropin_path = dropin_path(name, machine.unit_directory)
 
+    @classmethod
+    def find(cls, params, wanted, state, machine):
+        return cls(params["name"], params["unit"], params["dropin"], machine)
+
+    @classmethod
+    def host_problem(cls, machine):
+        return (
+            None if machine.has_systemd() else "this host is not run by systemd; choose another runtime for the service"
+        )
+
     # What is there
 
-    def look(self):
-        """The unit's properties as systemd has them.
+    def has(self, manifest):
+        return self.unit_path in manifest["units"]
 
-        :raises HostError: when systemd does not answer.
-        """
+    def look(self):
+        """The unit's properties as systemd has them."""
         status, output = self.machine.run(
             ["systemctl", "show", self.title, "--property=" + ",".join(sorted({*PROPERTIES, *DEFINITION}))]
         )
@@ -82,7 +91,6 @@ class Systemd:
         return parse_show(output)
 
     def running(self, seen):
-        """The main process, or None when there is none."""
         pid = self.pid(seen)
         if pid == 0 or not self.is_active(seen):
             return None
@@ -101,46 +109,35 @@ class Systemd:
 
     @staticmethod
     def pid(seen):
-        """The id of the main process, 0 when there is none."""
         return int(seen["MainPID"])
 
     @staticmethod
     def is_active(seen):
-        """Whether it runs or is on its way there."""
         return seen["ActiveState"] in ("active", "activating", "reloading")
 
     @staticmethod
     def is_known(seen):
-        """Whether there is anything that could run."""
         return seen["LoadState"] != "not-found"
 
     @staticmethod
     def is_enabled(seen):
-        """Whether it comes up with the host."""
         return seen["UnitFileState"] == "enabled"
 
     @staticmethod
     def since_start(seen):
-        """What a watch that begins with a start compares with; None as long as nothing has started."""
         # A start sets systemd's counter of restarts to zero.
         return dict(seen, NRestarts="0") if int(seen["MainPID"]) else None
 
     @staticmethod
     def trouble(before, now):
-        """Whether the service stopped or was restarted since ``before`` (None: a watch is yet to begin), or None."""
         return crashed(before, now)
 
     def last_words(self, since, *limit):
-        """Its last log lines that tell something, since a moment in seconds since the epoch."""
         return last_words(self.title, since, *limit, run=self.machine.run, before=self._ended)
 
     # What has to be there
 
     def texts(self, undo):
-        """The texts that make the service, by their paths; an empty one must not be there.
-
-        :param undo: path of the journal of a running switch.
-        """
         unit = complete_unit(self._unit, self._dropin, undo, self._ceiling(), self._version())
         return {self.unit_path: unit, self.dropin_path: self._dropin}
 
@@ -151,26 +148,35 @@ class Systemd:
         status, shown = self.machine.run(["systemctl", "show", "--property=Version"])
         return None if status else systemd_version(shown)
 
-    def limit_problem(self):
-        """That the user's own lines ask for a limit with which the service could not be started: a sentence, or None."""
-        return ungrantable_limit(self._dropin, self._ceiling())
+    def paths(self):
+        return [self.unit_path, self.dropin_path]
+
+    def directories(self):
+        return [os.path.dirname(self.dropin_path)]
+
+    def leftovers(self, manifest):
+        return self._wanted_by() if self.has(manifest) else []
+
+    def problems(self, replacing, role, secrets):
+        # The user's own lines may ask for a limit with which the service could not be started.
+        return [ungrantable_limit(self._dropin, self._ceiling())]
+
+    def is_another_program(self, manifest, changes, argv):
+        return any(change.kind == "link" and [change.path] == argv[:1] for change in changes)
 
     def expected(self, argv, running):
-        """The executable and the fingerprint that the process has to have."""
         executable = os.path.realpath(argv[0]) if argv else (running.executable if running else "")
         return executable, unit_fingerprint(read_text(self.unit_path))
 
     def expected_arguments(self, argv):
-        """The whole command line that the process has to have; None where the user's own lines decide it."""
+        # The user's own lines may decide it.
         return None if any(name == "ExecStart" for name, dummy in settings_of(self._dropin)) else list(argv)
 
     @staticmethod
     def definition(seen):
-        """What stands for all that systemd has read of the service."""
         return definition(seen)
 
     def other_dropins(self):
-        """Somebody else's drop-ins that have the service started otherwise than asked: path -> directives."""
         found, names = {}, set()
         for place in ahead_of(self.machine.unit_directory):
             path = os.path.join(place, self.title)
@@ -188,12 +194,12 @@ class Systemd:
                     found[path] = directives
         return found
 
-    def trial(self, argv, links, *more):
-        """What the program says to these arguments.
+    def removable_dropins(self):
+        # What a package brought along stays.
+        vendors = tuple(vendor + "/" for vendor in VENDORS)
+        return [path for path in sorted(self.other_dropins()) if not path.startswith(vendors)]
 
-        :param links: links that the switch will make, from path to target.
-        :returns: ``(exit status, output)``, or None where it cannot be asked.
-        """
+    def trial(self, argv, links, *more):
         binary = links.get(argv[0], argv[0])
         if not os.path.exists(binary):
             return None
@@ -205,11 +211,6 @@ class Systemd:
         return self.machine.run([binary, *argv[1:], *more], timeout=20)
 
     def foreign_problem(self, seen, ours, conflicts):
-        """That somebody else's service of this name is there, or None.
-
-        :param ours: paths that the collection wrote.
-        :param conflicts: units of packages that give way.
-        """
         masked = os.path.realpath(self.unit_path) == "/dev/null"
         if masked and self.title in conflicts:
             # The release module masks a package's unit before it installs the package.
@@ -232,29 +233,22 @@ class Systemd:
             " ({0})".format(os.path.dirname(config)) if config else "", self.name
         )
 
-    def owns(self, pid):
-        """Whether a process belongs to the service."""
-        return belongs_to(pid, [self.title], self.machine)
+    def yields(self, pid, port, manifest, wanted):
+        return (wanted or self.has(manifest)) and belongs_to(pid, [self.title], self.machine)
+
+    def is_left(self, manifest):
+        return self.has(manifest) and self.machine.has_systemd() and self.is_known(self.look())
 
     # Doing it
 
     def refresh(self):
-        """Let systemd read the units again.
-
-        :raises HostError: when that fails.
-        """
+        if not self.machine.has_systemd():
+            return
         status, output = self.machine.run(["systemctl", "daemon-reload"])
         if status:
             raise HostError("systemctl daemon-reload failed: {0}".format(output.strip()))
 
     def settle(self, texts, seen, stale=False):
-        """Let systemd read what was written, and have the service come up with the host.
-
-        :param texts: paths of units that were changed.
-        :param stale: whether systemd may have read something else than what is on disk.
-        :returns: whether it did not come up with the host before.
-        :raises HostError: when that fails.
-        """
         enabled = self.is_enabled(seen)
         if not enabled or self.unit_path in texts:
             # This has systemd read all units again, too.
@@ -266,11 +260,6 @@ class Systemd:
         return not enabled
 
     def act(self, action):
-        """``start``, ``restart`` or ``reload`` it.
-
-        :returns: the moment before, in seconds since the epoch.
-        :raises NotProven: when that fails.
-        """
         before = self.machine.now()
         if action != "reload":
             # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
@@ -282,46 +271,44 @@ class Systemd:
             raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
         return before
 
-    def wanted_by(self):
-        """The links that have it come up with the host."""
+    def _wanted_by(self):
         kinds = ("wants", "requires")
         folder = self.machine.unit_directory
         return [path for kind in kinds for path in glob.glob("{0}/*.{1}/{2}".format(folder, kind, self.title))]
 
     def retire(self):
-        """Stop it once its unit is off the disk, to make room for another runtime.
-
-        :raises NotProven: when that fails.
-        """
         status, output = self.machine.run(["systemctl", "stop", self.title], timeout=1800)
         if status:
             raise NotProven("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
         self.refresh()
         self.forget_failures()
 
+    def reinstate(self, manifest, mine, tried):
+        if not self.machine.has_systemd():
+            return
+        self.refresh()
+        if tried and not mine:
+            self.stop()
+            self.is_gone()
+
     def stop(self):
-        """Stop it, after a rollback to where it did not run."""
         self.machine.run(["systemctl", "stop", self.title])
         self.forget_failures()
 
     def is_gone(self):
-        """Whether nothing of it is left; what would have it come up with the host is taken away then."""
         if os.path.exists(self.unit_path):
             return False
         self.machine.run(["systemctl", "disable", self.title])
         return True
 
     def shut_down(self):
-        """Stop it and have it come up no more, for its removal.
-
-        :raises HostError: when that fails.
-        """
         status, output = self.machine.run(["systemctl", "disable", "--now", self.title], timeout=900)
         if status:
             raise HostError("systemctl disable --now {0} failed: {1}".format(self.title, output.strip()))
 
     def forget_failures(self):
-        """Let systemd forget how often it failed."""
+        if not self.machine.has_systemd():
+            return
         self.machine.run(["systemctl", "reset-failed", self.title])
 
 

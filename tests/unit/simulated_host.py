@@ -28,9 +28,10 @@ from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import Answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
+from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
-from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
+from ansible_collections.vigil.monitoring.plugins.modules.service import WORK
 
 NAME = "prometheus"
 UNIT = "[Unit]\nDescription=x\n[Service]\nExecStart={argv}\n{lines}[Install]\nWantedBy=multi-user.target\n"
@@ -533,9 +534,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         **options,
     }
     module = Module(params, check)
-    service = Deployment(module, host)
-    work = {"present": service.ensure, "absent": service.remove}.get(params["state"], service.act_now)
-    return run(work, module)
+    return run(WORK[params["state"]](Task(module, host)).run, module)
 
 
 def deploy(host, config="a: 1", check=False, **options):

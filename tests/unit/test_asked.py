@@ -15,10 +15,13 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployment import Deployment
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
+from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
+from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import dropin_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import other_start
-from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
+from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import MARK
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 
@@ -144,14 +147,21 @@ class Host(Machine):
         return SimpleNamespace(status=status, text=text)
 
     def module(self):
-        params = {"docker_host": "unix:///none", "state": "present", "allow_downgrade": False, **self.options}
-        return Deployment(SimpleNamespace(params=params, check_mode=True), self)
+        params = {
+            "docker_host": "unix:///none",
+            "state": "present",
+            "allow_downgrade": False,
+            "keep": [],
+            **self.options,
+        }
+        return Deployment(Task(SimpleNamespace(params=params, check_mode=True), self))
 
     def prove(self):
         """Have the module write down what it proved."""
-        daemon = self.module()
-        seen = daemon.runtime.look()
-        proof = daemon.proof_of(daemon.runtime.running(seen), self.look().asked, seen)
+        service = self.module()
+        runtime = service.task.runtime
+        seen = runtime.look()
+        proof = service.record.of(runtime.running(seen), self.look().asked, seen)
         (self.config / ".vigil/proven.json").write_text(json.dumps(proof))
 
     def look(self):
@@ -195,18 +205,17 @@ class Host(Machine):
 
     def decided(self):
         """What the module finds to do, in words; None for nothing."""
-        daemon = self.module()
-        manifest, proof = daemon.state.manifest(), daemon.state.proven()
-        problems = daemon.dropin_problems()
+        service = self.module()
+        task, runtime = service.task, service.task.runtime
+        manifest, proof, seen = task.state.manifest(), task.state.proven(), runtime.look()
+        problems = dropin_problems(task)
         if problems:
             return "refused: " + problems[0]
-        changes, _new, _texts = daemon.plan(manifest)
-        if changes:
+        if make_plan(task, manifest, seen).changes:
             return "change"
-        seen = daemon.runtime.look()
-        if seen["NeedDaemonReload"] == "yes" or proof["definition"] != daemon.runtime.definition(seen):
+        if seen["NeedDaemonReload"] == "yes" or proof["definition"] != runtime.definition(seen):
             return "reread by systemd"
-        decision = daemon.decision(daemon.runtime.running(seen), proof)
+        decision = service.comparison.decide(runtime.running(seen), proof)
         return None if decision.action == "none" else f"{decision.action}: {decision.reason}"
 
 
@@ -439,14 +448,14 @@ def test_what_a_drop_in_overrides(host, text, directives):
 
 def test_a_drop_in_of_the_users_own_is_asked_for(host):
     host.options["dropin"] = "[Service]\nExecStart=\nExecStart=/bin/x\n"
-    daemon = host.module()
-    assert daemon.runtime.expected_arguments(["a"]) is None
+    task = host.module().task
+    assert task.runtime.expected_arguments(["a"]) is None
     own = host.folder / "units/prometheus.service.d"
     own.mkdir()
     (own / "50-vigil.conf").write_text(host.options["dropin"])
-    assert daemon.dropin_problems() == []
+    assert dropin_problems(task) == []
     dropin("[Service]\nUser=root\n")(host)
-    (message,) = daemon.dropin_problems()
+    (message,) = dropin_problems(task)
     for words in (str(own / "override.conf"), "User", "prometheus_systemd_dropin", "prometheus_take_over: true"):
         assert words in message
 
@@ -454,10 +463,11 @@ def test_a_drop_in_of_the_users_own_is_asked_for(host):
 def test_a_drop_in_is_taken_away_where_that_is_allowed(host):
     dropin("[Service]\nUser=root\n")(host)
     host.options["take_over"] = True
-    daemon = host.module()
-    assert daemon.dropin_problems() == []
+    task = host.module().task
+    assert dropin_problems(task) == []
     path = str(host.folder / "units/prometheus.service.d/override.conf")
-    assert [(change.path, change.kind) for change in daemon.plan(daemon.state.manifest())[0]] == [(path, "remove")]
+    changes = make_plan(task, task.state.manifest(), task.runtime.look()).changes
+    assert [(change.path, change.kind) for change in changes] == [(path, "remove")]
 
 
 def test_a_drop_in_that_another_of_its_name_hides(host):
@@ -467,4 +477,4 @@ def test_a_drop_in_that_another_of_its_name_hides(host):
     folder = host.folder / "system.control/prometheus.service.d"
     folder.mkdir()
     hidden.rename(folder / "override.conf")
-    assert list(host.module().runtime.other_dropins()) == [str(folder / "override.conf")]
+    assert list(host.module().task.runtime.other_dropins()) == [str(folder / "override.conf")]

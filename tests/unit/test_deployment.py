@@ -12,11 +12,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres, _postgres_server
+from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _database_role,
+    _nofollow,
+    _postgres,
+    _postgres_server,
+    _preflight,
+    _runtime_docker,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_DEFINITION, LABEL_SERVICE
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, State
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
-from ansible_collections.vigil.monitoring.plugins.modules import service as service_module
 from simulated_host import Host, Program, activate, deploy, dying, stage
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files get owners, which takes root")
@@ -460,7 +466,7 @@ def test_a_disk_that_cannot_be_read_does_not_keep_anything_from_being_put_back(o
     def unreadable(*dummy):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(service_module._nofollow, "strangers", unreadable)
+    monkeypatch.setattr(_nofollow, "strangers", unreadable)
     owned.install("3.6.0", dies=True)
     data_of(owned)
     done = activate(owned, version="3.6.0", data_dir=str(owned.root / "data"))
@@ -498,7 +504,7 @@ class Database:
 @pytest.fixture
 def server(monkeypatch):
     made = Database()
-    monkeypatch.setattr(service_module, "Server", made)
+    monkeypatch.setattr(_database_role, "Server", made)
     return made
 
 
@@ -554,7 +560,7 @@ def test_the_role_is_put_back_where_the_switch_itself_fails(deployed, server, mo
     def fails(*dummy):
         raise HostError("no space left")
 
-    monkeypatch.setattr(service_module.State, "switch", fails)
+    monkeypatch.setattr(State, "switch", fails)
     with pytest.raises(HostError):
         deploy(deployed, "a: 2", database=ROLE)
     assert server.password == "old"
@@ -620,9 +626,9 @@ CONTAINER = {"image": "a/b:1", "user": "0:0", "network_mode": "host", "command":
 
 @pytest.mark.parametrize("check", [False, True])
 def test_what_podman_runs_of_the_service_is_named_before_systemd_runs_another(deployed, monkeypatch, check):
-    service_module.State(str(deployed.etc)).remember_engine("unix:///run/docker.sock")
+    State(str(deployed.etc)).remember_engine("unix:///run/docker.sock")
     engine = OtherEngine(PODMAN, {"prometheus": {"Config": {"Labels": {LABEL_SERVICE: "prometheus"}}}})
-    monkeypatch.setattr(service_module, "Engine", lambda address: engine)
+    monkeypatch.setattr(_runtime_docker, "Engine", lambda address: engine)
     before, disk = deployed.process.pid, deployed.files()
     done = deploy(deployed, version="3.6.0", check=check)
     assert (deployed.process.pid, deployed.files()) == (before, disk)
@@ -649,7 +655,7 @@ def test_a_port_that_a_container_of_podman_holds(deployed, monkeypatch):
 )
 @pytest.mark.parametrize("check", [False, True])
 def test_an_engine_that_cannot_run_the_container_is_named_before_anything(deployed, monkeypatch, engine, words, check):
-    monkeypatch.setattr(service_module, "Engine", lambda address: engine)
+    monkeypatch.setattr(_runtime_docker, "Engine", lambda address: engine)
     disk = deployed.files()
     done = activate(deployed, runtime="docker", container=CONTAINER, check=check)
     assert done["msg"].startswith("prometheus was not touched:\n") and words in done["msg"]
@@ -683,7 +689,7 @@ def renamed(deployed, monkeypatch):
     engine.container = find
     engine.rename = lambda name, new: find(name).update(Name="/" + new)
     engine.set_policy = engine.start = lambda *dummy: None
-    monkeypatch.setattr(service_module, "Engine", lambda address: engine)
+    monkeypatch.setattr(_runtime_docker, "Engine", lambda address: engine)
     return engine
 
 
@@ -725,9 +731,7 @@ def test_all_that_is_known_before_anything_is_deployed_is_told_at_once(host, mon
     monkeypatch.setattr(host, "proc", lambda path: limits.get(path) or proc(path))
     dropin = "[Service]\nLimitNOFILE=20001\n"
     places = {str(host.link.parent), "/nowhere"}
-    monkeypatch.setattr(
-        service_module, "place_problem", lambda path: f"{path} is read-only" if path in places else None
-    )
+    monkeypatch.setattr(_preflight, "place_problem", lambda path: f"{path} is read-only" if path in places else None)
     wanted = host.files()
     done = (activate if check else deploy)(host, check=check, dropin=dropin)
     assert done["failed"]

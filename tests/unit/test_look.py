@@ -20,12 +20,13 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action import config_files
 from ansible_collections.vigil.monitoring.plugins.action import service as service_action
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
+from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
-from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look, _look_service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers, Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
@@ -370,29 +371,23 @@ class World:
         write(self.read, "secret")
         write(self.beside, "x")
         contained = self.options["runtime"] == "docker"
-        known = {"expected": lambda argv, running: ("", "fingerprint")}
-        unit = SimpleNamespace(
-            unit_path=str(self.folder / "no.unit"),
-            dropin_path=str(self.folder / "no.conf"),
-            definition=lambda seen: definition({}),
-            **known,
+        container = self.options.get("container")
+        runtime = SimpleNamespace(
+            expected=lambda argv, running: ("", "fingerprint"),
+            definition=lambda seen: "" if contained else definition({}),
+            paths=lambda: [] if contained else [str(self.folder / "no.unit"), str(self.folder / "no.conf")],
+            account=Docker("prometheus", None, container).account if contained else Systemd("prometheus").account,
         )
-        docker = SimpleNamespace(definition=lambda seen: "", **known)
-        daemon = SimpleNamespace(
+        task = SimpleNamespace(
+            params={"reads": [], "files": {}, "reload": None, "argv": [], **self.options},
             state=SimpleNamespace(manifest=lambda: self.manifest, config_dir=str(self.folder)),
-            module=SimpleNamespace(params={"reads": [], "files": {}, "reload": None, "argv": [], **self.options}),
-            docker=docker,
-            runtime=docker if contained else unit,
-            systemd=unit,
-            machine=HERE,
-            kind=SERVICES[self.options["probe"]["kind"]],
-            configuration=lambda: None,
+            runtime=runtime,
         )
-        daemon.watched = lambda: Deployment.watched(daemon)
-        daemon.touched = lambda manifest: Deployment.touched(daemon, manifest)
+        kind = SERVICES[self.options["probe"]["kind"]]
+        kept = Record(task, SimpleNamespace(kind=kind, configuration=lambda: None))
         process = _glance.process(os.getpid())
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
-        proof = Deployment.proof_of(daemon, running, self.look().asked, {})
+        proof = kept.of(running, self.look().asked, {})
         (self.folder / ".vigil").mkdir(mode=0o700, exist_ok=True)
         write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
         write(self.folder / ".vigil" / "proven.json", json.dumps(proof))

@@ -8,17 +8,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._plan import Plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._service_diff import diff_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
-from ansible_collections.vigil.monitoring.plugins.modules.service import Deployment
 
 
 def test_the_diff_of_a_link_shows_where_it_led(tmp_path):
     there, new = tmp_path / "prometheus", tmp_path / "promtool"
     there.symlink_to("/opt/old")
-    daemon = SimpleNamespace(module=SimpleNamespace(_diff=True))
+    task = SimpleNamespace(module=SimpleNamespace(_diff=True))
     changes = [Change(str(path), "link", "/opt/new") for path in (there, new)]
-    shown = Deployment.diff(daemon, changes, {}, False, {})
+    shown = diff_of(task, Plan(changes, {}, {}, None, [], []), {})
     assert [(entry["before"], entry["after"]) for entry in shown] == [
         ("-> /opt/old\n", "-> /opt/new\n"),
         ("", "-> /opt/new\n"),

@@ -1,0 +1,199 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The deployment of a service: what is prepared on the host is switched to, and verified; or it goes back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
+from ansible_collections.vigil.monitoring.plugins.module_utils._activation import Activation, switch
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
+from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
+from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import problems_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, Running
+from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
+from ansible_collections.vigil.monitoring.plugins.module_utils._rollback import Rollback, undo_an_interrupted_switch
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
+from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import stop_and_mask
+from ansible_collections.vigil.monitoring.plugins.module_utils._service_diff import diff_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Verification
+
+
+class Found(NamedTuple):
+    """What there was before anything was changed.
+
+    :ivar manifest: that of the generation on the disk.
+    :ivar proof: the record of its last verification.
+    :ivar seen: what the runtime knows about the service.
+    :ivar running: its main process, or None.
+    :ivar old: the runtime under which it is.
+    :ivar was_active: whether it ran, or had run until an earlier run stopped it.
+    """
+
+    manifest: dict
+    proof: dict
+    seen: object
+    running: Optional[Running]
+    old: Runtime
+    was_active: bool
+
+
+class Deployment:
+    """The service is to run, as it is asked for.
+
+    :param task: :class:`_task.Task`.
+    """
+
+    def __init__(self, task):
+        self.task = task
+        self.params = task.params
+        self.state = task.state
+        self.verification = Verification(task)
+        self.record = Record(task, self.verification)
+        self.comparison = Comparison(task, self.verification, self.record)
+
+    def run(self):
+        """Make the service run what is on disk, and verify it: the order of a deployment."""
+        self._end_a_check_before_its_runtime_is_there()
+        recovered = not self.task.module.check_mode and undo_an_interrupted_switch(self.task)
+        found = self._look()
+        plan = make_plan(self.task, found.manifest, found.seen)
+        self._refuse_what_cannot_work(plan, found)
+        self._learn_whether_it_can_reread(plan, found)
+        self._end_a_check(plan, found)
+        self._have_the_controller_make(plan)
+        self._ask_what_is_replaced(plan, found)
+        self._stop_what_is_in_the_way(plan)
+        changed_database = _database_role.change(self.task)
+        switch(self.task, plan, found)
+        self._adopt(plan)
+        activation = Activation(self.task, self.verification, self.comparison)
+        seen = self._activate(activation, plan, found)
+        self._remember(seen, found)
+        self._clean_up(plan)
+        changed = plan.switches or plan.conflicts or recovered or activation.enabled_now or changed_database
+        self._end(activation.decision, changed, seen, diff_of(self.task, plan, found.manifest))
+
+    def _end_a_check_before_its_runtime_is_there(self):
+        missing = self.task.runtime.missing() if self.task.module.check_mode else None
+        if missing:
+            unknown, reason = missing
+            self.task.unknown.append(unknown)
+            self._say_what_would_happen(Decision("start", reason), changed=True)
+
+    def _look(self):
+        """What there is, a :class:`Found`."""
+        task, runtime = self.task, self.task.runtime
+        manifest = self.state.manifest()
+        task.runtimes.know(manifest)
+        seen = runtime.look()
+        if task.module.check_mode:
+            problem = runtime.name_problem()
+            if problem:
+                raise HostError(problem)
+            seen = runtime.renamed() or seen
+        old = task.runtimes.of(manifest)
+        # A run that was killed while it put something back may have left it stopped.
+        was_active = (
+            runtime.is_active(seen) or (old is not runtime and old.is_active(old.look())) or self.state.was_running()
+        )
+        return Found(manifest, self.state.proven(), seen, runtime.running(seen), old, was_active)
+
+    def _refuse_what_cannot_work(self, plan, found):
+        problems = problems_of(self.task, plan, found, self.verification, self.record)
+        if problems:
+            if not self.task.module.check_mode:
+                self.state.discard_stage()
+            self.task.module.fail_json(msg="{0} was not touched:\n{1}".format(self.task.name, "\n".join(problems)))
+
+    def _learn_whether_it_can_reread(self, plan, found):
+        self.comparison.rereads = self.comparison.can_reread(plan.changes, found.running, found.proof, found.manifest)
+
+    def _end_a_check(self, plan, found):
+        """End a check run: what would change and what would have to happen to the process."""
+        task, runtime = self.task, self.task.runtime
+        if not task.module.check_mode:
+            return
+        if plan.changes:
+            self.verification.as_before(found.manifest)
+        would = self.comparison.foresee(plan, found)
+        renamed = runtime.renamed_note()
+        task.notes += [renamed] if renamed else []
+        owners = owner_problem(task) if found.running is None else None
+        if owners:
+            task.notes.append(owners)
+            task.module.warn("{0} might not come up. {1}".format(task.name, owners))
+        changed = plan.changes or plan.conflicts or renamed or not runtime.is_enabled(found.seen)
+        self._say_what_would_happen(would, changed, diff_of(task, plan, found.manifest))
+
+    def _have_the_controller_make(self, plan):
+        """End here where something has to be made first that no module but another one can make, such as a container."""
+        order = self.task.runtime.order() if plan.replacing else None
+        if order:
+            self.task.module.exit_json(changed=False, **order)
+
+    def _ask_what_is_replaced(self, plan, found):
+        if plan.switches or self.params["database"]:
+            self.verification.as_before(found.manifest)
+
+    def _stop_what_is_in_the_way(self, plan):
+        """Stop and mask the packages' own units that would fight for the port."""
+        for unit in plan.conflicts:
+            stop_and_mask(unit, self.task.machine)
+            self.task.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
+
+    def _adopt(self, plan):
+        self.state.discard_stage()
+        self.task.runtime.adopt(plan.manifest)
+
+    def _activate(self, activation, plan, found):
+        try:
+            return activation.run(plan, found)
+        except NotProven as error:
+            rollback = Rollback(self.task, self.verification, self.record, plan, found)
+            return rollback.give_up(error, activation)
+
+    def _remember(self, seen, found):
+        self.state.note_database(None)
+        self.record.keep(seen, found.proof, self.params["asked"])
+        self.state.record_asked(self.state.manifest()["generation"], self.verification.probe)
+        self.state.note_running(False)
+
+    def _clean_up(self, plan):
+        runtimes = self.task.runtimes
+        if plan.switches:
+            for runtime in runtimes.all:
+                runtime.clean_up(plan.manifest)
+            self.task.notes += runtimes.take_notes()
+        for runtime in runtimes.others():
+            runtime.forget(self.state)
+
+    def _end(self, decision, changed, seen, diff):
+        self.task.module.exit_json(
+            changed=bool(changed or decision.action != "none"),
+            action=DONE[decision.action],
+            reason=decision.reason,
+            version=self.verification.said,
+            pid=self.task.runtime.pid(seen),
+            unproven=self.task.unproven,
+            notes=self.task.notes,
+            diff=diff,
+        )
+
+    def _say_what_would_happen(self, would, changed, diff=()):
+        """Say what a run would do, and what cannot be known without one."""
+        task = self.task
+        if task.unknown:
+            task.module.warn("{0}: a check cannot know {1}".format(task.name, "; ".join(task.unknown)))
+        task.module.exit_json(
+            changed=bool(changed or would.action != "none"),
+            action=DONE[would.action],
+            reason=would.reason,
+            unproven=[],
+            notes=task.notes,
+            diff=list(diff),
+        )

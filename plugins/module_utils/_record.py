@@ -1,0 +1,104 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is remembered about a service that was verified, and which versions have written its data."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    digest,
+    mark_writer,
+    newest_writer,
+    read_bytes,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
+
+
+class Record:
+    """The record of the last verification.
+
+    :param task: :class:`_task.Task`.
+    :param verification: :class:`_verification.Verification`.
+    """
+
+    def __init__(self, task, verification):
+        self.task = task
+        self.params = task.params
+        self.state = task.state
+        self.verification = verification
+
+    def keep(self, seen, known, asked=None):
+        """Remember which generation was verified, with which process, unless that is known already.
+
+        :param seen: what the runtime knows about the service.
+        :param known: the record of the last verification.
+        :param asked: the digest of what was asked for, where that is what was verified.
+        """
+        running = self.task.runtime.running(seen)
+        if running is None:
+            return
+        proof = self.of(running, asked, seen)
+        if proof.items() <= known.items():
+            return
+        before = [] if self.params["allow_downgrade"] else self.writers(known)
+        newest = max(filter(None, [*before, self.verification.said]), key=version_key, default=None)
+        data_dir = self.params["data_dir"]
+        self.state.record_proof(dict(proof, data_version=newest, data_dir=data_dir))
+        if newest and data_dir and os.path.isdir(data_dir) and newest_writer(data_dir) != newest:
+            try:
+                mark_writer(data_dir, newest)
+            except HostError as error:
+                self.task.notes.append(str(error))
+
+    def of(self, running, asked, seen):
+        """What names the process that was verified, and what the controller's comparison needs besides."""
+        runtime, params = self.task.runtime, self.params
+        manifest = self.state.manifest()
+        proof = {
+            "generation": manifest["generation"],
+            "pid": running.pid,
+            "started": running.started,
+            "unit": runtime.expected(params["argv"], running)[1],
+            "start": running.start,
+            "watched": self.watched(),
+            "touched": self.touched(manifest),
+            "configuration": self.verification.configuration(),
+            "definition": runtime.definition(seen),
+        }
+        if not asked:
+            return proof
+        paths = [*params["files"], *runtime.paths()]
+        files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
+        reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
+        return dict(proof, asked=asked, files=files, reads=reads, account=runtime.account())
+
+    def watched(self):
+        """What of the configuration the running service may have read again; see :func:`_glance.touched`."""
+        reload, kind = self.params["reload"], self.verification.kind
+        files = [""] if kind.on_change == RELOAD else reload["paths"] if reload else []
+        return {"files": files, "directories": list(kind.loads_all_of)}
+
+    def touched(self, manifest):
+        """What tells that somebody wrote to the configuration, be it as before."""
+        return _glance.touched(self.state.config_dir, manifest["files"], self.watched())
+
+    def written_by(self, running):
+        """The newest version that is known to have opened the data, or None."""
+        known = self.writers(self.state.proven())
+        if running and not known:
+            # Somebody else's service, about to be taken over, or one that is not remembered: only its own words tell.
+            before = self.verification.as_before(self.state.manifest())
+            known = [self.verification.words(before.metrics or "").version]
+        return max(filter(None, known), key=version_key, default=None)
+
+    def writers(self, proof):
+        """The newest version of the last record of this data, and that with which the data is marked, as far as there are any."""
+        data_dir = self.params["data_dir"]
+        same = proof.get("data_dir", data_dir) == data_dir
+        known = proof.get("data_version") if same else None, newest_writer(data_dir) if data_dir else None
+        return [version for version in known if version]

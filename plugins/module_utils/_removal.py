@@ -1,0 +1,110 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The removal of a service: stopped, with all that the collection wrote; data only where they are named."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
+
+
+class Removal:
+    """The service is to be gone.
+
+    :param task: :class:`_task.Task`.
+    """
+
+    def __init__(self, task):
+        self.task = task
+        self.params = task.params
+        self.state = task.state
+
+    def run(self):
+        """Stop the service and take away what the collection wrote."""
+        task, module = self.task, self.task.module
+        if not module.check_mode:
+            self._undo_an_interrupted_switch()
+        manifest = self.state.manifest()
+        task.runtimes.know(manifest)
+        written = self._written(manifest)
+        purged = [path for path in self.params["purge"] if reachable(self.task, path)]
+        left = [runtime for runtime in task.runtimes.all if runtime.is_left(manifest)]
+        changed = bool(written or purged or left or os.path.isdir(self.state.directory))
+        if module.check_mode or not changed:
+            module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=task.notes)
+        for runtime in left:
+            runtime.shut_down()
+        self._take_away(manifest, written, purged)
+        for runtime in task.runtimes.all:
+            runtime.refresh()
+            runtime.forget_failures()
+        module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=task.notes)
+
+    def _undo_an_interrupted_switch(self):
+        """A part of what an interrupted switch put there is in no manifest yet."""
+        if os.path.exists(self.state.undo):
+            self.state.recover()
+            for runtime in self.task.runtimes.all:
+                runtime.refresh()
+
+    def _written(self, manifest):
+        """What of ours is there and goes."""
+        paths = [os.path.join(self.state.config_dir, path) for path in manifest["files"]] + list(manifest["units"])
+        there = [path for path in paths if path not in self.params["spare"] and reachable(self.task, path)]
+        # Where a service put something else in the place of a link, that is part of its data.
+        return there + [
+            path for path in manifest["links"] if reachable(self.task, path) and _nofollow.link_target(path)
+        ]
+
+    def _take_away(self, manifest, written, purged):
+        for path in written:
+            _nofollow.unlink(path)
+        # The directories of files such as amtool.yml and of drop-ins were made for these.
+        beside = {os.path.dirname(path) for path in manifest["units"]}
+        beside.update(folder for runtime in self.task.runtimes.all for folder in runtime.directories())
+        beside.discard(self.task.machine.unit_directory)
+        directories = sorted(beside.union(manifest["directories"]), key=len, reverse=True)
+        remove_empty(self.task, directories, purged)
+        # What we know goes last, so that a removal that is cut off can be completed; it was in one of the directories.
+        _nofollow.remove(self.state.directory)
+        remove_empty(self.task, directories, purged)
+        for path in purged:
+            _nofollow.remove(path)
+        # What a removal before had spared lies in directories that nobody remembers.
+        inside = [path for path in purged if path.startswith(self.state.config_dir + os.sep)]
+        remove_empty(
+            self.task, [folder for path in inside for folder in _above(path, self.state.config_dir)], spared=()
+        )
+
+
+def reachable(task, path):
+    """Whether something is at a path that can be taken away; behind what was put in its way, nothing of ours is.
+
+    :param task: :class:`_task.Task`.
+    """
+    try:
+        return _nofollow.look(path) is not None
+    except HostError as error:
+        note = "{0}; nothing was removed behind it".format(error)
+        task.notes += [note] if note not in task.notes else []
+        return False
+
+
+def remove_empty(task, paths, spared):
+    """Remove the directories among these that are empty: one with somebody's file in it, or with data, stays.
+
+    :param task: :class:`_task.Task`.
+    """
+    for path in paths:
+        if path not in spared and reachable(task, path):
+            _nofollow.remove_empty(path)
+
+
+def _above(path, top):
+    """The directories that a path lies in, from its own up to another one."""
+    while path != top:
+        path = os.path.dirname(path)
+        yield path
