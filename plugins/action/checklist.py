@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action.service_health import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.module_utils._checklist import Unanswered
 from ansible_collections.vigil.monitoring.plugins.modules import checklist
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 GROUP = "prometheus"
@@ -28,13 +28,14 @@ class ActionModule(ActionBase):
         """Ask by the module where a URL is given, else by what the role's variables say."""
         result = super().run(tmp, task_vars)
         arguments = plain(self._task.args)
+        arguments["version_metrics"] = {**_rooms.version_metrics(), **(arguments.get("version_metrics") or {})}
         if arguments.get("prometheus_url"):
             result.update(self._ask_host(arguments, task_vars))
             return result
         # Only judged here: the module gets what was given, and has the same defaults.
         dummy, given = self.validate_argument_spec(argument_spec=checklist.ARGUMENTS)
         try:
-            settings = checklist.settings_of(plain(given))
+            settings = checklist.settings_of({**plain(given), "version_metrics": arguments["version_metrics"]})
         except ValueError as error:
             raise AnsibleError(str(error)) from error
         result["changed"] = False

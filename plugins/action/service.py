@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
 
         :param look: whether to look at the host at all.
         """
-        if arguments.get("state", "present") != "present" or not arguments.get("probe"):
+        if arguments.get("state", "present") != "present" or not arguments.get("health"):
             return None, None
         service = Service(arguments, python_of(task_vars))
         if not service.can_tell():

@@ -112,10 +112,10 @@ class ActionModule(ActionBase):
                 service = self._service(kind, host, role, given, task_vars)
                 words[kind] = own_alerts(role) if kind == "prometheus" and service["rules"] else None
             except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
-                lines.append({**unreachable({"kind": kind, "url": "http://" + host}, ""), "url": None,
+                lines.append({**unreachable({"service": kind, "health": {"url": "http://" + host}}, ""), "url": None,
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
                 continue
-            secrets += [*service["secrets"], service["password"] or ""]
+            secrets += [*service["secrets"], service["health"].get("password") or ""]
             ways, image = service.pop("ways"), service.pop("image")
             if image:
                 containers[_rooms.load(kind).unit_name] = image
@@ -216,7 +216,7 @@ class ActionModule(ActionBase):
 
     def _service(self, kind, host, role, given, task_vars):
         """What to ask a service, where from, and what for."""
-        groups = task_vars["groups"]
+        groups, room = task_vars["groups"], _rooms.load(kind)
 
         def own(dummy, name):
             return role.get(name)
@@ -229,25 +229,30 @@ class ActionModule(ActionBase):
         url = "{0}://{1}{2}"
         contained = role.get(kind + "_runtime") == "docker"
         asked = contained or role.get(kind + "_install_method", "archive") == "archive"
-        service = {
-            "kind": kind,
+        health = {
+            **room.health_check(),
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
             "metrics_path": at.metrics_path if path else "/metrics",
-            "version": str(role.get(kind + "_version") or "") if asked else "",
             "username": role.get(kind + "_health_username") or None,
             "password": role.get(kind + "_health_password") or None,
             "ca_path": role.get(kind + "_health_ca") or None,
             "client_cert": role.get(kind + "_health_client_cert") or None,
             "client_key": role.get(kind + "_health_client_key") or None,
-            "secrets": role.get("__{0}_secrets".format(kind)) if _rooms.load(kind).dependency else [],
+        }
+        service = {
+            "service": kind,
+            "health": health,
+            "version": str(role.get(kind + "_version") or "") if asked else "",
+            "secrets": role.get("__{0}_secrets".format(kind)) if room.dependency else [],
             "image": role.get(kind + "_image") if contained else None,
+            "unit": room.unit_name,
+            "log_seconds": room.log_seconds,
             "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
         }
         if kind == "grafana":
-            probe = role["__grafana_places"]["probe"]
+            configured = role["__grafana_places"]["health"]
+            health.update(username=configured.get("username"), password=configured.get("password"))
             service.update(
-                username=probe.get("username"),
-                password=probe.get("password"),
                 secrets=role["__grafana_secrets"],
                 login=role["__grafana_places"]["login"],
                 provisioned=role["__grafana_expected"],
@@ -257,7 +262,7 @@ class ActionModule(ActionBase):
         service["ways"] = {
             # A loopback address is the controller's own, and a certificate that is on the host is not here.
             "here": (local or not _scrape.is_loopback(address))
-            and all(os.path.isfile(service[name]) for name in CERTIFICATES if service[name]),
+            and all(os.path.isfile(health[name]) for name in CERTIFICATES if health[name]),
             "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
         }
         if kind == "prometheus":
@@ -331,7 +336,7 @@ class ActionModule(ActionBase):
     def _ask_host(self, services, timeout, task_vars):
         """Have the module ask where the controller cannot."""
         secrets = [secret for service, dummy in services for secret in service["secrets"]]
-        asked = [{**service, "url": url} for service, url in services]
+        asked = [{**service, "health": {**service["health"], "url": url}} for service, url in services]
         for service in asked:
             del service["secrets"]
         arguments = {"services": asked, "timeout": timeout, "secrets": secrets}
@@ -348,5 +353,5 @@ class ActionModule(ActionBase):
             )
             return [unreachable(service, why) for service, dummy in services]
         for line, (service, dummy) in zip(lines, services):
-            line["url"] = service["url"]
+            line["url"] = service["health"]["url"]
         return lines

@@ -8,15 +8,14 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reload_delay
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     NotProven,
     ensure_directory,
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import next_unit
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import flush_seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, complaints
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Watch
 
 # How many lines of the log of a start are looked through for what the service complains about.
@@ -124,7 +123,7 @@ class Activation:
             return
         if found.was_active:
             before = self.verification.as_before(found.manifest)
-            self.verification.reached_before = bool(self.verification.words(before.metrics or "").dependency_up)
+            self.verification.reached_before = bool(self.verification.reported(before.metrics or "").dependency_up)
         old.retire()
 
     def _decide(self, plan, found, seen):
@@ -148,8 +147,8 @@ class Activation:
         if decision.action != "start":
             before = self.verification.before
             metrics = before.metrics or "" if before else self.verification.ask()[0].text
-            said = self.verification.words(metrics)
-            flushing = flush_seconds(metrics, self.params["argv"])
+            said = self.verification.reported(metrics)
+            flushing = reload_delay(self.verification.health, metrics, self.params["argv"])
             failed_before = decision.action == "reload" and said.reload_successful is False
             self.verification.reached_before = bool(said.dependency_up)
         if self.comparison.rereads and decision.action == "reload":
@@ -180,8 +179,8 @@ class Activation:
         if verdict.state == "wait":
             # Just started by somebody, or still reading its write-ahead log.
             return self._watch(0, seen), decision
-        failed_reload = self.verification.words(metrics.text).reload_successful is False
-        if not failed_reload or self.verification.kind.on_change != RELOAD:
+        failed_reload = self.verification.reported(metrics.text).reload_successful is False
+        if not failed_reload or self.verification.health["on_config_change"] != RELOAD:
             raise NotProven(verdict.reason)
         return seen, Decision("reload", verdict.reason)
 

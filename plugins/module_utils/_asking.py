@@ -40,27 +40,27 @@ def route_prefix(external_url, extra=None):
     return "/" + prefix if prefix else ""
 
 
-def urls_of(probe):
+def urls_of(health):
     """All base URLs at which a service may answer."""
-    return [probe["url"], *(probe.get("other_urls") or ())]
+    return [health["url"], *(health.get("other_urls") or ())]
 
 
-def credentials_of(probe):
+def credentials_of(health):
     """What is shown and known besides, as named arguments of :func:`_http.get`."""
     names = ("username", "password", "ca_path", "client_cert", "client_key")
-    return {name: probe.get(name) for name in names}
+    return {name: health.get(name) for name in names}
 
 
-def shown(probe, url):
+def shown(health, url):
     """How a service was asked, for people: no password is shown.
 
     :param url: the base URL at which it answered.
     """
-    text = url + probe["metrics_path"]
-    if probe.get("username"):
-        text += " as {0}".format(probe["username"])
-    if probe.get("client_cert"):
-        text += " with the certificate {0}".format(probe["client_cert"])
+    text = url + health["metrics_path"]
+    if health.get("username"):
+        text += " as {0}".format(health["username"])
+    if health.get("client_cert"):
+        text += " with the certificate {0}".format(health["client_cert"])
     return text
 
 
@@ -114,10 +114,10 @@ def published(ports):
     return found
 
 
-def derive(probe, argv, addresses, web_config):
+def derive(health, argv, addresses, web_config):
     """How a service may be asked that runs with these arguments, the likeliest first.
 
-    :param probe: how the one is asked that is to take its place: what no argument tells is taken from there.
+    :param health: how the one is asked that is to take its place: what no argument tells is taken from there.
     :param argv: its command line.
     :param addresses: where it is known to listen, ``HOST:PORT``; what its arguments say counts where there are none.
     :param web_config: function of the path of a web configuration, which returns its text.
@@ -128,7 +128,7 @@ def derive(probe, argv, addresses, web_config):
     schemes = ["http"]
     if files:
         schemes = ["https"] if re.search(r"(?m)^['\"]?tls_server_config\b", web_config(files[-1])) else ["http"]
-    own = urlsplit(probe["url"])
+    own = urlsplit(health["url"])
     prefixes = [route_prefix((flags.get(_URL) or [""])[-1], {_PREFIX: (flags.get(_PREFIX) or [""])[-1]})]
     if _LISTEN not in flags:
         # Its own configuration says where it is served.
@@ -141,6 +141,6 @@ def derive(probe, argv, addresses, web_config):
         for scheme in schemes:
             for prefix in prefixes:
                 urls = [urlunsplit((scheme, "{0}:{1}".format(one, port), prefix, "", "")) for one in hosts_of(host)]
-                paths = [path] if path else list(dict.fromkeys(["/metrics", probe["metrics_path"]]))
-                found += [dict(probe, url=urls[0], other_urls=urls[1:], metrics_path=one) for one in paths]
+                paths = [path] if path else list(dict.fromkeys(["/metrics", health["metrics_path"]]))
+                found += [dict(health, url=urls[0], other_urls=urls[1:], metrics_path=one) for one in paths]
     return found

@@ -19,7 +19,6 @@ from urllib.parse import urlencode
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 # Prometheus refuses a range query with more than 11,000 points a series.
 POINTS = 10900
@@ -41,15 +40,8 @@ CONNECT = 5.0
 
 REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
 FIRING = 'alertstate="firing", alertname!="Watchdog", severity!="none"'
-# What tells the version of a program; some say it in a way of their own.
-VERSIONS = " or ".join(
-    ['{__name__=~"[a-z_]+_build_info", version!=""}']
-    + [
-        'label_replace({0}, "version", "$1", "{1}", "(.*)")'.format(*service.version_in)
-        for service in SERVICES.values()
-        if service.version_in
-    ]
-)
+# What tells the version of most programs.
+BUILD_INFO = '{__name__=~"[a-z_]+_build_info", version!=""}'
 DISK = ("job", "instance", "device", "fstype", "mountpoint")
 
 
@@ -312,7 +304,7 @@ def collect(prometheus, settings):
 
     :param prometheus: a :class:`Prometheus`.
     :param settings: dict: ``range``, ``trend_range``, ``threshold_range``, ``percentile_range`` in seconds; ``expect``
-        and ``ignore`` as for the module target_health, ``pools``; ``thresholds``, or None to read them off the rules.
+        and ``ignore`` as for the module target_health, ``pools``; ``thresholds``, or None to read them off the rules; ``version_metrics``.
     :returns: dict, as the module returns it.
     :raises Unanswered: when Prometheus cannot be asked.
     """
@@ -333,7 +325,7 @@ def collect(prometheus, settings):
         "range": settings["range"],
         "oldest": _oldest(prometheus, end),
         "targets": targets,
-        "services": _services(prometheus, span),
+        "services": _services(prometheus, span, settings.get("version_metrics") or {}),
         "alerts": _alerts(prometheus, span),
         "disks": _disks(prometheus, end, max(settings["trend_range"], settings["range"])),
         "backups": _backups(prometheus, span),
@@ -413,11 +405,16 @@ def _judged_targets(prometheus, settings):
     return judged, {target.instance: target.host for target in targets if target.host}
 
 
-def _services(prometheus, span):
-    """Jobs with their availability over the range, versions and restarts."""
+def _services(prometheus, span, version_metrics):
+    """Jobs with their availability over the range, versions and restarts.
+
+    :param version_metrics: metrics that tell a version in a way of their own -> their label.
+    """
+    named = 'label_replace({0}, "version", "$1", "{1}", "(.*)")'
+    versions = " or ".join([BUILD_INFO, *(named.format(*pair) for pair in sorted(version_metrics.items()))])
     end, length = span["end"], _promql.duration(span["range"])
     shares = prometheus.instant("targets", "availability", "avg_over_time(up[{0}])".format(length), end)
-    builds = prometheus.instant("targets", "versions", VERSIONS, end)
+    builds = prometheus.instant("targets", "versions", versions, end)
     restarts = prometheus.instant(
         "targets", "restarts", "changes(process_start_time_seconds[{0}]) > 0".format(length), end
     )

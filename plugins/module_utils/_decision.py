@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     Decision,
     decide,
     is_loaded,
     other_start,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD
 
 # What was done, by the action that was decided.
 DONE = {"none": "none", "start": "started", "restart": "restarted", "reload": "reloaded"}
@@ -83,7 +83,7 @@ class Comparison:
 
     def on_change(self):
         """How it takes up a changed configuration."""
-        return RELOAD if self.rereads else self.verification.kind.on_change
+        return RELOAD if self.rereads else self.verification.health["on_config_change"]
 
     def expected_start(self, proof, fingerprint):
         """How the process has to be started, as far as that is known."""

@@ -160,7 +160,7 @@ class Deployment:
     def _remember(self, seen, found):
         self.state.note_database(None)
         self.record.keep(seen, found.proof, self.params["asked"])
-        self.state.record_asked(self.state.manifest()["generation"], self.verification.probe)
+        self.state.record_asked(self.state.manifest()["generation"], self.verification.health)
         self.state.note_running(False)
 
     def _clean_up(self, plan):

@@ -262,12 +262,14 @@ class State:
         :param generation: its name.
         """
         record = self._read("asked.json", {})
-        return record.get("probe") if generation and record.get("generation") == generation else None
+        # Up to 0.2 it was called the probe.
+        known = record.get("health") or record.get("probe")
+        return known if generation and record.get("generation") == generation else None
 
-    def record_asked(self, generation, probe):
+    def record_asked(self, generation, health):
         """Remember how a generation is asked, so that it is asked the same way where it is put back."""
-        if self.asked(generation) != probe:
-            self._write_json("asked.json", {"generation": generation, "probe": probe})
+        if self.asked(generation) != health:
+            self._write_json("asked.json", {"generation": generation, "health": health})
 
     def database(self):
         """How a role in a database goes back that a switch under way has changed, or None."""

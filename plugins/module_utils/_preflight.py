@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import removable_dropins
 from ansible_collections.vigil.monitoring.plugins.module_utils._ports import port_problem
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     about_features,
     refused_arguments,
     unknown_flag,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._room import LEAST_SPACE, is_short, place_problem
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 
 def problems_of(task, plan, found, verification, record):
@@ -111,7 +110,7 @@ def word_problem(task):
     does not know, or that does nothing any more, it may only warn; that is said, and is no problem.
     """
     argv = task.params["argv"]
-    stops_at = SERVICES[task.role].stops_at if task.role in SERVICES else None
+    stops_at = task.params["health"].get("dry_run_argument")
     usual = ("--log.level=info", "--log.format=logfmt")
     if not stops_at or not any(word.startswith(("--enable-feature=", "--log.")) and word not in usual for word in argv):
         return None
@@ -133,7 +132,7 @@ def version_problem(task, found, verification, record):
     params = task.params
     if not params["data_dir"] or not params["version"] or params["allow_downgrade"]:
         return None
-    problem = downgrade_problem(verification.probe["kind"], record.written_by(found.running), params["version"])
+    problem = downgrade_problem(task.role, record.written_by(found.running), params["version"])
     return problem and (
         "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
         " {2}_allow_downgrade: true".format(problem, params["data_dir"], task.role)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._duration import seconds
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import words
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reported
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import explain, table
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version
 
@@ -48,23 +48,25 @@ class Finding(NamedTuple):
 GOOD = Finding(OK)
 
 
-def check_words(kind, metrics, wanted_version, reloads):
+def check_version(health, metrics, wanted_version):
     """A service's version and its last reload, from its metrics.
 
+    :param health: result of :func:`_health.complete`.
     :param wanted_version: version asked for; empty for any.
-    :param reloads: whether the service loads a configuration and says how that went.
     :returns: the version that serves, or None, and a :class:`Finding`.
     """
-    said = words(kind, metrics)
-    if said.version is None:
-        return None, Finding(RED, "what answers there is no {0}".format(kind))
-    if wanted_version and not same_version(said.version, wanted_version):
-        return said.version, Finding(RED, "version {0} serves, {1} was asked for".format(said.version, wanted_version))
-    if reloads and said.reload_successful is False:
-        return said.version, Finding(
+    found = reported(health, metrics)
+    if found.version is None:
+        return None, Finding(RED, "what answers there is no {0}".format(health["name"]))
+    if wanted_version and not same_version(found.version, wanted_version):
+        return found.version, Finding(
+            RED, "version {0} serves, {1} was asked for".format(found.version, wanted_version)
+        )
+    if health["on_config_change"] == RELOAD and found.reload_successful is False:
+        return found.version, Finding(
             RED, "its last reload failed: it does not serve the configuration that is on disk; its log says why"
         )
-    return said.version, GOOD
+    return found.version, GOOD
 
 
 def standing(kind, page, collectors=()):

@@ -22,9 +22,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import lost_dependency, words
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import complete, lost_dependency, reported
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOADING
 
 # Seconds after which an address counts as one that cannot be reached from here.
 CONNECT = 3.0
@@ -48,8 +47,7 @@ class _Stop(Exception):
 class Prover:
     """The proof of one service.
 
-    :param service: dict: ``kind``, ``url``, ``metrics_path``, ``version``, ``username``, ``password``, ``ca_path``,
-        ``client_cert``, ``client_key``; for
+    :param service: dict: ``service``, its name; ``health``, the option of the module service; ``version``; for
         Prometheus ``agent``, ``expect`` (list of {job, instance}), ``pools``, ``ignore``, ``rules``, ``alertmanagers``;
         for Alertmanager ``members``; for Grafana ``login`` (``username``, ``password``) and ``provisioned``, as
         the filter grafana_expected gives it.
@@ -57,7 +55,8 @@ class Prover:
 
     def __init__(self, service):
         self.service = service
-        self.kind = service["kind"]
+        self.kind = service["service"]
+        self.health = complete(service["health"], self.kind)
         self.access = self._access()
         self.caveat = None
         self.reached = False
@@ -66,7 +65,7 @@ class Prover:
         self.resend = self.past = None
         self.line = {
             "service": self.kind,
-            "url": service["url"],
+            "url": self.health["url"],
             "version": None,
             "targets": None,
             "state": WAIT,
@@ -78,15 +77,15 @@ class Prover:
         }
 
     def _access(self):
-        service = self.service
+        health = self.health
         return _client.Access(
-            username=service.get("username") or None,
-            password=service.get("password") or None,
-            ca_path=service.get("ca_path") or None,
-            client_cert=service.get("client_cert") or None,
-            client_key=service.get("client_key") or None,
-            # As when it was deployed: a certificate is for the public name, and the probe goes to an address.
-            check_name=not service.get("ca_path"),
+            username=health["username"] or None,
+            password=health["password"] or None,
+            ca_path=health["ca_path"] or None,
+            client_cert=health["client_cert"] or None,
+            client_key=health["client_key"] or None,
+            # As when it was deployed: a certificate is for the public name, and the request goes to an address.
+            check_name=not health["ca_path"],
         )
 
     def _get(self, path):
@@ -102,12 +101,12 @@ class Prover:
 
     def _reply(self, path, body=None):
         """An answer of any status to a question, a POST where it has a body; none at all ends the round."""
-        url = self.service["url"].rstrip("/") + path
+        url = self.health["url"].rstrip("/") + path
         try:
             try:
                 reply = self._ask(url, body)
             except _client.AskError as error:
-                if error.kind != "tls" or self.service.get("ca_path"):
+                if error.kind != "tls" or self.health["ca_path"]:
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
                 self.access = self.access._replace(username=None, password=None, verify=False, check_name=False)
@@ -153,14 +152,14 @@ class Prover:
 
     def _look(self):
         # The metrics of Prometheus and Alertmanager are below their prefix, which is the URL's path.
-        reply = self._good(self.service.get("metrics_path") or "/metrics")
+        reply = self._good(self.health["metrics_path"])
         metrics = reply.body.decode("utf-8", "replace")
-        version, finding = _proof.check_words(self.kind, metrics, self.service.get("version"), self.kind in RELOADING)
+        version, finding = _proof.check_version(self.health, metrics, self.service.get("version"))
         self.line["version"] = version or self.line["version"]
         findings = [finding]
         if version is None:
             return findings
-        lost = lost_dependency(self.kind, metrics)
+        lost = lost_dependency(self.health, metrics)
         # Only its log says why; the one who asks may be able to look there.
         self.line["wordless"] = bool(lost)
         if lost:
@@ -181,7 +180,7 @@ class Prover:
 
         :param now: its own time in seconds since the epoch, or None.
         """
-        loaded = words(self.kind, metrics).reloaded_at
+        loaded = reported(self.health, metrics).reloaded_at
         if loaded is not None and now is not None and loaded > now + 1:
             # Its clock was set back: the time of the last reload says nothing.
             loaded = None
@@ -391,14 +390,14 @@ def prove(service, timeout, patient=True, clock=time.monotonic, sleep=time.sleep
 
 def unreachable(service, why):
     """The result for a service that does not answer at all."""
-    where = urlsplit(service["url"]).netloc
+    url = service["health"]["url"]
     return {
-        "service": service["kind"],
-        "url": service["url"],
+        "service": service["service"],
+        "url": url,
         "version": None,
         "targets": None,
         "state": RED,
-        "reasons": ["it does not answer on {0}: {1}".format(where, why)],
+        "reasons": ["it does not answer on {0}: {1}".format(urlsplit(url).netloc, why)],
         "members": [],
         "config_hash": None,
         "wordless": False,

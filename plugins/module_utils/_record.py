@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     digest,
@@ -15,7 +16,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     newest_writer,
     read_bytes,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 
 
@@ -79,9 +79,9 @@ class Record:
 
     def watched(self):
         """What of the configuration the running service may have read again; see :func:`_glance.touched`."""
-        reload, kind = self.params["reload"], self.verification.kind
-        files = [""] if kind.on_change == RELOAD else reload["paths"] if reload else []
-        return {"files": files, "directories": list(kind.loads_all_of)}
+        reload, health = self.params["reload"], self.verification.health
+        files = [""] if health["on_config_change"] == RELOAD else reload["paths"] if reload else []
+        return {"files": files, "directories": health["loaded_directories"]}
 
     def touched(self, manifest):
         """What tells that somebody wrote to the configuration, be it as before."""
@@ -93,7 +93,7 @@ class Record:
         if running and not known:
             # Somebody else's service, about to be taken over, or one that is not remembered: only its own words tell.
             before = self.verification.as_before(self.state.manifest())
-            known = [self.verification.words(before.metrics or "").version]
+            known = [self.verification.reported(before.metrics or "").version]
         return max(filter(None, known), key=version_key, default=None)
 
     def writers(self, proof):

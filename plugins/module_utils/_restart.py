@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import reload_delay
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import flush_seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Verification
 from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Watch
@@ -75,11 +75,11 @@ class Restart:
         :raises NotProven: when it does not serve afterwards.
         """
         task, params = self.task, self.task.params
-        said = self.verification.words(metrics)
+        said = self.verification.reported(metrics)
         self.verification.reached_before = bool(said.dependency_up)
         before = task.runtime.act(action)
         if action != "reload":
             return Watch(self.verification, None, params["settle"]).run()
-        flushing = flush_seconds(metrics, params["argv"])
+        flushing = reload_delay(self.verification.health, metrics, params["argv"])
         failed = said.reload_successful is False
         return Watch(self.verification, None, 0, task.runtime.look(), before, failed, flushing).run()

@@ -113,7 +113,7 @@ class Rollback:
         try:
             seen = self._start(before)
         except NotProven as error:
-            where = " (asked at {0})".format(shown(before.probe, before.probe["url"])) if before.probe else ""
+            where = " (asked at {0})".format(shown(before.health, before.health["url"])) if before.health else ""
             known = "" if before.metrics is not None else ", and it did not answer before"
             return (
                 "What ran before was put back on disk, but it does not come up either{0}: {1}{2}. It needs a person"
@@ -121,9 +121,9 @@ class Rollback:
             )
         self.record.keep(seen, self.found.proof)
         self.state.note_running(False)
-        if before.probe is None:
+        if before.health is None:
             return "What ran before was put back and runs again. That it serves is not proven: how it was asked is not known."
-        where = shown(self.verification.probe, self.verification.asked_at)
+        where = shown(self.verification.health, self.verification.asked_at)
         if self.task.unproven:
             return "What ran before was put back and runs again. Not proven at {0}: {1}.".format(
                 where, "; ".join(self.task.unproven)
@@ -137,10 +137,10 @@ class Rollback:
         :returns: what was seen at the end.
         :raises NotProven: when it does not come up.
         """
-        said = self.verification.words(before.metrics or "")
+        said = self.verification.reported(before.metrics or "")
         self.verification.reached_before = bool(said.dependency_up)
         self.task.runtime.act("restart")
-        if before.probe is None:
+        if before.health is None:
             return watch_process(self.task)
-        self.verification.probe = before.probe
+        self.verification.health = before.health
         return Watch(self.verification, said.version, self.params["settle"]).run()

@@ -15,20 +15,25 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._asking import (
     listening,
     urls_of,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
+    REFUSALS,
+    complete,
+    judge,
+    lost_dependency,
+    reported,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven, read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import UnusableFile, tls_context
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import REFUSALS, judge, lost_dependency, words
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
 
 class Before(NamedTuple):
     """What a switch replaces.
 
-    :ivar probe: how it is asked; None where that is not known.
+    :ivar health: how it is asked; None where that is not known.
     :ivar metrics: what it said just now, None where it did not answer.
     """
 
-    probe: Optional[dict]
+    health: Optional[dict]
     metrics: Optional[str]
 
 
@@ -36,8 +41,7 @@ class Verification:
     """What the service answers.
 
     :param task: :class:`_task.Task`.
-    :ivar probe: how it is requested.
-    :ivar kind: what sets it apart from other services, an entry of ``SERVICES``.
+    :ivar health: how its health is checked, see :func:`_health.complete`.
     :ivar before: what the switch replaces, once it was looked at.
     :ivar said: the version that answered last.
     :ivar asked_at: URL at which the last answer came.
@@ -47,30 +51,30 @@ class Verification:
     def __init__(self, task):
         self.task = task
         self.machine = task.machine
-        self.probe = task.params["probe"]
-        self.kind = SERVICES[self.probe["kind"]] if self.probe else None
+        given = task.params["health"]
+        self.health = complete(given, task.role) if given else None
         self.said = self.before = self.asked_at = None
         self.reached_before = False
 
-    def ask(self, probe=None):
+    def ask(self, health=None):
         """One request for the metrics and one for readiness.
 
-        :param probe: how to ask; as it is asked for, where nothing is said.
+        :param health: how to ask; as it is asked for, where nothing is said.
         """
-        probe = probe or self.probe
-        metrics = self.answer(probe, probe["metrics_path"])
-        path = self.kind.ready_path if metrics.status == 200 else None
-        return metrics, self.answer(probe, path) if path else None
+        health = health or self.health
+        metrics = self.answer(health, health["metrics_path"])
+        path = self.health["ready_path"] if metrics.status == 200 else None
+        return metrics, self.answer(health, path) if path else None
 
-    def answer(self, probe, path):
+    def answer(self, health, path):
         """The answer of the first address at which there is one, else the one that tells most.
 
-        :param probe: how to ask.
+        :param health: how to ask.
         :param path: below its base URL.
         """
         refused = None
-        for url in urls_of(probe):
-            found = self.machine.get(url + path, **credentials_of(probe))
+        for url in urls_of(health):
+            found = self.machine.get(url + path, **credentials_of(health))
             if found.status:
                 self.asked_at = url
                 return found
@@ -78,16 +82,16 @@ class Verification:
         return refused
 
     def judge(self, metrics, ready, *more):
-        """The verdict about two answers, see :func:`_probe.judge`."""
-        return judge(self.probe["kind"], metrics, ready, *more)
+        """The verdict about two answers, see :func:`_health.judge`."""
+        return judge(self.health, metrics, ready, *more)
 
-    def words(self, metrics):
-        """What the service says about itself, see :func:`_probe.words`."""
-        return words(self.probe["kind"], metrics)
+    def reported(self, metrics):
+        """What the service reports about itself, see :func:`_health.reported`."""
+        return reported(self.health, metrics)
 
     def lost_dependency(self, metrics):
         """That it cannot reach what it depends on: a sentence, or None."""
-        return lost_dependency(self.probe["kind"], metrics)
+        return lost_dependency(self.health, metrics)
 
     def as_before(self, manifest):
         """How what the switch is about to replace is asked, and what it says: :class:`Before`, looked for once.
@@ -96,9 +100,9 @@ class Verification:
         """
         if self.before is None:
             remembered = self.task.state.asked(manifest["generation"])
-            ways = [remembered] if remembered else self._likely_ways(manifest)
+            ways = [{**self.health, **remembered}] if remembered else self._likely_ways(manifest)
             self.before = Before(ways[0] if ways else None, None)
-            for way in ways or [self.probe]:
+            for way in ways or [self.health]:
                 metrics, ready = self.ask(way)
                 if self.judge(metrics, ready, None).state in ("ok", "unproven"):
                     self.before = Before(way, metrics.text)
@@ -107,7 +111,7 @@ class Verification:
 
     def said_before(self):
         """What the service said about itself before the switch, as far as it was asked."""
-        return self.words((self.before.metrics if self.before else None) or "")
+        return self.reported((self.before.metrics if self.before else None) or "")
 
     def _likely_ways(self, manifest):
         """How a service may be asked of which nothing is remembered: as its process says, or as it will be asked.
@@ -124,31 +128,31 @@ class Verification:
         if not addresses and "web.listen-address" not in flags_of(argv):
             tables = [self.machine.proc("{0}/net/{1}".format(pid, name)) for name in ("tcp", "tcp6")]
             addresses = listening(tables, self.machine.sockets(pid))
-        return [*derive(self.probe, argv, addresses, read_text), self.probe]
+        return [*derive(self.health, argv, addresses, read_text), self.health]
 
     def file_problem(self):
         """That a file which it takes to ask the service cannot be used: a sentence, or None."""
-        probe = self.probe
-        if not probe["url"].startswith("https"):
+        health = self.health
+        if not health["url"].startswith("https"):
             return None
         try:
-            tls_context(probe["ca_path"], probe["client_cert"], probe["client_key"])
+            tls_context(health["ca_path"], health["client_cert"], health["client_key"])
         except UnusableFile as error:
             return REFUSALS["file"].format(error, self.task.role)
         return None
 
     def turns_tls(self):
         """Whether the switch turns TLS on or off, which no reload does."""
-        earlier = self.before.probe if self.before else None
-        return bool(earlier) and earlier["url"].partition(":")[0] != self.probe["url"].partition(":")[0]
+        earlier = self.before.health if self.before else None
+        return bool(earlier) and earlier["url"].partition(":")[0] != self.health["url"].partition(":")[0]
 
     def configuration(self):
         """What stands for the configuration that the service says it has loaded, or None."""
-        if self.kind.shows:
-            answer = self.answer(self.probe, self.kind.shows)
+        if self.health["loaded_config_path"]:
+            answer = self.answer(self.health, self.health["loaded_config_path"])
             return _glance.of_configuration(answer.status, answer.text)
-        if self.kind.hashed:
-            return self.words(self.answer(self.probe, self.probe["metrics_path"]).text).configuration
+        if self.health["config_hash_metric"]:
+            return self.reported(self.answer(self.health, self.health["metrics_path"]).text).configuration
         return None
 
     def reread(self):
@@ -159,12 +163,12 @@ class Verification:
         reload = self.task.params["reload"]
         for path in reload["urls"]:
             answer = self.machine.get(
-                (self.asked_at or self.probe["url"]) + path,
+                (self.asked_at or self.health["url"]) + path,
                 reload["username"],
                 reload["password"],
-                self.probe["ca_path"],
-                self.probe["client_cert"],
-                self.probe["client_key"],
+                self.health["ca_path"],
+                self.health["client_cert"],
+                self.health["client_key"],
                 timeout=60.0,
                 method="POST",
             )
@@ -183,7 +187,7 @@ class Verification:
                 )
             )
             return
-        self.said = self.words(metrics.text).version
+        self.said = self.reported(metrics.text).version
         lost = self.lost_dependency(metrics.text)
         if lost:
             # Nobody would be better off with the exporter put back: the database is what needs a person.

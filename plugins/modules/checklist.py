@@ -116,6 +116,12 @@ options:
     description: Seconds for one question.
     type: float
     default: 60
+  version_metrics:
+    description:
+      - Metrics whose label tells the version of a program, with that label, beside those with C(version) in C(<program>_build_info).
+      - Those of the services of this collection are added.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - vigil.monitoring.access
 attributes:
@@ -283,6 +289,7 @@ ARGUMENTS = {
     "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
     "timeout": {"type": "float", "default": 600},
     "query_timeout": {"type": "float", "default": 60},
+    "version_metrics": {"type": "dict", "default": {}},
     **_client.OPTIONS,
 }
 
@@ -292,7 +299,7 @@ def settings_of(given):
 
     :raises ValueError: when one of them cannot be meant; the message names it.
     """
-    settings = {name: given[name] for name in ("expect", "pools", "ignore", "thresholds")}
+    settings = {name: given[name] for name in ("expect", "pools", "ignore", "thresholds", "version_metrics")}
     _targets.compile_ignore(given["ignore"])
     for name in ("range", "trend_range", "threshold_range", "percentile_range"):
         try:

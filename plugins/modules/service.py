@@ -105,14 +105,12 @@ options:
   version:
     description: Version that has to answer. Without it any version is good.
     type: str
-  probe:
-    description: How to ask the service. Required for O(state=present).
+  health:
+    description:
+      - How the health of the service is checked. Required for O(state=present).
+      - What sets a program apart from others is said here, so that any program which serves metrics can be deployed.
     type: dict
     suboptions:
-      kind:
-        description: What kind of service answers, by the name of its role.
-        type: str
-        required: true
       url:
         description: Base URL as seen from the host itself, with the route prefix and without a slash at its end.
         type: str
@@ -123,7 +121,7 @@ options:
         elements: str
         default: []
       metrics_path:
-        description: Path of its metrics below O(probe.url).
+        description: Path of its metrics below O(health.url).
         type: str
         default: /metrics
       username:
@@ -139,8 +137,72 @@ options:
         description: File on the host with the certificate to show where the service wants one, and maybe its key.
         type: path
       client_key:
-        description: File on the host with the key of O(probe.client_cert).
+        description: File on the host with the key of O(health.client_cert).
         type: path
+      metrics_prefix:
+        description:
+          - What the names of its metrics C(_build_info), C(_config_last_reload_successful) and
+            C(_config_last_reload_success_timestamp_seconds) begin with.
+          - The default is O(role), or O(name).
+        type: str
+      version_metric:
+        description: Metric with the version in a label. The default is O(health.metrics_prefix) with C(_build_info).
+        type: str
+      version_label:
+        description: Label of O(health.version_metric) that is the version.
+        type: str
+        default: version
+      ready_path:
+        description: Path that answers 200 when the service is ready. Without it, a service is ready when it serves metrics.
+        type: str
+      on_config_change:
+        description:
+          - How it loads a changed configuration. V(reload) sends SIGHUP, and the outcome has to show in its metrics.
+          - Without it, the service reads its files at each request, and nothing is done.
+        type: str
+        choices: [reload, restart]
+      reload_delay:
+        description: What may hold a reload up, so that more time is granted for it.
+        type: dict
+        suboptions:
+          metric:
+            description: Metric with a series for each of the things that the service brings to an end before it reloads.
+            type: str
+            required: true
+          flag:
+            description: Name of the flag, without dashes, that grants each of them its time.
+            type: str
+            required: true
+          default:
+            description: Seconds that they have without the flag.
+            type: int
+            required: true
+      dependency_metric:
+        description: Gauge that is 0 while the service cannot reach what it depends on.
+        type: str
+      dependency:
+        description: What that is, for messages.
+        type: str
+        default: dependency
+      loaded_config_path:
+        description: Path at which it shows the configuration that it has loaded.
+        type: str
+      config_hash_metric:
+        description: Metric whose value changes with the configuration that it has loaded.
+        type: str
+      loaded_directories:
+        description: Directories below O(config_dir) from which it loads every file.
+        type: list
+        elements: str
+        default: []
+      dry_run_argument:
+        description:
+          - An argument with which the program checks all others and exits before it does anything, such as a directory that
+            cannot be. The new binary is run with it, so that it refuses bad values before anything is changed.
+        type: str
+      tls_variable:
+        description: Variable that messages name where the service speaks TLS and is asked without it, or the other way round.
+        type: str
   ready_timeout:
     description: >-
       Seconds within which the service has to be ready. Reading a long write-ahead log takes its time; a crash loop is
@@ -201,7 +263,7 @@ options:
         elements: str
         required: true
       urls:
-        description: Addresses below O(probe.url) that are sent an empty POST request, one after the other.
+        description: Addresses below O(health.url) that are sent an empty POST request, one after the other.
         type: list
         elements: str
         required: true
@@ -296,9 +358,11 @@ EXAMPLES = r"""
     links:
       /usr/local/bin/prometheus: /opt/vigil/bin/prometheus-3.5.3/prometheus
     version: 3.5.3
-    probe:
-      kind: prometheus
+    health:
       url: http://127.0.0.1:9090
+      ready_path: /-/ready
+      on_config_change: reload
+      loaded_config_path: /api/v1/status/config
     ports: [9090]
 """
 
@@ -337,6 +401,7 @@ import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployment import Deployment
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import HEALTH_OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, one_run_at_a_time
 from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
@@ -344,7 +409,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._postgres_server 
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import Removal
 from ansible_collections.vigil.monitoring.plugins.module_utils._restart import NOW, Restart
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtimes import RUNTIMES
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 
 # What is done for each value of the option `state`.
@@ -371,20 +435,7 @@ def main():
             "docker_host": {"type": "str", "default": DEFAULT_HOST},
             "argv": {"type": "list", "elements": "str", "default": []},
             "version": {"type": "str"},
-            "probe": {
-                "type": "dict",
-                "options": {
-                    "kind": {"type": "str", "required": True},
-                    "url": {"type": "str", "required": True},
-                    "metrics_path": {"type": "str", "default": "/metrics"},
-                    "username": {"type": "str"},
-                    "password": {"type": "str", "no_log": True},
-                    "ca_path": {"type": "path"},
-                    "other_urls": {"type": "list", "elements": "str", "default": []},
-                    "client_cert": {"type": "path"},
-                    "client_key": {"type": "path", "no_log": False},
-                },
-            },
+            "health": {"type": "dict", "options": HEALTH_OPTIONS},
             "ready_timeout": {"type": "int", "default": 120},
             "settle": {"type": "float", "default": 1},
             "data_dir": {"type": "path"},
@@ -409,7 +460,7 @@ def main():
             "secrets": {"type": "list", "elements": "str", "no_log": True},
             "look": {"type": "bool", "default": True},
         },
-        required_if=[("state", state, ("probe",)) for state in ("present", *NOW)],
+        required_if=[("state", state, ("health",)) for state in ("present", *NOW)],
         supports_check_mode=True,
     )
     if os.geteuid() != 0:
@@ -434,8 +485,6 @@ def problem_of(params, machine):
         problem = runtime.host_problem(machine)
         if problem:
             return problem
-    if params["probe"] and params["probe"]["kind"] not in SERVICES:
-        return "probe.kind has to be one of {0}".format(", ".join(SERVICES))
     return None
 
 

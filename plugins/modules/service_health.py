@@ -70,36 +70,110 @@ options:
     type: list
     elements: dict
     suboptions:
-      kind:
+      service:
         description: Which service it is, by the name of its role.
         type: str
         required: true
-      url:
-        description: Where it is served, with its path prefix.
-        type: str
-        required: true
-      metrics_path:
-        description: Path of its metrics below O(services[].url).
-        type: str
-        default: /metrics
       version:
         description: Version that was asked for. Without it, any.
         type: str
-      username:
-        description: User name for HTTP basic authentication.
-        type: str
-      password:
-        description: Password for HTTP basic authentication.
-        type: str
-      ca_path:
-        description: File with the certificate authority. The name in the certificate does not matter.
-        type: str
-      client_cert:
-        description: File with the certificate to show where the service wants one, and maybe its key.
-        type: str
-      client_key:
-        description: File with the key of O(services[].client_cert).
-        type: str
+      health:
+        description: How its health is checked, as O(vigil.monitoring.service#module:health).
+        type: dict
+        required: true
+        suboptions:
+          url:
+            description: Base URL as seen from the host itself, with the route prefix and without a slash at its end.
+            type: str
+            required: true
+          other_urls:
+            description: Further ones, for a service that listens on all addresses. The first that answers counts.
+            type: list
+            elements: str
+            default: []
+          metrics_path:
+            description: Path of its metrics below O(services[].health.url).
+            type: str
+            default: /metrics
+          username:
+            description: Name for basic authentication.
+            type: str
+          password:
+            description: Password for basic authentication.
+            type: str
+          ca_path:
+            description: File on the host with the authority that signed the service's certificate.
+            type: path
+          client_cert:
+            description: File on the host with the certificate to show where the service wants one, and maybe its key.
+            type: path
+          client_key:
+            description: File on the host with the key of O(services[].health.client_cert).
+            type: path
+          metrics_prefix:
+            description:
+              - What the names of its metrics C(_build_info), C(_config_last_reload_successful) and
+                C(_config_last_reload_success_timestamp_seconds) begin with.
+              - The default is O(services[].service).
+            type: str
+          version_metric:
+            description: Metric with the version in a label. The default is O(services[].health.metrics_prefix) with C(_build_info).
+            type: str
+          version_label:
+            description: Label of O(services[].health.version_metric) that is the version.
+            type: str
+            default: version
+          ready_path:
+            description: Path that answers 200 when the service is ready. Without it, a service is ready when it serves metrics.
+            type: str
+          on_config_change:
+            description:
+              - How it loads a changed configuration. V(reload) sends SIGHUP, and the outcome has to show in its metrics.
+              - Without it, the service reads its files at each request, and nothing is done.
+            type: str
+            choices: [reload, restart]
+          reload_delay:
+            description: What may hold a reload up, so that more time is granted for it.
+            type: dict
+            suboptions:
+              metric:
+                description: Metric with a series for each of the things that the service brings to an end before it reloads.
+                type: str
+                required: true
+              flag:
+                description: Name of the flag, without dashes, that grants each of them its time.
+                type: str
+                required: true
+              default:
+                description: Seconds that they have without the flag.
+                type: int
+                required: true
+          dependency_metric:
+            description: Gauge that is 0 while the service cannot reach what it depends on.
+            type: str
+          dependency:
+            description: What that is, for messages.
+            type: str
+            default: dependency
+          loaded_config_path:
+            description: Path at which it shows the configuration that it has loaded.
+            type: str
+          config_hash_metric:
+            description: Metric whose value changes with the configuration that it has loaded.
+            type: str
+          loaded_directories:
+            description: Directories below the configuration directory from which it loads every file.
+            type: list
+            elements: str
+            default: []
+          dry_run_argument:
+            description:
+              - An argument with which the program checks all others and exits before it does anything, such as a directory that
+                cannot be. The new binary is run with it, so that it refuses bad values before anything is changed.
+            type: str
+          tls_variable:
+            description: Variable that messages name where the service speaks TLS and is asked without it, or the other way round.
+            type: str
       agent:
         description: Whether Prometheus is an agent, without rules and alerts.
         type: bool
@@ -144,6 +218,14 @@ options:
         type: list
         elements: str
         default: []
+      unit:
+        description: Name of its systemd service, or of its container.
+        type: str
+        required: true
+      log_seconds:
+        description: How far back its log is read where its metrics do not say why it fails.
+        type: int
+        default: 5
       docker_host:
         description: Address of the Docker engine that runs it in a container; without it, systemd does.
         type: str
@@ -273,27 +355,19 @@ services:
 
 import time
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import HEALTH_OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 
-# How far back, and how many lines, the log of a service is read that does not say why in its metrics.
-# What Prometheus and Alertmanager cannot deliver or discover they try, and tell, only once a minute or so.
-LOG_SECONDS = {"prometheus": 75, "alertmanager": 300}
+# How many lines of the log are read of a service whose metrics do not say why.
 LOG_LINES = 3
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
 TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
 SERVICE = {
-    "kind": {"type": "str", "required": True},
-    "url": {"type": "str", "required": True},
-    "metrics_path": {"type": "str", "default": "/metrics"},
+    "service": {"type": "str", "required": True},
     "version": {"type": "str"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "ca_path": {"type": "str"},
-    "client_cert": {"type": "str"},
-    "client_key": {"type": "str", "no_log": False},
+    "health": {"type": "dict", "required": True, "options": HEALTH_OPTIONS},
     "agent": {"type": "bool", "default": False},
     "rules": {"type": "bool", "default": False},
     "expect": {"type": "list", "elements": "dict", "default": [], "options": TARGET},
@@ -302,6 +376,8 @@ SERVICE = {
     "alertmanagers": {"type": "list", "elements": "str", "default": []},
     "collectors": {"type": "list", "elements": "str", "default": []},
     "members": {"type": "int", "default": 0},
+    "unit": {"type": "str", "required": True},
+    "log_seconds": {"type": "int", "default": 5},
     "docker_host": {"type": "str"},
     "login": {
         "type": "dict",
@@ -341,8 +417,8 @@ def main():
             except CannotReach as error:
                 line = unreachable(service, error)
         if line["wordless"] and line["state"] != "ok":
-            name = SERVICES[service["kind"]].unit or service["kind"]
-            since = time.time() - LOG_SECONDS.get(service["kind"], 5)
+            name = service["unit"]
+            since = time.time() - service["log_seconds"]
             words = last_words_of(name, service["docker_host"], since, LOG_LINES)
             line["reasons"].append("the last words of its log:\n{0}".format(words))
         lines.append(line)

@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._asking import ho
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, plain_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_bridge
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import (
@@ -38,12 +39,12 @@ _MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
 # Where it is
 
 
-def grafana_probe(ini, ca=""):
-    """How the host itself asks Grafana: the option ``probe`` of the module service."""
+def health_check(ini, ca=""):
+    """How the host itself checks the health of Grafana: the option ``health`` of the module service."""
     host, port, scheme, prefix, dummy = address([ini])
     hosts = hosts_of("[{0}]".format(host) if ":" in host else host)
     urls = ["{0}://{1}:{2}{3}".format(scheme, one, port, prefix) for one in hosts]
-    answer = {"kind": "grafana", "url": urls[0], **({"other_urls": urls[1:]} if urls[1:] else {})}
+    answer = {**_rooms.load("grafana").health_check(), "url": urls[0], **({"other_urls": urls[1:]} if urls[1:] else {})}
     metrics = ini.get("metrics") or {}
     if metrics.get("basic_auth_username") and metrics.get("basic_auth_password"):
         answer.update(username=str(metrics["basic_auth_username"]), password=str(metrics["basic_auth_password"]))
@@ -61,11 +62,11 @@ def grafana_places(ini, ca=""):
     security = ini.get("security") or {}
     host, port, scheme, prefix, dummy = address([ini])
     return {
-        "probe": grafana_probe(ini, ca),
+        "health": health_check(ini, ca),
         "listen": "{0}:{1}".format("[{0}]".format(host) if ":" in host else host, port),
         "prefix": prefix,
         # Where a container asks itself; it has no authority to check a certificate with.
-        "health": "/api/health" if scheme == "http" else "",
+        "health_path": "/api/health" if scheme == "http" else "",
         "written": [str(path) for path in (data, ini["paths"].get("logs")) if path],
         "ports": [address([ini])[1]],
         "login": {

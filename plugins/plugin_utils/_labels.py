@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import version_key
+from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 
 # Any text is a name from here on.
 UTF8_SINCE = "3.0.0"

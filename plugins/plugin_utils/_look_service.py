@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _probe
+from ansible_collections.vigil.monitoring.plugins.module_utils import _health
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     limits,
@@ -20,11 +20,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     policy_of,
     trouble,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
+    complete,
     judge,
     lost_dependency,
-    telling_metrics,
-    words,
+    metric_names,
+    reported,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     AS_ON_DISK,
@@ -32,7 +33,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     other_start,
     start_ticks,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     DEFINITION,
     definition,
@@ -43,7 +43,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import SUMS, inside, of, script, sections
 
-MODULE_UTILS = Path(_probe.__file__).parent
+MODULE_UTILS = Path(_health.__file__).parent
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
         self.options = options
         self.python = python
         self.name = options["name"]
-        self.probe = options["probe"]
+        self.health = complete(options["health"], options.get("role") or self.name)
         self.contained = options.get("runtime") == "docker"
         self.state = posixpath.join(options["config_dir"].rstrip("/"), ".vigil")
         self.links = options.get("links") or {}
@@ -68,10 +68,10 @@ class Service:
 
     def can_tell(self):
         """Whether a look can be enough: not where a password, a certificate or a device of the host has its part in it."""
-        probe = self.probe
-        protected = any(probe.get(name) for name in ("username", "password", "ca_path", "client_cert"))
+        health = self.health
+        protected = any(health[name] for name in ("username", "password", "ca_path", "client_cert"))
         devices = self.contained and (self.options.get("container") or {}).get("devices")
-        return not protected and not devices and str(probe["url"]).startswith("http://")
+        return not protected and not devices and str(health["url"]).startswith("http://")
 
     @staticmethod
     def program():
@@ -83,15 +83,14 @@ class Service:
 
         :param reads: whether it is given :meth:`program` to read, instead of having it in its command line.
         """
-        options, probe = self.options, self.probe
+        options, health = self.options, self.health
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
-        kind = SERVICES[probe["kind"]]
         glance = ["-I", "-"] if reads else ["-I", "-c", self.program()]
-        glance += [posixpath.dirname(self.state), probe["url"]]
-        glance += [",".join(telling_metrics(probe["kind"])), kind.shows or ""]
-        glance += [probe.get("metrics_path") or "/metrics"]
-        glance += [kind.ready_path] if kind.ready_path else []
+        glance += [posixpath.dirname(self.state), health["url"]]
+        glance += [",".join(metric_names(health)), health["loaded_config_path"] or ""]
+        glance += [health["metrics_path"]]
+        glance += [health["ready_path"]] if health["ready_path"] else []
         return inside(
             self.state,
             script(
@@ -175,23 +174,23 @@ class Service:
 
     def _answer(self, answers, proven, seen):
         """The module's answer for a service that says what it has to, else None."""
-        kind = self.probe["kind"]
+        health = self.health
         if not answers:
             return None
         metrics, ready = answers[0], answers[1] if len(answers) > 1 else None
-        verdict = judge(kind, metrics, ready, self.options.get("version"))
-        configuration = words(kind, metrics.text).configuration or seen["configuration"]
+        verdict = judge(health, metrics, ready, self.options.get("version"))
+        configuration = reported(health, metrics.text).configuration or seen["configuration"]
         # A service that showed what it had loaded, and does so no longer, is left to the module.
         as_loaded = configuration == proven["configuration"]
         if not as_loaded or not is_loaded(proven, True, seen["touched"], configuration, False):
             return None
-        if verdict.state != "ok" or lost_dependency(kind, metrics.text):
+        if verdict.state != "ok" or lost_dependency(health, metrics.text):
             return None
         return {
             "changed": False,
             "action": AS_ON_DISK.action,
             "reason": AS_ON_DISK.reason,
-            "version": words(kind, metrics.text).version,
+            "version": reported(health, metrics.text).version,
             "pid": proven["pid"],
             "unproven": [],
             "notes": [],

@@ -45,6 +45,12 @@ def in_order(chosen: Iterable[str] | None = None) -> list[str]:
     return sorted(found, key=lambda name: (load(name).stage, name))
 
 
+def version_metrics() -> dict:
+    """The metrics that tell a version otherwise than ``version`` of ``<program>_build_info`` -> their label."""
+    found = {load(name).version_metric: load(name).version_label for name in names()}
+    return {metric: label for metric, label in found.items() if (metric[-11:], label) != ("_build_info", "version")}
+
+
 def groups_of(given: dict | None) -> dict:
     """Service -> inventory group whose hosts run it, in the order of deployment.
 

@@ -61,6 +61,14 @@ class Service:
     loaded_directories: tuple[str, ...] = ()
     """Directories below its configuration directory from which it loads every file."""
 
+    log_seconds: int = 5
+    """How far back its log is read where its metrics do not say why something fails: what is tried only once a minute is
+    logged only then."""
+
+    reload_delay: dict | None = None
+    """What may hold a reload up: ``metric`` with a series for each of the things that it waits for, ``flag`` of the time
+    that each gets, and ``default`` of that flag in seconds."""
+
     def __init_subclass__(cls):
         super().__init_subclass__()
         cls.name = cls.__dict__.get("name") or cls.__module__.rpartition(".")[2]
@@ -70,15 +78,19 @@ class Service:
 
     def health_check(self) -> dict:
         """How the service is checked on any host: suboptions of ``health`` of the module service."""
-        return {
+        found = {
             "metrics_prefix": self.metrics_prefix,
             "version_metric": self.version_metric,
             "version_label": self.version_label,
             "ready_path": self.ready_path,
             "on_config_change": self.on_config_change,
+            "reload_delay": self.reload_delay,
             "dependency_metric": self.dependency_metric,
             "dependency": self.dependency,
             "loaded_config_path": self.loaded_config_path,
             "config_hash_metric": self.config_hash_metric,
             "loaded_directories": list(self.loaded_directories),
+            "dry_run_argument": self.dry_run_argument,
+            "tls_variable": "{0}_{1}".format(self.name, self.web_config_variable),
         }
+        return {name: value for name, value in found.items() if value not in (None, [])}

@@ -9,6 +9,7 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of, route_prefix
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 
 _HOST = re.compile(r"|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+")
@@ -65,19 +66,19 @@ def has_client_certificate(config):
     return isinstance(tls, dict) and any(tls.get(name) for name in ("cert_file", "cert", "cert_ref"))
 
 
-def probe(settings):
-    """How the host itself asks a service.
+def health_check(settings):
+    """How the host itself checks the health of a service.
 
     :param settings: dict with ``kind``, ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
         ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first two may be
         missing.
-    :returns: the option ``probe`` of the module service.
+    :returns: the option ``health`` of the module service.
     """
     host, port = listen_addresses(settings["listen_address"])[0]
     tls = (settings.get("web_config") or {}).get("tls_server_config")
     prefix = route_prefix(settings.get("external_url"), settings.get("extra"))
     urls = ["{0}://{1}:{2}{3}".format("https" if tls else "http", one, port, prefix) for one in hosts_of(host)]
-    answer = {"kind": settings["kind"], "url": urls[0]}
+    answer = {**_rooms.load(settings["kind"]).health_check(), "url": urls[0]}
     if urls[1:]:
         answer["other_urls"] = urls[1:]
     if settings.get("metrics_path"):

@@ -26,7 +26,7 @@ SUBJECTS = {
     "secrets": ("module_utils/_redact.py", "module_utils/_scrub.py", "plugin_utils/_secrets.py"),
     "hardening": ("plugin_utils/_unit.py", "module_utils/_systemd.py"),
     "rollback": ("module_utils/_switch.py",),
-    "restarts": ("module_utils/_process.py", "module_utils/_probe.py"),
+    "restarts": ("module_utils/_process.py", "module_utils/_health.py"),
 }
 LEAST = 0.9
 # It forks a hundred processes, and says of a decision nothing that the others do not.

@@ -32,6 +32,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.modules.service import WORK
+from checked_health import complete_health
 
 NAME = "prometheus"
 UNIT = "[Unit]\nDescription=x\n[Service]\nExecStart={argv}\n{lines}[Install]\nWantedBy=multi-user.target\n"
@@ -505,18 +506,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         "files": {},
         "argv": argv,
         "version": version,
-        "probe": {
-            "kind": NAME,
-            "url": f"http://127.0.0.1:{port}",
-            "metrics_path": "/metrics",
-            "username": None,
-            "password": None,
-            "ca_path": None,
-            "other_urls": [],
-            "client_cert": None,
-            "client_key": None,
-            **options.pop("probe", {}),
-        },
+        "health": complete_health(NAME, **{"url": f"http://127.0.0.1:{port}", **options.pop("health", {})}),
         "ready_timeout": 120,
         "settle": 1.0,
         "data_dir": None,

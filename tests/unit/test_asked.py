@@ -24,6 +24,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import o
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import MARK
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
+from checked_health import complete_health
 
 PID = 4711
 URL = "http://127.0.0.1:9090"
@@ -68,14 +69,7 @@ class Host(Machine):
             "files": {},
             "reads": [],
             "conflicts": [],
-            "probe": {
-                "kind": "prometheus",
-                "url": URL,
-                "metrics_path": "/metrics",
-                "username": None,
-                "password": None,
-                "ca_path": None,
-            },
+            "health": complete_health("prometheus", URL),
             "version": "3.5.3",
             "reload": None,
             "take_over": False,

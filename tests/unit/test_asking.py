@@ -16,12 +16,13 @@ import threading
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _asking, _http
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import judge
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import judge
+from checked_health import complete_health
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-PROBE = {"kind": "prometheus", "url": "https://10.0.0.1:9999/new", "metrics_path": "/metrics", "username": "me"}
+HEALTH = complete_health("prometheus", "https://10.0.0.1:9999/new", username="me")
 TLS = "tls_server_config:\n  cert_file: x\n"
 
 
@@ -49,9 +50,9 @@ TLS = "tls_server_config:\n  cert_file: x\n"
     ],
 )  # fmt: skip
 def test_ways_to_ask_what_nobody_wrote_down(argv, addresses, web, urls):
-    ways = _asking.derive(PROBE, ["prometheus", *argv], addresses, lambda path: web)
+    ways = _asking.derive(HEALTH, ["prometheus", *argv], addresses, lambda path: web)
     assert [way["url"] + way["metrics_path"] for way in ways] == urls
-    assert all(way["username"] == "me" and way["kind"] == "prometheus" for way in ways)
+    assert all(way["username"] == "me" and way["ready_path"] == "/-/ready" for way in ways)
 
 
 def test_where_a_process_listens():
@@ -214,7 +215,7 @@ def test_what_asking_again_will_not_change_is_known_by_its_cause(server, folder,
         if answer.status or answer.why:
             break
     assert answer.why == why, answer
-    verdict = judge("prometheus", answer, None, None)
+    verdict = judge(complete_health("prometheus"), answer, None, None)
     assert (verdict.state == "ok") if words == "ok" else (verdict.state == "refused" and words in verdict.reason)
 
 
@@ -232,7 +233,7 @@ def test_what_asking_again_will_not_change_is_known_by_its_cause(server, folder,
     ],
 )
 def test_what_may_still_become_good_is_waited_for(status, text, why, state):
-    assert judge("prometheus", _http.Answer(status, text, why), None, None).state == state
+    assert judge(complete_health("prometheus"), _http.Answer(status, text, why), None, None).state == state
 
 
 def test_whoever_speaks_no_http_is_somebody_else():
@@ -249,4 +250,4 @@ def test_whoever_speaks_no_http_is_somebody_else():
         threading.Thread(target=talk, daemon=True).start()
         answer = _http.get(f"http://127.0.0.1:{listener.getsockname()[1]}/metrics")
     assert answer.why == "other"
-    assert "does not speak HTTP" in judge("prometheus", answer, None, None).reason
+    assert "does not speak HTTP" in judge(complete_health("prometheus"), answer, None, None).reason

@@ -18,9 +18,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _deliveries,
     _docker,
     _grafana,
+    _health,
     _host,
     _module,
-    _probe,
     _proof,
     _prove,
     _targets,
@@ -28,6 +28,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
 from ansible_collections.vigil.monitoring.plugins.modules import target_health
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report
+from checked_health import complete_health, health_of
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 # Clears the screen, goes home and paints a summary of its own; a title, C1 controls, line ends of all kinds, and what turns
@@ -96,7 +97,7 @@ def sinks():
     rows = [{"alert": POISON, "receiver": POISON, "integration": POISON, "result": POISON}]
     yield "drill", _deliveries.table(rows, {POISON: POISON}), 3
     reply = _client.Reply(500, {"Location": POISON}, POISON.encode())
-    prover = _prove.Prover({"kind": "prometheus", "url": "http://a"})
+    prover = _prove.Prover({"service": "prometheus", "health": health_of("prometheus", "http://a")})
     yield "answer", prover._refused(reply, "/x").text, 1
     api = _alertmanager_api.Api("http://a", _client.Access(), 1)
     for status in (500, 302):
@@ -107,7 +108,7 @@ def sinks():
     class Answer:
         status, text = 500, POISON
 
-    yield "probe", _probe.judge("prometheus", Answer, None, None).reason, 1
+    yield "health", _health.judge(complete_health("prometheus"), Answer, None, None).reason, 1
     for body in (POISON.encode(), json.dumps({"status": "error", "error": POISON}).encode()):
         with pytest.raises(ValueError) as caught:
             _checklist.data_of(reply._replace(body=body), _client.Access())

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import finding, steps
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", _rooms.names())
 @pytest.mark.parametrize(("runtime", "first"), [("systemd", "release"), ("docker", "image")])
 def test_the_steps_of_each_role(service, runtime, first):
     tasks = [

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _delivery, _discovery, _prove
 from ansible_collections.vigil.monitoring.plugins.module_utils._delivery import Counts, Watch
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
+from checked_health import health_of
 
 START = 1_800_000_000.0
 URL = "http://m:9093/api/v2/alerts"
@@ -99,7 +100,7 @@ class Prometheus:
         return {"result": result}
 
     def prove(self, timeout=60, **service):
-        asked = {"kind": "prometheus", "url": "http://a:9090", "expect": [], "rules": True, **service}
+        asked = {"service": "prometheus", "health": health_of("prometheus"), "expect": [], "rules": True, **service}
         found = _prove.prove(asked, timeout, clock=lambda: self.now, sleep=self._sleep)
         return found["state"], " ".join(found["reasons"])
 

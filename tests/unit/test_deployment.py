@@ -176,11 +176,11 @@ def test_a_release_that_does_not_work_goes_back(deployed, bad):
 
 ELSEWHERE = {
     "port": {"port": 9191},
-    "address that nothing leads to": {"probe": {"url": "http://127.0.0.9:9191"}},
-    "scheme": {"probe": {"url": "https://127.0.0.1:9090"}},
-    "route prefix": {"probe": {"url": "http://127.0.0.1:9090/p"}},
-    "path of the metrics": {"probe": {"metrics_path": "/m"}},
-    "login": {"probe": {"username": "me", "password": "x"}},
+    "address that nothing leads to": {"health": {"url": "http://127.0.0.9:9191"}},
+    "scheme": {"health": {"url": "https://127.0.0.1:9090"}},
+    "route prefix": {"health": {"url": "http://127.0.0.1:9090/p"}},
+    "path of the metrics": {"health": {"metrics_path": "/m"}},
+    "login": {"health": {"username": "me", "password": "x"}},
 }
 
 
@@ -201,7 +201,7 @@ def test_what_is_put_back_is_asked_where_it_was_asked_before(deployed, change, r
 
 
 def test_how_a_service_is_asked_is_for_root_alone(deployed):
-    deploy(deployed, probe={"username": "me", "password": "Sentinel"})
+    deploy(deployed, health={"username": "me", "password": "Sentinel"})
     path = deployed.etc / ".vigil/asked.json"
     assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert "Sentinel" in path.read_text()
@@ -228,8 +228,8 @@ def test_what_did_not_answer_before_is_not_blamed_on_the_rollback(deployed):
 
 
 PERMANENT = {
-    "scheme": ({"probe": {"url": "https://127.0.0.1:9090"}}, "speaks no TLS", "prometheus_web_config"),
-    "path": ({"probe": {"metrics_path": "/other"}}, "HTTP 404", "its metrics"),
+    "scheme": ({"health": {"url": "https://127.0.0.1:9090"}}, "speaks no TLS", "prometheus_web_config"),
+    "path": ({"health": {"metrics_path": "/other"}}, "HTTP 404", "its metrics"),
 }
 
 

@@ -17,6 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana a
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_grafana import check_grafana
+from checked_health import health_of
 
 INI = {
     "instance_name": "one",
@@ -126,7 +127,7 @@ def test_how_it_is_asked():
     url = "http://127.0.0.1:3000"
     others = {"other_urls": ["http://[::1]:3000"]}
     login = {"username": "m", "password": "p"}
-    assert places["probe"] == {"kind": "grafana", "url": url, "ca_path": "/ca", **others, **login}
+    assert places["health"] == health_of("grafana", url, ca_path="/ca", **others, **login)
     assert places["login"] == {"username": "admin", "password": "Sentinel-1"}
     assert places["plugins"] == "/var/lib/grafana/plugins"
     assert places["database"][:2] == ["/var/lib/grafana/grafana.db", "/var/lib/grafana/grafana.db-wal"]

@@ -16,6 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import e
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.modules import grafana_content, grafana_plugins
+from checked_health import health_of
 
 BOARD = {"title": "One", "uid": "one", "panels": []}
 EXPECTED = {
@@ -62,7 +63,12 @@ def proof(monkeypatch):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(_client, "get", grafana.get)
         login = {"username": username, "password": "right"}
-        service = {"kind": "grafana", "url": "http://h:3000", "version": "9.4.0", "login": login}
+        service = {
+            "service": "grafana",
+            "health": health_of("grafana", "http://h:3000"),
+            "version": "9.4.0",
+            "login": login,
+        }
         return _prove.prove({**service, "provisioned": provisioned or EXPECTED}, 0.0)
 
     return run

@@ -20,18 +20,19 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action import config_files
 from ansible_collections.vigil.monitoring.plugins.action import service as service_action
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import complete
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _look, _look_service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers, Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
+from checked_health import health_of
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 MINE = grp.getgrgid(os.getegid()).gr_name
@@ -220,7 +221,7 @@ def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks)
         (config_files, {"path": "/etc/x", "user": ME, "group": MINE}),
         (
             service_action,
-            {"name": "x", "config_dir": "/etc/x", "unit": "", "probe": {"kind": "prometheus", "url": "http://x"}},
+            {"name": "x", "config_dir": "/etc/x", "unit": "", "health": health_of("prometheus", "http://x")},
         ),
     ):
         ran.clear()
@@ -351,7 +352,7 @@ class World:
             "name": "prometheus",
             "runtime": "systemd",
             "config_dir": str(folder),
-            "probe": {"kind": "prometheus", "url": url},
+            "health": health_of("prometheus", url),
             "argv": [str(self.tool), "--flag"],
             "links": {str(self.tool): sys.executable},
             "files": {str(self.beside): "x"},
@@ -383,8 +384,8 @@ class World:
             state=SimpleNamespace(manifest=lambda: self.manifest, config_dir=str(self.folder)),
             runtime=runtime,
         )
-        kind = SERVICES[self.options["probe"]["kind"]]
-        kept = Record(task, SimpleNamespace(kind=kind, configuration=lambda: None))
+        health = complete(self.options["health"], self.options["name"])
+        kept = Record(task, SimpleNamespace(health=health, configuration=lambda: None))
         process = _glance.process(os.getpid())
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
         proof = kept.of(running, self.look().asked, {})
@@ -459,16 +460,16 @@ def test_no_password_is_a_part_of_what_is_kept(proven):
 
 
 @pytest.mark.parametrize(
-    "probe",
+    "health",
     [
         {"username": "u", "password": "p"},
         {"ca_path": "/ca.pem"},
         {"url": "https://127.0.0.1:9090"},
     ],
 )
-def test_what_needs_a_secret_or_a_certificate_is_left_to_the_module(proven, probe):
+def test_what_needs_a_secret_or_a_certificate_is_left_to_the_module(proven, health):
     assert proven.look().can_tell()
-    assert not proven.look(probe={**proven.options["probe"], **probe}).can_tell()
+    assert not proven.look(health={**proven.options["health"], **health}).can_tell()
 
 
 @pytest.mark.parametrize(
@@ -549,7 +550,7 @@ def test_what_the_service_says_otherwise(proven, served, path, answer):
 def test_an_exporter_without_its_database(tmp_path, served, unit):
     metrics = 'postgres_exporter_build_info{version="3.5.3"} 1\npg_up 1\n'
     served[0]["/metrics"] = (200, metrics)
-    world = World(tmp_path, served[1], probe={"kind": "postgres_exporter", "url": served[1]})
+    world = World(tmp_path, served[1], health=health_of("postgres_exporter", served[1]))
     world.prove()
     assert world.result()
     served[0]["/metrics"] = (200, metrics.replace("pg_up 1", "pg_up 0"))

@@ -9,6 +9,7 @@ import json
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _prove
+from checked_health import complete_health, health_of
 
 METRICS = """\
 # HELP x
@@ -35,7 +36,7 @@ def metrics(kind, version="3.5.3", reload=1):
     ],
 )
 def test_version_and_reload(text, wanted, state):
-    assert _proof.check_words("prometheus", text, wanted, True)[1].state == state
+    assert _proof.check_version(complete_health("prometheus"), text, wanted)[1].state == state
 
 
 def rules(*healths, interval=15):
@@ -163,7 +164,8 @@ class Server:
         self.now += seconds
 
     def prove(self, timeout=60, **service):
-        asked = {"kind": "prometheus", "url": "http://a:9090", "version": "3.5.3", **service}
+        name, reach = service.pop("service", "prometheus"), service.pop("health", {})
+        asked = {"service": name, "health": health_of(name, **reach), "version": "3.5.3", **service}
         return _prove.prove(asked, timeout, clock=self.clock, sleep=self.sleep, patient=service.pop("patient", True))
 
 
@@ -259,19 +261,19 @@ def test_a_password_that_is_not_there_is_not_proven_and_a_wrong_one_is_red(monke
     server = Server(monkeypatch, metrics=[401])
     found = server.prove()
     assert found["state"] == "unproven" and "prometheus_health_username" in found["reasons"][0]
-    assert server.prove(username="me", password="secret")["state"] == "red"
+    assert server.prove(health={"username": "me", "password": "secret"})["state"] == "red"
 
 
 def test_an_unknown_certificate_is_not_proven_and_sees_no_password(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "metrics": [_client.AskError("tls", "self-signed"), metrics("prometheus")]})
-    found = server.prove(expect=NODE, username="me", password="secret")
+    found = server.prove(expect=NODE, health={"username": "me", "password": "secret"})
     assert found["state"] == "unproven" and "prometheus_health_ca" in found["reasons"][-1]
     assert all(access.username is None for path, access in server.asked[1:])
 
 
 def test_a_certificate_that_the_given_authority_did_not_sign_is_red(monkeypatch):
     server = Server(monkeypatch, metrics=[_client.AskError("tls", "self-signed")])
-    assert server.prove(ca_path="/ca")["state"] == "red"
+    assert server.prove(health={"ca_path": "/ca"})["state"] == "red"
 
 
 def test_something_else_that_answers_is_red(monkeypatch):
@@ -282,9 +284,9 @@ def test_something_else_that_answers_is_red(monkeypatch):
 def test_an_alertmanager_and_its_cluster(monkeypatch):
     status = {"cluster": {"status": "ready", "peers": [{"name": "b"}, {"name": "a"}]}}
     server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status])
-    found = server.prove(kind="alertmanager", version="0.33.1", members=2)
+    found = server.prove(service="alertmanager", version="0.33.1", members=2)
     assert (found["state"], found["members"], found["config_hash"]) == ("ok", ["a", "b"], "2.74e+14")
-    assert server.prove(kind="alertmanager", version="0.33.1", members=3)["state"] == "red"
+    assert server.prove(service="alertmanager", version="0.33.1", members=3)["state"] == "red"
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,21 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.filter.service_groups import service_groups
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import (
-    flush_seconds,
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
     judge,
     lost_dependency,
-    words,
+    reload_delay,
+    reported,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, decide
-from ansible_collections.vigil.monitoring.plugins.module_utils._services import SERVICES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import blackbox_exporter_profile
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import OWN_CHECKS
+from checked_health import complete_health
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = Running(1, "100", "/bin/x", "unit")
+PROMETHEUS, POSTGRES = complete_health("prometheus"), complete_health("postgres_exporter")
 UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
 
 
@@ -52,8 +53,8 @@ def test_groups_of_an_inventory_in_the_order_of_deployment():
     ],
 )
 def test_how_a_changed_configuration_is_taken_up(service, action):
-    assert decide(RUNNING, "/bin/x", "unit", False, SERVICES[service].on_change).action == action
-    assert decide(RUNNING, "/bin/x", "unit", True, SERVICES[service].on_change).action == "none"
+    assert decide(RUNNING, "/bin/x", "unit", False, _rooms.load(service).on_config_change).action == action
+    assert decide(RUNNING, "/bin/x", "unit", True, _rooms.load(service).on_config_change).action == "none"
 
 
 @pytest.mark.parametrize(
@@ -67,33 +68,35 @@ def test_how_a_changed_configuration_is_taken_up(service, action):
 )
 def test_endpoints_may_hold_a_reload_up(argv, seconds):
     shards = 'prometheus_remote_storage_shards{{remote_name="{0}",url="http://127.0.0.1/{0}"}} 1\n'
-    assert flush_seconds(shards.format("a") + shards.format("b"), argv) == seconds
-    assert flush_seconds("# HELP prometheus_remote_storage_shards The number of shards\n", argv) == 0
+    assert reload_delay(PROMETHEUS, shards.format("a") + shards.format("b"), argv) == seconds
+    assert reload_delay(PROMETHEUS, "# HELP prometheus_remote_storage_shards The number of shards\n", argv) == 0
 
 
 def test_a_database_that_is_down_is_no_fault_of_the_exporter_but_is_said():
     class Answer:
         status, text = 200, UP % 0
 
-    assert judge("postgres_exporter", Answer, None, "0.19.1").state == "ok"
-    assert lost_dependency("postgres_exporter", UP % 0) == "its database does not answer (pg_up is 0)"
-    assert lost_dependency("postgres_exporter", UP % 1) is None
+    assert judge(POSTGRES, Answer, None, "0.19.1").state == "ok"
+    assert lost_dependency(POSTGRES, UP % 0) == "its database does not answer (pg_up is 0)"
+    assert lost_dependency(POSTGRES, UP % 1) is None
     # An exporter for the targets of its path /probe alone has no database of its own.
-    assert lost_dependency("postgres_exporter", "") is None
-    assert words("node_exporter", "pg_up 0\n").dependency_up is None
+    assert lost_dependency(POSTGRES, "") is None
+    assert reported(complete_health("node_exporter"), "pg_up 0\n").dependency_up is None
 
 
 def test_cadvisor_tells_its_version_in_its_own_way():
     told = 'cadvisor_version_info{cadvisorRevision="8",cadvisorVersion="v0.60.3",dockerVersion="26.1.5"} 1\n'
-    assert words("cadvisor", told).version == "v0.60.3"
+    assert reported(complete_health("cadvisor"), told).version == "v0.60.3"
 
     class Answer:
         status, text = 200, told
 
-    assert judge("cadvisor", Answer, None, "0.60.3").state == "ok"
-    assert judge("cadvisor", Answer, None, "0.60.4").state == "wrong"
+    assert judge(complete_health("cadvisor"), Answer, None, "0.60.3").state == "ok"
+    assert judge(complete_health("cadvisor"), Answer, None, "0.60.4").state == "wrong"
     Answer.text = "up 1\n"
-    assert "its metrics hold no cadvisor_version_info" in judge("cadvisor", Answer, None, "0.60.3").reason
+    assert (
+        "its metrics hold no cadvisor_version_info" in judge(complete_health("cadvisor"), Answer, None, "0.60.3").reason
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ import re
 from pathlib import Path
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     WRITER,
     HostError,
     mark_writer,
     newest_writer,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._probe import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version, version_key
 
 PLUGINS = Path(__file__).resolve().parents[2] / "plugins"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape, _web
+from checked_health import health_of
 
 
 @pytest.mark.parametrize(
@@ -105,17 +106,17 @@ def test_route_prefix(url, extra, prefix):
         ),
     ],
 )
-def test_probe(settings, answer):
+def test_health_check(settings, answer):
     given = {"kind": "prometheus", "listen_address": "0.0.0.0:9090"}
-    made = _web.probe(dict(given, **settings))
+    made = _web.health_check(dict(given, **settings))
     others = made.pop("other_urls", [])
-    assert made == dict(answer, kind="prometheus")
+    assert made == health_of("prometheus", **answer)
     # Whoever listens on all addresses is asked on both families.
     assert others == ([made["url"].replace("127.0.0.1", "[::1]")] if "127.0.0.1" in made["url"] else [])
 
 
 def test_one_address_is_asked_alone():
-    assert "other_urls" not in _web.probe({"kind": "prometheus", "listen_address": "127.0.0.1:9090"})
+    assert "other_urls" not in _web.health_check({"kind": "prometheus", "listen_address": "127.0.0.1:9090"})
 
 
 def test_ports():

@@ -16,5 +16,6 @@ class Room(Service):
     dry_run_argument = "--storage.path=/dev/null/none"
     ready_path = "/-/ready"
     on_config_change = RELOAD
+    log_seconds = 300
     config_hash_metric = "alertmanager_config_hash"
     loaded_directories = ("templates",)

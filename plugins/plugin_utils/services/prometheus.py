@@ -16,5 +16,11 @@ class Room(Service):
     dry_run_argument = "--config.file=/dev/null/none"
     ready_path = "/-/ready"
     on_config_change = RELOAD
+    log_seconds = 75
+    reload_delay = {
+        "metric": "prometheus_remote_storage_shards",
+        "flag": "storage.remote.flush-deadline",
+        "default": 60,
+    }
     loaded_config_path = "/api/v1/status/config"
     loaded_directories = ("rules", "scrape_configs")

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say how a service is asked."""
+"""Make the health check of a service."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._filtering import
 
 
 class FilterModule:
-    """Say how a service is asked."""
+    """Make the health check of a service."""
 
     def filters(self):
         """The filters by name."""
         return {
-            "service_probe": filtered("_web", "probe"),
+            "service_health_check": filtered("_web", "health_check"),
             "service_ports": filtered("_web", "ports"),
         }
