@@ -18,6 +18,8 @@ import pathlib
 import re
 import sys
 
+import role_readme
+import tags
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -32,6 +34,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
 )
 
 ROLES = "node_exporter blackbox_exporter postgres_exporter cadvisor prometheus alertmanager grafana silenced_deployment".split()
+HOME = "https://github.com/vigil-monitoring/vigil.monitoring"
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
 # role are found in the roles themselves.
@@ -376,6 +379,11 @@ def pages():
         + "\n\n## Set once for all roles\n\n"
         + shared_table()
     )
+    for specs in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
+        role = specs.parents[1].name
+        readme = role_readme.page(ROOT, role, specs_of(role), role_page(role), HOME)
+        content[ROOT / "roles" / role / "README.md"] = readme
+    content[ROOT / "docs" / "tags.md"] = tags.page(ROOT, ROLES, NOTE.format("roles/*/tasks and playbooks"))
     packs = load_packs()
     content[ROOT / "docs" / "alerts.md"] = alerts_page(packs)
     content[ROOT / "docs" / "dashboards.md"] = dashboards_page()

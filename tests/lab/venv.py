@@ -17,10 +17,24 @@ FOLDER = ROOT / ".venv"
 STAMP = FOLDER / ".stamp"
 
 
+def pinned(group: str) -> list[str]:
+    """What a dependency group of pyproject.toml pins, with the groups that it includes."""
+    with open(ROOT / "pyproject.toml", "rb") as handle:
+        groups = tomllib.load(handle)["dependency-groups"]
+
+    def resolved(name: str) -> list[str]:
+        return [
+            pin
+            for entry in groups[name]
+            for pin in ([entry] if isinstance(entry, str) else resolved(entry["include-group"]))
+        ]
+
+    return resolved(group)
+
+
 def ensure() -> None:
     """Make or renew .venv when it does not fit pyproject.toml and this Python; instant when it does."""
-    with open(ROOT / "pyproject.toml", "rb") as handle:
-        pins = tomllib.load(handle)["dependency-groups"]["dev"]
+    pins = pinned("dev")
     # Not sys.executable: where .venv is active, that is the one which is about to go.
     python = os.path.realpath(sys.executable)
     digest = hashlib.sha256(repr((pins, sys.version, python)).encode()).hexdigest()
@@ -82,14 +96,25 @@ def core(version: str, pythons: tuple[str, ...]) -> Path | None:
     python = next(filter(None, map(find_python, pythons)), None)
     if python is None:
         return None
-    folder = cache_dir() / "cores" / version
-    with locked(f"core-{version}"):
+    return _shared(cache_dir() / "cores" / version, python, [f"ansible-core=={version}", "requests"])
+
+
+def group(name: str) -> Path:
+    """The programs of a dependency group of pyproject.toml, in an environment of its own that all clones share."""
+    pins, python = pinned(name), Path(os.path.realpath(sys.executable))
+    digest = hashlib.sha256(repr((pins, sys.version)).encode()).hexdigest()[:12]
+    return _shared(cache_dir() / "groups" / f"{name}-{digest}", python, pins)
+
+
+def _shared(folder: Path, python: Path, pins: list[str]) -> Path:
+    """An environment with these packages; made where it is not there. Returns the folder of its programs."""
+    with locked(f"venv-{folder.name}"):
         if not (folder / ".complete").exists():
-            with step(f"installing ansible-core {version} with {python.name}"):
+            with step(f"installing {', '.join(pins[:3])}, … with {python.name}"):
                 shutil.rmtree(folder, ignore_errors=True)
                 run([str(python), "-m", "venv", str(folder)])
                 install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-                run([*install, "--no-compile", "--disable-pip-version-check", f"ansible-core=={version}", "requests"])
+                run([*install, "--no-compile", "--disable-pip-version-check", *pins])
                 (folder / ".complete").touch()
     return folder / "bin"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_a_plain_clone_resolves_the_playbook(clone, tmp_path, inventory):
     )
     for name in sorted(set(roles()) - NOT_IN_SITE):
         assert f"{NAME}.{name}" in shown or f"{name} :" in shown, shown
+
+
+def test_every_service_has_the_tags_that_people_expect(clone, tmp_path):
+    """Its name, and one for each step; the page docs/tags.md lists what Ansible does."""
+    shown = run("ansible-playbook", "site.yml", "-i", "inventories/prod", "--list-tags", cwd=clone, home=tmp_path)
+    listed = set(re.findall(r"[\w.]+", " ".join(re.findall(r"TASK TAGS: \[(.*)\]", shown))))
+    page = (clone / "docs" / "tags.md").read_text(encoding="utf-8")
+    for service in sorted(set(roles()) - NOT_IN_SITE):
+        expected = {service, *(f"{service}_{step}" for step in ("install", "configure", "run"))}
+        assert expected <= listed, service
+        assert expected <= set(re.findall(r"`(\w+)`", page)), service
+    assert "verify" in listed
+    # What Ansible has and the page lacks, and the other way round.
+    assert listed - {"always"} == set(re.findall(r"`([a-z_]+)`", page.partition("| Role |")[2]))
 
 
 @pytest.mark.parametrize("playbook", ["drill", "silence", "verify"])
