@@ -9,6 +9,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health import co
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 
 
+def checked(name: str) -> dict:
+    """What sets a service apart; nothing for one that the collection does not know."""
+    return _rooms.load(name).health_check() if name in _rooms.names() else {}
+
+
 def health_of(name: str, url: str = "http://a:9090", **options) -> dict:
     """What a module is given, without the suboptions that have their defaults."""
     return {**_rooms.load(name).health_check(), "url": url, **options}

@@ -32,7 +32,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.modules.service import WORK
-from checked_health import complete_health
+from checked_health import checked
 
 NAME = "prometheus"
 UNIT = "[Unit]\nDescription=x\n[Service]\nExecStart={argv}\n{lines}[Install]\nWantedBy=multi-user.target\n"
@@ -506,7 +506,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         "files": {},
         "argv": argv,
         "version": version,
-        "health": complete_health(NAME, **{"url": f"http://127.0.0.1:{port}", **options.pop("health", {})}),
+        "health": {**checked(NAME), "url": f"http://127.0.0.1:{port}", **options.pop("health", {})},
         "ready_timeout": 120,
         "settle": 1.0,
         "data_dir": None,

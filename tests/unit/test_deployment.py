@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import simulated_host
 from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _database_role,
     _nofollow,
@@ -172,6 +173,43 @@ def test_a_release_that_does_not_work_goes_back(deployed, bad):
     unchanged(deployed)
 
 
+# A program that the collection does not know
+
+QUEUE = {"metrics_prefix": "queue", "version_metric": "queue_exporter_build_info", "on_config_change": "restart"}
+
+
+@pytest.fixture
+def unknown(tmp_path, monkeypatch):
+    """An exporter that nobody has heard of, deployed by the module alone."""
+    monkeypatch.setattr(simulated_host, "NAME", "queue_exporter")
+    host = Host(tmp_path)
+    host.install("1.0.0")
+    assert deploy(host, version="1.0.0", health=QUEUE)["action"] == "started"
+    return host
+
+
+def test_a_program_that_the_collection_does_not_know(unknown):
+    before = unknown.process.pid
+    again = deploy(unknown, version="1.0.0", health=QUEUE)
+    assert (again["changed"], again["action"], again["version"]) == (False, "none", "1.0.0")
+    changed = deploy(unknown, "a: 2", version="1.0.0", health=QUEUE)
+    assert (changed["action"], unknown.process.pid != before) == ("restarted", True)
+    reloads = {**QUEUE, "metrics_prefix": "queue_exporter", "on_config_change": "reload"}
+    reloaded = deploy(unknown, "a: 3", version="1.0.0", health=reloads)
+    assert (reloaded["action"], unknown.process.loaded) == ("reloaded", "a: 3")
+
+
+def test_a_program_that_the_collection_does_not_know_goes_back(unknown):
+    unknown.install("2.0.0", says="9.9.9")
+    files = unknown.files()
+    done = deploy(unknown, version="2.0.0", health=QUEUE)
+    assert "version 9.9.9 answers, 2.0.0 was asked for" in done["msg"]
+    assert "(1.0.0) was put back and serves again" in done["msg"]
+    assert unknown.files() == files
+    wrong = deploy(unknown, version="1.0.0", lines="Nice=5\n", health={**QUEUE, "version_metric": "other_build_info"})
+    assert "what answers there is no queue_exporter: its metrics hold no other_build_info" in wrong["msg"]
+
+
 # What is put back is asked as it was asked before
 
 ELSEWHERE = {
@@ -197,6 +235,17 @@ def test_what_is_put_back_is_asked_where_it_was_asked_before(deployed, change, r
     assert deployed.monotonic() - began < 10
     assert deployed.files() == wanted
     assert json.loads((deployed.etc / ".vigil/proven.json").read_text())["generation"]
+    unchanged(deployed)
+
+
+def test_what_0_2_0_remembered_of_how_it_is_asked_is_understood(deployed):
+    path = deployed.etc / ".vigil/asked.json"
+    known = json.loads(path.read_text())
+    names = ("url", "metrics_path", "username", "password", "ca_path", "other_urls", "client_cert", "client_key")
+    asked = {"kind": "prometheus", **{name: known["health"][name] for name in names}, "username": "me"}
+    path.write_text(json.dumps({"generation": known["generation"], "probe": asked}))
+    done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
+    assert "(3.5.3) was put back and serves again at http://127.0.0.1:9090/metrics as me" in done["msg"]
     unchanged(deployed)
 
 
