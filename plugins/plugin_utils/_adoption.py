@@ -654,6 +654,8 @@ def rendered(host, services):
             host, count[GAINED], count[LOST], count[CHANGED]
         )
     ]
+    if not services:
+        text += ["", "no service of the inventory is to run here"]
     for entry in services:
         same = entry["kept"] and not entry["differences"]
         text += ["", entry["role"] + (": as the inventory asks" if same else "")]

@@ -18,6 +18,7 @@ OF_ANSIBLE = ("all", "ungrouped")
 # How near the name of a group has to be to that of a service to be taken for a slip: prometeus is, postgresql is not.
 SLIP = 0.8
 NAMES = 12
+NO_SERVICE = "no host is in the group of a service: {0}"
 NO_HOSTS = "the inventory has no hosts: name it with -i, and look at what ansible-inventory --graph shows of it"
 
 
@@ -36,24 +37,42 @@ def play_hosts(groups, noted, limit=None):
     return ["all"] if limit or not found else found
 
 
-def members(groups, service, limit=None):
-    """The pattern of a play that is for the hosts of one service, and in words why there are none.
+def members(groups, service=None, limit=None):
+    """The pattern of a play that is for the hosts of one service, or of any, and in words why there are none.
 
     :param groups: group -> its hosts, as the magic variable has them.
-    :param service: the service, which is the name of its group.
+    :param service: the service, which is the name of its group; None for all services.
     :param limit: what ``--limit`` says, if anything.
-    :returns: dict: ``hosts``, which always matches one, so that there is somebody to say the words; ``missing``, the words.
+    :returns: dict: ``hosts``, which always matches one, so that there is somebody to say the words; ``missing``, the words;
+        ``without``, sentences about groups of these services that have no host, where others have one.
     """
     if not groups.get("all"):
-        return {"hosts": "localhost", "missing": NO_HOSTS}
-    hosts = groups.get(service) or ()
-    if hosts and (not limit or set(hosts) & set(_limited(groups, limit))):
-        return {"hosts": service, "missing": ""}
-    if hosts:
-        text = "--limit {0} leaves no host of the group {1}, which has {2}".format(limit, service, _some(hosts))
-        return {"hosts": "all", "missing": text}
-    words = slip_words(groups, [service]) or ["no host is in the group {0}".format(service)]
-    return {"hosts": "all", "missing": "; ".join([*words, _groups_words(groups)])}
+        return {"hosts": "localhost", "missing": NO_HOSTS, "without": []}
+    services = _rooms.in_order() if service is None else [service]
+    found = [name for name in services if groups.get(name)]
+    hosts = sorted({host for name in found for host in groups[name]})
+    if not hosts:
+        plain = "no host is in the group {0}".format(service) if service else NO_SERVICE.format(", ".join(services))
+        words = slip_words(groups, services) or [plain]
+        return {"hosts": "all", "missing": "; ".join([*words, _groups_words(groups)]), "without": []}
+    if limit and not set(hosts) & set(_limited(groups, limit)):
+        text = "--limit {0} leaves no host of the group{1} {2}, which ha{3} {4}".format(
+            limit, "" if len(found) == 1 else "s", ", ".join(found), "s" if len(found) == 1 else "ve", _some(hosts)
+        )
+        return {"hosts": "all", "missing": text, "without": []}
+    empty = ["no host is in the group {0}".format(name) for name in services if name in groups and not groups[name]]
+    return {"hosts": ":".join(found), "missing": "", "without": [*slip_words(groups, services), *empty]}
+
+
+def left_out(tag, run_tags, skip_tags):
+    """How a command line leaves out what has this tag, in words; empty when it does not.
+
+    :param run_tags: what ``--tags`` says.
+    :param skip_tags: what ``--skip-tags`` says.
+    """
+    if {"all", "tagged", tag} & set(run_tags) and not {"all", "tagged", tag} & set(skip_tags):
+        return ""
+    return "{0} leaves it out; its tag is {1}".format(chooses(run_tags, skip_tags), tag)
 
 
 def _limited(groups, limit):
@@ -148,7 +167,7 @@ def nothing_words(groups, hosts, how, limit):
             )
         ]
     return [
-        "no host is in the group of a service: {0}".format(", ".join(_rooms.names())),
+        NO_SERVICE.format(", ".join(_rooms.names())),
         _groups_words(groups),
         "a role outside these groups is verified in the run that has it, and later on hosts whose configuration"
         " this run can read there: with become, where the login user is not root",

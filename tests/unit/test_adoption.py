@@ -134,6 +134,7 @@ def test_what_differs_is_named(changes, expected):
     found = compare("prometheus", prometheus(CONFIG), prometheus(wanted))
     assert [(one.section, one.name, one.kind) for one in found] == expected
     assert all(one.keep for one in found if one.kind != "gained")
+    assert "no service of the inventory is to run here" in rendered("h", [])
     assert "s3cret" not in rendered("h", [{"role": "prometheus", "words": [], "differences": found, "kept": {}}])
 
 

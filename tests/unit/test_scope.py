@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 
@@ -13,7 +14,7 @@ from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
-from ansible_collections.vigil.monitoring.plugins.filter.members import members
+from ansible_collections.vigil.monitoring.plugins.filter.members import left_out, members
 from ansible_collections.vigil.monitoring.plugins.filter.verify_hosts import verify_hosts
 from ansible_collections.vigil.monitoring.plugins.module_utils._proof import summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
@@ -146,19 +147,112 @@ def test_a_playbook_for_one_service_has_its_hosts_or_the_reason(groups, limit, h
 
 
 @pytest.mark.parametrize(
-    ("playbook", "service", "said"),
+    ("groups", "limit", "hosts", "missing", "without"),
     [
-        ("report", "prometheus", "nothing was reported"),
-        ("drill", "alertmanager", "no synthetic alert was sent"),
-        ("silence", "alertmanager", "no alert was silenced, and no silence ended"),
+        ({"all": ["a"], "prometheus": ["a"]}, "", "prometheus", "", []),
+        (
+            {"all": ["a", "b"], "grafana": ["b"], "node_exporter": ["a"]},
+            "a",
+            "node_exporter:grafana",
+            "",
+            [],
+        ),
+        ({"all": ["a"], "prometheus": ["a"], "grafana": []}, "", "prometheus", "", ["in the group grafana"]),
+        ({"all": ["a"], "prometheus": ["a"], "grafanas": ["a"]}, "", "prometheus", "", ["is grafanas meant to be it?"]),
+        ({"all": ["a"], "prometheus": []}, "", "all", "no host is in the group of a service: ", []),
+        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "is prometeus meant to be it?", []),
+        (
+            {"all": ["a", "b"], "prometheus": ["a"], "grafana": ["a"]},
+            "b",
+            "all",
+            "--limit b leaves no host of the groups prometheus, grafana, which have a",
+            [],
+        ),
+        ({"all": []}, "", "localhost", "the inventory has no hosts", []),
     ],
 )
-def test_a_playbook_without_its_hosts_fails_and_says_so(tmp_path, playbook, service, said):
-    (tmp_path / "hosts.yml").write_text("web: {hosts: {a: {ansible_connection: local}}}\n")
-    argv = ["ansible-playbook", "%s.yml" % playbook, "-i", str(tmp_path / "hosts.yml")]
-    ended = play.run(argv, ROOT, {**os.environ, "ANSIBLE_NOCOLOR": "1"}, timeout=120)
-    words = "{0}: no host is in the group {1}; the groups of the inventory: web".format(said, service)
-    assert ended.status == 2 and words in " ".join(ended.output.split())
+def test_a_playbook_for_all_services_names_the_groups_without_hosts(groups, limit, hosts, missing, without):
+    found = members(groups, None, limit)
+    assert found["hosts"] == hosts and missing in found["missing"] and bool(missing) == bool(found["missing"])
+    assert len(found["without"]) == len(without)
+    assert all(words in sentence for words, sentence in zip(without, found["without"]))
+
+
+NOTHING = {
+    "report": "nothing was reported",
+    "drill": "no synthetic alert was sent",
+    "silence": "no alert was silenced, and no silence ended",
+    "adopt": "nothing was compared",
+}
+
+
+@pytest.fixture
+def playbook(tmp_path):
+    """A playbook over an inventory whose hosts are this machine; nothing is asked of it."""
+
+    def run(name, groups, *arguments):
+        every = {host for hosts in groups.values() for host in hosts}
+        data = {"all": {"vars": {"ansible_connection": "local"}, "hosts": dict.fromkeys(every),
+                        "children": {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in groups.items()}}}  # fmt: skip
+        (tmp_path / "hosts.json").write_text(json.dumps(data))
+        argv = ["ansible-playbook", name + ".yml", "-i", str(tmp_path / "hosts.json"), *arguments]
+        ended = play.run(argv, ROOT, {**os.environ, "ANSIBLE_NOCOLOR": "1"}, timeout=120)
+        return ended.status, " ".join(ended.output.split())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "arguments", "why"),
+    [
+        ("report", {"web": ["a"]}, [], "no host is in the group prometheus; the groups of the inventory: web"),
+        ("drill", {"web": ["a"]}, [], "no host is in the group alertmanager; the groups of the inventory: web"),
+        ("silence", {"web": ["a"]}, [], "no host is in the group alertmanager; the groups of the inventory: web"),
+        ("adopt", {"web": ["a"]}, [], "no host is in the group of a service: "),
+        ("adopt", {"prometheus": []}, [], "the inventory has no hosts"),
+        ("adopt", {"prometheus": [], "web": ["a"]}, [], "no host is in the group of a service: "),
+        ("adopt", {"prometeus": ["a"]}, [], "no host is in a group prometheus: is prometeus meant to be it?"),
+        (
+            "adopt",
+            {"prometheus": ["a"], "web": ["b"]},
+            ["--limit", "b"],
+            "--limit b leaves no host of the group prometheus, which has a",
+        ),
+    ],
+)
+def test_a_playbook_without_its_hosts_fails_and_says_so(playbook, name, groups, arguments, why):
+    status, output = playbook(name, groups, *arguments)
+    assert status == 2 and "{0}: {1}".format(NOTHING[name], why) in output
+
+
+@pytest.mark.parametrize("name", list(NOTHING))
+def test_a_playbook_that_tags_leave_out_says_so(playbook, name):
+    """It may be another part of a larger playbook that was asked for: no failure, and not a green one without a word."""
+    groups = {"prometheus": ["a"], "alertmanager": ["a"]}
+    for arguments in (["--tags", "x"], ["--skip-tags", name]):
+        status, output = playbook(name, groups, *arguments)
+        said = "{0}: {1} leaves it out; its tag is {2}".format(NOTHING[name], " ".join(arguments), name)
+        assert status == 0 and said in output
+    status, output = playbook(name, {"web": ["a"]}, "--tags", name)
+    assert status == 2 and NOTHING[name] in output and "leaves it out" not in output
+
+
+@pytest.mark.parametrize(
+    ("run_tags", "skip_tags", "said"),
+    [
+        (["all"], [], ""),
+        (["report"], [], ""),
+        (["x", "report"], ["y"], ""),
+        (["tagged"], [], ""),
+        (["x"], [], "--tags x leaves it out; its tag is report"),
+        (["untagged"], [], "--tags untagged leaves it out; its tag is report"),
+        (["all"], ["report"], "--skip-tags report leaves it out; its tag is report"),
+        (["report"], ["report"], "--tags report --skip-tags report leaves it out; its tag is report"),
+        (["all"], ["tagged"], "--skip-tags tagged leaves it out; its tag is report"),
+    ],
+)
+def test_how_tags_leave_something_out(run_tags, skip_tags, said):
+    assert left_out("report", run_tags, skip_tags) == said
 
 
 def test_what_tags_leave_out_is_counted():
