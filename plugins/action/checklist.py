@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of checklist: finds out which Prometheus to ask, and asks, from here where that is possible."""
+"""The controller's side of checklist: determines which Prometheus to query, and queries it, from here if possible."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):
-        """Ask by the module where a URL is given, else by what the role's variables say."""
+        """Query by the module if a URL is given, otherwise by the role's variables."""
         result = super().run(tmp, task_vars)
         arguments = plain(self._task.args)
         arguments["version_metrics"] = {**_rooms.version_metrics(), **(arguments.get("version_metrics") or {})}
@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
                 return result
             asked = self._from_role(host, role, task_vars)
         except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
-            result.update(_unanswered(host, "what to ask cannot be told: {0}".format(error)))
+            result.update(_unanswered(host, "the URL or credentials cannot be determined: {0}".format(error)))
             return result
         for name in ("expect", "pools"):
             settings[name] = asked[name] if settings[name] in (None, []) else settings[name]
@@ -71,15 +71,15 @@ class ActionModule(ActionBase):
         there = {**arguments, **asked["options"], "prometheus_url": asked["there"]}
         answer = self._ask_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
         if "answered" not in answer:
-            why = answer.get("msg") or answer.get("module_stderr") or "no answer"
+            why = answer.get("msg") or answer.get("module_stderr") or "no result"
             answer = _unanswered(
-                public, "it cannot be reached from the controller, and the host cannot be asked: {0}".format(why)
+                public, "it cannot be reached from the controller, and the module failed on the host: {0}".format(why)
             )
         result.update({**answer, "url": public, "changed": False})
         return result
 
     def _from_role(self, host, role, task_vars):
-        """Where Prometheus is, from here and on its host, how it wants to be asked, and what it should scrape."""
+        """The URL of Prometheus, from here and on its host, its credentials, and its expected targets."""
 
         def own(dummy, name):
             return role.get(name)

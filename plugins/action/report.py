@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Renders what checklist found on all hosts, once: to the screen and to files beside the controller's user."""
+"""Renders the results of checklist of all hosts, once: on the screen and as files on the controller."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             if not (answers or {}).get("answered") and not (answers or {}).get("agent")
         ]
         if silent:
-            result.update(failed=True, msg="no answers from {0}; the report says why".format(", ".join(silent)))
+            result.update(failed=True, msg="no results from {0}; the report has the reason".format(", ".join(silent)))
         elif not sections:
             result.update(failed=True, msg="no host of this play has a Prometheus to report on")
         if shown and result.get("failed"):
@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
         return result
 
     def _sections(self, name, task_vars):
-        """Each host of the play with what it found, None where it found nothing."""
+        """Each host of the play with its results, None if there are none."""
         values = HostValues(task_vars["hostvars"], self._templar, {"groups": task_vars["groups"]})
         sections = []
         for host in task_vars["ansible_play_hosts_all"]:
@@ -80,23 +80,23 @@ class ActionModule(ActionBase):
                     continue
                 found = {
                     "answered": False,
-                    "problems": [{"section": "prometheus", "text": (found or {}).get("msg") or "it was not asked"}],
+                    "problems": [{"section": "prometheus", "text": (found or {}).get("msg") or "it was not queried"}],
                 }
             sections.append((host, found))
         return sections
 
 
-def file_name(told):
+def file_name(reported):
     """The name of the files, without suffix: range and time of the report, in UTC so that no hour occurs twice."""
-    end = max([answers["end"] for answers in told] or [time.time()])
-    length = duration(max([answers["range"] for answers in told])) if told else "unanswered"
+    end = max([answers["end"] for answers in reported] or [time.time()])
+    length = duration(max([answers["range"] for answers in reported])) if reported else "unanswered"
     # A day is a day's report, though Prometheus would call it 1d.
     length = "24h" if length == "1d" else length
     return "monitoring-{0}-{1}".format(length, time.strftime("%Y%m%dT%H%MZ", time.gmtime(end)))
 
 
 def write(path, text):
-    """Write a file as a whole, for its owner and group alone."""
+    """Write a file atomically, readable by its owner and group only."""
     directory = os.path.dirname(path)
     os.makedirs(directory, mode=0o750, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".report.", dir=directory)

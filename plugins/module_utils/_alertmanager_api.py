@@ -22,21 +22,21 @@ _DURATION = re.compile(r"(?=\d)(\d+w)?(\d+d)?(\d+h)?(\d+m)?(\d+s)?")
 
 
 class ApiError(Exception):
-    """Alertmanager did not do what it was asked; the message says why and what to do."""
+    """A request to Alertmanager failed; the message says why and what to do."""
 
 
 def seconds(duration):
     """A duration such as ``1h30m`` in seconds.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is invalid.
     """
     if not _DURATION.fullmatch(str(duration)):
-        raise ValueError("{0!r} is no duration; write one such as 30m, 1h30m or 2d".format(duration))
+        raise ValueError("{0!r} is not a duration; write one such as 30m, 1h30m or 2d".format(duration))
     return _duration.seconds(duration)
 
 
 def to_time(stamp):
-    """Seconds since the epoch as the API writes times."""
+    """Seconds since the epoch in the format of the API."""
     return datetime.datetime.fromtimestamp(stamp, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -63,32 +63,32 @@ class Api:
         return cls(url, access, given["timeout"])
 
     def ask(self, method, path, body=None):
-        """The body of the answer, as bytes.
+        """The body of the response, as bytes.
 
         :param method: of HTTP.
         :param path: below Alertmanager's URL, ``/api/v2/alerts``.
         :param body: what is sent as JSON, or None.
-        :raises ApiError: unless the answer is a good one.
+        :raises ApiError: when the request fails.
         """
         try:
             reply = _client.send(method, self.url + path, body, self.access, self.timeout)
         except _client.AskError as error:
-            raise ApiError("Alertmanager at {0} cannot be asked: {1}".format(self.url, error)) from error
+            raise ApiError("the request to Alertmanager at {0} failed: {1}".format(self.url, error)) from error
         if reply.status == 200:
             return reply.body
         raise ApiError(self._refusal(reply))
 
     def _refusal(self, reply):
-        words = clean(reply.body[:200]) or "without a word"
+        words = clean(reply.body[:200]) or "empty response"
         if reply.status in (401, 403):
             remedy = (
                 "check url_username and url_password" if self.access.username else "set url_username and url_password"
             )
-            return "Alertmanager at {0} wants to know who asks (HTTP {1}): {2}".format(self.url, reply.status, remedy)
+            return "Alertmanager at {0}: authentication required (HTTP {1}): {2}".format(self.url, reply.status, remedy)
         if reply.status == 404:
             return (
-                "there is no such thing below {0} (HTTP 404): if Alertmanager is served under a path, alertmanager_url"
-                " has to end with that path".format(self.url)
+                "not found below {0} (HTTP 404): if Alertmanager is served under a path, alertmanager_url"
+                " must end with that path".format(self.url)
             )
         if 300 <= reply.status < 400:
             where = clean(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
@@ -98,14 +98,14 @@ class Api:
         return "Alertmanager at {0} answers HTTP {1}: {2}".format(self.url, reply.status, words)
 
     def json(self, method, path, body=None):
-        """The answer as a structure; None where there is nothing in it.
+        """The response as a structure; None if it is empty.
 
         Parameters as in :meth:`ask`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
 
-        :raises ApiError: unless the answer is a good one, and JSON.
+        :raises ApiError: when the request fails, or the response is not JSON.
         """
         answer = self.ask(method, path, body)
         try:
             return json.loads(answer) if answer.strip() else None
         except ValueError as error:
-            raise ApiError("what answers at {0} is no Alertmanager: {1}".format(self.url, error)) from error
+            raise ApiError("the server at {0} is not Alertmanager: {1}".format(self.url, error)) from error

@@ -1,10 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The questions of the daily and weekly checklist, asked of one Prometheus; answers become plain data.
+"""The daily and weekly checklist: queries to one Prometheus, results as plain data.
 
-A question that fails is a line among the problems, and the others go on. The number of questions does not depend on the
-number of hosts: at most thirty, and two for each threshold.
+A request that fails is added to the problems, and the others continue. The number of requests does not depend on the number
+of hosts: at most thirty, and two for each threshold.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from urllib.parse import urlencode
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 
-# Prometheus refuses a range query with more than 11,000 points a series.
+# Prometheus rejects a range query with more than 11,000 points per series.
 POINTS = 10900
-# Points of all series of alerts together: what is parsed within a second or two.
+# Points of all series of alerts together: what can be parsed within a second or two.
 ALL_POINTS = 400000
-# Above it, alerts are told by name and no longer by series.
+# Above it, alerts are listed by name instead of by series.
 SERIES = 500
 # Above it, only the sum over all series of a threshold is fetched.
 THRESHOLD_SERIES = 200
 RESOLUTION = 30
 PERCENTILE_RESOLUTION = 300
-# A bound that a day has not tried, with its peak and its backups, is a guess.
+# A threshold from less than a day, with its peak and its backups, would be a guess.
 LEAST_HOURS = 24
-# Marks the series of the answer that tell for how many hours there were samples.
+# Marks the series of the result that give the number of hours with samples.
 HOURS = "__hours__"
-# A trend over less than this is weather.
+# A trend over less than this is not significant.
 SHORTEST_TREND = 6 * 3600
 CONNECT = 5.0
 
 REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
 FIRING = 'alertstate="firing", alertname!="Watchdog", severity!="none"'
-# What tells the version of most programs.
+# Metrics with the version of most programs.
 BUILD_INFO = '{__name__=~"[a-z_]+_build_info", version!=""}'
 DISK = ("job", "instance", "device", "fstype", "mountpoint")
 
 
 class Unanswered(Exception):
-    """Prometheus cannot be asked at all; the message says what to do.
+    """Prometheus cannot be queried at all; the message says what to do.
 
-    :ivar unreachable: whether there is no way to it from here.
+    :ivar unreachable: whether it cannot be reached from here.
     """
 
     def __init__(self, text, unreachable=False):
@@ -57,12 +57,12 @@ class Unanswered(Exception):
 
 
 class Check(NamedTuple):
-    """One question about monitoring itself.
+    """One check of monitoring itself.
 
-    :ivar bad: which values are trouble: ``zero``, ``positive``, ``absent``, or ``none``.
+    :ivar bad: which values are a problem: ``zero``, ``positive``, ``absent``, or ``none``.
     :ivar total: how the series become one number: ``sum``, ``min`` or ``max``.
     :ivar unit: ``count``, ``bytes`` or ``yes``.
-    :ivar trouble: the trouble in words.
+    :ivar trouble: the text of the problem.
     """
 
     name: str
@@ -100,61 +100,61 @@ CHECKS = (
         "Alertmanager could not load its configuration",
     ),
     Check(
-        "Alertmanagers that Prometheus knows",
+        "Alertmanagers that Prometheus is connected to",
         "prometheus_notifications_alertmanagers_discovered",
         "zero",
         "min",
-        trouble="Prometheus knows no Alertmanager",
+        trouble="Prometheus is not connected to any Alertmanager",
     ),
     Check(
-        "Rule evaluations that failed",
+        "Failed rule evaluations",
         "sum by (instance, rule_group) (increase(prometheus_rule_evaluation_failures_total[RANGE]))",
         "positive",
         "sum",
         trouble="rule evaluations failed",
     ),
     Check(
-        "Rule evaluations that were missed",
+        "Missed rule evaluations",
         "sum by (instance, rule_group) (increase(prometheus_rule_group_iterations_missed_total[RANGE]))",
         "positive",
         "sum",
         trouble="rule evaluations were missed",
     ),
     Check(
-        "Alerts that did not reach an Alertmanager",
+        "Alerts that could not be sent to Alertmanager",
         "sum by (instance, alertmanager) (increase(prometheus_notifications_errors_total[RANGE]))",
         "positive",
         "sum",
-        trouble="alerts did not reach an Alertmanager",
+        trouble="alerts could not be sent to Alertmanager",
     ),
     Check(
-        "Alerts that Prometheus dropped",
+        "Alerts dropped by Prometheus",
         "sum by (instance) (increase(prometheus_notifications_dropped_total[RANGE]))",
         "positive",
         "sum",
         trouble="Prometheus dropped alerts",
     ),
     Check(
-        "Notifications that failed",
+        "Failed notifications",
         "sum by (instance, integration) (increase(alertmanager_notifications_failed_total[RANGE]))",
         "positive",
         "sum",
         trouble="notifications failed",
     ),
     Check(
-        "Notifications that were tried",
+        "Attempted notifications",
         "sum by (instance, integration) (increase(alertmanager_notifications_total[RANGE]))",
         "none",
         "sum",
     ),
     Check("Active silences", 'alertmanager_silences{state="active"}', "none", "max"),
     Check(
-        "Failures of the database of Prometheus",
+        "Failures of the TSDB of Prometheus",
         "sum by (instance) (increase(prometheus_tsdb_compactions_failed_total[RANGE]))"
         " + sum by (instance) (increase(prometheus_tsdb_wal_corruptions_total[RANGE]))",
         "positive",
         "sum",
-        trouble="the database of Prometheus fails",
+        trouble="the TSDB of Prometheus has failures",
     ),
     Check("Series in memory", "prometheus_tsdb_head_series", "none", "sum"),
     Check("Size of the stored blocks", "prometheus_tsdb_storage_blocks_bytes", "none", "sum", "bytes"),
@@ -162,11 +162,11 @@ CHECKS = (
 
 
 class Prometheus:
-    """One server, asked until a deadline; what goes wrong is collected.
+    """One server, queried until a deadline; problems are collected.
 
     :param url: its URL with its path prefix, without user info.
     :param access: a :class:`_client.Access`.
-    :param timeout: seconds for all questions together.
+    :param timeout: seconds for all requests together.
     :param patience: seconds for one of them.
     :ivar problems: list of ``{section, text}``.
     """
@@ -182,26 +182,26 @@ class Prometheus:
         self._deadline = clock() + timeout
 
     def first(self, path, **parameters):
-        """The first question, which tells whether there is anyone to ask.
+        """The first request, which shows whether Prometheus can be queried.
 
-        :raises Unanswered: when there is not.
+        :raises Unanswered: when it cannot.
         """
         try:
             return self._ask(path, parameters)
         except _client.AskError as error:
             hint = {"tls": "; see ca_path, validate_certs and whether the URL should begin with http://"}
-            raise Unanswered("it cannot be asked: {0}{1}".format(error, hint.get(error.kind, "")),
+            raise Unanswered("it cannot be queried: {0}{1}".format(error, hint.get(error.kind, "")),
                              error.kind == "unreachable") from error  # fmt: skip
         except ValueError as error:
             raise Unanswered(str(error)) from error
 
     def ask(self, section, what, path, read, **parameters):
-        """What ``read`` makes of the data of an answer of the API; None when there is none, and a problem more.
+        """The data of a response of the API, as ``read`` returns it; None, and a problem more, if the request fails.
 
-        :param section: of the report, in which a problem is told.
-        :param what: is asked for, in words.
+        :param section: of the report, in which a problem is listed.
+        :param what: is requested, as text.
         :param path: of the API, ``/api/v1/query``.
-        :param read: function of the answer's ``data``.
+        :param read: function of the response's ``data``.
         :param parameters: of the query.
         """
         try:
@@ -209,7 +209,7 @@ class Prometheus:
             try:
                 return read(data)
             except (KeyError, IndexError, TypeError, AttributeError) as error:
-                raise ValueError("an answer of another shape than asked for") from error
+                raise ValueError("unexpected format of the response") from error
         except (_client.AskError, ValueError) as error:
             self.problems.append({"section": section, "text": "{0}: {1}".format(what, error)})
         return None
@@ -241,10 +241,10 @@ class Prometheus:
     def _ask(self, path, parameters):
         left = self._deadline - self._clock()
         if left <= 0:
-            raise ValueError("not asked, the time for all questions was over")
+            raise ValueError("not requested, because the timeout for all requests had passed")
         query = "?" + urlencode(parameters) if parameters else ""
         self.asked += 1
-        # Prometheus gives up first and says so; only a silent one is left by us.
+        # Prometheus gives up first and reports it; our own timeout is for one that does not answer.
         reply = self._get(
             self.url + path + query, self.access, min(left + 5, self.patience + 5), min(CONNECT, self.patience)
         )
@@ -263,9 +263,9 @@ def _points(data):
 
 
 def data_of(reply, access):
-    """The data of an answer of the API.
+    """The data of a response of the API.
 
-    :raises ValueError: when it is an error, or not of Prometheus; the message is for people.
+    :raises ValueError: when it is an error, or not from Prometheus; the message is for users.
     """
     try:
         answer = json.loads(reply.body)
@@ -279,17 +279,17 @@ def data_of(reply, access):
     if reply.status in (401, 403):
         if access.username is None:
             raise ValueError(
-                "it wants to know who asks (HTTP {0}): set url_username and url_password".format(reply.status)
+                "authentication required (HTTP {0}): set url_username and url_password".format(reply.status)
             )
-        raise ValueError("it does not let {0!r} in with this password (HTTP {1})".format(access.username, reply.status))
+        raise ValueError("authentication failed for user {0!r} (HTTP {1})".format(access.username, reply.status))
     if reply.status == 404:
-        raise ValueError("it has no API there (HTTP 404): the URL has to end with the path of --web.external-url")
+        raise ValueError("no Prometheus API at this URL (HTTP 404): it must end with the path of --web.external-url")
     words = clean(reply.body[:120])
-    raise ValueError("HTTP {0}, and no answer of Prometheus: {1}".format(reply.status, words or "without a word"))
+    raise ValueError("HTTP {0}, not a response of Prometheus: {1}".format(reply.status, words or "empty"))
 
 
 def step_of(length, least=RESOLUTION, points=POINTS):
-    """A step, in tens of seconds, with which a range has no more than so many points.
+    """A step, in tens of seconds, so that a range has at most so many points.
 
     :param length: of the range, in seconds.
     :param least: the smallest step, in seconds.
@@ -300,20 +300,21 @@ def step_of(length, least=RESOLUTION, points=POINTS):
 
 
 def collect(prometheus, settings):
-    """Ask everything.
+    """Run all queries.
 
     :param prometheus: a :class:`Prometheus`.
     :param settings: dict: ``range``, ``trend_range``, ``threshold_range``, ``percentile_range`` in seconds; ``expect``
-        and ``ignore`` as for the module target_health, ``pools``; ``thresholds``, or None to read them off the rules; ``version_metrics``.
+        and ``ignore`` as for the module target_health, ``pools``; ``thresholds``, or None to read them from the rules;
+        ``version_metrics``.
     :returns: dict, as the module returns it.
-    :raises Unanswered: when Prometheus cannot be asked.
+    :raises Unanswered: when Prometheus cannot be queried.
     """
-    # Its clock, not ours: the two may differ, and the samples bear its times.
+    # Its clock, not ours: the two may differ, and the samples have its timestamps.
     answer = prometheus.first("/api/v1/query", query="time()")
     try:
         end = math.floor(float(answer["result"][1]))
     except (TypeError, KeyError, IndexError, ValueError) as error:
-        raise Unanswered("what answers there is no Prometheus") from error
+        raise Unanswered("the server is not Prometheus") from error
     span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
     rules = prometheus.ask("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
     targets, hosts = _judged_targets(prometheus, settings)
@@ -350,7 +351,7 @@ def _name_hosts(found, hosts):
 
 
 def alert_rules(data):
-    """The alerting rules in the data of an answer of ``/api/v1/rules``: list of dicts."""
+    """The alerting rules in the data of a response of ``/api/v1/rules``: list of dicts."""
     found = []
     for group in data.get("groups") or ():
         for rule in group.get("rules") or ():
@@ -372,7 +373,7 @@ def _oldest(prometheus, end):
     found = prometheus.instant(
         "thresholds", "age of the history", "min(prometheus_tsdb_lowest_timestamp_seconds) > 0", end
     )
-    # An empty database says the largest number that there is.
+    # An empty database reports the largest possible number.
     return next((value for dummy, value in found or () if 0 < value <= end), None)
 
 
@@ -436,13 +437,13 @@ def _services(prometheus, span, version_metrics):
         of(labels)["restarts"].append({"instance": labels.get("instance", ""), "times": round(count)})
     for job in jobs.values():
         job["instances"].sort(key=lambda entry: (entry["up"], entry["instance"]))
-        # The worst are told; ten thousand good ones would only be carried around.
+        # Only the worst are returned: ten thousand good ones would only use memory.
         del job["instances"][5:]
     return [jobs[name] for name in sorted(jobs)]
 
 
 def _alerts(prometheus, span):
-    """What fired: series with their episodes, or names with theirs where there are too many series."""
+    """Alerts that fired: series with their episodes, or names with theirs if there are too many series."""
     start, end, length = span["start"], span["end"], span["range"]
     counted = prometheus.instant(
         "alerts",
@@ -460,7 +461,7 @@ def _alerts(prometheus, span):
     query = "count by (alertname, severity, service) (ALERTS{{{0}}})".format(FIRING)
     if not by_name:
         step = max(step, step_of(length, points=ALL_POINTS / series))
-        # Its value is when the alert became active, which tells two episodes apart however close they are.
+        # Its value is the time when the alert became active, which distinguishes two episodes however close they are.
         query = "ALERTS_FOR_STATE and ignoring (alertstate) ALERTS{{{0}}}".format(FIRING)
     found = prometheus.over("alerts", "which alerts fired", query, end - length // step * step, end, step)
     if found is None:
@@ -554,7 +555,7 @@ def trend(points):
 
 
 def days_left(avail, slope):
-    """Days until nothing is left at this loss a second; None when it grows, rests, or has ten years."""
+    """Days until it is full at this loss per second; None if free space grows, is constant, or lasts ten years."""
     if slope is None or slope >= 0:
         return 0.0 if avail <= 0 else None
     days = max(avail, 0) / -slope / 86400
@@ -562,7 +563,7 @@ def days_left(avail, slope):
 
 
 def _backups(prometheus, span):
-    """Backups with the time of their last success; also those whose metric has gone within the last week or range."""
+    """Backups with the time of their last success; also those whose metric disappeared within the last week or range."""
     end = span["end"]
     name = "backup_last_success_timestamp_seconds"
     week = _promql.duration(max(span["range"], 7 * 86400))
@@ -595,7 +596,7 @@ def _backups(prometheus, span):
 
 
 def _checks(prometheus, span, rules):
-    """Monitoring's own health: one entry a check, with the series that are in trouble."""
+    """The health of monitoring itself: one entry for each check, with the series that are bad."""
     found = []
     if rules is not None:
         broken = [rule for rule in rules if rule["error"]]
@@ -622,7 +623,7 @@ def _checks(prometheus, span, rules):
 
 
 def judged(check, series):
-    """The answer to a check as data; a value of None means that nothing measures it."""
+    """The result of a check as data; a value of None means that there is no metric."""
     # increase() extrapolates, so that half an event is none and nine tenths are one.
     rounded = [(labels, round(value) if check.unit == "count" else value) for labels, value in series]
     values = [value for dummy, value in rounded]
@@ -645,7 +646,7 @@ def judged(check, series):
 
 
 def thresholds_of(rules):
-    """The thresholds in alerting rules, and what has none that can be moved.
+    """The thresholds in alerting rules, and the rules without an adjustable one.
 
     :returns: two lists: ``{alert, severity, expr, op, threshold, for}`` and ``{alert, severity, why}``.
     """
@@ -663,7 +664,7 @@ def thresholds_of(rules):
 
 
 def _thresholds(prometheus, end, settings, rules):
-    """For each threshold how often it would have fired, and the 99th percentile of what it is compared with."""
+    """For each threshold how often the alert would have fired, and the 99th percentile of the compared value."""
     given, left_out = settings.get("thresholds"), []
     if given is None:
         given, left_out = thresholds_of(rules or ())
@@ -697,9 +698,9 @@ def _thresholds(prometheus, end, settings, rules):
 
 
 def percentile_query(threshold, length):
-    """What 99 of 100 moments kept to: the 99th percentile under an upper bound, the first above a lower one.
+    """The value that 99 of 100 moments stayed within: the 99th percentile for an upper threshold, the first for a lower one.
 
-    With it, as series with the label :data:`HOURS`, at how many full hours there was a sample.
+    In addition, as series with the label :data:`HOURS`, the number of full hours with a sample.
     """
     return (
         'quantile_over_time({0}, ({1})[{2}:{3}s]) or label_replace(count_over_time(({1})[{2}:1h]), "{4}", "1", "", "")'
@@ -713,7 +714,7 @@ def percentile_query(threshold, length):
 
 
 def with_hours(found):
-    """The answer to :func:`percentile_query` taken apart: the percentiles, and labels -> hours."""
+    """The result of :func:`percentile_query`, split: the percentiles, and labels -> hours."""
     hours = {
         frozenset((name, text) for name, text in labels.items() if name != HOURS): int(value)
         for labels, value in found or ()
@@ -723,7 +724,7 @@ def with_hours(found):
 
 
 def firing_query(threshold):
-    """A series of 1 for each moment at which the alert would have fired."""
+    """A query that gives 1 for each moment at which the alert would have fired."""
     beyond = "({0}) {1} bool {2}".format(threshold["expr"], threshold["op"], _promql.number(threshold["threshold"]))
     if threshold["for"] < RESOLUTION:
         return "({0}) == 1".format(beyond)
@@ -731,9 +732,9 @@ def firing_query(threshold):
 
 
 def _would_have_fired(prometheus, name, threshold, end, length, each):
-    """How often, how long in all, and for how many series.
+    """How often, for how long in total, and for how many series.
 
-    :param each: whether to count series by series; else only the time in which any of them fired.
+    :param each: whether to count each series; otherwise only the time in which any of them fired.
     """
     step = step_of(length)
     query = firing_query(threshold)

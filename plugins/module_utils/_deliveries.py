@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Alertmanager's own counters say of the messages of a drill. Payload in, verdict and words out."""
+"""Results of a drill from Alertmanager's own metrics: metrics in, verdict and message out."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ WIDTH = 60
 
 
 def parse(text):
-    """The counters of a page of metrics: (name, integration, receiver or "") -> number.
+    """The counters in the text of a metrics endpoint: (name, integration, receiver or "") -> number.
 
-    Alertmanager names the receiver only with the feature receiver-name-in-metrics.
+    Alertmanager has the receiver's name only with the feature receiver-name-in-metrics.
     """
     counters = {}
     for name, labels, value in _SAMPLE.findall(text):
@@ -31,7 +31,7 @@ def parse(text):
 
 
 class Watch:
-    """The messages of one drill: what is due, what came.
+    """The messages of one drill: which are due, and which were sent.
 
     :ivar rows: one dict for each message: ``receiver``, ``integration``, ``wait``, ``sent_after`` (None: not yet).
     """
@@ -52,18 +52,18 @@ class Watch:
         return int(self.last.get(key, 0) - since.get(key, 0))
 
     def look(self, counters, elapsed):
-        """Take the counters of a moment into account; whether there is nothing more to wait for."""
+        """Evaluate the current counters; returns whether there is nothing more to wait for."""
         earlier, self.last = self.last, counters
         pending = [row for row in self.rows if row["sent_after"] is None]
         for integration, receiver in sorted({self._key(row) for row in pending}):
             mine = [row for row in pending if self._key(row) == (integration, receiver)]
-            # A message that went out is that of the stage which was due last: earlier ones may be retried for ever.
+            # A message that was sent belongs to the stage that was due last: earlier ones may be retried forever.
             mine.sort(
                 key=lambda row: (row["wait"] > elapsed + 1, -row["wait"] if row["wait"] <= elapsed + 1 else row["wait"])
             )
             accepted = self._more("notification_requests_total", mine[0], earlier)
             accepted -= self._more("notification_requests_failed_total", mine[0], earlier)
-            # Of a message that is given up there was a last attempt, but no success.
+            # A message that is given up has a last attempt, but no success.
             for row in mine[: max(0, accepted)]:
                 row["sent_after"] = round(elapsed, 1)
         return all(row["sent_after"] is not None or self._given_up(row) for row in self.rows)
@@ -77,14 +77,14 @@ class Watch:
         return self._more("notifications_failed_total", row, self.before) >= len(missing)
 
     def verdict(self, row, elapsed):
-        """What became of a message, in words."""
+        """The result of a message, as text."""
         if row["sent_after"] is not None:
             return "sent after {0:.0f} s".format(row["sent_after"])
         failed = self._more("notification_requests_failed_total", row, self.before)
         if failed:
             given_up = self._more("notifications_failed_total", row, self.before)
-            words = "given up" if given_up else "still trying"
-            return "FAILED: {0} of {1} requests, {2}; the log of Alertmanager says why".format(
+            words = "given up" if given_up else "still retrying"
+            return "FAILED: {0} of {1} requests, {2}; see the log of Alertmanager".format(
                 failed, self._more("notification_requests_total", row, self.before), words
             )
         suppressed = sum(
@@ -92,24 +92,24 @@ class Watch:
             for key, value in self.last.items()
             if key[0] == "notifications_suppressed_total"
         )
-        held = "; a silence, an inhibition or a time interval held something back" if suppressed else ""
-        return "NOTHING was sent within {0:.0f} s{1}".format(elapsed, held)
+        held = "; a silence, an inhibition or a time interval suppressed notifications" if suppressed else ""
+        return "NOTHING sent within {0:.0f} s{1}".format(elapsed, held)
 
 
 def shown_labels(labels, unique):
-    """The labels by which a drill is told from another: those that are no drill's own."""
+    """The labels that distinguish the drills: all except the unique ones."""
     pairs = ['{0}="{1}"'.format(*pair) for pair in sorted(labels.items()) if pair[0] not in unique]
-    return ", ".join(pairs) or "no labels of its own"
+    return ", ".join(pairs) or "no further labels"
 
 
 def table(rows, left_out=None):
     """Rows of ``alert``, ``receiver``, ``integration`` and ``result`` as text.
 
-    :param left_out: receivers that get nothing -> why.
+    :param left_out: receivers that get nothing -> reason.
     """
-    lines = [{"alert": "alert", "receiver": "receiver", "integration": "by", "result": "result"}, *rows]
+    lines = [{"alert": "alert", "receiver": "receiver", "integration": "integration", "result": "result"}, *rows]
     for name, why in sorted((left_out or {}).items()):
-        lines.append({"alert": "-", "receiver": name, "integration": "-", "result": "left out: " + why})
+        lines.append({"alert": "-", "receiver": name, "integration": "-", "result": "omitted: " + why})
     widths = {
         key: min(WIDTH, max(len(clean(line[key])) for line in lines)) for key in ("alert", "receiver", "integration")
     }

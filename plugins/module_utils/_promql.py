@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""As much of PromQL as is needed to ask an alert's question again: durations, and an expression without its threshold."""
+"""The part of PromQL that is needed to evaluate an alert again: durations, and an expression without its threshold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
-# They bind more loosely than a comparison: what stands left of the threshold would be another expression.
+# They have a lower precedence than a comparison: the left side of the threshold would be another expression.
 _LOOSE = ("and", "or", "unless")
 OPERATORS = (">", ">=", "<", "<=")
 
@@ -52,7 +52,7 @@ class _Token(NamedTuple):
 def seconds(duration):
     """A duration such as ``24h``, ``1d12h`` or ``90`` (seconds) as a whole number of seconds.
 
-    :raises ValueError: when it is none, or not a second long.
+    :raises ValueError: when it is no duration, or shorter than a second.
     """
     text = str(duration).strip()
     if text.isdigit():
@@ -60,14 +60,14 @@ def seconds(duration):
     elif _DURATION.fullmatch(text):
         total = int(_duration.seconds(text))
     else:
-        raise ValueError("{0!r} is no duration such as 24h, 7d or 1d12h".format(text))
+        raise ValueError("{0!r} is not a duration such as 24h, 7d or 1d12h".format(text))
     if total < 1:
-        raise ValueError("{0!r} is not a second long".format(text))
+        raise ValueError("{0!r} is shorter than a second".format(text))
     return total
 
 
 def duration(total):
-    """Seconds in the words of Prometheus, with one unit where that is exact: ``7d``, ``36h``, ``90s``."""
+    """Seconds as a duration of Prometheus, with one unit: ``7d``, ``36h``, ``90s``."""
     total = int(total)
     for unit in ("d", "h", "m"):
         if total and total % _duration.UNITS[unit] == 0:
@@ -81,10 +81,10 @@ def number(value):
 
 
 def split(expression):
-    """Take ``X > NUMBER`` apart, where the comparison is the outermost and last thing in it.
+    """Split ``X > NUMBER``, if the comparison is the outermost and last operation in it.
 
     :returns: a :class:`Threshold`.
-    :raises ValueError: when it is not of this shape; the message says why.
+    :raises ValueError: when it has another form; the message says why.
     """
     tokens = _tokens(expression)
     while _wrapped(tokens):
@@ -100,7 +100,7 @@ def split(expression):
     at = compared[0]
     left, operator, right = tokens[:at], tokens[at].text, tokens[at + 1 :]
     if right and right[0].kind == "word" and right[0].text.lower() == "bool":
-        raise ValueError("bool: it gives a number, not what exceeds it")
+        raise ValueError("bool: it returns 0 or 1 instead of filtering")
     sign = 1
     if len(right) == 2 and right[0].text in "+-":
         sign = -1 if right[0].text == "-" else 1
@@ -108,9 +108,9 @@ def split(expression):
     if len(right) != 1 or right[0].kind != "number":
         raise ValueError("not compared with a plain number")
     if operator not in OPERATORS:
-        raise ValueError("{0} has no bound to move".format(operator))
+        raise ValueError("{0} has no adjustable threshold".format(operator))
     if not left or all(token.kind in ("number", "other", "open", "close") for token in left):
-        raise ValueError("nothing measured is compared")
+        raise ValueError("no metric is compared")
     text = right[0].text
     value = sign * float(int(text, 16) if text[:2].lower() == "0x" else text)
     return Threshold(expression[left[0].start : left[-1].end], operator, value)
@@ -122,7 +122,7 @@ def _tokens(expression):
     while at < len(expression):
         match = _TOKEN.match(expression, at)
         if not match:
-            raise ValueError("cannot be read at {0!r}".format(expression[at : at + 20]))
+            raise ValueError("cannot be parsed at {0!r}".format(expression[at : at + 20]))
         kind, text = match.lastgroup, match.group()
         if kind == "close":
             if not brackets or _CLOSES[brackets.pop()] != text:
@@ -147,7 +147,7 @@ def _wrapped(tokens):
 
 
 def proposal(value, operator):
-    """A bound that a value keeps, in two significant digits: rounded up below an upper bound, down above a lower one."""
+    """A threshold that a value stays within, in two significant digits: rounded up for an upper one, down for a lower one."""
     if not math.isfinite(value) or value == 0:
         return value
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - 1)

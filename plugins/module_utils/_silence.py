@@ -38,7 +38,7 @@ class Matcher(NamedTuple):
         return (bool(re.fullmatch(self.value, "")) if self.regex else self.value == "") == self.equal
 
     def as_dict(self):
-        """As the API wants it."""
+        """The format of the API."""
         return {"name": self.name, "value": self.value, "isRegex": self.regex, "isEqual": self.equal}
 
 
@@ -55,11 +55,11 @@ def _unquoted(text):
 def parse(text):
     """A matcher as Alertmanager's routes write it: ``service="api"``, ``instance=~"web.*"``.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is invalid.
     """
     found = _MATCHER.fullmatch(text)
     if not found:
-        raise ValueError('{0!r} is no matcher; write one such as service="api" or instance=~"web.*"'.format(text))
+        raise ValueError('{0!r} is not a matcher; write one such as service="api" or instance=~"web.*"'.format(text))
     name, operator, value = found.groups()
     name, value = _unquoted(name), _unquoted(value)
     regex, equal = OPERATORS[operator]
@@ -74,11 +74,11 @@ def parse(text):
 def parse_all(texts):
     """Matchers, sorted.
 
-    :raises ValueError: when one is none, or all of them together match everything.
+    :raises ValueError: when one is invalid, or all of them together match everything.
     """
     matchers = sorted({parse(text) for text in texts})
     if all(matcher.accepts_empty() for matcher in matchers):
-        raise ValueError("these matchers would silence everything: give at least one that an alert has to have")
+        raise ValueError("these matchers would silence everything: set at least one that requires a label")
     return matchers
 
 
@@ -91,10 +91,10 @@ def matchers_of(silence):
 
 
 def equal_ones(silences, matchers, author=None):
-    """The silences that last and have exactly these matchers, the longest first.
+    """The active or pending silences with exactly these matchers, the longest first.
 
     :param silences: as the API lists them.
-    :param author: who made them; None: whoever.
+    :param author: their author; None: any.
     """
     found = [
         silence
@@ -107,7 +107,7 @@ def equal_ones(silences, matchers, author=None):
 
 
 def shown(silence):
-    """A silence for a diff: what a person has to know."""
+    """A silence for a diff."""
     if silence is None:
         return {}
     return {

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: alert_drill
-short_description: Send a synthetic alert along each route and see whether its messages went out
+short_description: Send a synthetic alert along each route and verify that its notifications are delivered
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Posts one alert after the other to Alertmanager, and reads from its counters which messages the services behind the
-    receivers took. That C(amtool alert add) succeeds says nothing about it.
-  - The drill reaches people, pagers too. Its messages say what they are, and that it is over is told as well.
-  - Messages of real alerts during the drill count too. With the feature C(receiver-name-in-metrics) of Alertmanager 0.27
-    or newer they are told apart by receiver, else by the kind of integration and by time.
-  - Whether a person saw a message is not known.
+  - Posts one alert after the other to Alertmanager, and reads from its metrics which notifications the services behind the
+    receivers accepted. C(amtool alert add) does not verify that.
+  - The drill notifies real people, including pagers. Its messages say that they are a drill, and its end is sent as well.
+  - Notifications of real alerts during the drill are counted as well. With the feature C(receiver-name-in-metrics) of
+    Alertmanager 0.27 or newer they are distinguished by receiver, otherwise by kind of integration and by time.
+  - Whether anybody read a notification is not verified.
 extends_documentation_fragment:
   - vigil.monitoring.access
   - vigil.monitoring.access.alertmanager
 options:
   drills:
-    description: The alerts, as the filter P(vigil.monitoring.alertmanager_drills#filter) finds them.
+    description: The alerts, as the filter P(vigil.monitoring.alertmanager_drills#filter) returns them.
     type: list
     elements: dict
     required: true
@@ -33,12 +33,12 @@ options:
         type: dict
         required: true
       unique:
-        description: Those of the labels that get a value of their own in each run.
+        description: Names of the labels that get another value in each run.
         type: list
         elements: str
         default: []
       steps:
-        description: The receivers that it has to reach.
+        description: The receivers that it must reach.
         type: list
         elements: dict
         required: true
@@ -48,39 +48,39 @@ options:
             type: str
             required: true
           wait:
-            description: Seconds after which its messages are due.
+            description: Seconds after which its notifications are due.
             type: float
             required: true
           integrations:
-            description: How many messages of each kind it sends, such as one by C(slack).
+            description: Number of notifications of each kind that it sends, such as one of C(slack).
             type: dict
             required: true
   left_out:
-    description: Receivers that no alert is meant for, each with the reason; they are listed with the others.
+    description: Receivers that are not tested, each with the reason; they are listed with the others.
     type: dict
     default: {}
   patience:
-    description: Seconds that a message may be late.
+    description: Seconds that a notification may be late.
     type: float
     default: 30
 attributes:
   check_mode:
-    description: Says what would be sent.
+    description: Returns what would be sent.
     support: full
   diff_mode:
     description: Nothing is changed, so there is nothing to show.
     support: none
   idempotent:
-    description: Each run sends its messages anew, and leaves nothing behind.
+    description: Each run sends new notifications, and leaves nothing behind.
     support: none
 seealso:
   - plugin: vigil.monitoring.alertmanager_drills
     plugin_type: filter
-    description: Makes the drills of a configuration.
+    description: Generates the drills of a configuration.
 """
 
 EXAMPLES = r"""
-- name: Does anybody hear a critical alert
+- name: Verify that a critical alert is delivered
   vigil.monitoring.alert_drill:
     alertmanager_url: http://localhost:9093
     drills:
@@ -97,11 +97,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 table:
-  description: Which channel got what, as text.
+  description: The result for each receiver, as text.
   type: str
   returned: always
 messages:
-  description: The same as data.
+  description: The same as structured data.
   type: list
   elements: dict
   returned: always
@@ -115,15 +115,15 @@ messages:
       type: str
       sample: page
     integration:
-      description: Kind of the message.
+      description: Kind of the integration.
       type: str
       sample: pagerduty
     result:
-      description: What became of it.
+      description: The result.
       type: str
       sample: sent after 241 s
     sent:
-      description: Whether the service behind it took the message.
+      description: Whether the service behind it accepted the notification.
       type: bool
 """
 
@@ -135,13 +135,13 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._module import Mo
 
 INTERVAL = 1.0
 ANNOTATIONS = {
-    "summary": "This is a drill: nothing is wrong",
-    "description": "A synthetic alert that tests whether messages arrive. It ends by itself.",
+    "summary": "This is a drill: no action is required",
+    "description": "A synthetic alert that tests whether notifications arrive. It resolves by itself.",
 }
 
 
 def alert(drill, run, began, ends):
-    """A drill's alert as the API wants it; without an end it would outlive a run that is interrupted."""
+    """A drill's alert as the API expects it; without an end it would outlive an interrupted run."""
     labels = {name: str(value) for name, value in drill["labels"].items()}
     labels.update((name, "{0}-{1}".format(labels[name], run)) for name in drill["unique"])
     times = {"startsAt": _alertmanager_api.to_time(began), "endsAt": _alertmanager_api.to_time(ends)}
@@ -149,7 +149,7 @@ def alert(drill, run, began, ends):
 
 
 def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
-    """Send one alert and wait for its messages: the rows of the table.
+    """Send one alert and wait for its notifications; returns the rows of the table.
 
     :param posted: where the alert is noted, so that it can be ended.
     """
@@ -216,7 +216,7 @@ def main():
     given, api, posted, rows = module.params, _alertmanager_api.Api.of(module), [], []
     if not given["drills"]:
         table = _deliveries.table([], given["left_out"])
-        msg = "nothing was sent: no route leads to a receiver that sends anything and is not skipped\n" + table
+        msg = "nothing was sent: no route has a receiver with integrations that is not skipped\n" + table
         module.fail_json(msg=msg, messages=[], table=table)
     if module.check_mode:
         rows = [row for one in given["drills"] for row in planned(one)]
@@ -232,14 +232,14 @@ def main():
             over = _alertmanager_api.to_time(time.time())
             api.ask("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
     except _alertmanager_api.ApiError as error:
-        problem = problem or "the drill's alerts could not be ended, they end by themselves: {0}".format(error)
+        problem = problem or "the alerts of the drill could not be resolved early, they resolve by themselves: {0}".format(error)
     result = {"messages": rows, "table": _deliveries.table(rows, given["left_out"]), "changed": False}
     lost = [row for row in rows if not row["sent"]]
     if problem:
         module.fail_json(msg="{0}\n{1}".format(problem, result["table"]), **result)
     if lost:
         names = ", ".join(sorted({"{receiver} ({integration})".format(**row) for row in lost}))
-        module.fail_json(msg="not everything was sent: {0}\n{1}".format(names, result["table"]), **result)
+        module.fail_json(msg="not all notifications were sent: {0}\n{1}".format(names, result["table"]), **result)
     module.exit_json(**result)
 
 

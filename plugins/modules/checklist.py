@@ -7,38 +7,37 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: checklist
-short_description: Answer the daily and weekly checklist of operations from the history of Prometheus
+short_description: Run the daily and weekly operations checklist on the history of Prometheus
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Asks a Prometheus server which targets are up, which alerts fired when and for how long, how disks fill, how old
-    backups are, whether monitoring itself is well, and how the thresholds of alerts compare with what was measured.
-  - M(vigil.monitoring.report) makes a readable report of the answers.
-  - Asks at most thirty questions, and two for each threshold, however many hosts there are. One that fails is a line
-    among RV(problems); the others are answered nevertheless. What it finds is never a failure.
+  - Queries a Prometheus server for targets that are up, alerts that fired, disk usage and its trend, age of backups, health
+    of monitoring itself, and how the thresholds of alerts compare with the measured values.
+  - M(vigil.monitoring.report) writes a readable report of the results.
+  - Sends at most thirty requests, and two for each threshold, however many hosts there are. A request that fails is listed
+    in RV(problems); the others continue. The findings themselves are never a failure of the task.
   - Without O(prometheus_url), on a host of the inventory group C(prometheus), URL, credentials and expected targets come
-    from the variables of the role P(vigil.monitoring.prometheus#role), and the controller asks; a server that
-    cannot be reached from there is asked by its own host.
+    from the variables of the role P(vigil.monitoring.prometheus#role), and the controller sends the requests; a server that
+    cannot be reached from there is queried from its own host.
 options:
   prometheus_url:
     description:
-      - Where Prometheus is served, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
-      - A user name and password in it are used as O(url_username) and O(url_password), and shown nowhere.
+      - URL of Prometheus, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
+      - A user name and password in it are used as O(url_username) and O(url_password), and never shown.
     type: str
   range:
-    description: The time to report on, until now, such as V(24h) or V(7d).
+    description: The time range of the report, until now, such as V(24h) or V(7d).
     type: str
     default: 24h
   trend_range:
-    description: The time whose straight line tells how disks fill; at least O(range).
+    description: The time range of the linear regression that predicts when disks are full; at least O(range).
     type: str
     default: 7d
   thresholds:
     description:
-      - Thresholds to hold against history. Without this option they are taken from the alerting rules that Prometheus
-        has, where these compare something with a plain number and do nothing else; RV(thresholds.left_out) says
-        which rules do not.
+      - Thresholds to compare with history. Without this option they are taken from the alerting rules of Prometheus,
+        if an expression is only a comparison with a number; RV(thresholds.left_out) lists the rules that are not.
     type: list
     elements: dict
     suboptions:
@@ -51,35 +50,35 @@ options:
         type: str
         default: ""
       expr:
-        description: PromQL of what is compared, without the comparison.
+        description: PromQL expression that is compared, without the comparison.
         type: str
         required: true
       op:
-        description: How it is compared.
+        description: Comparison operator.
         type: str
         choices: ['>', '>=', '<', '<=']
         default: '>'
       threshold:
-        description: The number that it is compared with.
+        description: The number to compare with.
         type: float
         required: true
       for:
-        description: How long the comparison has to be true, as a duration.
+        description: How long the comparison must be true, as a duration.
         type: str
         default: "0"
   threshold_range:
-    description: The time in which it is counted how often each alert would have fired.
+    description: The time range in which it is counted how often each alert would have fired.
     type: str
     default: 7d
   percentile_range:
     description:
-      - The time whose 99th percentile is taken.
-      - A bound is proposed only from series that have samples of a day, whatever this says.
+      - The time range of the 99th percentile.
+      - A threshold is suggested only from series with samples of at least one day.
     type: str
     default: 30d
   expect:
     description:
-      - The targets that have to be up. Without this option, all that Prometheus has.
+      - The targets that must be up. Without this option, all targets of Prometheus.
     type: list
     elements: dict
     suboptions:
@@ -92,7 +91,7 @@ options:
         type: str
         required: true
   pools:
-    description: Scrape configurations all of whose targets have to be up, besides O(expect).
+    description: Scrape configurations all of whose targets must be up, in addition to O(expect).
     type: list
     elements: str
     default: []
@@ -109,11 +108,11 @@ options:
         description: Regular expression for the C(instance) label.
         type: str
   timeout:
-    description: Seconds for all questions together. Those that are left then are not asked.
+    description: Seconds for all requests together. Remaining ones are not sent.
     type: float
     default: 600
   query_timeout:
-    description: Seconds for one question.
+    description: Seconds for one request.
     type: float
     default: 60
   version_metrics:
@@ -126,7 +125,7 @@ extends_documentation_fragment:
   - vigil.monitoring.access
 attributes:
   check_mode:
-    description: Runs in check mode as it does otherwise; it only reads.
+    description: Check mode makes no difference; the module only reads.
     support: full
   diff_mode:
     description: Nothing is changed, so there is nothing to show.
@@ -140,12 +139,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What happened last night
+- name: Run the checklist for the last 24 hours
   vigil.monitoring.checklist:
     prometheus_url: http://localhost:9091
   register: night
 
-- name: The week, and whether two bounds would be good ones
+- name: Run the checklist for the last week, and check two thresholds
   vigil.monitoring.checklist:
     prometheus_url: https://prometheus.example.com/prometheus
     url_username: monitoring
@@ -168,11 +167,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 answered:
-  description: Whether Prometheus could be asked. Where it is false, only RV(url) and RV(problems) are returned with it.
+  description: Whether Prometheus could be queried. If false, only RV(url) and RV(problems) are returned with it.
   type: bool
   returned: always
 url:
-  description: The server that was asked.
+  description: URL of the server.
   type: str
   returned: always
   sample: http://localhost:9091
@@ -182,7 +181,7 @@ version:
   returned: when answered
   sample: 3.5.3
 start:
-  description: Begin of the range, in seconds since the epoch.
+  description: Start of the range, in seconds since the epoch.
   type: int
   returned: when answered
 end:
@@ -195,25 +194,24 @@ range:
   returned: when answered
   sample: 86400
 oldest:
-  description: Time of the oldest sample in the database of Prometheus, where a metric tells it.
+  description: Time of the oldest sample in the TSDB of Prometheus, if a metric has it.
   type: float
   returned: when answered
 targets:
-  description: Targets as M(vigil.monitoring.target_health) judges them, and for C(jobs) how many of how many are up.
+  description: Targets as M(vigil.monitoring.target_health) reports them, and for each of C(jobs) how many are up out of how many.
   type: dict
   returned: when answered
 services:
   description:
-    - Jobs with the five C(instances) that were up for the least share of the range, the C(versions) that they report, and
-      C(restarts).
+    - Jobs with the five C(instances) of the lowest availability in the range, the reported C(versions), and C(restarts).
   type: list
   elements: dict
   returned: when answered
 alerts:
   description:
-    - What fired in the range - C(fired) is a list of C(alert), C(severity), C(labels) and C(episodes), each with
+    - Alerts that fired in the range - C(fired) is a list of C(alert), C(severity), C(labels) and C(episodes), each with
       C(start), C(end), whether it is C(ongoing), and whether it began C(before) the range.
-    - When more than 500 series fired, C(by_name) is true and the labels are left out.
+    - When more than 500 series fired, C(by_name) is true and the labels are omitted.
   type: dict
   returned: when answered
 disks:
@@ -227,38 +225,38 @@ backups:
   elements: dict
   returned: when answered
 checks:
-  description: What Prometheus and Alertmanager say about themselves - C(check), C(value), C(bad), C(where).
+  description: Metrics of Prometheus and Alertmanager about themselves - C(check), C(value), C(bad), C(where).
   type: list
   elements: dict
   returned: when answered
 thresholds:
-  description: Thresholds against history.
+  description: Thresholds compared with history.
   type: dict
   returned: when answered
   contains:
     checked:
       description:
         - Each threshold with C(times), seconds of C(firing), C(percentile), the C(labels) that have it, C(proposal).
-        - C(hours) says at how many full hours the series with most of them had a sample; below 24, there is no proposal.
+        - C(hours) is the number of full hours with a sample, of the series with most of them; below 24, there is no proposal.
       type: list
       elements: dict
     left_out:
-      description: Rules without a threshold that can be told from their expression - C(alert), C(severity), C(why).
+      description: Rules whose expression has no adjustable threshold - C(alert), C(severity), C(why).
       type: list
       elements: dict
 marks:
   description:
-    - The bounds of disks and backups by the thresholds of the role - C(disk), percent by severity, C(disk_of), the same of
+    - Thresholds of disks and backups from the variables of the role - C(disk), percent by severity, C(disk_of), the same for
       each instance with thresholds of its own, and C(backup), hours by severity.
   type: dict
   returned: when answered and O(prometheus_url) is not given
 problems:
-  description: Questions that were not answered, as C(section) and C(text).
+  description: Requests that failed, as C(section) and C(text).
   type: list
   elements: dict
   returned: always
 queries:
-  description: How many questions were asked.
+  description: Number of requests.
   type: int
   returned: when answered
   sample: 61
@@ -295,9 +293,9 @@ ARGUMENTS = {
 
 
 def settings_of(given):
-    """The options that say what to ask, as :func:`_checklist.collect` takes them.
+    """The options that select what to query, as :func:`_checklist.collect` takes them.
 
-    :raises ValueError: when one of them cannot be meant; the message names it.
+    :raises ValueError: when one of them is invalid; the message names it.
     """
     settings = {name: given[name] for name in ("expect", "pools", "ignore", "thresholds", "version_metrics")}
     _targets.compile_ignore(given["ignore"])
@@ -318,11 +316,11 @@ def settings_of(given):
 
 
 def answers(given, settings):
-    """Ask the server that the options name.
+    """Query the server that the options name.
 
     :param given: the options, complete.
     :returns: the result without ``changed``.
-    :raises _checklist.Unanswered: when it cannot be asked.
+    :raises _checklist.Unanswered: when it cannot be queried.
     """
     url, access = _client.server_of(given, "prometheus_url")
     server = _checklist.Prometheus(url, access, given["timeout"], given["query_timeout"])

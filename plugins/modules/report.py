@@ -7,32 +7,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: report
-short_description: Make a readable report of the checklists of all Prometheus servers
+short_description: Write a readable report of the checklists of all Prometheus servers
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Prints what M(vigil.monitoring.checklist) found, with a section for each host of the play, and writes it to
-    files on the controller - Markdown, and HTML that loads nothing and needs no JavaScript.
-  - Each file is written as a whole or not at all, and others than its owner and group cannot read it.
-  - Hosts without answers have a section that says so. When no host has any, or one of them could not be asked, the task
-    fails after the report is written; what the report says is never a failure.
-  - Runs once, on the controller alone.
+  - Prints the results of M(vigil.monitoring.checklist), with a section for each host of the play, and writes them to
+    files on the controller - Markdown, and HTML that loads no external resources and needs no JavaScript.
+  - Each file is written atomically, and is readable by its owner and group only.
+  - Hosts without results have a section that says so. If no host has any, or one of them could not be queried, the task
+    fails after the report is written; the findings themselves are never a failure of the task.
+  - Runs once, on the controller only.
 options:
   results:
-    description: Name of the variable in which M(vigil.monitoring.checklist) was registered.
+    description: Name of the variable that the result of M(vigil.monitoring.checklist) was registered in.
     type: str
     required: true
   formats:
-    description: What to make of it; V(text) is printed, the others are files.
+    description: Formats of the report; V(text) is printed, the others are files.
     type: list
     elements: str
     choices: [text, markdown, html]
     default: [text, markdown, html]
   directory:
     description:
-      - Directory of the files, on the controller. It is made where it is missing.
-      - A relative path is meant from the directory in which C(ansible-playbook) was started.
+      - Directory of the files, on the controller. It is created if it does not exist.
+      - A relative path is relative to the directory in which C(ansible-playbook) was started.
     type: path
     default: reports
 attributes:
@@ -40,21 +40,21 @@ attributes:
     description: The report is printed, and no file is written.
     support: full
   diff_mode:
-    description: A report is new each time, so there is no difference to show.
+    description: Each report is new, so there is no difference to show.
     support: none
   idempotent:
-    description: Each run writes a report of its own time.
+    description: Each run writes a new report.
     support: none
 seealso:
   - module: vigil.monitoring.checklist
 """
 
 EXAMPLES = r"""
-- name: Report of the night
+- name: Report on the last 24 hours
   hosts: prometheus
   gather_facts: false
   tasks:
-    - name: Ask each Prometheus
+    - name: Run the checklist on each Prometheus server
       vigil.monitoring.checklist:
       register: night
 

@@ -7,52 +7,52 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: silence
-short_description: Silence alerts for a while, or end a silence
+short_description: Create a silence, or expire it
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Makes sure that a silence with these matchers lasts for the asked time from now on, or that there is none.
-  - An active or pending silence of the same author with the same matchers is kept, and extended where it would end too
-    soon; it is never shortened. Other silences are left alone.
+  - Ensures that a silence with these matchers lasts for the given duration from now on, or that there is none.
+  - An active or pending silence of the same author with the same matchers is kept, and extended if it would end too
+    early; it is never shortened. Other silences are not changed.
   - A silence expires by itself.
 extends_documentation_fragment:
   - vigil.monitoring.access
   - vigil.monitoring.access.alertmanager
 options:
   state:
-    description: Whether there shall be such a silence.
+    description: Whether the silence exists or not.
     type: str
     choices: [present, absent]
     default: present
   matchers:
     description:
-      - What the silence is for, as in Alertmanager's routes, such as V(service="api") or V(instance=~"web1:.*").
-      - An alert has to match all of them. Matchers that would match every alert are refused.
+      - Matchers of the silence, as in Alertmanager's routes, such as V(service="api") or V(instance=~"web1:.*").
+      - An alert must match all of them. Matchers that would match every alert are refused.
     type: list
     elements: str
   id:
-    description: For O(state=absent), the silence to end, instead of O(matchers) and O(author).
+    description: For O(state=absent), the id of the silence to expire, instead of O(matchers) and O(author).
     type: str
   duration:
-    description: How long it lasts from now on, such as V(30m) or V(1h30m).
+    description: Duration from now on, such as V(30m) or V(1h30m).
     type: str
     default: 1h
   tolerance:
-    description: A silence that ends sooner by no more than this is kept as it is.
+    description: A silence that ends earlier by no more than this duration is kept unchanged.
     type: str
     default: 1m
   comment:
-    description: Why, for those who find it.
+    description: Comment that says why the silence exists.
     type: str
     default: Made by Ansible
   author:
-    description: Who silences. Silences of other authors are not touched.
+    description: Author of the silence. Silences of other authors are not changed.
     type: str
     default: ansible
 attributes:
   check_mode:
-    description: Says what would change.
+    description: Returns what would change.
     support: full
   diff_mode:
     description: Shows matchers, end, comment and author.
@@ -75,7 +75,7 @@ EXAMPLES = r"""
     comment: Release 1.4
     author: "{{ lookup('ansible.builtin.env', 'USER') }}"
 
-- name: The work is done
+- name: Expire the silence after the work
   vigil.monitoring.silence:
     alertmanager_url: http://localhost:9093
     matchers:
@@ -87,12 +87,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 id:
-  description: The silence; of several that were ended, the one that would have lasted longest.
+  description: Id of the silence; of several that were expired, the one that would have lasted longest.
   type: str
   returned: when there is or was one, and not for one that would be created in check mode
   sample: 6a3e7a3c-9f0c-4ad5-8a53-4b4a6f8f6f0e
 ids:
-  description: All silences that this is about.
+  description: Ids of all affected silences.
   type: list
   elements: str
   returned: always
@@ -112,7 +112,7 @@ SILENCES = "/api/v2/silences"
 
 
 def present(api, given, matchers, now, check_mode):
-    """Have it; the result of the module."""
+    """Create or extend the silence; returns the result of the module."""
     silences = _silence.equal_ones(api.json("GET", SILENCES), matchers, given["author"])
     before = silences[0] if silences else None
     ends = now + _alertmanager_api.seconds(given["duration"])
@@ -137,7 +137,7 @@ def present(api, given, matchers, now, check_mode):
 
 
 def absent(api, given, matchers, check_mode):
-    """Have none; the result of the module."""
+    """Expire the silences; returns the result of the module."""
     silences = api.json("GET", SILENCES)
     if given["id"]:
         found = [

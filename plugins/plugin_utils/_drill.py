@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A synthetic alert for each route of a configuration: its labels, and whom it has to reach."""
+"""A synthetic alert for each route of a configuration: its labels, and the receivers that it must reach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_api import seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._silence import Matcher, parse
 
-# Labels that tell one drill's alert from every other, where no matcher wants something else of them.
+# Labels that make the alert of a drill unique, unless a matcher requires another value.
 UNIQUE = {"alertname": "Drill", "service": "drill"}
 INHERITED = {"receiver": "", "group_by": [], "group_wait": "30s", "group_interval": "5m"}
 
@@ -36,7 +36,7 @@ class _Node:
             yield from child.every()
 
     def reached(self, labels):
-        """The routes that take an alert with these labels, as Alertmanager finds them."""
+        """The routes that match an alert with these labels, as Alertmanager selects them."""
         if not all(_matches(matcher, labels) for matcher in self.own):
             return []
         found = []
@@ -49,7 +49,7 @@ class _Node:
 
 
 def _matchers(route):
-    """The matchers of a route, in each of their three spellings."""
+    """The matchers of a route, in each of their three notations."""
     given = route.get("matchers") or []
     found = [parse(text) for text in ([given] if isinstance(given, str) else given)]
     found += [Matcher(name, str(value), False, True) for name, value in (route.get("match") or {}).items()]
@@ -63,7 +63,7 @@ def _matches(matcher, labels):
 
 
 def _labels(node):
-    """Labels that a route may want; whether it takes them shows when they are tried."""
+    """Labels that may match a route; the caller checks whether they do."""
     labels = dict(UNIQUE)
     for matcher in node.path:
         if not matcher.equal:
@@ -71,7 +71,7 @@ def _labels(node):
         if not matcher.regex:
             labels[matcher.name] = matcher.value
             continue
-        # Of a list of names the first; a pattern that takes anything takes what is there, or a word.
+        # The first of a list of names; for a pattern that matches anything, the value that is set, or a word.
         words = [labels.get(matcher.name, ""), *re.split(r"[|()^$]+", matcher.value), "drill"]
         fitting = [word for word in words if word and re.fullmatch(matcher.value, word)]
         if fitting:
@@ -80,7 +80,7 @@ def _labels(node):
 
 
 def _integrations(receivers, name):
-    """How many messages of each kind a receiver sends."""
+    """The number of messages of each kind that a receiver sends."""
     receiver = next((one for one in receivers if one.get("name") == name), {})
     return {
         key[: -len("_configs")]: len(configs)
@@ -92,7 +92,7 @@ def _integrations(receivers, name):
 def _step(node, receivers, unique):
     by = node.options["group_by"]
     alone = "..." in by or any(name in by for name in unique)
-    # In a group that is there already, an alert waits for the group's next message.
+    # In a group that exists already, an alert waits for the group's next message.
     wait = seconds(node.options["group_wait"]) + (0 if alone else seconds(node.options["group_interval"]))
     receiver = node.options["receiver"]
     return {"receiver": receiver, "wait": wait, "integrations": _integrations(receivers, receiver)}
@@ -102,9 +102,9 @@ def alertmanager_drills(config, skip=()):
     """The drills for a configuration.
 
     :param config: ``alertmanager.yml`` as a structure.
-    :param skip: names of receivers; a drill that would reach one of them is left out.
-    :returns: dict with ``drills``, a list of dicts with ``labels``, ``unique`` (names of the labels that are to differ
-        from run to run) and ``steps`` (``receiver``, ``wait`` in seconds, ``integrations`` with their counts); and
+    :param skip: names of receivers; a drill that would reach one of them is omitted.
+    :returns: dict with ``drills``, a list of dicts with ``labels``, ``unique`` (names of the labels that get
+        another value in each run) and ``steps`` (``receiver``, ``wait`` in seconds, ``integrations`` with their counts); and
         ``left_out``, the receivers of routes that no drill reaches, with the reason.
     """
     root = _Node(config["route"])
@@ -115,7 +115,7 @@ def alertmanager_drills(config, skip=()):
         name = node.options["receiver"]
         if node not in reached:
             if not node.children:
-                left_out[name] = "no labels were found that only this route takes"
+                left_out[name] = "no labels were found that match only this route"
             continue
         if frozenset(map(id, reached)) in seen:
             continue
@@ -129,6 +129,6 @@ def alertmanager_drills(config, skip=()):
         if any(step["integrations"] for step in steps):
             drills.append({"labels": labels, "unique": unique, "steps": steps})
         else:
-            left_out.update(dict.fromkeys(names, "sends nothing"))
+            left_out.update(dict.fromkeys(names, "has no integrations"))
     drilled = {step["receiver"] for drill in drills for step in drill["steps"]}
     return {"drills": drills, "left_out": {name: why for name, why in left_out.items() if name not in drilled}}

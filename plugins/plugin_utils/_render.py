@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A report as text, as Markdown and as one HTML file. Label values may be anyone's: each form escapes everything."""
+"""A report as text, as Markdown and as one HTML file. Label values are untrusted: each format escapes everything."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ SENTENCE = 2000
 WIDTH = 120
 MARKS = {BAD: "✗", WARN: "!", GOOD: "✓", DIM: "·", None: "·"}
 BARS = "▁▂▃▄▅▆▇█"
-# What is not longer stays in one line of a cell.
+# Shorter texts stay in one line of a cell.
 SHORT = 28
 STRIP = 24
 SPARK = 16
-# What makes something else of the text around it, anywhere in a line.
+# Characters with a meaning in Markdown, anywhere in a line.
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$@{}!^])")
 _MARKDOWN_LINK = re.compile(r"(?i)(:)(?=//)|(?<=www)(\.)|(?<=mailto)(:)|(?<=xmpp)(:)")
-# What makes a list, a rule or a heading of a line that begins with it.
+# Characters that make a list, a rule or a heading of a line that begins with them.
 _MARKDOWN_START = re.compile(r"^(\d*)([-+=.)])")
 
 
 def clean(text, longest=LONGEST):
-    """A text in one line, harmless and not too long. It is cut between two words, and a word only at :data:`LONGEST`."""
+    """A text in one line, sanitized and truncated: between two words, a single word only at :data:`LONGEST`."""
     whole = cleaned(text, 2 * max(longest, LONGEST))
     if len(whole) <= longest:
         return whole
-    # What stands up to the last blank that leaves room for the mark.
+    # The text up to the last blank that leaves space for the ellipsis.
     kept = whole[: longest - 1].rpartition(" ")[0].rstrip()
     return kept + " …" if kept else cleaned(whole, max(longest, LONGEST))
 
 
 def _filled(table):
-    """The columns that hold something: one that nobody fills is noise."""
+    """The columns that are not empty."""
     return [
         index for index in range(len(table.columns)) if any(row[index].text or row[index].plot for row in table.rows)
     ]
@@ -71,7 +71,7 @@ def as_text(document):
             text = clean(block.text)
             lines += ["", "", text, ("=" if block.level == 2 else "-") * len(text)]
             continue
-        # Below a heading nothing is left free.
+        # No empty line below a heading.
         if not lines[-1].startswith(("==", "--")):
             lines.append("")
         if isinstance(block, Para):
@@ -85,7 +85,7 @@ def as_text(document):
 
 
 def _filled_lines(mark, text):
-    """A sentence in lines that end between two words; a terminal would end them anywhere."""
+    """A sentence, wrapped between words; a terminal would wrap it anywhere."""
     return textwrap.wrap(
         clean(text, SENTENCE),
         WIDTH,
@@ -127,7 +127,7 @@ def _pad(text, width, right):
 
 
 def _characters(plot):
-    """A plot made of letters, for where there is nothing else."""
+    """A plot made of characters, for plain text."""
     if isinstance(plot, Strip):
         cells = ["·"] * STRIP
         for start, end in plot.spells:
@@ -150,7 +150,7 @@ def _thinned(values, count):
 
 
 def _bounds(values):
-    """Lower and upper edge of a plot of percentages, so that noise does not look like a mountain."""
+    """Lower and upper edge of a plot of percentages, so that noise does not look like a large change."""
     low, high = min(values) - 1, max(values) + 1
     if high - low < 10:
         middle = (low + high) / 2
@@ -166,7 +166,7 @@ def _bounds(values):
 
 
 def markdown_text(text, longest=LONGEST):
-    """A text as a part of a line of Markdown that means nothing but itself."""
+    """A text as a part of a line of Markdown, escaped."""
     text = _MARKDOWN.sub(r"\\\1", clean(text, longest))
     return _MARKDOWN_LINK.sub(lambda match: "\\" + match.group(0), text)
 
@@ -177,13 +177,13 @@ def markdown_line(text):
 
 
 def markdown_code(text, longest=LONGEST):
-    """A name as it is written, as a code span that also a table can hold."""
+    """A name verbatim, as a code span that is also valid in a table."""
     text = clean(text, longest)
     if not text:
         return ""
     fence = "`" * (max([len(run) for run in re.findall("`+", text)] or [0]) + 1)
     edge = " " if text[0] == "`" or text[-1] == "`" else ""
-    # A backslash before the bar of a name would be taken for the one that shields it from the table.
+    # A backslash before the bar of a name would be read as the one that escapes it in the table.
     return fence + edge + text.replace("\\|", "\\ |").replace("|", "\\|") + edge + fence
 
 
@@ -247,9 +247,9 @@ li::before { display: inline-block; width: 1.6rem; text-indent: 0; content: "·"
 li.good::before { content: "✓"; color: var(--good); }
 li.warn::before { content: "!"; color: var(--warn); padding-left: .2rem; }
 li.bad::before { content: "✗"; color: var(--bad); }
-ul.glance { margin: 1rem 0; padding: .9rem 1.1rem; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; }
-ul.glance li { padding-top: .1rem; padding-bottom: .1rem; }
-ul.glance li.bad { font-weight: 600; }
+ul.overview { margin: 1rem 0; padding: .9rem 1.1rem; background: var(--card); border: 1px solid var(--rule); border-radius: 8px; }
+ul.overview li { padding-top: .1rem; padding-bottom: .1rem; }
+ul.overview li.bad { font-weight: 600; }
 .wide { overflow-x: auto; margin: .4rem 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--dim); vertical-align: bottom; font-size: .8rem; }
@@ -275,7 +275,7 @@ svg .good { fill: var(--good); } svg .warn { fill: var(--warn); } svg .bad { fil
   body { padding: 0; max-width: none; font-size: 9.5pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2 { break-before: page; } h2:first-of-type { break-before: auto; }
-  h3 { break-after: avoid; } tr, ul.glance { break-inside: avoid; } thead { display: table-header-group; }
+  h3 { break-after: avoid; } tr, ul.overview { break-inside: avoid; } thead { display: table-header-group; }
   .wide { overflow: visible; } .name { overflow-wrap: anywhere; }
   td.plot, th.plot { width: 9rem; min-width: 6rem; } th.plot { white-space: normal; }
 }
@@ -311,16 +311,16 @@ def as_html(document):
             subtitle=escape(document.subtitle),
         )
     ]
-    glance = False
+    overview = False
     for block in document.blocks:
         if isinstance(block, Heading):
-            # The list after a heading of a server is the essence.
-            glance = block.level == 2
+            # The list after a heading of a server is the overview.
+            overview = block.level == 2
             parts.append("<h{0}>{1}</h{0}>".format(block.level, escape(block.text)))
         elif isinstance(block, Para):
             parts.append("<p{0}>{1}</p>".format(_class(block.state), escape(block.text, SENTENCE)))
         elif isinstance(block, Items):
-            parts.append("<ul{0}>".format(' class="glance"' if glance else ""))
+            parts.append("<ul{0}>".format(' class="overview"' if overview else ""))
             parts += ["<li{0}>{1}</li>".format(_class(state), escape(text, SENTENCE)) for state, text in block.entries]
             parts.append("</ul>")
         elif isinstance(block, Table):

@@ -1,9 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The answers of the module checklist as a document: headings, lists and tables, the most pressing first.
+"""The results of the module checklist as a document: headings, lists and tables, the most urgent first.
 
-What a document says is decided here and how it looks in _render; texts are raw here, label values included.
+The content of a document is decided here, its formatting in _render; texts are raw here, label values included.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ AVAILABLE = 0.995
 _DAYS = "Mon Tue Wed Thu Fri Sat Sun".split()
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
-# Labels that tell where, as bare values and in this order; the others as name=value.
+# Labels that identify the place, as plain values and in this order; the others as name=value.
 _PLACES = ("host", "instance", "mountpoint", "datname", "name", "handler", "integration")
-# They say nothing of where, or the alert's name says it.
+# They do not identify the place, or the alert's name implies it.
 _SILENT = ("job", "service", "severity", "alertname", "__name__", "device", "fstype")
 
 
 class Line(NamedTuple):
-    """A small line chart of percentages; ``title`` says what it shows."""
+    """A small line chart of percentages; ``title`` describes it."""
 
     points: list
     title: str
 
 
 class Strip(NamedTuple):
-    """Spells on a time line from 0 to 1; ``ticks`` are places of fine lines."""
+    """Time spans on an axis from 0 to 1; ``ticks`` are positions of fine lines."""
 
     spells: list
     ticks: list
@@ -47,7 +47,7 @@ class Strip(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a table. ``name``: it is a name to be shown as it is written."""
+    """A cell of a table. ``name``: whether it is a name to be shown verbatim."""
 
     text: str = ""
     state: str | None = None
@@ -56,7 +56,7 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A column of a table; numbers stand right."""
+    """A column of a table; numbers are right-aligned."""
 
     title: str
     right: bool = False
@@ -83,7 +83,7 @@ class Items(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Rows of cells; ``left`` is how many rows are not shown."""
+    """Rows of cells; ``left`` is the number of rows that are not shown."""
 
     columns: list
     rows: list
@@ -132,7 +132,7 @@ def length(total):
 
 
 def span(total):
-    """A range as one says it: ``24 hours``, ``7 days``."""
+    """A time range as text: ``24 hours``, ``7 days``."""
     for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if total % unit == 0 and (unit != 86400 or total > unit):
             return plural(total // unit, name)
@@ -157,7 +157,7 @@ def figure(value):
 
 
 def share(value):
-    """A share as percent that never rounds up to all of it."""
+    """A share as percent that is never rounded up to 100 %."""
     if value >= 1:
         return "100 %"
     return "{0:.2f} %".format(int(value * 10000) / 100)
@@ -169,7 +169,7 @@ def plural(count, noun):
 
 
 def some(names, count=3):
-    """The first names, and how many there are more."""
+    """The first names, and how many more there are."""
     more = ", and {0} more".format(len(names) - count) if len(names) > count else ""
     return ", ".join(names[:count]) + more
 
@@ -187,7 +187,7 @@ def _by_host(labels):
 
 
 def where(labels):
-    """The labels of an alert as the place that they mean."""
+    """The labels of an alert as a place."""
     labels = _by_host(labels)
     parts = [labels[name] for name in _PLACES if labels.get(name)]
     parts += [
@@ -199,16 +199,16 @@ def where(labels):
 def document(sections, local, limit=ROWS):
     """The report.
 
-    :param sections: list of ``(host, answers)``, the answers as the module checklist returns them, None for a host
-        that gave none.
+    :param sections: list of ``(host, answers)``, the results as the module checklist returns them, None for a host
+        without any.
     :param local: function of seconds since the epoch, as :func:`clock` makes it.
     :param limit: rows of a table.
     """
-    told = [answers for dummy, answers in sections if answers and answers.get("answered")]
+    answered = [answers for dummy, answers in sections if answers and answers.get("answered")]
     title = "Monitoring report"
-    subtitle = "nothing could be asked"
-    if told:
-        end, length_ = max(answers["end"] for answers in told), max(answers["range"] for answers in told)
+    subtitle = "no Prometheus could be queried"
+    if answered:
+        end, length_ = max(found["end"] for found in answered), max(found["range"] for found in answered)
         subtitle = "{0} until {1}".format(span(length_), moment(local(end), long=True))
     blocks = []
     for host, answers in sections:
@@ -217,23 +217,23 @@ def document(sections, local, limit=ROWS):
 
 
 class Section:
-    """What is told about one Prometheus."""
+    """The section about one Prometheus."""
 
     def __init__(self, host, answers, local, limit=ROWS):
         self.host = host
         self.answers = answers or {"answered": False, "problems": []}
-        # A Prometheus that was asked by its URL has no inventory that says otherwise.
+        # For a Prometheus that was given by its URL there is no inventory: the defaults apply.
         self.marks = self.answers.get("marks") or _rules.marks(_rules.load_packs(), {})
         self.local = local
         self.limit = limit
-        self.glance = []
+        self.overview = []
 
     def blocks(self):
-        """Heading, the essence, and the parts in the order of the checklist."""
+        """Heading, overview, and the parts in the order of the checklist."""
         answers = self.answers
         if not answers.get("answered"):
-            texts = [problem["text"] for problem in answers.get("problems") or ()] or ["it was not asked"]
-            kept = "" if answers.get("agent") else "No answers: "
+            texts = [problem["text"] for problem in answers.get("problems") or ()] or ["it was not queried"]
+            kept = "" if answers.get("agent") else "No data: "
             state = WARN if answers.get("agent") else BAD
             return [Heading(2, self.host), Items([(state, kept + text) for text in texts])]
         parts = [
@@ -246,32 +246,32 @@ class Section:
         ]
         unanswered = len(answers["problems"])
         if unanswered:
-            text = "{0} without an answer; the report says which".format(plural(unanswered, "question"))
-            self.glance.append((WARN, text))
+            text = "{0} failed; the report lists them".format(plural(unanswered, "request"))
+            self.overview.append((WARN, text))
         order = {BAD: 0, WARN: 1, GOOD: 2}
         version = "Prometheus {0}".format(answers["version"] or "of an unknown version")
         return [
             Heading(2, self.host),
-            Para("{0} at {1}, {2} asked".format(version, answers["url"], plural(answers["queries"], "question"))),
-            Items(sorted(self.glance, key=lambda entry: order[entry[0]])),
+            Para("{0} at {1}, {2}".format(version, answers["url"], plural(answers["queries"], "request"))),
+            Items(sorted(self.overview, key=lambda entry: order[entry[0]])),
             *parts,
         ]
 
     def problems(self, section):
-        """A list of what could not be asked for a section; nothing where all could."""
+        """A list of the requests that failed for a section; empty if none did."""
         found = [problem["text"] for problem in self.answers["problems"] if problem["section"] == section]
-        return [Items([(WARN, "No answer: " + text) for text in found])] if found else []
+        return [Items([(WARN, "Request failed: " + text) for text in found])] if found else []
 
     def at(self, stamp):
         """A time of the report."""
         return moment(self.local(stamp))
 
     def table(self, columns, rows):
-        """A table with the rows that there is room for."""
+        """A table with at most the first ``limit`` rows."""
         return Table(columns, rows[: self.limit], max(0, len(rows) - self.limit))
 
     def targets(self):
-        """Who is up, what runs in which version."""
+        """Which targets are up, and the versions that run."""
         blocks = [Heading(3, "Services and targets"), *self.problems("targets")]
         found = self.answers["targets"]
         if found is not None:
@@ -279,28 +279,26 @@ class Section:
             text = "{0} of {1} up".format(found["up"], plural(found["expected"], "expected target"))
             state = BAD if down or not found["expected"] else GOOD
             names = ["{0} {1}".format(entry["job"], place(entry)) for entry in found["down"] + found["missing"]]
-            self.glance.append((state, text + ("; not up: " + some(names) if names else "")))
+            self.overview.append((state, text + ("; not up: " + some(names) if names else "")))
             if found["ignored"]:
-                text += "; {0} may be down and {1}".format(
-                    len(found["ignored"]), "is" if len(found["ignored"]) == 1 else "are"
-                )
+                text += "; down, but ignored: {0}".format(len(found["ignored"]))
             blocks.append(Para(text, state))
             rows = [
                 [Cell(kind, state), Cell(entry["job"], name=True), Cell(place(entry), name=True), Cell(why)]
                 for kind, state, entries in (
                     ("down", BAD, found["down"]),
                     ("missing", BAD, found["missing"]),
-                    ("down, may be", DIM, found["ignored"]),
+                    ("down, ignored", DIM, found["ignored"]),
                     ("down, not expected", DIM, found["unexpected_down"]),
                 )
                 for entry in entries
-                for why in [entry.get("last_error", "Prometheus does not have it") or "not scraped yet"]
+                for why in [entry.get("last_error", "not in Prometheus") or "not scraped yet"]
             ]
             if rows:
                 blocks.append(self.table([Column("Target"), Column("Job"), Column("Instance"), Column("Why")], rows))
         rows = [self._job(job, found) for job in self.answers["services"]]
         if rows:
-            columns = [Column("Job"), Column("Up now", True), Column("Least available", True), Column("Instance"),
+            columns = [Column("Job"), Column("Up now", True), Column("Lowest availability", True), Column("Instance"),
                        Column("Versions"), Column("Restarts")]  # fmt: skip
             blocks.append(self.table(columns, rows))
         return blocks
@@ -342,7 +340,7 @@ class Section:
         still = [entry for entry in fired if entry["episodes"][-1]["ongoing"]]
         names = {entry["alert"] for entry in fired}
         if not fired:
-            self.glance.append((GOOD, "no alert fired"))
+            self.overview.append((GOOD, "no alert fired"))
             return [*blocks, Para("No alert fired.", GOOD)]
         text = "{0} fired ({1})".format(plural(found["series"], "alert"), plural(len(names), "name"))
         if still:
@@ -351,12 +349,12 @@ class Section:
             text += ", {0} of them critical".format(critical) if critical else ""
             still.sort(key=self._urgency)
             text += ": " + some(list(dict.fromkeys(entry["alert"] for entry in still)))
-            self.glance.append((BAD if critical else WARN, text))
+            self.overview.append((BAD if critical else WARN, text))
         else:
-            self.glance.append((WARN, text + ", none of them now"))
+            self.overview.append((WARN, text + ", none of them now"))
         if found["by_name"]:
             text = (
-                "{0} alerts are too many to tell one by one: here by name, an episode being a time in which any fired"
+                "{0} alerts are too many to list individually: listed by name, an episode being a time in which any of them fired"
             )
             blocks.append(Para(text.format(found["series"]), WARN))
         columns = [Column("Alert"), Column("Severity"), Column("Where"), Column("Times", True), Column("From"),
@@ -431,14 +429,14 @@ class Section:
         return self.table(columns, rows)
 
     def disks(self):
-        """How full, and when."""
+        """Usage of disks, and when they will be full."""
         found = self.answers["disks"]
         blocks = [Heading(3, "Disks"), *self.problems("disks")]
         if found is None:
             return blocks
         if not found:
-            self.glance.append((WARN, "no file system is measured"))
-            return [*blocks, Para("No file system is measured.", WARN)]
+            self.overview.append((WARN, "no file system metrics"))
+            return [*blocks, Para("No file system metrics.", WARN)]
         rows, pressing = [], []
         for disk in found:
             days, used = disk["days_left"], disk["used"]
@@ -462,26 +460,26 @@ class Section:
                 ]
             )
         pressing.sort(key=lambda entry: entry[0] != BAD)
-        self.glance += pressing[:5]
+        self.overview += pressing[:5]
         if len(pressing) > 5:
-            self.glance.append((WARN, "{0} that are or will soon be full".format(
+            self.overview.append((WARN, "{0} that are full or will be soon".format(
                 plural(len(pressing) - 5, "more file system"))))  # fmt: skip
         if not pressing:
-            self.glance.append((GOOD, "no disk is full within {0:.0f} days".format(DISK_DAYS[0])))
+            self.overview.append((GOOD, "no disk is full within {0:.0f} days".format(DISK_DAYS[0])))
         longest = max(disk["span"] for disk in found)
-        columns = [Column("Host"), Column("Mounted at"), Column("Size", True), Column("Free", True),
-                   Column("Used", True), Column("Change a day", True), Column("Full in", True),
+        columns = [Column("Host"), Column("Mount point"), Column("Size", True), Column("Free", True),
+                   Column("Used", True), Column("Change per day", True), Column("Full in", True),
                    Column("Used, last {0}".format(length(longest)) if longest else "Used")]  # fmt: skip
         return [*blocks, self.table(columns, rows)]
 
     def backups(self):
-        """How old."""
+        """Age of backups."""
         found = self.answers["backups"]
         blocks = [Heading(3, "Backups"), *self.problems("backups")]
         if found is None:
             return blocks
         if not found:
-            self.glance.append((WARN, "no backup metric"))
+            self.overview.append((WARN, "no backup metric"))
             text = "No backup metric: nothing reports backup_last_success_timestamp_seconds."
             return [*blocks, Para(text, WARN)]
         rows, states, bounds = [], [], self.marks["backup"]
@@ -496,7 +494,7 @@ class Section:
                     Cell(self.at(backup["last"]) if backup["last"] > 0 else "never"),
                     Cell(length(backup["age"]) if backup["last"] > 0 else NOTHING, state),
                     Cell(NOTHING if successes is None else str(successes)),
-                    Cell("its metric is gone", WARN) if backup["gone"] else Cell(),
+                    Cell("metric missing", WARN) if backup["gone"] else Cell(),
                 ]
             )
         oldest = length(max(backup["age"] for backup in found)) if all(backup["last"] > 0 for backup in found) else None
@@ -508,7 +506,7 @@ class Section:
         gone = sum(backup["gone"] for backup in found)
         text += ", {0} without a metric now".format(gone) if gone else ""
         states += [WARN] * bool(gone)
-        self.glance.append((next((state for state in (BAD, WARN) if state in states), GOOD), text))
+        self.overview.append((next((state for state in (BAD, WARN) if state in states), GOOD), text))
         columns = [Column("Backup"), Column("Host"), Column("Last success"), Column("Age", True),
                    Column("Successes in the range", True), Column("")]  # fmt: skip
         return [*blocks, self.table(columns, rows)]
@@ -519,9 +517,9 @@ class Section:
         blocks = [Heading(3, "Monitoring itself"), *self.problems("monitoring")]
         bad = [check["trouble"] for check in checks if check["bad"]]
         if bad:
-            self.glance.append((BAD, "monitoring itself: {0}".format(", ".join(bad))))
+            self.overview.append((BAD, "monitoring itself: {0}".format(", ".join(bad))))
         else:
-            self.glance.append((GOOD, "monitoring itself is well"))
+            self.overview.append((GOOD, "monitoring itself is healthy"))
         rows = []
         for check in checks:
             state = BAD if check["bad"] else DIM if check["value"] is None else None
@@ -529,33 +527,33 @@ class Section:
         return [*blocks, self.table([Column("Check"), Column("Value", True), Column("Where")], rows)]
 
     def thresholds(self):
-        """Thresholds against history."""
+        """Thresholds compared with history."""
         found = self.answers["thresholds"]
-        blocks = [Heading(3, "Thresholds against history"), *self.problems("thresholds")]
+        blocks = [Heading(3, "Thresholds compared with history"), *self.problems("thresholds")]
         if not found["checked"] and not found["left_out"]:
             return [*blocks, Para("There are no thresholds.", DIM)]
         oldest, end = self.answers["oldest"], self.answers["end"]
         longest = max(found["range"], found["percentile_range"])
         if oldest is not None and end - oldest < 0.95 * longest:
-            text = "The history begins {0} ago, later than the {1} that are asked for."
+            text = "The history covers only {0} of the requested {1}."
             blocks.append(Para(text.format(length(end - oldest), span(longest)), DIM))
         lines = sorted(
             found["checked"],
             key=lambda line: (-(line["times"] or 0), -(line["firing"] or 0), _rank(line["severity"]), line["alert"]),
         )
         if lines:
-            columns = [Column("Alert"), Column("Severity"), Column("Bound"),
+            columns = [Column("Alert"), Column("Severity"), Column("Threshold"),
                        Column("Would have fired in {0}".format(span(found["range"]))), Column("Firing", True),
-                       Column("99 % of {0}".format(span(found["percentile_range"])), True), Column("Worst at"),
-                       Column("Proposed bound", True)]  # fmt: skip
+                       Column("99 % of {0}".format(span(found["percentile_range"])), True), Column("Worst series"),
+                       Column("Suggested threshold", True)]  # fmt: skip
             blocks.append(self.table(columns, [_threshold(line, found["range"]) for line in lines]))
             text = (
-                "A proposed bound is what the worst series kept to for 99 % of the time: moved there, an alert without a"
-                " time to wait fires for a quarter of an hour a day."
+                "A suggested threshold is the value that the worst series stayed within for 99 % of the time: with it, an alert"
+                " without `for` fires for about 15 minutes per day."
             )
             blocks.append(Para(text, DIM))
             if any(_short(line) for line in lines):
-                blocks.append(Para("From less than a day of history no bound is proposed.", DIM))
+                blocks.append(Para("With less than a day of history, no threshold is suggested.", DIM))
         if found["left_out"]:
             whys = {}
             for rule in found["left_out"]:
@@ -563,7 +561,7 @@ class Section:
                 if rule["alert"] not in names:
                     names.append(rule["alert"])
             entries = [(DIM, "{0}: {1}".format(why, ", ".join(names))) for why, names in sorted(whys.items())]
-            blocks += [Para("Left out, because their expression is not something compared with a number:"),
+            blocks += [Para("Not checked, because their expression is not a comparison with a number:"),
                        Items(entries)]  # fmt: skip
         return blocks
 
@@ -591,7 +589,7 @@ def _change(per_day):
 
 
 def _mark(value, bounds):
-    """The state of a value by the bounds of each severity; None below all of them."""
+    """The state of a value by the thresholds of each severity; None below all of them."""
     passed = [severity for severity, bound in bounds.items() if value > bound]
     return (BAD if "critical" in passed else WARN) if passed else None
 
@@ -647,14 +645,14 @@ def _threshold(line, whole):
     bound += " for {0}".format(length(line["for"])) if line["for"] else ""
     times, firing = line["times"], line["firing"]
     if times is None:
-        often, state = "no answer", DIM
+        often, state = "request failed", DIM
     elif not times:
         often, state = "never", None
     else:
         often = plural(times, "time")
         if not line["each"]:
             often += " (any of {0} series)".format(line["series"])
-        # More than once a day is noise, or a trouble that nobody mends.
+        # More than once a day is noise, or a problem that nobody fixes.
         state = WARN if times > whole / 86400 else None
     kept, proposed = Cell(NOTHING), Cell(NOTHING)
     if line["percentile"] is not None:

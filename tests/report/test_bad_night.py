@@ -116,11 +116,11 @@ def test_backups(answers):
 
 def test_monitoring_itself(answers):
     checks = {check["check"]: check for check in answers["checks"]}
-    assert [check["trouble"] for check in checks.values() if check["bad"]] == ["Prometheus knows no Alertmanager"]
+    assert [check["trouble"] for check in checks.values() if check["bad"]] == ["Prometheus is not connected to any Alertmanager"]
     assert (
         checks["Watchdog is firing"]["value"] == 1 and checks["Prometheus has loaded its configuration"]["value"] == 1
     )
-    assert checks["Notifications that failed"]["value"] is None
+    assert checks["Failed notifications"]["value"] is None
 
 
 def test_thresholds_against_history(answers):
@@ -172,7 +172,7 @@ def test_the_playbook_writes_all_forms(world, tmp_path):
         "/var/lib/postgresql",
         "3.2 days",
         "postgresql",
-        "Thresholds against history",
+        "Thresholds compared with history",
     ):
         assert words in output and words in markdown and words in page
     assert "✗ db1:9100 /var/lib/postgresql: 94 % used, full in 3.2 days" in output
@@ -206,11 +206,11 @@ def test_several_servers_have_a_section_each_and_one_that_is_silent_fails_after_
         "gone": {"prometheus_web_listen_address": "127.0.0.1:9", "prometheus_state": "absent"},
     }
     status, output, files = report(tmp_path, hosts)
-    assert status == 2 and "no answers from silent; the report says why" in output
+    assert status == 2 and "no results from silent; the report has the reason" in output
     headings = re.findall(r"^## (.*)$", files[".md"].read_text(), re.MULTILINE)
     assert headings == ["first", "silent", "agent"]
-    assert "No answers: it cannot be asked: connection refused" in files[".md"].read_text()
-    assert output.count("Thresholds against history") == 1
+    assert "No data: it cannot be queried: connection refused" in files[".md"].read_text()
+    assert output.count("Thresholds compared with history") == 1
 
 
 @pytest.fixture(scope="module")
@@ -242,16 +242,16 @@ def test_through_tls_and_a_password(guarded, tmp_path):
     status, output, files = report(tmp_path, {"mon": guarded}, "-vvv")
     assert status == 0, output
     assert PASSWORD not in output + files[".md"].read_text() + files[".html"].read_text()
-    assert "! no backup metric" in output and "! no file system is measured" in output and "✓ no alert fired" in output
+    assert "! no backup metric" in output and "! no file system metrics" in output and "✓ no alert fired" in output
 
 
 @pytest.mark.parametrize(
     "change, words",
     [
-        ({"prometheus_health_password": "Sentinel-Wrong-9"}, "it does not let 'me' in with this password"),
-        ({"prometheus_health_username": "", "prometheus_health_password": ""}, "it wants to know who asks"),
+        ({"prometheus_health_password": "Sentinel-Wrong-9"}, "authentication failed for user 'me'"),
+        ({"prometheus_health_username": "", "prometheus_health_password": ""}, "authentication required"),
         ({"prometheus_health_ca": ""}, "its certificate is not trusted"),
-        ({"prometheus_web_external_url": ""}, "has no API there"),
+        ({"prometheus_web_external_url": ""}, "no Prometheus API at this URL"),
     ],
 )
 def test_doors_that_stay_shut(guarded, tmp_path, change, words):
@@ -273,5 +273,5 @@ def test_a_password_in_the_url_is_shown_nowhere(guarded):
 def test_ranges_that_cannot_be_meant(world, tmp_path):
     hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
     status, output, files = report(tmp_path, hosts, "-e", "monitoring_report_range=yesterday")
-    assert status != 0 and "range: 'yesterday' is no duration such as 24h" in output and not files
+    assert status != 0 and "range: 'yesterday' is not a duration such as 24h" in output and not files
     assert ask("http://127.0.0.1:9", range="1s")["failed"]

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checklist's questions, asked of a Prometheus that is made up."""
+"""The queries of the checklist, sent to a fake Prometheus."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_every_instance_of_the_report_has_its_hosts_name():
     (job,) = report["services"]
     assert [entry.get("host") for entry in job["instances"]] == ["web1", None]
     assert job["restarts"] == [{"instance": "192.0.2.1:9100", "times": 2, "host": "web1"}]
-    (failed,) = [found for found in report["checks"] if found["check"] == "Rule evaluations that failed"]
+    (failed,) = [found for found in report["checks"] if found["check"] == "Failed rule evaluations"]
     assert failed["where"][0]["host"] == "web1"
 
 
@@ -140,7 +140,7 @@ def test_a_question_that_fails_is_a_line_and_not_the_end():
     assert report["answered"] and report["alerts"] is None and report["disks"] is None and report["targets"] is None
     assert problems["alerts"] == "how many alerts fired: HTTP 422: query processing would load too many samples"
     assert problems["disks"] == "free space: it said nothing"
-    assert problems["targets"] == "targets: HTTP 502, and no answer of Prometheus: <html>Bad Gateway"
+    assert problems["targets"] == "targets: HTTP 502, not a response of Prometheus: <html>Bad Gateway"
     assert report["backups"] == [] and report["checks"]
 
 
@@ -151,7 +151,7 @@ def test_an_answer_of_another_shape_is_a_line_too(data):
     fake.answers.update({"avg_over_time": reply(data), "count(": vector(({}, 3))})
     report = collected(fake, thresholds=[threshold()])
     assert report["answered"] and report["version"] is None and report["thresholds"]["checked"][0]["times"] is None
-    assert any("availability: an answer of another shape" in problem["text"] for problem in report["problems"])
+    assert any("availability: unexpected format of the response" in problem["text"] for problem in report["problems"])
 
 
 def test_after_its_time_nothing_is_asked_any_more():
@@ -160,20 +160,20 @@ def test_after_its_time_nothing_is_asked_any_more():
     server = _checklist.Prometheus("http://p", _client.Access(), 60, 60, get=fake, clock=lambda: next(times))
     report = _checklist.collect(server, dict(SETTINGS))
     assert len(fake.asked) < 15 and any(
-        "time for all questions was over" in entry["text"] for entry in report["problems"]
+        "timeout for all requests had passed" in entry["text"] for entry in report["problems"]
     )
 
 
 @pytest.mark.parametrize(
     "answer, words, unreachable",
     [
-        (_client.AskError("unreachable", "connection refused"), "cannot be asked: connection refused", True),
+        (_client.AskError("unreachable", "connection refused"), "cannot be queried: connection refused", True),
         (_client.AskError("tls", "its certificate is not trusted"), "see ca_path", False),
         (_client.Reply(401, {}, b"Unauthorized"), "set url_username and url_password", False),
         (_client.Reply(404, {}, b"404 page not found"), "--web.external-url", False),
-        (_client.Reply(200, {}, b"<html>"), "no answer of Prometheus: <html>", False),
-        (reply({"resultType": "scalar", "result": None}), "no Prometheus", False),
-        (reply([]), "no Prometheus", False),
+        (_client.Reply(200, {}, b"<html>"), "not a response of Prometheus: <html>", False),
+        (reply({"resultType": "scalar", "result": None}), "the server is not Prometheus", False),
+        (reply([]), "the server is not Prometheus", False),
     ],
 )
 def test_who_cannot_be_asked_at_all(answer, words, unreachable):
@@ -364,7 +364,7 @@ def test_thresholds_come_from_the_rules():
         ("A", "a", ">", 5, 300)
     ]
     assert [(rule_["alert"], rule_["why"]) for rule_ in found["left_out"]] == [
-        ("B", "== has no bound to move"),
+        ("B", "== has no adjustable threshold"),
         ("C", "no comparison"),
     ]
     assert "min_over_time(((a) > bool 5)[5m:30s]) == 1" in fake.queries()
@@ -461,7 +461,7 @@ def test_options_become_seconds():
 @pytest.mark.parametrize(
     "name, value, words",
     [
-        ("range", "a day", "range: 'a day' is no duration"),
+        ("range", "a day", "range: 'a day' is not a duration"),
         ("range", "5m", "range: 5m is not between"),
         ("trend_range", "2y", "trend_range: 2y is not between"),
         ("thresholds", [threshold(**{"for": "soon"})], "thresholds: A: for: 'soon'"),

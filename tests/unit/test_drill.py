@@ -57,8 +57,8 @@ def test_drills():
     assert found["drills"][2]["steps"][0]["integrations"] == {"slack": 2, "email": 1}
     assert found["drills"][2]["labels"] == {"alertname": "Failing", "service": "drill"}
     assert found["left_out"] == {
-        "nothing": "sends nothing",
-        "never": "no labels were found that only this route takes",
+        "nothing": "has no integrations",
+        "never": "no labels were found that match only this route",
     }
 
 
@@ -122,7 +122,7 @@ def test_a_message_that_was_only_attempted_did_not_go_out():
     watch = _deliveries.Watch(STEPS[:1], parsed(**ZERO))
     assert not watch.look(parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
     assert results(watch) == {
-        ("page", "pagerduty"): "FAILED: 3 of 3 requests, still trying; the log of Alertmanager says why"
+        ("page", "pagerduty"): "FAILED: 3 of 3 requests, still retrying; see the log of Alertmanager"
     }
     assert watch.look(parsed(**{**ZERO, "pagerduty": (1, 1, 4, 4)}), 271.0)
     assert "4 of 4 requests, given up" in results(watch)[("page", "pagerduty")]
@@ -142,7 +142,7 @@ def test_receivers_are_told_apart_where_the_counters_name_them():
     before = _deliveries.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(0, 0, 0, 0)))
     watch = _deliveries.Watch(STEPS[1:2], before)
     watch.look(_deliveries.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))), 11.0)
-    assert results(watch, 40.0) == {("chat", "slack"): "NOTHING was sent within 40 s"}
+    assert results(watch, 40.0) == {("chat", "slack"): "NOTHING sent within 40 s"}
 
 
 def test_what_is_held_back_is_said():
@@ -174,13 +174,13 @@ def test_play(works):
     rows = alert_drill.play(
         api, drill, posted, 5, clock=lambda: now[0], sleep=lambda span: now.__setitem__(0, now[0] + span)
     )
-    result = "sent after 2 s" if works else "NOTHING was sent within 16 s"
+    result = "sent after 2 s" if works else "NOTHING sent within 16 s"
     row = {"alert": 'severity="critical"', "receiver": "chat", "integration": "slack", "result": result, "sent": works}
     assert rows == [row]
     assert posted == api.alerts
     assert posted[0]["labels"]["severity"] == "critical" and posted[0]["labels"]["alertname"].startswith("Drill-")
     assert _deliveries.table(rows, {"page": "skipped"}).splitlines() == [
-        "alert                receiver  by     result",
-        'severity="critical"  chat      slack  ' + result,
-        "-                    page      -      left out: skipped",
+        "alert                receiver  integration  result",
+        'severity="critical"  chat      slack        ' + result,
+        "-                    page      -            omitted: skipped",
     ]

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report as text, Markdown and HTML, from answers that are made up; hostile labels; files."""
+"""The report as text, Markdown and HTML, from invented results; hostile labels; files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def threshold(alert, severity, times, **more):
 
 
 def quiet():
-    """Answers of a Prometheus that is well."""
+    """Results of a healthy Prometheus."""
     return {
         "answered": True,
         "url": "http://192.0.2.1:9091",
@@ -68,7 +68,7 @@ def quiet():
         "alerts": {"series": 0, "by_name": False, "step": 30, "fired": []},
         "disks": [disk("a:9100", "/", 40.0)],
         "backups": [backup("db", 3 * HOUR)],
-        "checks": [check("Watchdog is firing", 1, unit="yes"), check("Rule evaluations that failed", 0)],
+        "checks": [check("Watchdog is firing", 1, unit="yes"), check("Failed rule evaluations", 0)],
         "thresholds": {"range": 7 * DAY, "percentile_range": 30 * DAY, "checked": [], "left_out": []},
         "problems": [],
         "queries": 31,
@@ -88,7 +88,7 @@ def backup(name, age, **more):
 
 
 def bad():
-    """Answers of a bad night."""
+    """Results of a bad night."""
     found = quiet()
     found["targets"].update(
         up=1,
@@ -119,7 +119,7 @@ def bad():
     found["backups"] = [backup("db", 40 * HOUR, successes=0), backup("files", 3 * HOUR, gone=True)]
     found["checks"] = [
         check("Watchdog is firing", None, True, "yes", trouble="the Watchdog is not firing"),
-        check("Notifications that failed", 7, True, where=[{"integration": "slack", "instance": "m:9093", "value": 7}],
+        check("Failed notifications", 7, True, where=[{"integration": "slack", "instance": "m:9093", "value": 7}],
               trouble="notifications failed"),
         check("Active silences", None),
         check("Size of the stored blocks", 5 << 30, unit="bytes"),
@@ -152,7 +152,7 @@ def text_of(answers):
 
 
 def test_the_whole_text_of_a_bad_night():
-    """Every word of it; after a wanted change, read it and write it anew with VIGIL_GOLDEN=write."""
+    """The complete text; after an intended change, read it and write it again with VIGIL_GOLDEN=write."""
     text = _render.as_text(document(("mon.example.org", bad()), ("other.example.org", None)))
     if os.environ.get("VIGIL_GOLDEN") == "write":
         GOLDEN.write_text(text, encoding="utf-8")
@@ -161,8 +161,8 @@ def test_the_whole_text_of_a_bad_night():
 
 def test_a_quiet_night_is_all_good():
     text = text_of(quiet())
-    glance = text[text.index("asked\n") : text.index("Services and targets")]
-    assert re.findall(r"^(.) ", glance, re.MULTILINE) == ["✓"] * 5
+    overview = text[text.index("requests\n") : text.index("Services and targets")]
+    assert re.findall(r"^(.) ", overview, re.MULTILINE) == ["✓"] * 5
     assert "No alert fired." in text and "✗" not in text and "Most fired" not in text
 
 
@@ -170,13 +170,13 @@ def test_a_quiet_night_is_all_good():
     "change, words",
     [
         ({"backups": []}, "! no backup metric"),
-        ({"disks": []}, "! no file system is measured"),
+        ({"disks": []}, "! no file system metrics"),
         ({"alerts": None}, "Alerts\n------\n\n"),
         ({"targets": None, "services": []}, "Services and targets\n--------------------\n\n"),
         ({"version": None}, "Prometheus of an unknown version"),
         ({"backups": [backup("db", END, last=0)]}, "never"),
-        ({"problems": [{"section": "disks", "text": "trend: it said nothing"}]}, "! No answer: trend: it said nothing"),
-        ({"problems": [{"section": "disks", "text": "x"}]}, "! 1 question without an answer"),
+        ({"problems": [{"section": "disks", "text": "trend: it said nothing"}]}, "! Request failed: trend: it said nothing"),
+        ({"problems": [{"section": "disks", "text": "x"}]}, "! 1 request failed; the report lists them"),
     ],
 )
 def test_what_is_not_there_is_said(change, words):
@@ -200,22 +200,22 @@ def test_many_alerts_are_told_by_name():
     storm = {**fired("Storm", "critical", spell(2, 1)), "most": 1700}
     answers["alerts"].update(series=1800, by_name=True, fired=[storm])
     text = text_of(answers)
-    assert "1800 alerts are too many to tell one by one" in text and "at most 1700 at once" in text
+    assert "1800 alerts are too many to list individually" in text and "at most 1700 at once" in text
 
 
 def test_long_tables_end_with_what_is_left():
     answers = quiet()
     answers["disks"] = [disk(f"h{number}:9100", "/", 90.0) for number in range(45)]
     text = text_of(answers)
-    assert "  and 5 more" in text and "h44" not in text and "40 more file systems that are or will soon be full" in text
+    assert "  and 5 more" in text and "h44" not in text and "40 more file systems that are full or will be soon" in text
 
 
 def test_who_was_not_asked_and_who_is_an_agent():
-    refused = {"answered": False, "problems": [{"section": "prometheus", "text": "it cannot be asked: refused"}]}
+    refused = {"answered": False, "problems": [{"section": "prometheus", "text": "it cannot be queried: refused"}]}
     agent = {"answered": False, "agent": True, "problems": [{"section": "prometheus", "text": "it is an agent"}]}
     text = _render.as_text(document(("a", refused), ("b", agent)))
-    assert "nothing could be asked" in text
-    assert "✗ No answers: it cannot be asked: refused" in text and "! it is an agent" in text
+    assert "no Prometheus could be queried" in text
+    assert "✗ No data: it cannot be queried: refused" in text and "! it is an agent" in text
 
 
 # ---- words
@@ -429,10 +429,10 @@ def test_no_name_of_an_alert_is_broken_inside():
         render(document(("mon", answers))) for render in (_render.as_text, _render.as_markdown, _render.as_html)
     )
     for name in names:
-        # Both tables of alerts, and the list of what was left out.
+        # Both tables of alerts, and the list of rules that were not checked.
         assert [len(re.findall(rf"\b{name}\b", found)) for found in (text, markdown)] == [3, 3]
         assert len(re.findall(rf"\b{name}\b(?![^<]*</title>)(?![^<]*\">)", page)) == 3
-    listed = text[text.index("Left out, because") :].splitlines()[2:]
+    listed = text[text.index("Not checked, because") :].splitlines()[2:]
     assert len(listed) > 10 and max(map(len, listed)) <= _render.WIDTH
     screen, paper = _render.STYLE.split("@media print")
     assert (
@@ -516,7 +516,7 @@ def test_every_part_of_the_report_names_hosts():
     answers["alerts"] = {"series": 1, "by_name": False, "step": 30, "fired": [fired("A", "warning", spell(2, 1), **at)]}
     answers["disks"] = [{**disk("x", "/", 99.0), **at}]
     answers["backups"] = [{**backup("db", 3 * HOUR), **at}]
-    answers["checks"] = [check("Rule evaluations that failed", 1, bad=True, where=[{**at, "value": 1}])]
+    answers["checks"] = [check("Failed rule evaluations", 1, bad=True, where=[{**at, "value": 1}])]
     answers["thresholds"]["checked"] = [threshold("A", "warning", 1, labels=at)]
     text = _render.as_text(document(("mon", answers)))
     assert text.count("192.0.2.1:9100") == text.count("shop-1 192.0.2.1:9100") >= 8

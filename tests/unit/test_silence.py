@@ -45,7 +45,7 @@ def test_matchers(text, matcher):
     "text", ["service", "=api", 'x y="z"', '""="x"', '{x}="y"', "x'y=z", 'a="b', 'a="b"c', 'a=~"("', "a==b"]
 )
 def test_no_matchers(text):
-    with pytest.raises(ValueError, match=r"no matcher|no valid regular"):
+    with pytest.raises(ValueError, match=r"not a matcher|no valid regular"):
         _silence.parse(text)
 
 
@@ -62,7 +62,7 @@ def test_durations(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "1", "5 min", "30m1h", "-1h", None])
 def test_no_durations(text):
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         _alertmanager_api.seconds(text)
 
 
@@ -196,10 +196,10 @@ def test_a_request(server):
     [
         ((401, {}, b""), {}, "set url_username"),
         ((401, {}, b""), {"username": "me"}, "check url_username"),
-        ((404, {}, b""), {}, "has to end with that path"),
+        ((404, {}, b""), {}, "must end with that path"),
         ((302, {"Location": "http://u:secret@x/"}, b""), {}, "redirects to http://********@x/"),
         ((400, {}, b'"bad matcher"'), {}, 'HTTP 400: "bad matcher"'),
-        ((200, {}, b"<html>"), {}, "is no Alertmanager"),
+        ((200, {}, b"<html>"), {}, "is not Alertmanager"),
     ],
 )
 def test_a_bad_answer(server, answer, access, said):
