@@ -232,7 +232,10 @@ def main():
             over = _alertmanager_api.to_time(time.time())
             api.ask("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
     except _alertmanager_api.ApiError as error:
-        problem = problem or "the alerts of the drill could not be resolved early, they resolve by themselves: {0}".format(error)
+        problem = (
+            problem
+            or "the alerts of the drill could not be resolved early, they resolve by themselves: {0}".format(error)
+        )
     result = {"messages": rows, "table": _deliveries.table(rows, given["left_out"]), "changed": False}
     lost = [row for row in rows if not row["sent"]]
     if problem:

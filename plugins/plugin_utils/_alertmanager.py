@@ -14,14 +14,14 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._message_template
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
-# Sections of the file that are taken as they are.
+# Sections of the file that are copied unchanged.
 SECTIONS = ("tracing", "event_recorder")
 _YES = ("true", "yes", "on", "1")
 _NO = ("false", "no", "off", "0")
 
 
 def _smtp_value(key, value):
-    """``require_tls`` is a truth value, which inventories written for templates give as a word."""
+    """``require_tls`` is a boolean, which inventories written for templates give as a string."""
     if key == "require_tls" and isinstance(value, str):
         if value.lower() in _YES + _NO:
             return value.lower() in _YES
@@ -29,7 +29,7 @@ def _smtp_value(key, value):
 
 
 def _other_templates(settings):
-    """The user's own templates whose names the pattern does not match, which therefore stand beside it."""
+    """The user's own templates whose names do not match the pattern, and are therefore listed separately."""
     names = sorted(os.path.basename(entry["source"]) for entry in settings.get("template_files") or [])
     return ["templates/" + name for name in names if not name.endswith(".tmpl")]
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of channels that alertmanager_escalation knows: what each needs, and what its messages look like."""
+"""The kinds of channels of alertmanager_escalation: their required keys and their messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._version import v
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown, unknown_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys, version_of
 
-# What every tree needs: named intervals, and the routes' references to them.
+# Required by every routing tree: named time intervals, and references to them in routes.
 OLDEST = "0.24.0"
 
 # Input, without the role's prefix -> key of the section global.
@@ -51,15 +51,15 @@ GLOBAL_KEYS = {
 
 
 class Kind(NamedTuple):
-    """A kind of channel. Which keys it may have besides, upstream's types say.
+    """A kind of channel. Further keys that it may have are defined by upstream's types.
 
     :ivar section: key of the receiver.
     :ivar secrets: secret -> the first version whose key ``<secret>_file`` works.
-    :ivar one_of: keys of which one has to be given, secrets exactly one; none: all are optional.
-    :ivar needed: further keys that have to be given.
-    :ivar message: what a message looks like, unless the channel says otherwise.
-    :ivar common: key -> the key of the section ``global`` that stands in for it.
-    :ivar login: whether ``http_config.authorization`` has to be given, or may be instead of a secret.
+    :ivar one_of: keys of which one must be set, secrets exactly one; empty: all are optional.
+    :ivar needed: further required keys.
+    :ivar message: default keys for the format of a message.
+    :ivar common: key -> the key of the section ``global`` that replaces it.
+    :ivar login: whether ``http_config.authorization`` must be set, or may be instead of a secret.
     """
 
     section: str
@@ -115,9 +115,9 @@ KINDS = {
                 "num_firing": "{{ .Alerts.Firing | len }}",
                 "num_resolved": "{{ .Alerts.Resolved | len }}",
             },
-            # Links without an address are left out by Alertmanager.
+            # Alertmanager omits links without a URL.
             "links": [
-                # Each alert's link is its own, as it chooses job and instance: that of the first serves.
+                # Each alert has its own link, with its job and instance: that of the first is used.
                 {"href": "{{ (index .Alerts 0).Annotations.dashboard_url }}", "text": "Dashboard"},
                 {"href": "{{ .CommonAnnotations.runbook_url }}", "text": "Runbook"},
                 {"href": '{{ template "vigil.silence" . }}', "text": "Silence"},
@@ -132,7 +132,7 @@ KINDS = {
         (),
         {"title": _TITLE, "text": _TEXT},
     ),
-    # Connectors of Office 365, which Microsoft has switched off; its successors are workflows.
+    # Connectors of Office 365, which Microsoft has retired; workflows replace them.
     "msteams_connector": Kind(
         "msteams_configs",
         {"webhook_url": "0.28.0"},
@@ -165,13 +165,13 @@ KINDS = {
         {"bot_token": "0.26.0"},
         ("bot_token",),
         ("chat_id",),
-        # HTML would be cut anywhere when a message is too long, and then be refused.
+        # HTML could be truncated inside a tag if a message is too long, and then be rejected.
         {"message": _TITLE + "\n" + _TEXT, "parse_mode": ""},
         {"bot_token": "telegram_bot_token"},
     ),
     "mattermost": Kind(
         "mattermost_configs",
-        # Earlier ones have attachments alone.
+        # Earlier versions have attachments only.
         {"webhook_url": "0.32.0"},
         ("webhook_url",),
         (),
@@ -232,24 +232,24 @@ KINDS = {
         {"message": _TITLE + "\n" + _TEXT},
         {"api_secret": "wechat_api_secret", "corp_id": "wechat_api_corp_id"},
     ),
-    # Its one secret is that of AWS, which has no file of its own: a role or a profile of the host needs none.
+    # Its only secret is that of AWS, which cannot be read from a file: a role or a profile of the host needs none.
     "sns": Kind("sns_configs", {}, ("topic_arn", "target_arn", "phone_number"), (), {"message": _TITLE + "\n" + _TEXT}),
 }
-# The keys of the section global that stand in for one of a channel.
+# The keys of the section global that replace one of a channel.
 COMMON = sorted({key for kind in KINDS.values() for key in kind.common.values()})
 _URLS = ("api_url", "url", "webhook_url")
-# Values below http_config that are secrets; each has a key with the suffix _file beside it.
+# Values below http_config that are secrets; each also has a key with the suffix _file.
 _HTTP_SECRETS = ("password", "credentials", "bearer_token", "client_secret", "client_certificate_key", "key")
-# Receivers that are no channel's.
+# Receivers that do not belong to a channel.
 ALL, NOBODY = "all", "nobody"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 def kind_of(value):
-    """What a value is, for a message that must not show it."""
+    """The type of a value, for a message that must not show it."""
     if value is None:
         return "is empty"
-    names = {dict: "dictionary", list: "list", str: "string", bool: "truth value", int: "number", float: "number"}
+    names = {dict: "dictionary", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
     return "is a {0}".format(names.get(type(value), type(value).__name__))
 
 
@@ -264,17 +264,17 @@ def secret_path(name, *keys):
 
 
 def check_channel(where, name, channel, settings):
-    """What is wrong with a channel.
+    """Problems of a channel.
 
     :param where: its path in the declaration.
     :param settings: dict with ``smtp`` and ``version``.
     """
     if not _NAME.fullmatch(name) or name in (ALL, NOBODY):
         yield Problem(
-            where, "cannot be the name of a channel", "use small letters, digits, - and _, and not all, nobody"
+            where, "is not a valid channel name", "use lower case letters, digits, - and _, but not all or nobody"
         )
     if not isinstance(channel, dict):
-        yield Problem(where, kind_of(channel), "write a dictionary with kind and what that kind needs")
+        yield Problem(where, kind_of(channel), "write a dictionary with kind and the keys of that kind")
         return
     if not isinstance(channel.get("kind"), str) or channel["kind"] not in KINDS:
         found = "is missing" if "kind" not in channel else "is {0}".format(shown(channel["kind"]))
@@ -287,9 +287,11 @@ def check_channel(where, name, channel, settings):
             continue
         bare = str(key)[: -len("_file")]
         if str(key).endswith("_file") and bare in known:
-            yield Problem("{0}.{1}".format(where, key), "Alertmanager knows no such file", "give {0}".format(bare))
+            yield Problem(
+                "{0}.{1}".format(where, key), "Alertmanager cannot read this from a file", "set {0}".format(bare)
+            )
         elif not too_old(version_of("alertmanager"), settings["version"] or "0"):
-            # A newer version may know more, and says so itself.
+            # A newer version may have more keys; Alertmanager itself reports unknown ones.
             yield unknown_key(where, key, known)
     given = {key for key in known if channel.get(key) not in (None, "", [])}
     given.update(key for key in known if key + "_file" in given)
@@ -312,11 +314,11 @@ def check_channel(where, name, channel, settings):
     if channel["kind"] == "email":
         for key in ("from", "smarthost"):
             if not channel.get(key) and not (settings["smtp"] or {}).get(key):
-                yield Problem("{0}.{1}".format(where, key), "is missing", "give it here or in alertmanager_smtp." + key)
+                yield Problem("{0}.{1}".format(where, key), "is missing", "set it here or in alertmanager_smtp." + key)
     by_app = {"app_token", "app_token_file"} & set(channel) or channel.get("api_url") == SLACK_API
     if channel["kind"] == "slack" and channel.get("channel") and not by_app:
-        found = "has no effect: a webhook of Slack posts to the channel that it was made for"
-        yield Problem(where + ".channel", found, "make a webhook for that channel, or give app_token")
+        found = "has no effect: a Slack webhook posts to the channel that it was created for"
+        yield Problem(where + ".channel", found, "create a webhook for that channel, or set app_token")
 
 
 def _check_secrets(where, channel, kind, version):
@@ -326,44 +328,46 @@ def _check_secrets(where, channel, kind, version):
             if name in channel and channel[name] and not isinstance(channel[name], str):
                 yield Problem("{0}.{1}".format(where, name), kind_of(channel[name]), "write a string, in quotes")
         if channel.get(key) and channel.get(key + "_file"):
-            yield Problem("{0}.{1}".format(where, key), "is given as {0}_file as well".format(key), "keep one of them")
+            yield Problem("{0}.{1}".format(where, key), "is also set as {0}_file".format(key), "keep one of them")
         value = channel.get(key)
         if key in _URLS and isinstance(value, str) and value and not re.match(r"https?://\S+$", value.strip()):
-            yield Problem("{0}.{1}".format(where, key), "is no URL", "begin it with https://")
+            yield Problem("{0}.{1}".format(where, key), "is not a URL", "start it with https://")
         if key in given and too_old(version, kind.secrets[key]):
             yield Problem(
                 "{0}.{1}".format(where, key + "_file" if channel.get(key + "_file") else key),
-                "needs the key {0}_file, which works from Alertmanager {1} on, and this is {2}".format(
+                "needs the key {0}_file, which works from Alertmanager {1} on, but the version is {2}".format(
                     key, kind.secrets[key], version
                 ),
-                "deploy {0} or newer, as secrets are not written into the main file".format(kind.secrets[key]),
+                "deploy {0} or newer, because secrets are not written into the main configuration file".format(
+                    kind.secrets[key]
+                ),
             )
 
 
 def _check_choice(where, kind, given, common, logs_in):
-    """Of some keys one has to be given, here or for all channels; of secrets exactly one."""
+    """Of some keys one must be set, here or for all channels; of secrets exactly one."""
     chosen = [key for key in kind.one_of if key in given]
     if kind.one_of and not chosen and not common.intersection(kind.one_of) and not logs_in:
         either = " or ".join(kind.one_of)
-        remedy = "give {0}".format(either)
+        remedy = "set {0}".format(either)
         if kind.one_of[0] in kind.secrets:
-            remedy += ", or as the path of a file on the host {0}_file".format(kind.one_of[0])
+            remedy += ", or {0}_file with the path of a file on the host".format(kind.one_of[0])
         yield Problem("{0}.{1}".format(where, kind.one_of[0]), "is missing", remedy)
     elif len([key for key in chosen if key in kind.secrets]) > 1:
         yield Problem(where, "has {0}".format(" and ".join(chosen)), "keep one of them")
 
 
 def globally(settings):
-    """The keys of the section ``global`` that are given.
+    """The keys of the section ``global`` that are set.
 
-    :param settings: the role's inputs without their prefix; those that are not there are not given.
+    :param settings: the role's inputs without their prefix; missing ones are not set.
     """
     found = {key for name, key in GLOBAL_KEYS.items() if settings.get(name)}
     return found.union(settings.get("global") or {})
 
 
 def variable_of(key):
-    """The variable that gives a key of the section ``global``."""
+    """The variable for a key of the section ``global``."""
     return next("alertmanager_" + name for name, other in GLOBAL_KEYS.items() if other == key)
 
 
@@ -374,13 +378,15 @@ def _check_http(where, config):
         if isinstance(value, dict):
             yield from _check_http("{0}.{1}".format(where, key), value)
         elif key == "secrets":
-            yield Problem("{0}.{1}".format(where, key), "would be in the main file", "give files instead")
+            yield Problem(
+                "{0}.{1}".format(where, key), "would be written into the main configuration file", "use files instead"
+            )
 
 
 def hide(data, path, secrets, files):
     """A channel's options with each secret moved to a file: its key gets the suffix ``_file``.
 
-    :param path: words that name the channel, and then the option that holds this one.
+    :param path: name of the channel, followed by the parent options.
     :param secrets: keys whose values are secret.
     :param files: path inside the configuration directory -> content; each secret is added.
     """

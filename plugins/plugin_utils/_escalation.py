@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Alertmanager's routing tree from a short declaration of channels.
 
-Alertmanager has no acknowledgement. An alert that is critical matches one route for each stage of its escalation, each
-with a longer ``group_wait``: what was silenced or resolved by then goes no further.
+Alertmanager has no acknowledgement. A critical alert matches one route for each stage of its escalation, each with a longer
+``group_wait``: an alert that is silenced or resolved by then does not reach the stage.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     unknown_key,
 )
 
-# What alertmanager_route and alertmanager_receivers are when nobody gave them.
+# Default values of alertmanager_route and alertmanager_receivers.
 NO_ROUTE = {"receiver": "default"}
 NO_RECEIVERS = [{"name": "default"}]
 
@@ -40,7 +40,7 @@ LOCATION_SINCE = "0.25.0"
 RULE_NAME_SINCE = "0.30.0"
 
 GROUP_BY = ["alertname", "cluster", "service"]
-# Their keys as the declaration has them -> as a route has them.
+# Keys in the declaration -> keys of a route.
 WAITS = {"wait": "group_wait", "interval": "group_interval", "repeat": "repeat_interval"}
 LEVEL_KEYS = ("channels", "group_by", "active", "mute", *WAITS)
 WATCHDOG = 'alertname="Watchdog"'
@@ -64,10 +64,10 @@ CRITICAL = [
 ]
 KEYS = ("channels", "business_hours", "mute_times", "critical", "routes", "group_by", *LEVELS)
 BUSINESS_HOURS = "business_hours"
-# Levels that wait for the business hours, where there are any.
+# Levels that are sent in business hours only, if these are set.
 IN_BUSINESS_HOURS = ("warning", "info")
 
-# In Alertmanager's order: a range of its must not go over its end.
+# In Alertmanager's order: its ranges must not wrap around.
 _DAYS = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _DAY = re.compile(r"({0})(?:[-:]({0}))?".format("|".join(_DAYS)))
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d|24:00")
@@ -77,19 +77,19 @@ _NATIVE_TIMES = ("days_of_month", "months", "years")
 # name, sources, targets, labels that are equal.
 INHIBITIONS = (
     (
-        "critical mutes the lower tiers of the same alert",
+        "critical inhibits lower severities of the same alert",
         ['severity="critical"'],
         ['severity=~"warning|info"'],
         ["alertname", "cluster", "service", "job", "instance", "mountpoint", "datname"],
     ),
     (
-        "a job that is down mutes its targets",
+        "a job that is down inhibits its targets",
         ['alertname=~"JobDown|ApiDown"'],
         ['alertname="TargetDown"'],
         ["cluster", "job"],
     ),
     (
-        "a node that is down mutes its host's alerts",
+        "a node that is down inhibits alerts of its host",
         ['alertname="TargetDown"'],
         ['service="host"', 'alertname!="TargetDown"'],
         ["cluster", "job", "instance"],
@@ -98,14 +98,14 @@ INHIBITIONS = (
 
 
 class EscalationError(ValueError):
-    """The declaration cannot be used; the message says where and why."""
+    """The declaration is invalid; the message says where and why."""
 
 
-# What is wrong with a declaration
+# Validation of a declaration
 
 
 def check_escalation(settings):
-    """Everything that is wrong with a declaration; no value of a secret is repeated.
+    """All problems of a declaration; no value of a secret is shown.
 
     :param settings: dict with ``escalation``, ``route``, ``receivers`` and ``smtp``, the role's inputs, and those of
         :data:`GLOBAL_KEYS` and ``global`` that are given; and ``version``, or None where that is known only on the host.
@@ -120,8 +120,8 @@ def check_escalation(settings):
         if settings[name] != unset:
             yield Problem(
                 "alertmanager_" + name,
-                "is given beside alertmanager_escalation, which makes it",
-                "take one of them out; further routes go into alertmanager_escalation.routes",
+                "is set together with alertmanager_escalation, which generates it",
+                "remove one of them; put further routes into alertmanager_escalation.routes",
             )
     if too_old(settings["version"], OLDEST):
         found = "needs Alertmanager {0}, and this is {1}".format(OLDEST, settings["version"])
@@ -129,7 +129,7 @@ def check_escalation(settings):
     yield from (unknown_key(root, key, KEYS) for key in declared if key not in KEYS)
     channels = declared.get("channels")
     if not isinstance(channels, dict) or not channels:
-        remedy = "declare at least one, such as monitoring: {kind: slack, api_url_file: /etc/alertmanager/slack}"
+        remedy = "define at least one, such as monitoring: {kind: slack, api_url_file: /etc/alertmanager/slack}"
         yield Problem(root + ".channels", "is missing" if channels is None else _not_filled(channels), remedy)
         return
     for name, channel in channels.items():
@@ -145,17 +145,17 @@ def _not_filled(value):
 def _check_times(root, declared, version):
     times = declared.get("mute_times") or {}
     if not isinstance(times, dict):
-        yield Problem(root + ".mute_times", kind_of(times), "write NAME: and below it the times")
+        yield Problem(root + ".mute_times", kind_of(times), "write NAME: with the times below it")
         times = {}
     if BUSINESS_HOURS in times:
-        yield Problem(root + ".mute_times." + BUSINESS_HOURS, "is the name of something else", "choose another name")
+        yield Problem(root + ".mute_times." + BUSINESS_HOURS, "is a reserved name", "choose another name")
     every = {"mute_times.{0}".format(name): entry for name, entry in times.items()}
     if BUSINESS_HOURS in declared:
         every[BUSINESS_HOURS] = declared[BUSINESS_HOURS]
     for name, entries in every.items():
         where = "{0}.{1}".format(root, name)
         if not entries:
-            yield Problem(where, "is empty", "write days, from and to below it, or leave it out")
+            yield Problem(where, "is empty", "write days, from and to below it, or remove it")
         for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
             at = "{0}[{1}]".format(where, number) if isinstance(entries, list) else where
             if entries:
@@ -178,9 +178,9 @@ def _check_time(where, entry, version):
                 "{0}.{1}".format(where, key), "is {0}".format(shown(entry[key])), "write a time such as 08:00"
             )
     if len(times) == 1:
-        yield Problem(where, "has only one of from and to", "give both, or none for the whole day")
+        yield Problem(where, "has only one of from and to", "set both, or none for the whole day")
     if len(times) == 2 and all(map(_TIME.fullmatch, times)) and times[0] >= times[1]:
-        remedy = "make two entries of it, {0} to 24:00 and 00:00 to {1}".format(*times)
+        remedy = "split it into two entries, {0} to 24:00 and 00:00 to {1}".format(*times)
         yield Problem(where, "ends at {1}, before it begins at {0}".format(*times), remedy)
     if "timezone" in entry:
         if not _ZONE.fullmatch(str(entry["timezone"])):
@@ -221,11 +221,11 @@ def _check_levels(root, declared):
             waits.append((where, level.get("wait", "0s")))
     for (dummy, before), (where, wait) in zip(waits, waits[1:]):
         if seconds(wait) < seconds(before):
-            found = "is {0}, and the stage before waits {1}".format(wait, before)
-            yield Problem(where + ".wait", found, "let the stages wait longer from one to the next")
+            found = "is {0}, but the previous stage waits {1}".format(wait, before)
+            yield Problem(where + ".wait", found, "let each stage wait longer than the previous one")
     if not _readers(declared):
-        found = "have nobody who reads them beside the dead man's switch"
-        yield Problem(root + ".channels", found, "declare another channel, such as monitoring")
+        found = "has no channel except the dead man's switch"
+        yield Problem(root + ".channels", found, "define another channel, such as monitoring")
 
 
 def _check_level(where, level, channels, intervals, needs_channels):
@@ -235,18 +235,18 @@ def _check_level(where, level, channels, intervals, needs_channels):
     for name in _listed(chosen):
         if name != ALL and str(name) not in channels:
             problem = unknown_key(where + ".channels", name, list(channels))
-            yield problem._replace(variable=where + ".channels", found="{0} is not declared".format(shown(name)))
+            yield problem._replace(variable=where + ".channels", found="{0} is not defined".format(shown(name)))
     for key in WAITS:
         if key in level:
             if not is_duration(level[key]):
                 yield not_a_duration("{0}.{1}".format(where, key), level[key])
             elif key != "wait" and not seconds(level[key]):
-                yield Problem("{0}.{1}".format(where, key), "is 0", "Alertmanager wants more than nothing")
+                yield Problem("{0}.{1}".format(where, key), "is 0", "Alertmanager requires a duration greater than 0")
     for key in ("active", "mute"):
         for name in _listed(level.get(key)):
             if name not in intervals:
-                declared = "declared are {0}".format(", ".join(intervals)) if intervals else "declare it in mute_times"
-                yield Problem("{0}.{1}".format(where, key), "{0} is not declared".format(shown(name)), declared)
+                declared = "defined are {0}".format(", ".join(intervals)) if intervals else "define it in mute_times"
+                yield Problem("{0}.{1}".format(where, key), "{0} is not defined".format(shown(name)), declared)
     if "group_by" in level:
         yield from _check_group_by(where + ".group_by", level["group_by"])
 
@@ -259,13 +259,13 @@ def _check_group_by(where, labels):
 def _check_route(where, level):
     matchers = level.get("matchers")
     if not isinstance(matchers, list) or not matchers or not all(isinstance(entry, str) for entry in matchers):
-        found = "is missing" if matchers is None else "is no list of strings"
+        found = "is missing" if matchers is None else "is not a list of strings"
         yield Problem(where + ".matchers", found, 'write matchers such as - service="database"')
     if not isinstance(level.get("continue", False), bool):
         yield Problem(where + ".continue", kind_of(level["continue"]), "write true or false")
 
 
-# The tree
+# Routing tree
 
 
 def _listed(value):
@@ -281,7 +281,7 @@ def _interval_names(declared):
 
 
 def _watching(declared):
-    """The channels of the dead man's switch: they are told of nothing else."""
+    """The channels of the dead man's switch: they receive no other alerts."""
     level = declared.get("watchdog")
     chosen = level.get("channels") if isinstance(level, dict) else None
     return [name for name in _listed(chosen or LEVELS["watchdog"]["channels"]) if name in declared["channels"]]
@@ -293,13 +293,13 @@ def _readers(declared):
 
 
 def _home(declared):
-    """Where goes what has no channel of its own: the channel monitoring, or else the first."""
+    """The channel for alerts without a channel of their own: monitoring, or else the first."""
     readers = _readers(declared)
     return ["monitoring"] if "monitoring" in readers else readers[:1]
 
 
 def _levels(declared):
-    """The levels in full, with channels that are all declared; and the stages of critical."""
+    """The complete levels, with defined channels only; and the stages of critical."""
     levels = {}
     for name, default in LEVELS.items():
         level = {**default, **(declared.get(name) or {})}
@@ -332,7 +332,7 @@ def _clock(value):
 
 
 def _weekdays(days):
-    """A day, or a range of days, as Alertmanager wants it."""
+    """A day, or a range of days, in the format of Alertmanager."""
     first, last = _DAY.fullmatch(str(days)).groups()
     if last is None or first == last:
         return [first]
@@ -374,7 +374,7 @@ class _Tree:
     def route(self, level, matchers, times, go_on=False):
         """One route.
 
-        :param times: what ``active`` and ``mute`` are where the level does not say.
+        :param times: ``active`` and ``mute`` if the level does not set them.
         """
         route = {"receiver": self.receiver(_listed(level["channels"]))}
         if matchers:
@@ -389,7 +389,7 @@ class _Tree:
         return route
 
     def grouping(self, level):
-        """How a level groups and waits, as keys of a route."""
+        """Grouping and waiting times of a level, as keys of a route."""
         found = {"group_by": level["group_by"]} if "group_by" in level else {}
         found.update((native, str(level[key])) for key, native in WAITS.items() if key in level)
         return found
@@ -405,7 +405,7 @@ def _route(declared, tree):
     times["watchdog"] = {}
     for name in IN_BUSINESS_HOURS if BUSINESS_HOURS in declared else ():
         times[name] = {"mute": mute, "active": [BUSINESS_HOURS]}
-    # An alert that joins a group waits for its interval: one that is critical shall not wait for another instance's.
+    # An alert that joins a group waits for its interval: a critical one must not wait for that of another instance.
     critical_by = by if "instance" in by or "..." in by else [*by, "instance"]
 
     routes = [
@@ -421,7 +421,7 @@ def _route(declared, tree):
     for name in ("warning", "info"):
         routes.append(tree.route(levels[name], ['severity="{0}"'.format(name)], times[name]))
     if _listed(default.get("mute", times["default"]["mute"])) or default.get("active"):
-        # The root itself may not be muted.
+        # Alertmanager does not allow muting the root route.
         routes.append(tree.route(default, [], times["default"]))
     return {**root, "group_by": by, **tree.grouping(default), "routes": routes}
 
@@ -432,9 +432,9 @@ def _integration(declared, name, files):
     kind = KINDS[channel.pop("kind")]
     if isinstance(channel.get("to"), list):
         channel["to"] = ", ".join(channel["to"])
-    # Its API's own address is no secret, and Alertmanager wants to see it where messages are updated.
+    # The API's own URL is not a secret, and Alertmanager needs it in the configuration to update messages.
     secrets = [key for key in kind.secrets if channel.get(key) != SLACK_API]
-    # A message that the Watchdog is over would look to a dead man's switch like a sign of life.
+    # A message that the Watchdog is resolved would look like a sign of life to a dead man's switch.
     config = {"send_resolved": name not in _watching(declared), **hide(channel, (name,), secrets, files)}
     return kind.section, {**config, **{key: value for key, value in kind.message.items() if key not in config}}
 
@@ -453,13 +453,13 @@ def _inhibit_rules(version):
 
 
 def escalate(settings):
-    """What a declaration makes of the configuration.
+    """The configuration that is generated from a declaration.
 
     :param settings: the role's inputs without their prefix: ``escalation``, ``route``, ``receivers``,
         ``inhibit_rules``, ``time_intervals``, ``smtp``, and the ``version`` that will run.
     :returns: dict with ``route``, ``receivers``, ``inhibit_rules``, ``time_intervals`` and ``smtp``; ``files``, the
         secrets by the path of their files inside the configuration directory. Without a declaration, the inputs.
-    :raises EscalationError: when it cannot be used.
+    :raises EscalationError: when it is invalid.
     """
     kept = {key: settings[key] for key in ("route", "receivers", "inhibit_rules", "time_intervals", "smtp")}
     declared = settings["escalation"]

@@ -1,9 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Alertmanager finds out only when it sends: a template that nothing defines, or a variable that nobody expands.
+"""Errors that Alertmanager notices only when it sends: undefined templates, and variables that it does not expand.
 
-Its own validator takes both, and the message arrives empty, or not at all.
+Its own validator accepts both, and the notification arrives empty, or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME = r'\s*("(?:[^"\\]|\\.)*"|`[^`]*`)'
 _DEFINED = re.compile(r"\{\{-?\s*(?:define|block)" + _NAME)
 _USED = re.compile(r"\{\{-?\s*(?:template|block)" + _NAME)
 
-# The names that Alertmanager's own default.tmpl and email.tmpl define, in the releases between these.
+# Names that Alertmanager's own default.tmpl and email.tmpl define, in the releases of this range.
 BUILT_IN_OF = ("0.25.0", "0.35.0")
 BUILT_IN = frozenset(
     "__alertmanager __alertmanagerURL __description __subject __text_alert_list __text_alert_list_markdown".split()
@@ -47,7 +47,7 @@ BUILT_IN = frozenset(
         for name in names.split()
     ]
 )
-# What other releases may have besides.
+# Further names that other releases may define.
 _LIKE_BUILT_IN = re.compile(r"__\w+|\w+\.default\.\w+")
 
 
@@ -56,7 +56,7 @@ def _names(pattern, text):
 
 
 def strings(data, path=""):
-    """Every text of a structure, and the path of its key."""
+    """All strings of a structure, each with the path of its key."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield from strings(value, "{0}.{1}".format(path, key) if path else str(key))
@@ -68,14 +68,14 @@ def strings(data, path=""):
 
 
 def texts_of_receivers(config):
-    """Where a text of a receiver stands, in words, and the text.
+    """The texts of receivers, each with a description of its place.
 
     :param config: the text of ``alertmanager.yml``.
     """
     try:
         data = yaml.safe_load(config)
     except yaml.YAMLError:
-        return  # amtool has the better words for it
+        return  # amtool has the better error message for it
     for receiver in (data.get("receivers") if isinstance(data, dict) else None) or []:
         if isinstance(receiver, dict):
             for path, text in strings({key: value for key, value in receiver.items() if key != "name"}):
@@ -83,7 +83,7 @@ def texts_of_receivers(config):
 
 
 def check_messages(config, files, version):
-    """Refuse what would be found out when a message is sent.
+    """Refuse errors that would be noticed only when a notification is sent.
 
     :param config: the text of ``alertmanager.yml``.
     :param files: the files with templates, dicts with ``source`` and ``content``.
@@ -100,26 +100,26 @@ def check_messages(config, files, version):
             if name not in defined | set(_names(_DEFINED, text)) and not _may_be_built_in(name, version):
                 near = nearest(name, defined)
                 found.append(
-                    "{0}: uses the template {1!r}, which nothing defines; {2}".format(
+                    "{0}: uses the template {1!r}, which is not defined; {2}".format(
                         where,
                         name,
                         "did you mean {0!r}?".format(near)
                         if near
-                        else "a file of alertmanager_template_files has to define it",
+                        else "define it in a file of alertmanager_template_files",
                     )
                 )
     for where, text in texts_of_receivers(config):
         if "${" in text:
             found.append(
-                "{0}: holds '${{', and Alertmanager expands no variables; write the value, from a vault, say, or name a file"
-                " that holds it".format(where)
+                "{0}: contains '${{', but Alertmanager does not expand variables; write the value, for example from a vault, or"
+                " use the option for a file".format(where)
             )
     if found:
         raise FileProblem("\n".join(dict.fromkeys(found)))
 
 
 def _may_be_built_in(name, version):
-    """Whether this release may define a name that those which are known do not."""
+    """Whether this release may define a name that the known releases do not."""
     first, last = BUILT_IN_OF
     key = version_key(version) if version else None
     known = key is not None and version_key(first) <= key <= version_key(last)

@@ -353,9 +353,7 @@ class Section:
         else:
             self.overview.append((WARN, text + ", none of them now"))
         if found["by_name"]:
-            text = (
-                "{0} alerts are too many to list individually: listed by name, an episode being a time in which any of them fired"
-            )
+            text = "{0} alerts are too many to list individually: listed by name, an episode being a time in which any of them fired"
             blocks.append(Para(text.format(found["series"]), WARN))
         columns = [Column("Alert"), Column("Severity"), Column("Where"), Column("Times", True), Column("From"),
                    Column("Until"), Column("Firing for", True), Column(self._axis())]  # fmt: skip

@@ -39,7 +39,7 @@ RULES = {
     ),
     "a variable of the shell's, left where nobody expands it": (
         {"alertmanager_receivers": [{"name": "default", "webhook_configs": [{"url": "http://127.0.0.1/${TOKEN}"}]}]},
-        ["the receiver 'default', webhook_configs[0].url", "'${'", "expands no variables", "write the value"],
+        ["the receiver 'default', webhook_configs[0].url", "'${'", "does not expand variables", "write the value"],
     ),
     "a secret's file that is not there": (
         {"alertmanager_smtp": {"from": "a@b.example", "smarthost": "b:25", "auth_password_file": "/etc/no-such"}},

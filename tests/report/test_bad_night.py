@@ -116,7 +116,9 @@ def test_backups(answers):
 
 def test_monitoring_itself(answers):
     checks = {check["check"]: check for check in answers["checks"]}
-    assert [check["trouble"] for check in checks.values() if check["bad"]] == ["Prometheus is not connected to any Alertmanager"]
+    assert [check["trouble"] for check in checks.values() if check["bad"]] == [
+        "Prometheus is not connected to any Alertmanager"
+    ]
     assert (
         checks["Watchdog is firing"]["value"] == 1 and checks["Prometheus has loaded its configuration"]["value"] == 1
     )

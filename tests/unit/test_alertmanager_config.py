@@ -145,17 +145,17 @@ OWN = [
         ('{{ template "own.title" . }}', "0.33.1", None),
         ("{{- template `own.part` . -}}", "0.33.1", None),
         ('{{ template "slack.default.title" . }} {{ template "__subject" . }}', "0.33.1", None),
-        ('{{ template "own.titel" . }}', "0.33.1", "uses the template 'own.titel', which nothing defines; did you mean 'own.title'"),
-        ('{{ template "own.no" . }}', "0.33.1", "'own.no', which nothing defines"),
-        ('{{ template "zzz" . }}', "0.33.1", "a file of alertmanager_template_files has to define it"),
+        ('{{ template "own.titel" . }}', "0.33.1", "uses the template 'own.titel', which is not defined; did you mean 'own.title'"),
+        ('{{ template "own.no" . }}', "0.33.1", "'own.no', which is not defined"),
+        ('{{ template "zzz" . }}', "0.33.1", "define it in a file of alertmanager_template_files"),
         ('{{ template "slack.default.titel" . }}', "0.33.1", "'slack.default.titel', .* did you mean 'slack.default.title'"),
         # A release that is newer than what is known here may have it.
         ('{{ template "slack.default.thread" . }}', "0.99.0", None),
         ('{{ template "own.titel" . }}', "0.99.0", "did you mean 'own.title'"),
         # Of this collection's own messages, which are there with alertmanager_escalation only.
-        ('{{ template "vigil.text" . }}', "0.33.1", "'vigil.text', which nothing defines"),
+        ('{{ template "vigil.text" . }}', "0.33.1", "'vigil.text', which is not defined"),
         ("{{ .CommonLabels.alertname }}", "0.33.1", None),
-        ("${SLACK_TITLE}", "0.33.1", r"holds '\$\{', and Alertmanager expands no variables; write the value"),
+        ("${SLACK_TITLE}", "0.33.1", r"contains '\$\{', but Alertmanager does not expand variables; write the value"),
     ],
 )  # fmt: skip
 def test_what_fails_when_a_message_is_sent_is_refused_before(text, version, words):

@@ -205,66 +205,66 @@ REFUSED = [
     ("page", ROOT + ": is a string; write channels: below it"),
     ({}, None),
     ({"chanels": {}}, "chanels: unknown key; did you mean channels?"),
-    ({"warning": {}}, ".channels: is missing; declare at least one"),
-    ({"channels": {}}, ".channels: is empty; declare at least one"),
-    ({"channels": ["page"]}, ".channels: is a list; declare at least one"),
-    ({"channels": {"deadmansswitch": SLACK}}, ".channels: have nobody who reads them beside the dead man's switch"),
+    ({"warning": {}}, ".channels: is missing; define at least one"),
+    ({"channels": {}}, ".channels: is empty; define at least one"),
+    ({"channels": ["page"]}, ".channels: is a list; define at least one"),
+    ({"channels": {"deadmansswitch": SLACK}}, ".channels: has no channel except the dead man's switch"),
     ({"channels": {"page": SECRET}}, ".channels.page: is a string; write a dictionary with kind"),
-    ({"channels": {"all": SLACK}}, ".channels.all: cannot be the name of a channel"),
-    ({"channels": {"Page!": SLACK}}, ".channels.Page!: cannot be the name of a channel"),
+    ({"channels": {"all": SLACK}}, ".channels.all: is not a valid channel name"),
+    ({"channels": {"Page!": SLACK}}, ".channels.Page!: is not a valid channel name"),
     ({"channels": {"page": {"routing_key": SECRET}}}, ".channels.page.kind: is missing; one of discord, email"),
     (with_page(kind="pagerdutty"), ".channels.page.kind: is 'pagerdutty'; one of discord"),
     (with_page(kind=["slack"]), ".channels.page.kind: is ['slack']; one of"),
     (with_page(routing_kee=SECRET), ".channels.page.routing_kee: unknown key; did you mean routing_key?"),
-    (with_page(routing_key=""), ".channels.page.routing_key: is missing; give routing_key or service_key, or as the path"),
+    (with_page(routing_key=""), ".channels.page.routing_key: is missing; set routing_key or service_key, or routing_key_file with the path"),
     (with_page(routing_key=12345678), ".channels.page.routing_key: is a number; write a string, in quotes"),
-    (with_page(routing_key_file="/k"), ".channels.page.routing_key: is given as routing_key_file as well; keep one"),
+    (with_page(routing_key_file="/k"), ".channels.page.routing_key: is also set as routing_key_file; keep one"),
     (with_page(service_key=SECRET), ".channels.page: has routing_key and service_key; keep one of them"),
     (with_page(send_resolved="yes"), ".channels.page.send_resolved: is a string; write true or false"),
     (with_page(http_config=SECRET), ".channels.page.http_config: is a string; write it as Alertmanager's http_config"),
     (
         with_page(http_config={"http_headers": {"X": {"secrets": [SECRET]}}}),
-        ".channels.page.http_config.http_headers.X.secrets: would be in the main file; give files instead",
+        ".channels.page.http_config.http_headers.X.secrets: would be written into the main configuration file; use files instead",
     ),
-    ({"channels": {"s": {**SLACK, "api_url": SECRET}}}, ".channels.s.api_url: is no URL; begin it with https://"),
-    ({"channels": {"s": {**SLACK, "channel": "#x"}}}, ".channels.s.channel: has no effect: a webhook of Slack posts"),
+    ({"channels": {"s": {**SLACK, "api_url": SECRET}}}, ".channels.s.api_url: is not a URL; start it with https://"),
+    ({"channels": {"s": {**SLACK, "channel": "#x"}}}, ".channels.s.channel: has no effect: a Slack webhook posts"),
     ({"channels": {"e": {"kind": "email"}}}, ".channels.e.to: is missing; a channel of kind email needs it"),
     (
         {"channels": {"e": {"kind": "email", "to": "x", "auth_username_file": "/x"}}},
-        ".channels.e.auth_username_file: Alertmanager knows no such file; give auth_username",
+        ".channels.e.auth_username_file: Alertmanager cannot read this from a file; set auth_username",
     ),
     ({"channels": {"t": {"kind": "telegram", "bot_token": SECRET}}}, ".channels.t.chat_id: is missing; a channel of kind"),
-    (beside(warning={"channels": ["paeg"]}), ".warning.channels: 'paeg' is not declared; did you mean page?"),
-    (beside(critical=[{"channels": ["email"]}]), ".critical[0].channels: 'email' is not declared; known are page"),
+    (beside(warning={"channels": ["paeg"]}), ".warning.channels: 'paeg' is not defined; did you mean page?"),
+    (beside(critical=[{"channels": ["email"]}]), ".critical[0].channels: 'email' is not defined; known are page"),
     (beside(critical=[{"wait": "1m"}]), ".critical[0].channels: is missing; name one or more of page"),
     (beside(critical=[]), ".critical: is a list; write - channels: [...] below it"),
     (beside(critical={"channels": "page"}), ".critical: is a dictionary; write - channels: [...] below it"),
     (beside(critical=["page"]), ".critical[0]: is a string; write a dictionary of channels"),
     (
         beside(critical=[{"channels": "page", "wait": "2m"}, {"channels": "page", "wait": "90s"}]),
-        ".critical[1].wait: is 90s, and the stage before waits 2m; let the stages wait longer",
+        ".critical[1].wait: is 90s, but the previous stage waits 2m; let each stage wait longer",
     ),
     (beside(warning={"wait": "5 min"}), ".warning.wait: is '5 min'; write a duration such as 15s"),
-    (beside(info={"repeat": "0s"}), ".info.repeat: is 0; Alertmanager wants more than nothing"),
+    (beside(info={"repeat": "0s"}), ".info.repeat: is 0; Alertmanager requires a duration greater than 0"),
     (beside(info={"repaet": "1h"}), ".info.repaet: unknown key; did you mean repeat?"),
-    (beside(info={"mute": ["night"]}), ".info.mute: 'night' is not declared; declare it in mute_times"),
+    (beside(info={"mute": ["night"]}), ".info.mute: 'night' is not defined; define it in mute_times"),
     (beside(group_by="alertname"), ".group_by: is a string; write a list of labels"),
     (beside(routes=[{"channels": "page"}]), ".routes[0].matchers: is missing; write matchers such as"),
-    (beside(routes=[{"channels": "page", "matchers": "x=y"}]), ".routes[0].matchers: is no list of strings"),
+    (beside(routes=[{"channels": "page", "matchers": "x=y"}]), ".routes[0].matchers: is not a list of strings"),
     (beside(routes=[{"channels": "page", "matchers": ["a=b"], "continue": 1}]), ".routes[0].continue: is a number"),
-    (beside(mute_times=["x"]), ".mute_times: is a list; write NAME: and below it the times"),
+    (beside(mute_times=["x"]), ".mute_times: is a list; write NAME: with the times below it"),
     (beside(mute_times={"n": {}}), ".mute_times.n: is empty; write days, from and to below it"),
     (beside(mute_times={"n": {"day": "monday"}}), ".mute_times.n.day: unknown key; did you mean days?"),
     (beside(mute_times={"n": [{"days": "mondays"}]}), ".mute_times.n[0].days: is 'mondays'; write days such as monday"),
     (beside(mute_times={"n": {"days": "monday-friday-sunday"}}), ".mute_times.n.days: is 'monday-friday-sunday'; write"),
     (beside(mute_times={"n": {"from": "8", "to": "9:00"}}), ".mute_times.n.from: is '8'; write a time such as 08:00"),
-    (beside(mute_times={"n": {"from": "08:00"}}), ".mute_times.n: has only one of from and to; give both"),
+    (beside(mute_times={"n": {"from": "08:00"}}), ".mute_times.n: has only one of from and to; set both"),
     (
         beside(mute_times={"n": {"from": "22:00", "to": "06:00"}}),
-        ".mute_times.n: ends at 06:00, before it begins at 22:00; make two entries of it, 22:00 to 24:00 and 00:00",
+        ".mute_times.n: ends at 06:00, before it begins at 22:00; split it into two entries, 22:00 to 24:00 and 00:00",
     ),
     (beside(business_hours={"days": "monday", "timezone": "Berlin!"}), ".business_hours.timezone: is 'Berlin!'; write a name"),
-    (beside(mute_times={"business_hours": {"days": "monday"}}), ".mute_times.business_hours: is the name of something else"),
+    (beside(mute_times={"business_hours": {"days": "monday"}}), ".mute_times.business_hours: is a reserved name"),
 ]  # fmt: skip
 
 
@@ -283,7 +283,7 @@ def test_refused(escalation, said):
 def test_a_route_of_the_users_own_beside_it_is_refused(given):
     (name,) = given
     (found,) = problems({"channels": PAGE}, **given)
-    assert found.startswith("alertmanager_{0}: is given beside alertmanager_escalation".format(name))
+    assert found.startswith("alertmanager_{0}: is set together with alertmanager_escalation".format(name))
 
 
 def test_an_email_without_a_server_is_refused():
@@ -498,7 +498,7 @@ def test_what_a_kind_needs_besides_is_said():
         ROOT + ".channels.c.http_config.authorization: is missing; a channel of kind webex needs it"
     ]
     assert problems({"channels": {"c": {"kind": "sns"}}}) == [
-        ROOT + ".channels.c.topic_arn: is missing; give topic_arn or target_arn or phone_number"
+        ROOT + ".channels.c.topic_arn: is missing; set topic_arn or target_arn or phone_number"
     ]
     assert problems({"channels": {"c": {"kind": "jira", "project": "P", "issue_type": "Bug"}}}) == [
         ROOT + ".channels.c.api_url: is missing; a channel of kind jira needs it, or alertmanager_jira_api_url"

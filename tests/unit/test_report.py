@@ -175,7 +175,10 @@ def test_a_quiet_night_is_all_good():
         ({"targets": None, "services": []}, "Services and targets\n--------------------\n\n"),
         ({"version": None}, "Prometheus of an unknown version"),
         ({"backups": [backup("db", END, last=0)]}, "never"),
-        ({"problems": [{"section": "disks", "text": "trend: it said nothing"}]}, "! Request failed: trend: it said nothing"),
+        (
+            {"problems": [{"section": "disks", "text": "trend: it said nothing"}]},
+            "! Request failed: trend: it said nothing",
+        ),
         ({"problems": [{"section": "disks", "text": "x"}]}, "! 1 request failed; the report lists them"),
     ],
 )
