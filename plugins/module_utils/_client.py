@@ -1,10 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Requests to a monitoring API anywhere on the network, with every failure told apart.
+"""Requests to a monitoring API anywhere on the network, with a distinct error for each kind of failure.
 
-Unlike ``open_url`` it follows no redirect (credentials stay with the server that they are meant for), reads no
-``.netrc``, has a deadline for the whole answer, and tells a host that cannot be reached from one that answers badly.
+Unlike ``open_url`` it follows no redirects (credentials stay with the server that they are meant for), reads no
+``.netrc``, has a deadline for the whole response, and distinguishes an unreachable host from an invalid response.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 CHUNK = 1 << 18
-# What a server says by TLS to whom it does not know, as OpenSSL calls it.
+# TLS alerts for a missing or untrusted client certificate, in the terms of OpenSSL.
 STRANGER = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED")
 
 _USERINFO = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s@\"']*@")
@@ -32,7 +32,7 @@ _SECRET_PARAMETER = re.compile(
 
 
 class Reply(NamedTuple):
-    """An HTTP answer of any status."""
+    """An HTTP response of any status."""
 
     status: int
     headers: object
@@ -40,12 +40,12 @@ class Reply(NamedTuple):
 
 
 class AskError(Exception):
-    """No complete answer came.
+    """There was no complete response.
 
-    :ivar kind: ``unreachable`` (no connection), ``tls`` (no trusted one), ``stranger`` (the other side does not trust ours:
-        it wants another client certificate), ``slow`` (connected, but silent),
-        ``broken`` (the answer ended in the middle), ``input`` (the request cannot be made as asked).
-    :ivar transient: whether asking again may help.
+    :ivar kind: ``unreachable`` (no connection), ``tls`` (no trusted one), ``stranger`` (the server requires
+        a client certificate that it trusts), ``slow`` (connected, but no response in time),
+        ``broken`` (the response ended early), ``input`` (the request is invalid).
+    :ivar transient: whether a retry may help.
     """
 
     def __init__(self, kind, text):
@@ -55,7 +55,7 @@ class AskError(Exception):
 
 
 class Access(NamedTuple):
-    """How a server wants to be spoken to.
+    """Credentials and TLS settings for a server.
 
     :ivar verify: check the server's certificate.
     :ivar check_name: check also that it is for the name in the URL.
@@ -86,7 +86,7 @@ REQUIRED_BY = {"client_key": "client_cert", "url_password": "url_username"}
 
 
 def server_of(given, option):
-    """The server that a module's options name.
+    """The server from a module's options.
 
     :param given: the options, those of :data:`OPTIONS` among them.
     :param option: name of the one that holds its URL, maybe with user info.
@@ -106,7 +106,7 @@ def server_of(given, option):
 
 
 def hide_userinfo(module, url):
-    """Keep a password that stands in a URL out of a module's output.
+    """Keep a password in a URL out of a module's output.
 
     :param module: a :class:`_module.Module`.
     :returns: the URL without user info.
@@ -171,7 +171,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 def tls_context(access):
-    """The TLS settings that an :class:`Access` asks for.
+    """The TLS settings of an :class:`Access`.
 
     :raises AskError: when a file that it names cannot be used.
     """
@@ -193,25 +193,25 @@ def tls_context(access):
 
 
 def get(url, access=None, timeout=10.0, connect_timeout=None):
-    """Ask once; see :func:`send`."""
+    """Send a GET request; see :func:`send`."""
     return send("GET", url, None, access, timeout, connect_timeout)
 
 
 def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None):
-    """Make one request.
+    """Send one request.
 
     :param url: http or https URL without user info.
     :param body: what to send as JSON, or None.
-    :param access: an :class:`Access`; None asks without credentials.
+    :param access: an :class:`Access`; None sends no credentials.
     :param timeout: seconds for the whole.
     :param connect_timeout: seconds for the connection; None: the same.
-    :raises AskError: when no complete answer came.
+    :raises AskError: when there is no complete response.
     """
     access = access or Access()
     deadline = time.monotonic() + timeout
     scheme = urlsplit(url).scheme
     if scheme not in ("http", "https"):
-        raise AskError("input", "{0} is no http:// or https:// URL".format(without_secrets(url)))
+        raise AskError("input", "{0} is not an http:// or https:// URL".format(without_secrets(url)))
     connect_timeout = timeout if connect_timeout is None else min(timeout, connect_timeout)
     handlers = [_NoRedirect(), _Http(connect_timeout)]
     if scheme == "https":
@@ -240,7 +240,7 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
                     break
                 chunks.append(chunk)
                 if time.monotonic() > deadline:
-                    raise AskError("slow", "the answer was not complete after {0:.0f} s".format(timeout))
+                    raise AskError("slow", "the response was not complete after {0:.0f} s".format(timeout))
             return Reply(
                 response.status if hasattr(response, "status") else response.code, response.headers, b"".join(chunks)
             )
@@ -249,10 +249,12 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
     except ssl.SSLError as error:
         raise _not_connected(error, connect_timeout) from error
     except socket.timeout as error:
-        raise AskError("slow", "it accepts connections, but did not answer within {0:.0f} s".format(timeout)) from error
+        raise AskError(
+            "slow", "it accepts connections, but did not respond within {0:.0f} s".format(timeout)
+        ) from error
     except (http.client.HTTPException, OSError) as error:
         raise AskError(
-            "broken", "the connection ended before the answer was complete ({0})".format(_words(error))
+            "broken", "the connection ended before the response was complete ({0})".format(_words(error))
         ) from error
     except ValueError as error:
         raise AskError("input", without_secrets("{0}: {1}".format(url, error))) from error
@@ -262,7 +264,7 @@ def _not_connected(reason, seconds):
     if isinstance(reason, ssl.SSLCertVerificationError):
         return AskError("tls", "its certificate is not trusted: {0}".format(reason.verify_message or reason))
     if isinstance(reason, ssl.SSLError) and str(reason.reason or "").endswith(STRANGER):
-        return AskError("stranger", "it wants to see a client certificate that it trusts ({0})".format(reason.reason))
+        return AskError("stranger", "a trusted client certificate is required ({0})".format(reason.reason))
     if isinstance(reason, ssl.SSLError):
         return AskError("tls", "no TLS connection could be made: {0}".format(reason.reason or reason))
     if isinstance(reason, socket.timeout):

@@ -1,9 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether Prometheus finds nothing because there is nothing, or because its service discovery fails.
+"""Whether a job has no targets because there are none, or because its service discovery fails.
 
-Its counters tell mechanisms apart, from 3.6 on jobs as well; which job asks which mechanism the inventory says.
+The counters of Prometheus distinguish mechanisms, from 3.6 on jobs as well; the mechanisms of each job come from the inventory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK,
 DISCOVERED = "prometheus_sd_discovered_targets"
 REFRESHED = "prometheus_sd_refresh_duration_seconds_count"
 REFRESH_FAILED = "prometheus_sd_refresh_failures_total"
-# Mechanisms that do not refresh every so often tell of their failures in counters of their own.
+# Mechanisms without a refresh interval have failure counters of their own.
 OWN_FAILURES = {
     "file": ("prometheus_sd_file_read_errors_total",),
     "kubernetes": ("prometheus_sd_kubernetes_failures_total",),
@@ -23,7 +23,7 @@ OWN_FAILURES = {
     "kuma": ("prometheus_sd_kuma_fetch_failures_total",),
     "zookeeper": ("prometheus_treecache_zookeeper_failures_total",),
 }
-# How often most mechanisms refresh, unless their refresh_interval says otherwise; and a little more.
+# The default refresh_interval of most mechanisms, and a little more.
 REFRESH = 65.0
 # Seconds after its start or reload in which a discovery may not have found anything yet.
 FIRST = 15.0
@@ -35,13 +35,13 @@ def mechanisms(config):
 
 
 class Watch:
-    """The counters of a mechanism while they are looked at again and again."""
+    """The counters of a mechanism over several polls."""
 
     def __init__(self):
         self._before = {}
 
     def fails(self, what, tried, failed):
-        """Whether a mechanism fails now: True, False, or None where that cannot be told yet."""
+        """Whether a mechanism fails now: True, False, or None if that is not known yet."""
         if not failed:
             return False
         before_tried, before_failed = self._before.setdefault(what, (tried, failed))
@@ -51,7 +51,7 @@ class Watch:
 
 
 def _counts(page, mechanism, job):
-    """How often a mechanism has tried, and failed, for a job where that is told."""
+    """How often a mechanism has tried, and failed, for a job if the metrics distinguish jobs."""
     found = []
     for name in (REFRESHED, REFRESH_FAILED):
         values = [
@@ -72,11 +72,11 @@ def _counts(page, mechanism, job):
 
 
 def check(watch, page, jobs, age=None):
-    """Findings about jobs without a target whose discovery fails, and a word about those whose discovery finds nothing.
+    """Findings about jobs without targets whose discovery fails, and a note about those whose discovery finds none.
 
     :param watch: a :class:`Watch`.
     :param page: a :class:`_exposition.Page` of Prometheus.
-    :param jobs: job -> its mechanisms, of those that the inventory gives a discovery.
+    :param jobs: job -> its mechanisms, of the jobs with service discovery.
     :param age: seconds since it has loaded its configuration, or None.
     """
     sizes = {
@@ -89,7 +89,7 @@ def check(watch, page, jobs, age=None):
         verdicts = {one: watch.fails((job, one), *_counts(page, one, job)) for one in jobs[job]}
         failing = [one for one, verdict in verdicts.items() if verdict]
         if failing:
-            text = "its job {0} has no target, as service discovery fails ({1}); " + IN_LOG
+            text = "its job {0} has no target, because service discovery fails ({1}); " + IN_LOG
             yield Finding(WAIT, text.format(job, ", ".join("{0}_sd_configs".format(one) for one in failing)))
         elif None in verdicts.values():
             text = "its job {0} has no target, and service discovery ({1}) has failed before"
@@ -103,5 +103,5 @@ def check(watch, page, jobs, age=None):
         yield Finding(RED, "{0:.0f} service discoveries cannot be started; ".format(broken) + IN_LOG)
     for (job,), failed in sorted(page.by("prometheus_target_sync_failed_total", "scrape_job").items()):
         if failed:
-            text = "of what its job {0} discovers, {1:.0f} could not be made targets; " + IN_LOG
+            text = "{1:.0f} of the discovered targets of its job {0} are invalid; " + IN_LOG
             yield Finding(UNPROVEN, text.format(job, failed))

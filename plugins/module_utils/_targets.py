@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Prometheus says about its targets against what is expected of them. Payload in, verdict and words out."""
+"""Targets of Prometheus compared with the expected ones. Response in, verdict and message out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._client import without_secrets
 
-# What Prometheus writes where it has never scraped.
+# The time that Prometheus reports for a target without a scrape.
 _NEVER = "0001-01-01T00:00:00Z"
 _SCRAPE_PREFIX = re.compile(r'^Get "[^"]*": ')
 
@@ -26,11 +26,11 @@ CELL = 90
 class Target(NamedTuple):
     """One active target.
 
-    :ivar health: ``up``, ``down`` or ``unknown`` (not scraped yet, or not since it counts).
+    :ivar health: ``up``, ``down`` or ``unknown`` (not scraped yet, or not since the configuration was loaded).
     :ivar last_scrape: RFC 3339 time of the last scrape, or None when there was none.
     :ivar pool: name of the scrape configuration that it belongs to; differs from job after relabelling.
     :ivar interval: its scrape interval as Prometheus writes it, such as ``1m30s``.
-    :ivar host: its label ``host``, for targets of the inventory the host's name there; ``""`` without one.
+    :ivar host: its label ``host``, for targets of the inventory the host's name; ``""`` without one.
     """
 
     job: str
@@ -45,14 +45,14 @@ class Target(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What came out of one look at the targets. Lists are sorted by job and instance, without duplicates.
+    """The result of one comparison of targets. Lists are sorted by job and instance, without duplicates.
 
-    :ivar expected: how many targets were expected.
-    :ivar up: how many of the expected are up.
-    :ivar down: expected targets that are not up, with why.
-    :ivar missing: expected pairs that Prometheus does not know.
-    :ivar unexpected: known targets that nobody expects, up or not.
-    :ivar ignored: like ``down``, but forgiven.
+    :ivar expected: number of expected targets.
+    :ivar up: number of expected targets that are up.
+    :ivar down: expected targets that are not up, with the reason.
+    :ivar missing: expected pairs that Prometheus does not have.
+    :ivar unexpected: targets that are not expected, up or not.
+    :ivar ignored: like ``down``, but ignored.
     """
 
     healthy: bool
@@ -65,9 +65,9 @@ class Verdict(NamedTuple):
 
 
 def _compact(found):
-    """Keep of each target only what is judged, while the payload is still being parsed.
+    """Keep only the needed fields of each target, while the response is still being parsed.
 
-    Most of an answer are discovered labels; dropping them here halves the memory of a large one.
+    Most of a response are discovered labels; dropping them here halves the memory for a large one.
     """
     if "labels" in found and "health" in found and "scrapeUrl" in found:
         labels = found["labels"] or {}
@@ -90,17 +90,17 @@ def _compact(found):
 
 
 def parse(payload):
-    """The active targets in an answer of ``/api/v1/targets``.
+    """The active targets in a response of ``/api/v1/targets``.
 
     :param payload: bytes or str of JSON.
-    :raises ValueError: when it is not such an answer; the message says what it is instead.
+    :raises ValueError: when it is not such a response; the message says what it is instead.
     """
     try:
         answer = json.loads(payload, object_hook=_compact)
     except (ValueError, RecursionError) as error:
         raise ValueError("it is not JSON: {0}".format(_start_of(payload))) from error
     if not isinstance(answer, dict) or "status" not in answer:
-        raise ValueError("it is JSON, but not of Prometheus: {0}".format(_start_of(payload)))
+        raise ValueError("it is JSON, but not from Prometheus: {0}".format(_start_of(payload)))
     if answer["status"] != "success":
         raise ValueError(
             "it is an error: {0}".format(clean(answer.get("error") or answer.get("errorType") or "unknown"))
@@ -110,7 +110,7 @@ def parse(payload):
     if active is None and isinstance(data, dict) and "activeTargets" in data:
         return []
     if not isinstance(active, list) or not all(isinstance(target, Target) for target in active):
-        raise ValueError("it holds no list of active targets: {0}".format(_start_of(payload)))
+        raise ValueError("it has no list of active targets: {0}".format(_start_of(payload)))
     return active
 
 
@@ -124,12 +124,12 @@ def compile_ignore(patterns):
 
     A pattern matches the whole value, as in Prometheus; a missing one matches everything.
 
-    :raises ValueError: when a pattern is no regular expression, or an entry holds neither; the message names it.
+    :raises ValueError: when a pattern is not a valid regular expression, or an entry has neither; the message names it.
     """
     pairs = []
     for entry in patterns or ():
         if not entry.get("job") and not entry.get("instance"):
-            raise ValueError("an entry of ignore names neither job nor instance; it would forgive every target")
+            raise ValueError("an entry of ignore has neither job nor instance; it would ignore every target")
         pair = []
         for key in ("job", "instance"):
             pattern = entry.get(key)
@@ -137,7 +137,7 @@ def compile_ignore(patterns):
                 pair.append(re.compile(pattern) if pattern else None)
             except re.error as error:
                 raise ValueError(
-                    "ignore: {0}: {1!r} is no valid regular expression: {2}".format(key, pattern, error)
+                    "ignore: {0}: {1!r} is not a valid regular expression: {2}".format(key, pattern, error)
                 ) from error
         pairs.append(tuple(pair))
 
@@ -162,21 +162,21 @@ def time_of(text):
 
 
 def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=(), since=None):
-    """Hold the targets that Prometheus has against those that it should have. Linear in both.
+    """Compare the targets of Prometheus with the expected ones. Linear in both.
 
-    A pair that several targets bear is up only when all of them are.
+    If several targets have the same job and instance, that pair is up only when all of them are.
 
     :param targets: list of :class:`Target`.
-    :param expect: iterable of (job, instance), or None when every target that Prometheus knows has to be up.
+    :param expect: iterable of (job, instance), or None when every target of Prometheus must be up.
     :param ignored: predicate of job and instance that says whether a target may be down, as of :func:`compile_ignore`.
-    :param fail_on_unexpected: whether a target that nobody expects makes the whole unhealthy.
-    :param pools: names of scrape configurations all of whose targets, whichever they are, have to be up too.
-    :param since: seconds since the epoch; what a target's last scrape found before says nothing. None: any counts.
+    :param fail_on_unexpected: whether a target that is not expected makes the result unhealthy.
+    :param pools: names of scrape configurations all of whose targets must be up as well.
+    :param since: seconds since the epoch; a last scrape before that is not counted. None: all are counted.
     """
     wanted = None if expect is None else dict.fromkeys(expect)
     pools = frozenset(pools)
     known = {}
-    down, unexpected, forgiven = [], [], []
+    down, unexpected, tolerated = [], [], []
     for target in targets:
         pair = (target.job, target.instance)
         if wanted is not None and pair not in wanted and target.pool not in pools:
@@ -188,7 +188,7 @@ def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()
         known[pair] = known.get(pair, True) and good
         if not good:
             if ignored is not None and ignored(*pair):
-                forgiven.append(target)
+                tolerated.append(target)
             else:
                 down.append(target)
     missing = sorted(pair for pair in wanted or () if pair not in known)
@@ -202,7 +202,7 @@ def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()
         down=sorted(set(down), key=_order),
         missing=missing,
         unexpected=sorted(set(unexpected), key=_order),
-        ignored=sorted(set(forgiven), key=_order),
+        ignored=sorted(set(tolerated), key=_order),
     )
 
 
@@ -211,7 +211,7 @@ def _order(target):
 
 
 def place(instance, host):
-    """An instance, after the name of its host in the inventory where there is one that the instance does not begin with.
+    """An instance, preceded by the name of its host in the inventory, if there is one that the instance does not begin with.
 
     :param host: the label ``host``; empty or None without one.
     """
@@ -219,7 +219,7 @@ def place(instance, host):
 
 
 def as_dict(target):
-    """A target as module results show it."""
+    """A target in the format of module results."""
     return {
         "job": target.job,
         "instance": target.instance,
@@ -247,9 +247,9 @@ def counts(verdict, unexpected=False):
 
 
 def problems(verdict, targets=(), unexpected=False, limit=ROWS):
-    """The rows of a failure: (problem, job, instance, why), the most telling first, and how many were left off.
+    """The rows of a failure: (problem, job, instance, reason), the most important first, and the number of omitted ones.
 
-    :param targets: all targets; with them a missing one is told apart from one that bears another label.
+    :param targets: all targets; they distinguish a missing one from one with another label.
     :param unexpected: whether unexpected targets are problems.
     """
     waiting = [target for target in verdict.down if target.health == "unknown"]
@@ -291,7 +291,7 @@ def _why(target):
 
 
 def _neighbours(missing, targets):
-    """Each missing pair with what Prometheus has instead: the instance in another job, the job with other instances."""
+    """Each missing pair with a hint at similar targets: the instance in another job, the job with other instances."""
     by_instance = {instance: set() for dummy, instance in missing}
     sizes = dict.fromkeys((job for job, dummy in missing), 0)
     by_host = {_host(instance): set() for dummy, instance in missing}
@@ -321,9 +321,9 @@ def _host(instance):
 
 
 def table(header, rows, left=0, indent="  "):
-    """Rows as aligned columns; the last column is cut at a readable width, the others where nobody would read on.
+    """Rows as aligned columns; cells are truncated at a readable width.
 
-    What stands in a cell may be anybody's, and is cleaned.
+    The content of a cell is untrusted, and is sanitized.
 
     :param header: titles of the columns.
     :param left: number of rows that are not shown.
@@ -340,18 +340,18 @@ def table(header, rows, left=0, indent="  "):
 
 
 def explain(verdict, targets=(), fail_on_unexpected=False):
-    """The whole failure as text: the counts, and below them a table of what is wrong.
+    """The whole failure as text: the counts, followed by a table of the problems.
 
     :param verdict: result of :func:`judge`.
-    :param targets: what Prometheus says of its targets.
-    :param fail_on_unexpected: whether those that nobody expects are wrong, too.
+    :param targets: the targets of Prometheus.
+    :param fail_on_unexpected: whether unexpected ones are problems as well.
     """
     if not verdict.expected and not verdict.unexpected:
         return "Prometheus has no targets at all"
     rows, left = problems(verdict, targets, fail_on_unexpected)
     text = counts(verdict, fail_on_unexpected)
     if verdict.ignored:
-        text += " ({0} that may be down {1})".format(len(verdict.ignored), "is" if len(verdict.ignored) == 1 else "are")
+        text += " ({0} down, but ignored)".format(len(verdict.ignored))
     if rows:
         text += "\n" + table(("PROBLEM", "JOB", "INSTANCE", "WHY"), rows, left)
     return text

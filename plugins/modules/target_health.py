@@ -7,30 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: target_health
-short_description: Wait until Prometheus knows every expected target and has found each of them up
+short_description: Wait until every expected target of Prometheus is up
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Asks a Prometheus server for its active targets until every expected one is known and up, or the time is over.
-  - Runs on any host from which the server can be reached, with the Python standard library and without facts.
-  - What a target was before Prometheus last loaded its configuration does not count, as it may be scraped in another way
-    since; see O(since_reload).
-  - Each poll is one request. Errors that time may heal (connection refused, no answer yet, HTTP 5xx) are
-    polled again; those that it does not heal (HTTP 401, 404, a redirect, an untrusted certificate, an answer that
-    is not Prometheus') fail at once.
+  - Requests the active targets of a Prometheus server until every expected one is known and up, or the timeout has passed.
+  - Runs on any host that can reach the server, with the Python standard library and without facts.
+  - Scrapes from before Prometheus last loaded its configuration are not counted, because a target may be scraped differently
+    since then; see O(since_reload).
+  - Each poll is one request. Temporary errors (connection refused, no response yet, HTTP 5xx) are
+    retried; permanent ones (HTTP 401, 404, a redirect, an untrusted certificate, a response that
+    is not from Prometheus) fail at once.
 options:
   prometheus_url:
     description:
-      - Where Prometheus is served, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
-      - A user name and password in it are used as O(url_username) and O(url_password), and shown nowhere.
+      - URL of Prometheus, with the path of its C(--web.external-url) or C(--web.route-prefix) if it has one.
+      - A user name and password in it are used as O(url_username) and O(url_password), and never shown.
     type: str
     required: true
   expect:
     description:
       - The targets that must be known to Prometheus and up.
-      - Without this option, all targets that Prometheus has must be up, and there must be at least one.
-      - When several targets bear one pair of job and instance, all of them must be up.
+      - Without this option, all targets of Prometheus must be up, and there must be at least one.
+      - When several targets have the same job and instance, all of them must be up.
     type: list
     elements: dict
     suboptions:
@@ -44,8 +44,8 @@ options:
         required: true
   ignore:
     description:
-      - Expected targets that may be down or not scraped yet. They must be known to Prometheus nevertheless.
-      - An entry forgives the targets that match all patterns which it has.
+      - Expected targets that may be down or not scraped yet. They must still be known to Prometheus.
+      - An entry ignores the targets that match all of its patterns.
     type: list
     elements: dict
     default: []
@@ -59,21 +59,21 @@ options:
   fail_on_unexpected:
     description:
       - Fail also when Prometheus has targets that are not in O(expect).
-      - When V(false), such targets are returned and decide nothing, whether they are up or not.
+      - When V(false), such targets are returned, but do not affect the result.
     type: bool
     default: false
   since_reload:
     description:
-      - Whether only scrapes count that were made after Prometheus last loaded its configuration, at a start or a reload.
-      - It is asked for once, as C(/api/v1/status/runtimeinfo); a server that does not answer that is believed as it is.
+      - Whether only scrapes are counted that were made after Prometheus last loaded its configuration, at a start or a reload.
+      - That time is requested once, from C(/api/v1/status/runtimeinfo); if the server does not return it, all scrapes are counted.
     type: bool
     default: true
     version_added: 0.3.0
   timeout:
     description:
       - Seconds after which targets that are not up are a failure.
-      - A new target is scraped for the first time within one scrape interval, so make it longer than that. With V(0),
-        Prometheus is asked once.
+      - A new target is scraped for the first time within one scrape interval, so the timeout should be longer. With V(0),
+        one request is sent.
     type: float
     default: 60
   interval:
@@ -84,7 +84,7 @@ extends_documentation_fragment:
   - vigil.monitoring.access
 attributes:
   check_mode:
-    description: Runs in check mode as it does otherwise; it only reads.
+    description: Check mode makes no difference; the module only reads.
     support: full
   diff_mode:
     description: Nothing is changed, so there is nothing to show.
@@ -95,15 +95,15 @@ attributes:
 seealso:
   - plugin: vigil.monitoring.scrape_targets
     plugin_type: lookup
-    description: Makes the list of expected targets from the inventory.
+    description: Returns the list of expected targets from the inventory.
 """
 
 EXAMPLES = r"""
-- name: Everything that Prometheus knows is up
+- name: Verify that all targets of Prometheus are up
   vigil.monitoring.target_health:
     prometheus_url: http://localhost:9091
 
-- name: These two are up, within two minutes
+- name: Wait up to two minutes until two targets are up
   vigil.monitoring.target_health:
     prometheus_url: https://prometheus.example.com/prometheus
     url_username: monitoring
@@ -116,7 +116,7 @@ EXAMPLES = r"""
         instance: 192.0.2.11:9100
     timeout: 120
 
-- name: What the inventory says is up and nothing else is scraped; the laboratory may be off
+- name: Verify that exactly the targets of the inventory are scraped and up, except for the laboratory
   vigil.monitoring.target_health:
     prometheus_url: http://localhost:9091
     expect: "{{ lookup('vigil.monitoring.scrape_targets', prometheus_scrape_groups).expected }}"
@@ -127,16 +127,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 healthy:
-  description: Whether every expected target is known and up, but for the ignored ones.
+  description: Whether every expected target is known and up, except for the ignored ones.
   type: bool
   returned: always
 up:
-  description: How many of the expected targets are up.
+  description: Number of expected targets that are up.
   type: int
   returned: always
   sample: 3
 expected:
-  description: How many targets are expected.
+  description: Number of expected targets.
   type: int
   returned: always
   sample: 5
@@ -163,11 +163,11 @@ down:
       type: str
       sample: http://192.0.2.10:9100/metrics
     last_error:
-      description: Why the last scrape failed, in the words of Prometheus.
+      description: Error of the last scrape, as reported by Prometheus.
       type: str
       sample: 'Get "http://192.0.2.10:9100/metrics": dial tcp 192.0.2.10:9100: connect: connection refused'
     last_scrape:
-      description: When it was scraped last; null when it never was.
+      description: Time of the last scrape; null if there was none.
       type: str
       sample: "2025-06-01T12:00:00.123456789Z"
 missing:
@@ -179,12 +179,12 @@ missing:
     - job: node
       instance: 192.0.2.11:9100
 unexpected:
-  description: Targets that Prometheus has and nobody expects, with the same keys as RV(down).
+  description: Targets of Prometheus that are not expected, with the same keys as RV(down).
   type: list
   elements: dict
   returned: always
 ignored:
-  description: Expected targets that are not up and may be so, with the same keys as RV(down).
+  description: Expected targets that are not up, but ignored, with the same keys as RV(down).
   type: list
   elements: dict
   returned: always
@@ -204,29 +204,29 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._module import Mo
 
 
 class Hopeless(Exception):
-    """An answer that will be the same next time; the message says what to do."""
+    """A permanent error; the message says what to do."""
 
 
 class Later(Exception):
-    """No usable answer yet; the message says what came instead."""
+    """A temporary error; the message says what it is."""
 
 
 def targets_of(url, access, timeout):
-    """Ask once for the active targets.
+    """Request the active targets once.
 
     :param url: base URL of Prometheus without user info.
     :param timeout: seconds for the request.
-    :raises Hopeless: when asking again is no use.
-    :raises Later: when it may be.
+    :raises Hopeless: on a permanent error.
+    :raises Later: on a temporary error.
     """
     try:
         reply = _client.get(url.rstrip("/") + "/api/v1/targets?state=active", access, timeout)
     except _client.AskError as error:
         if error.transient:
-            raise Later("Prometheus at {0} cannot be asked: {1}".format(url, error)) from error
+            raise Later("the request to Prometheus at {0} failed: {1}".format(url, error)) from error
         hint = {"tls": "; see ca_path, validate_certs and whether the URL should begin with http://"}
         raise Hopeless(
-            "Prometheus at {0} cannot be asked: {1}{2}".format(url, error, hint.get(error.kind, ""))
+            "the request to Prometheus at {0} failed: {1}{2}".format(url, error, hint.get(error.kind, ""))
         ) from error
     status = reply.status
     if status == 200:
@@ -235,20 +235,20 @@ def targets_of(url, access, timeout):
         except ValueError as error:
             kind = reply.headers.get("Content-Type", "no content type")
             raise Hopeless(
-                "what answers at {0} is no Prometheus ({1}): {2}; check host, port and path of prometheus_url".format(
+                "the server at {0} is not Prometheus ({1}): {2}; check host, port and path of prometheus_url".format(
                     url, clean(kind.partition(";")[0]), error
                 )
             ) from error
     if status >= 500 or status in (408, 429):
         words = clean(reply.body[:200])
-        raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "without a word"))
+        raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "empty response"))
     raise Hopeless(_advice(url, access, reply))
 
 
 def loaded_at(url, access, timeout):
-    """When Prometheus last loaded its configuration, in seconds since the epoch; None where it does not say it.
+    """When Prometheus last loaded its configuration, in seconds since the epoch; None if it does not report it.
 
-    It says whole seconds only, so that the next one is taken: a scrape of the same second may have been one of before.
+    It reports whole seconds, so the next one is used: a scrape of the same second may be from before.
     """
     try:
         reply = _client.get(url.rstrip("/") + "/api/v1/status/runtimeinfo", access, timeout)
@@ -257,44 +257,40 @@ def loaded_at(url, access, timeout):
         now = _targets.time_of(found["serverTime"]) if found.get("serverTime") else loaded
     except (_client.AskError, ValueError, KeyError, TypeError):
         return None
-    # Its clock was set back: what was before cannot be told from what was after.
+    # Its clock was set back: scrapes before and after cannot be distinguished.
     return loaded if reply.status == 200 and loaded <= now + 2 else None
 
 
 def _advice(url, access, reply):
     if reply.status in (401, 403) and access.username is None:
-        return "Prometheus at {0} wants to know who asks (HTTP {1}): set url_username and url_password{2}".format(
+        return "Prometheus at {0}: authentication required (HTTP {1}): set url_username and url_password{2}".format(
             url, reply.status, "" if access.client_cert else ", or client_cert"
         )
     if reply.status == 401:
-        return "Prometheus at {0} does not accept the user name {1!r} with this password (HTTP 401)".format(
-            url, access.username
-        )
+        return "Prometheus at {0}: authentication failed for user {1!r} (HTTP 401)".format(url, access.username)
     if reply.status == 403:
-        return "Prometheus at {0} does not allow {1!r} to read its targets (HTTP 403)".format(url, access.username)
+        return "Prometheus at {0}: user {1!r} is not allowed to read targets (HTTP 403)".format(url, access.username)
     if reply.status == 404:
         return (
-            "there is no Prometheus API below {0} (HTTP 404): if it is served under a path (--web.external-url,"
-            " --web.route-prefix), prometheus_url has to end with that path".format(url)
+            "no Prometheus API below {0} (HTTP 404): if it is served under a path (--web.external-url,"
+            " --web.route-prefix), prometheus_url must end with that path".format(url)
         )
     if 300 <= reply.status < 400:
         where = clean(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
         return (
-            "Prometheus at {0} redirects to {1} (HTTP {2}), which is not followed: set prometheus_url to where"
-            " Prometheus itself answers".format(url, where, reply.status)
+            "Prometheus at {0} redirects to {1} (HTTP {2}), which is not followed: set prometheus_url to the URL of"
+            " Prometheus itself".format(url, where, reply.status)
         )
-    return "Prometheus at {0} answers HTTP {1}, which is no answer to a request for its targets".format(
-        url, reply.status
-    )
+    return "Prometheus at {0} answers HTTP {1}, which is unexpected for a request for targets".format(url, reply.status)
 
 
 def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep):
-    """Ask and judge until the verdict is good or the time is over.
+    """Poll until all expected targets are up or the timeout has passed.
 
-    :param ask: takes the seconds that a request may last, gives targets.
-    :param judge: takes targets, gives a verdict.
-    :returns: the last verdict and its targets (None and () when there never were any), the last trouble or None,
-        and the seconds that it took.
+    :param ask: function of the timeout of a request in seconds, returns targets.
+    :param judge: function of targets, returns a verdict.
+    :returns: the last verdict and its targets (None and () if there never were any), the last error or None,
+        and the elapsed seconds.
     """
     start = clock()
     verdict, targets = None, ()
@@ -302,7 +298,7 @@ def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep)
         left = timeout - (clock() - start)
         trouble = None
         try:
-            # The last request, and that of a timeout of 0, still gets the time that a busy server needs.
+            # The last request, and that of a timeout of 0, still gets enough time for a busy server.
             targets = ask(max(left, 5.0))
             verdict = judge(targets)
         except Later as error:
@@ -370,7 +366,7 @@ def main():
 
     if verdict is None:
         nothing["elapsed"] = round(elapsed, 3)
-        module.fail_json(msg="{0} (asked for {1:.0f} s)".format(trouble, elapsed), **nothing)
+        module.fail_json(msg="{0} (retried for {1:.0f} s)".format(trouble, elapsed), **nothing)
     result = {
         "healthy": verdict.healthy and trouble is None,
         "up": verdict.up,
@@ -386,7 +382,7 @@ def main():
     explained = _targets.explain(verdict, targets, given["fail_on_unexpected"])
     message = "Prometheus at {0}, after {1:.0f} s: {2}".format(url, elapsed, explained)
     if trouble:
-        message += "\nSince then it has stopped answering: {0}".format(trouble)
+        message += "\nSince then requests fail: {0}".format(trouble)
     module.fail_json(msg=message, **result)
 
 

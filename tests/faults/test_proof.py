@@ -78,7 +78,7 @@ def test_services_that_are_dead(site):
             "it does not alert 1 of 1 Alertmanagers: 192.0.2.1:9093",
         ),
         ({"prometheus_scrape_groups": {"prometheus": {"prot": 1}}}, "has no key 'prot'; did you mean 'port'?"),
-        ({"monitoring_verify_ignore": [{"job": "("}], "monitoring_verify_timeout": 0}, "'(' is no valid regular"),
+        ({"monitoring_verify_ignore": [{"job": "("}], "monitoring_verify_timeout": 0}, "'(' is not a valid regular"),
     ],
 )
 def test_what_is_not_as_asked_is_red(looked_at, variables, words):
@@ -238,8 +238,8 @@ def test_connected_means_delivered_and_only_scrapes_since_the_reload_count(site)
     outcome.must_be_red(
         "2 of 3 services proven, 1 red",
         "its alerts do not reach http://127.0.0.1:9093/api/v2/alerts",
-        "its job containers has no target, as service discovery fails (docker_sd_configs)",
-        "its job web has no target, as service discovery fails (http_sd_configs)",
+        "its job containers has no target, because service discovery fails (docker_sd_configs)",
+        "its job web has no target, because service discovery fails (http_sd_configs)",
         "the last words of its log",
     )
     assert PASSWORD not in outcome.output

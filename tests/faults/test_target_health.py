@@ -256,11 +256,11 @@ def test_a_server_that_starts_while_it_waits(binary, tmp_path):
     "reply, words",
     [
         ({"status": 401}, "set url_username and url_password"),
-        ({"status": 403}, "wants to know who asks"),
+        ({"status": 403}, "authentication required"),
         ({"status": 404}, "--web.route-prefix"),
         ({"status": 302, "headers": {"Location": "https://me:Sentinel-Health-7@sso/login"}}, "@sso/login (HTTP 302)"),
-        ({"body": "<html>Sign in"}, "is no Prometheus (text/plain): it is not JSON: it starts with '<html>Sign in'"),
-        ({"body": '{"database": "ok"}'}, "JSON, but not of Prometheus"),
+        ({"body": "<html>Sign in"}, "is not Prometheus (text/plain): it is not JSON: it starts with '<html>Sign in'"),
+        ({"body": '{"database": "ok"}'}, "JSON, but not from Prometheus"),
         ({"status": 418}, "HTTP 418"),
     ],
 )
@@ -329,7 +329,7 @@ def test_a_password_in_the_url_works_and_is_shown_nowhere(guarded):
     [
         ({"ca_path": None}, "its certificate is not trusted"),
         ({"ca_path": "/nonexistent.pem"}, "ca_path /nonexistent.pem cannot be used"),
-        ({"url_password": "wrong"}, "does not accept the user name 'me'"),
+        ({"url_password": "wrong"}, "authentication failed for user 'me'"),
         ({"url_username": None, "url_password": None}, "set url_username and url_password"),
         ({"client_cert": "/nonexistent.pem"}, "client_cert /nonexistent.pem cannot be used"),
         ({"prometheus_url": "path"}, "--web.route-prefix"),

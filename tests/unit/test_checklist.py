@@ -465,7 +465,7 @@ def test_options_become_seconds():
         ("range", "5m", "range: 5m is not between"),
         ("trend_range", "2y", "trend_range: 2y is not between"),
         ("thresholds", [threshold(**{"for": "soon"})], "thresholds: A: for: 'soon'"),
-        ("ignore", [{"job": "("}], "is no valid regular expression"),
+        ("ignore", [{"job": "("}], "is not a valid regular expression"),
     ],
 )
 def test_options_that_cannot_be_meant(name, value, words):

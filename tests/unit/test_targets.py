@@ -118,7 +118,7 @@ def test_an_ignored_target_may_be_down_but_not_missing():
 
 
 def test_an_invalid_pattern_is_named():
-    with pytest.raises(ValueError, match=r"instance: 'lab-\(' is no valid regular expression"):
+    with pytest.raises(ValueError, match=r"instance: 'lab-\(' is not a valid regular expression"):
         _targets.compile_ignore([{"job": "node"}, {"instance": "lab-("}])
 
 
@@ -146,12 +146,12 @@ def test_labels_that_relabelling_took_away():
         (b"<html><title>Login</title>", "not JSON: it starts with '<html><title>Login"),
         (b"", "it is empty"),
         (b"\xff\xfe\x00", "not JSON"),
-        (b"[]", "not of Prometheus"),
+        (b"[]", "not from Prometheus"),
         (b'{"status":"error","errorType":"bad_data","error":"no"}', "it is an error: no"),
         (b'{"status":"success","data":{}}', "no list of active targets"),
         (b'{"status":"success","data":[]}', "no list of active targets"),
         (b'{"status":"success","data":{"activeTargets":[1]}}', "no list of active targets"),
-        (b'{"database":"ok","version":"9.4"}', "not of Prometheus"),
+        (b'{"database":"ok","version":"9.4"}', "not from Prometheus"),
         (b'{"status":"success","data":{"activeTargets":[{"he', "not JSON"),
         (b"[" * 100000, "not JSON"),
     ],
