@@ -126,7 +126,7 @@ class ActionModule(ActionBase):
                 return found
         answer = {"changed": True, **self._answer(None, options)}
         if "engine" in wanted:
-            why = "a check cannot know whether {0} can be had, as the Docker engine is yet to be installed"
+            why = "check mode cannot tell whether {0} can be had, as the Docker engine is yet to be installed"
             answer["warnings"] = ["{0}: {1}".format(self._role(options), why.format(options["image"]))]
         return answer
 

@@ -60,7 +60,7 @@ class ActionModule(ActionBase):
         return self._execute_module(module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars)
 
     def _make(self, module, arguments, task_vars):
-        failure = "{0} was not touched: community.docker.{1} could not make {2}".format(
+        failure = "{0} was not changed: community.docker.{1} could not make {2}".format(
             self._task.args["name"], module, arguments["name"]
         )
         return ask(self, module, self._task.args, arguments, task_vars, failure)

@@ -90,7 +90,7 @@ class Activation:
         self.params = task.params
         self.verification = verification
         self.comparison = comparison
-        self.decision = Decision("start", "it gets another runtime")
+        self.decision = Decision("start", "its runtime changes")
         self.enabled_now = False
         self.since = task.machine.now()
 

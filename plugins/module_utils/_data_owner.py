@@ -37,13 +37,13 @@ def owner_problem(task):
         return None
     path, uid = found[0]
     return (
-        "Below {0}, which belongs to {1}, {2} belongs to {3}{4}, and {1} cannot change it. Where that is so since a"
-        " restore, stop {5}, run `chown -Rh {1}:{6} {0}` and run again.".format(
+        "In {0}, the data directory of {1}, {2} belongs to {3}{4}, and {1} cannot write to it. After a restore from a"
+        " backup: stop {5}, run `chown -Rh {1}:{6} {0}`, then run the play again.".format(
             data,
             _name_of(pwd.getpwuid, status.st_uid),
             path,
             _name_of(pwd.getpwuid, uid),
-            " (and {0} more likewise)".format(len(found) - 1) if found[1:] else "",
+            " (and {0} more)".format(len(found) - 1) if found[1:] else "",
             task.name,
             _name_of(grp.getgrgid, status.st_gid),
         )

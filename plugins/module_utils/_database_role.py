@@ -34,13 +34,13 @@ def change(task):
         role.make()
     except Unreachable as error:
         task.module.warn(
-            "the database cannot be reached, so the role {0} is as it was: {1}".format(given["name"], error)
+            "the database cannot be reached, so the role {0} was left as it is: {1}".format(given["name"], error)
         )
         return bool(state.database())
     except (NotThere, Refused, HostError) as error:
         restored = restore(task)
         raise HostError(
-            "{0} was not touched: the role {1} in the database cannot be changed: {2}.{3}".format(
+            "{0} was not changed: the role {1} in the database cannot be changed: {2}.{3}".format(
                 task.name, given["name"], error, " " + restored if restored else ""
             )
         ) from error
@@ -58,10 +58,10 @@ def restore(task):
     try:
         Server(given).say("\n".join(record["undo"]))
     except (NotThere, Refused, Unreachable) as error:
-        return "The role {0} in the database could not be put back; run again to have it as asked: {1}.".format(
+        return "The role {0} in the database could not be restored; run the play again: {1}.".format(
             given["name"], error
         )
     task.state.note_database(None)
     if record["reason"]:
-        return "The role {0} in the database was put back, but {1}.".format(given["name"], record["reason"])
-    return "The role {0} in the database was put back.".format(given["name"])
+        return "The role {0} in the database was restored, but {1}.".format(given["name"], record["reason"])
+    return "The role {0} in the database was restored.".format(given["name"])

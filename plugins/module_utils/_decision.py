@@ -51,11 +51,11 @@ class Comparison:
             self.rereads = True
         for path in self.params["reads"]:
             if running and not self.started_after(running, path, margin=0):
-                return Decision("restart", "{0} is newer than what it has read of it".format(path))
+                return Decision("restart", "{0} has changed since it was started".format(path))
         start = self.expected_start(proof, fingerprint)
         found = decide(running, executable, fingerprint, loaded, self.on_change(), start)
         if found.action in ("none", RELOAD) and self.verification.turns_tls():
-            return Decision("restart", "whether it speaks TLS is decided when it starts")
+            return Decision("restart", "turning TLS on or off takes a restart")
         return found
 
     def foresee(self, plan, found):
@@ -66,7 +66,9 @@ class Comparison:
         """
         running, proof = found.running, found.proof
         would = (
-            Decision("restart", "its unit or binary would change") if running else Decision("start", "it does not run")
+            Decision("restart", "its unit or binary would change")
+            if running
+            else Decision("start", "it is not running")
         )
         if plan.replacing:
             return would._replace(reason=plan.replacing)

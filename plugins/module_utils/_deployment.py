@@ -108,7 +108,7 @@ class Deployment:
         if problems:
             if not self.task.module.check_mode:
                 self.state.discard_stage()
-            self.task.module.fail_json(msg="{0} was not touched:\n{1}".format(self.task.name, "\n".join(problems)))
+            self.task.module.fail_json(msg="{0} was not changed:\n{1}".format(self.task.name, "\n".join(problems)))
 
     def _learn_whether_it_can_reread(self, plan, found):
         self.comparison.rereads = self.comparison.can_reread(plan.changes, found.running, found.proof, found.manifest)
@@ -126,7 +126,7 @@ class Deployment:
         owners = owner_problem(task) if found.running is None else None
         if owners:
             task.notes.append(owners)
-            task.module.warn("{0} might not come up. {1}".format(task.name, owners))
+            task.module.warn("{0} might not start. {1}".format(task.name, owners))
         changed = plan.changes or plan.conflicts or renamed or not runtime.is_enabled(found.seen)
         self._say_what_would_happen(would, changed, diff_of(task, plan, found.manifest))
 
@@ -144,7 +144,7 @@ class Deployment:
         """Stop and mask the packages' own units that would fight for the port."""
         for unit in plan.conflicts:
             stop_and_mask(unit, self.task.machine)
-            self.task.notes.append("{0} would fight for the port: it was stopped and masked".format(unit))
+            self.task.notes.append("{0} uses the same port: it was stopped and masked".format(unit))
 
     def _adopt(self, plan):
         self.state.discard_stage()
@@ -188,7 +188,7 @@ class Deployment:
         """Say what a run would do, and what cannot be known without one."""
         task = self.task
         if task.unknown:
-            task.module.warn("{0}: a check cannot know {1}".format(task.name, "; ".join(task.unknown)))
+            task.module.warn("{0}: check mode cannot tell {1}".format(task.name, "; ".join(task.unknown)))
         task.module.exit_json(
             changed=bool(changed or would.action != "none"),
             action=DONE[would.action],

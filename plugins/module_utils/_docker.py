@@ -308,7 +308,7 @@ def trouble(before, now, deaths=()):
     last = deaths[-1] if deaths else {"status": state.get("ExitCode"), "killed": False}
     status = "status {0}".format(last["status"])
     if state.get("OOMKilled") or last["killed"]:
-        return "it was killed for want of memory ({0})".format(status)
+        return "it was killed: out of memory ({0})".format(status)
     if state.get("Restarting") or is_restarted(before, now):
         return "it keeps restarting ({0})".format(status)
     if not state.get("Running"):
@@ -316,7 +316,7 @@ def trouble(before, now, deaths=()):
         words = ", ".join(filter(None, [status, state.get("Error")]))
         return "it stopped ({0})".format(words)
     if before is not None and before["State"]["StartedAt"] != state["StartedAt"]:
-        return "it was restarted while it was watched ({0})".format(status)
+        return "it restarted during verification ({0})".format(status)
     return None
 
 

@@ -370,7 +370,7 @@ class Download:
             stream.write(piece)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            way_out = ": make room and run again" if full else ""
+            way_out = ": free some space and run again" if full else ""
             where = getattr(stream, "name", "memory")
             raise ReleaseError(f"cannot store {shown(self.url)} in {where}: {error.strerror}{way_out}") from error
 

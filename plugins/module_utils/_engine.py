@@ -245,7 +245,7 @@ class Engine:
         if left is not None:
             if label(left, LABEL_SERVICE) != service:
                 raise HostError(
-                    "the container {0} was made by somebody else; remove it, or give it another name".format(name)
+                    "the container {0} was not created by this collection; remove or rename it".format(name)
                 )
             self.remove(name)
         body = {

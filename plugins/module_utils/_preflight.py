@@ -51,20 +51,18 @@ def foreign_problems(task, found):
     problems = list(task.runtime.foreign_problems())
     if params["take_over"]:
         return problems
-    hint = "; let it be replaced (it is kept for the rollback) with {0}_take_over: true, or move it away".format(
-        task.role
-    )
+    hint = "; set {0}_take_over: true to replace it (it is kept for a rollback), or move it away".format(task.role)
     problem = task.runtime.foreign_problem(found.seen, manifest["units"], params["conflicts"])
     if problem:
         problems.append(problem + hint)
     for path, text in sorted(params["files"].items()):
         if os.path.lexists(path) and path not in manifest["units"] and read_text(path) != text:
-            problems.append("{0} was put there by somebody else{1}".format(path, hint))
+            problems.append("{0} was not written by this collection{1}".format(path, hint))
     for path, target in sorted(params["links"].items()):
         there = _nofollow.link_target(path)
         ours = path in manifest["links"] and there is not None
         if _nofollow.look(path) and not ours and (os.path.isdir(path) or there != target):
-            problems.append("{0} was put there by somebody else{1}".format(path, hint))
+            problems.append("{0} was not written by this collection{1}".format(path, hint))
     return problems
 
 
@@ -72,9 +70,9 @@ def dropin_problems(task):
     """Drop-ins of somebody else's with which something else would run than what is asked."""
     removed = removable_dropins(task)
     return [
-        "{0}, which somebody else put there, has {1} started otherwise than asked ({2}); write its lines into"
-        " {3}_systemd_dropin and remove it, or let it be removed (it is kept for the rollback) with"
-        " {3}_take_over: true".format(path, task.runtime.title, ", ".join(directives), task.role)
+        "{0} was not written by this collection and overrides how {1} is started ({2}); move its lines into"
+        " {3}_systemd_dropin and remove it, or set {3}_take_over: true to have it removed (it is kept for a"
+        " rollback)".format(path, task.runtime.title, ", ".join(directives), task.role)
         for path, directives in sorted(task.runtime.other_dropins().items())
         if path not in removed
     ]
@@ -89,7 +87,7 @@ def flag_problem(task):
     links, version = task.params["links"], task.params["version"] or ""
     answer = task.runtime.trial(argv, links, "--version")
     if answer is None:
-        task.unknown.append("whether it knows every flag of its command line, as the program is not on the host yet")
+        task.unknown.append("whether the program accepts every flag, as it is not installed yet")
         return None
     status, output = answer
     flag = unknown_flag(output) if status else None
@@ -99,7 +97,7 @@ def flag_problem(task):
         )
     refused = refused_arguments(output) if status else None
     if refused:
-        return "{0} {1} does not take its command line: {2}".format(task.name, version, refused)
+        return "{0} {1} does not accept its command line: {2}".format(task.name, version, refused)
     return word_problem(task) or task.runtime.program_problem(status, output, task.params["version"], task.role)
 
 
@@ -121,7 +119,7 @@ def word_problem(task):
     warnings, refusals = about_features(answer[1])
     refusals += filter(None, [refused_arguments(answer[1])])
     if refusals:
-        return "{0} does not take its command line: {1}".format(task.name, refusals[0])
+        return "{0} does not accept its command line: {1}".format(task.name, refusals[0])
     for line in warnings:
         task.say("{0} says: {1}".format(task.name, line))
     return None
@@ -158,7 +156,9 @@ def space_problem(task):
     data = task.params["data_dir"]
     if not data or not is_short(data):
         return None
-    return "no space is left in {0}, so {1} would not outlive a start; make room and run again".format(data, task.name)
+    return "no space is left in {0}, so {1} would fail right after its start; free some space and run again".format(
+        data, task.name
+    )
 
 
 def copy_problem(task, kept):

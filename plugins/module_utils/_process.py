@@ -40,7 +40,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-AS_ON_DISK = Decision("none", "what runs is what is on disk")
+AS_ON_DISK = Decision("none", "it runs as configured")
 
 
 def start_ticks(stat):
@@ -67,10 +67,8 @@ def other_start(now, then):
 def _other_arguments(now, then):
     more, less = _beyond(now, then), _beyond(then, now)
     if not more and not less:
-        return "runs with its arguments in another order than asked for"
-    return "runs with {0} where {1} is asked for".format(
-        " ".join(more) or "no such argument", " ".join(less) or "nothing"
-    )
+        return "runs with its arguments in another order than configured"
+    return "runs with {0} instead of {1}".format(" ".join(more) or "no such argument", " ".join(less) or "nothing")
 
 
 def _beyond(words, others):
@@ -130,16 +128,16 @@ def decide(running, executable, fingerprint, loaded, on_change, start=None):
     :param start: how it has to be started, as :func:`_glance.start` tells; None where that is not known.
     """
     if running is None:
-        return Decision("start", "it does not run")
+        return Decision("start", "it is not running")
     if running.executable != executable:
-        return Decision("restart", "it runs {0}, on disk is {1}".format(running.executable, executable))
+        return Decision("restart", "it runs {0} instead of {1}".format(running.executable, executable))
     if running.fingerprint != fingerprint:
-        return Decision("restart", "it was started with another unit than the one on disk")
+        return Decision("restart", "its unit has changed since it was started")
     otherwise = other_start(running.start, start)
     if otherwise:
         return Decision("restart", "it " + otherwise)
     if not loaded and on_change:
-        return Decision(on_change, "it has not loaded the configuration that is on disk")
+        return Decision(on_change, "it has not loaded the configuration on disk")
     return AS_ON_DISK
 
 

@@ -41,7 +41,7 @@ class Removal:
         for runtime in task.runtimes.all:
             runtime.refresh()
             runtime.forget_failures()
-        module.exit_json(changed=True, action="removed", reason="it is not wanted here", unproven=[], notes=task.notes)
+        module.exit_json(changed=True, action="removed", reason="its state is absent", unproven=[], notes=task.notes)
 
     def _undo_an_interrupted_switch(self):
         """A part of what an interrupted switch put there is in no manifest yet."""

@@ -32,7 +32,7 @@ class Restart:
         task, module = self.task, self.task.module
         manifest, proof = self.state.manifest(), self.state.proven()
         wanted = module.params["state"]
-        result = {"reason": "it was asked for", "unproven": task.unproven, "notes": task.notes}
+        result = {"reason": "requested", "unproven": task.unproven, "notes": task.notes}
         if not manifest["container"] and not any(runtime.has(manifest) for runtime in task.runtimes.all):
             module.exit_json(changed=False, action="none", **dict(result, reason="it is not deployed here"))
         task.runtimes.current = task.runtimes.of(manifest)
@@ -49,7 +49,7 @@ class Restart:
         except NotProven as error:
             owners = owner_problem(task)
             module.fail_json(
-                msg="{0} does not serve after the {1}: {2}.\nIts last words:\n{3}{4}".format(
+                msg="{0} failed verification after the {1}: {2}.\nLast log lines:\n{3}{4}".format(
                     task.runtime.title,
                     NOW[wanted],
                     error,

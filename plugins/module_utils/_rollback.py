@@ -40,7 +40,7 @@ def undo_an_interrupted_switch(task):
     runtimes.current = runtimes.wanted
     task.notes += runtimes.take_notes()
     if recovered or not renamed:
-        task.notes.append("an interrupted switch of an earlier run was undone first")
+        task.notes.append("an interrupted activation of an earlier run was rolled back first")
     return True
 
 
@@ -70,7 +70,7 @@ class Rollback:
         :param activation: :class:`_activation.Activation`.
         """
         task = self.task
-        message = "{0} does not do what was asked: {1}.\nIts last words:\n{2}".format(
+        message = "{0} failed verification: {1}.\nLast log lines:\n{2}".format(
             task.runtime.title, error, task.runtime.last_words(activation.since)
         )
         message += "".join("\n" + more for more in (owner_problem(task), _database_role.restore(task)) if more)
@@ -78,7 +78,7 @@ class Rollback:
             message += "\n" + self._put_back()
             written = [path for path in self.params["keep"] if os.path.exists(path)]
             if written and not self.plan.kept:
-                message += "\nWhat it has written to {0} meanwhile was left there.".format(written[0])
+                message += "\nWhat it has written to {0} was kept.".format(written[0])
         task.module.fail_json(
             msg=message,
             action="failed",
@@ -104,8 +104,8 @@ class Rollback:
         if not self.found.was_active or not task.runtime.is_known(task.runtime.look()):
             task.runtime.stop()
             if task.runtime.is_gone():
-                return "Nothing of {0} ran here before: it was stopped and taken away again.".format(task.name)
-            return "What was there before was put back; it did not run before either."
+                return "{0} was not deployed here before: it was stopped and removed again.".format(task.name)
+            return "The previous deployment was restored; it was not running before either."
         return self._verify(self.verification.before or Before(None, None))
 
     def _verify(self, before):
@@ -113,23 +113,23 @@ class Rollback:
         try:
             seen = self._start(before)
         except NotProven as error:
-            where = " (asked at {0})".format(shown(before.health, before.health["url"])) if before.health else ""
-            known = "" if before.metrics is not None else ", and it did not answer before"
+            where = " (checked at {0})".format(shown(before.health, before.health["url"])) if before.health else ""
+            known = "" if before.metrics is not None else ", and it did not answer before the change"
             return (
-                "What ran before was put back on disk, but it does not come up either{0}: {1}{2}. It needs a person"
-                " now.".format(where, error, known)
+                "The previous deployment was restored on disk, but is not healthy either{0}: {1}{2}. Manual intervention is"
+                " required.".format(where, error, known)
             )
         self.record.keep(seen, self.found.proof)
         self.state.note_running(False)
         if before.health is None:
-            return "What ran before was put back and runs again. That it serves is not proven: how it was asked is not known."
+            return "The previous deployment was restored and runs again. It could not be verified, as its address is not known."
         where = shown(self.verification.health, self.verification.asked_at)
         if self.task.unproven:
-            return "What ran before was put back and runs again. Not proven at {0}: {1}.".format(
+            return "The previous deployment was restored and runs again. Not verified at {0}: {1}.".format(
                 where, "; ".join(self.task.unproven)
             )
         version = self.verification.said or "version not known"
-        return "What ran before ({0}) was put back and serves again at {1}.".format(version, where)
+        return "The previous deployment ({0}) was restored and is healthy again at {1}.".format(version, where)
 
     def _start(self, before):
         """Start it.

@@ -51,7 +51,7 @@ class Runtime:
     # What is there
 
     def missing(self) -> Optional[tuple]:
-        """What a check cannot know, and why, where the runtime itself is yet to be installed; None otherwise."""
+        """What check mode cannot tell, and why, where the runtime itself is yet to be installed; None otherwise."""
         return None
 
     def know(self, manifest: dict) -> None:
@@ -162,7 +162,7 @@ class Runtime:
         return []
 
     def leftovers(self, manifest: dict) -> list:
-        """Paths that have a generation's service come up with the host, for when it gets another runtime."""
+        """Paths that have a generation's service come up with the host, for when its runtime changes."""
         return []
 
     def entry(self) -> Optional[dict]:

@@ -142,8 +142,8 @@ class Docker(Runtime):
         except NoEngine:
             pass
         return (
-            "anything that only the Docker engine can tell, as it is yet to be installed",
-            "its engine is not there yet",
+            "what only the Docker engine can tell, as it is not installed yet",
+            "the Docker engine is not installed yet",
         )
 
     def know(self, manifest):
@@ -306,11 +306,11 @@ class Docker(Runtime):
 
     def replacement(self, seen):
         if self.target is None:
-            return "it is no container yet"
+            return "it has no container yet"
         if seen is None or seen["Id"] != self.target["id"]:
             return "its container is gone"
         if seen["Image"] != self.image:
-            return "it runs another image than the one asked for"
+            return "it runs another image than requested"
         if self.target["fingerprint"] != self.fingerprint():
             names = different_options(self.target["definition"], self.container)
             commands = [{"arguments": one.get("command")} for one in (self.target["definition"], self.container)]
@@ -378,7 +378,7 @@ class Docker(Runtime):
         """That somebody else's containers have the names that are needed, one sentence each."""
         found = {name: self.engine.container(name) for name in (self.name, self.next, self.previous)}
         return [
-            "the container {0} was made by somebody else and is not touched; rename or remove it".format(name)
+            "the container {0} was not created by this collection and is left alone; rename or remove it".format(name)
             for name, container in found.items()
             if container is not None and not self._is_mine(container)
         ]
@@ -623,7 +623,7 @@ class Unreachable(Runtime):
         self.title = "the container " + name
         self._error = error
         if remembered:
-            self.notes.append("{0}; it may have a container {1} that comes back with it".format(error, name))
+            self.notes.append("{0}; it may have a container {1}, which starts again with it".format(error, name))
 
     def act(self, action):
         raise NotProven(str(self._error))

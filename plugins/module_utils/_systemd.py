@@ -313,7 +313,7 @@ def crashed(before, now):
     if now["ActiveState"] in ("inactive", "deactivating"):
         return "it stopped ({0})".format(exit_words(now))
     if before is not None and (before["NRestarts"], before["MainPID"]) != (now["NRestarts"], now["MainPID"]):
-        return "it was restarted while it was watched ({0})".format(exit_words(now))
+        return "it restarted during verification ({0})".format(exit_words(now))
     return None
 
 

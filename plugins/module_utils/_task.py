@@ -21,7 +21,7 @@ class Task:
     :ivar runtimes: what it may run under, a :class:`_runtimes.Runtimes`.
     :ivar notes: what a person should know besides.
     :ivar unproven: what could not be verified.
-    :ivar unknown: what a check cannot know, as it changes nothing.
+    :ivar unknown: what check mode cannot tell, as it changes nothing.
     """
 
     def __init__(self, module, machine=HERE):

@@ -193,7 +193,7 @@ class Verification:
             # Nobody would be better off with the exporter put back: the database is what needs a person.
             self.task.unproven.append(lost)
             self.task.module.warn(
-                "{0} serves, but {1}. Its last words:\n{2}".format(
+                "{0} serves, but {1}. Last log lines:\n{2}".format(
                     self.task.name, lost, self.task.runtime.last_words(self.machine.now() - 5, 3)
                 )
             )

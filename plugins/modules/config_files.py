@@ -449,7 +449,7 @@ class Tree:
         if len(there) < len(commands):
             absent = sorted({os.path.basename(command[0]) for command in commands if command not in there})
             self.module.warn(
-                "{0}: a check cannot know whether {1} accepts the configuration, as it is not on the host yet".format(
+                "{0}: check mode cannot tell whether {1} accepts the configuration, as it is not on the host yet".format(
                     self.module.params["role"] or os.path.basename(self.path), " and ".join(absent)
                 )
             )

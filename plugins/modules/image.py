@@ -157,7 +157,7 @@ def obtaining_problem(engine, params):
     if params["archive"]:
         root = engine.root()
         if root and os.path.isdir(root) and is_short(root, params["size"]):
-            return "there is no room in {0} for what {1}_image_archive holds ({2} MiB); make room and run again".format(
+            return "there is no room in {0} for what {1}_image_archive holds ({2} MiB); free some space and run again".format(
                 root, role, params["size"] >> 20
             )
         return None

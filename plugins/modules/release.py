@@ -574,9 +574,7 @@ class Package:
             return _found(self.params, self.role, binaries, f"{', '.join(packages)} is installed")
         if self.check_mode:
             version = plain_version(self.params["version"] or "")
-            unknown = (
-                f"{self.role}: a check cannot know whether {', '.join(packages)} can be installed, and in which version"
-            )
+            unknown = f"{self.role}: check mode cannot tell whether {', '.join(packages)} can be installed, and in which version"
             message = f"would install {', '.join(packages)}, which brings {', '.join(missing)}"
             folder = os.path.dirname(missing[0])
             return answer(version, folder, binaries, {}, message, changed=True, warnings=[unknown])

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service
-short_description: Switch a service to what was prepared, and prove that it works
+short_description: Manage a service under systemd or Docker, verify it, and roll back on failure
 description:
-  - This service runs, enabled, with the binary, the unit and the configuration that are on disk; or as a container, with
-    the image and the options that are asked for.
+  - Ensures that the service is enabled and runs with the given binary, unit and configuration, or as a container with the
+    given image and options.
   - The binary's link and the unit, or the container, and the configuration staged by M(vigil.monitoring.config_files) are
-    switched together, with a journal on disk first, so that a crash at any moment is undone by the next run, and for
-    systemd by the next start.
-  - From one runtime to the other a service is switched in the same way.
-  - What has to start, restart or reload is decided by comparing what runs with what is on disk. Then the service has to
-    become ready and stay up; where it does not, everything is put back, the earlier service is proven, and the module
-    fails with the service's own last words.
+    activated together, with a journal on disk first. If the run is interrupted at any moment, the next run rolls it back,
+    and so does the next start of a systemd service.
+  - A change of the runtime is activated in the same way.
+  - Whether the service is started, restarted or reloaded is decided by comparing the running process with what is on disk.
+    Afterwards the service has to become ready and stay up. If it does not, the previous deployment is restored and
+    verified, and the module fails with the last log lines of the service.
 version_added: 0.1.0
 requirements:
   - For O(runtime=docker), Docker 20.10 or newer and Python's requests on the host, and the collection community.docker on
@@ -26,35 +26,35 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Tells what would be switched and what would have to restart or reload.
+    description: Reports what would be changed, and whether the service would be started, restarted or reloaded.
   diff_mode:
     support: full
-    description: Shows the unit, the drop-in and the links, or what changes about the container.
+    description: Shows changes of the unit, the drop-in and the links, or of the container's options.
   idempotent:
     support: full
-    description: A converged service is asked once and not watched.
+    description: A service that runs as configured is verified with one request and not changed.
 options:
   name:
     description: Name of the systemd service, without its suffix, and of the container.
     type: str
     required: true
   role:
-    description: Prefix of the variables that messages name as the way out. The default is O(name).
+    description: Prefix of the variables that messages name. Defaults to O(name).
     type: str
   state:
     description: >-
-      Whether the service is to run, or to be gone: stopped, with its unit and links, or its container, and its
-      configuration removed, its data kept unless O(purge) names it. V(restarted) and V(reloaded) are for handlers: they do that
-      to what is deployed, whatever it runs under, and prove that it serves afterwards.
+      V(present) deploys the service. V(absent) stops it and removes its unit and links, or its container, and its
+      configuration; data is kept unless listed in O(purge). V(restarted) and V(reloaded) are for handlers: they restart or
+      reload the deployed service, whatever its runtime, and verify it afterwards.
     type: str
     choices: [present, absent, restarted, reloaded]
     default: present
   config_dir:
-    description: Configuration directory of the service; what the collection remembers lies below it.
+    description: Configuration directory of the service. The state of the collection is kept in C(.vigil) below it.
     type: path
     required: true
   runtime:
-    description: What the service runs under.
+    description: Runtime of the service.
     type: str
     choices: [systemd, docker]
     default: systemd
@@ -62,10 +62,10 @@ options:
     description:
       - Options of M(community.docker.docker_container) for the container. Required for O(state=present) with
         O(runtime=docker).
-      - In C(user), names of the host's accounts may stand in place of numbers.
+      - C(user) accepts names of the host's accounts as well as numbers.
     type: dict
   image:
-    description: Id of the container's image, which has to be on the host. Without it nothing but a check can be run.
+    description: ID of the container's image, which has to be on the host. May be left out in check mode only.
     type: str
   docker_host:
     description: Address of the Docker engine on the host.
@@ -73,42 +73,42 @@ options:
     default: unix:///var/run/docker.sock
   asked:
     description: >-
-      Digest of all options, by which a later run knows them again. Set by the action plugin, which then does without this
-      module on a converged host.
+      Digest of all options, which a later run compares. Set by the action plugin, which does not run this module on a
+      converged host; do not set it.
     type: str
   candidate:
     description: >-
-      Id of the container that was made for the switch. The action plugin fills it in, with
-      M(community.docker.docker_container), where another container is needed; do not set it.
+      ID of the container that replaces the current one. Set by the action plugin, which creates it with
+      M(community.docker.docker_container) when needed; do not set it.
     type: str
   unit:
     description: Text of the unit. Required for O(state=present) with O(runtime=systemd).
     type: str
   dropin:
-    description: The user's own lines for the unit, as the text of a drop-in. Empty for none.
+    description: Text of a drop-in with the user's own settings for the unit. Empty for none.
     type: str
     default: ""
   links:
-    description: Symbolic links to make, from path to target.
+    description: Symbolic links to create, as a mapping from path to target.
     type: dict
     default: {}
   files:
-    description: Further files of the same generation that lie elsewhere, such as the defaults of a command line tool,
-      from absolute path to text. Everybody may read them.
+    description: Further files outside O(config_dir), such as the defaults of a command line tool, as a mapping from absolute
+      path to text. They are world-readable.
     type: dict
     default: {}
   argv:
-    description: The service's command line. The new binary is asked whether it knows every flag before anything changes.
+    description: Command line of the service. Before anything is changed, the new binary is run to check every flag.
     type: list
     elements: str
     default: []
   version:
-    description: Version that has to answer. Without it any version is good.
+    description: Version that the service has to report. Any version is accepted when it is not set.
     type: str
   health:
     description:
-      - How the health of the service is checked. Required for O(state=present).
-      - What sets a program apart from others is said here, so that any program which serves metrics can be deployed.
+      - How the health of the service is checked. Required unless O(state=absent).
+      - It contains everything that is specific to a program, so that any program that serves metrics can be deployed.
     type: dict
     suboptions:
       url:
@@ -116,28 +116,28 @@ options:
         type: str
         required: true
       other_urls:
-        description: Further ones, for a service that listens on all addresses. The first that answers counts.
+        description: Further base URLs, for a service that listens on all addresses. The first one that answers is used.
         type: list
         elements: str
         default: []
       metrics_path:
-        description: Path of its metrics below O(health.url).
+        description: Path of the metrics below O(health.url).
         type: str
         default: /metrics
       username:
-        description: Name for basic authentication.
+        description: User name for basic authentication.
         type: str
       password:
         description: Password for basic authentication.
         type: str
       ca_path:
-        description: File on the host with the authority that signed the service's certificate.
+        description: File on the host with the CA certificate that signed the service's certificate.
         type: path
       client_cert:
-        description: File on the host with the certificate to show where the service wants one, and maybe its key.
+        description: File on the host with the client certificate, for a service that requires one. It may contain the key.
         type: path
       client_key:
-        description: File on the host with the key of O(health.client_cert).
+        description: File on the host with the private key of O(health.client_cert).
         type: path
       metrics_prefix:
         description:
@@ -205,79 +205,79 @@ options:
         type: str
   ready_timeout:
     description: >-
-      Seconds within which the service has to be ready. Reading a long write-ahead log takes its time; a crash loop is
-      seen at once, whatever this says. A reload of Prometheus gets besides what C(--storage.remote.flush-deadline) grants
-      the endpoints that it writes to.
+      Seconds to wait until the service is ready. Replaying a long write-ahead log takes time. A crash loop is detected at
+      once, regardless of this value. For a reload of Prometheus, C(--storage.remote.flush-deadline) is added for each of its
+      remote write endpoints.
     type: int
     default: 120
   settle:
-    description: Seconds for which the service has to stay up after a start, and at least half of them once it is ready.
+    description: Seconds that the service has to stay up after a start, at least half of them after it became ready.
     type: float
     default: 1
   data_dir:
     description:
-      - Directory of the service's data, guarded against versions older than the newest that has written there. That one is
-        remembered with the data, in C(.vigil-version), which root alone can read, so that it also counts after a removal or
-        on another host.
-      - Where its file system is full, nothing is started or restarted.
+      - Directory of the service's data. Versions older than the newest one that has written there are refused. The newest
+        version is stored with the data, in C(.vigil-version), which only root can read, so that it also counts after a removal
+        or on another host.
+      - If its file system is full, the service is neither started nor restarted.
     type: path
   allow_downgrade:
-    description: Whether a version may be started that is older than the newest one which has written the data.
+    description: Whether to allow a version that is older than the newest one that has written to O(data_dir).
     type: bool
     default: false
   take_over:
     description:
-      - Whether a unit of the same name that somebody else wrote may be replaced. It is kept for the rollback.
-      - So are drop-ins of somebody else's that would have the service started otherwise than asked. Those that a package
-        brought along, and those for all services of a host, stay.
+      - Whether to replace a unit of the same name that was not written by this collection. It is kept for a rollback.
+      - The same applies to drop-ins that override how the service is started. Drop-ins installed by packages, and those for
+        all services of the host, are never removed.
     type: bool
     default: false
   conflicts:
     description: >-
-      Units of distribution packages that run the same program. They are stopped and masked where they run or are to be
-      started at boot. One that bears the service's own name and is masked is replaced.
+      Units of distribution packages that run the same program. They are stopped and masked if they are active or enabled. A
+      masked unit with the service's own name is replaced.
     type: list
     elements: str
     default: []
   ports:
-    description: TCP ports that the service listens on. One that somebody else holds is named before anything changes.
+    description: TCP ports that the service listens on. If another process listens on one, the module fails before any change.
     type: list
     elements: int
     default: []
   reads:
     description: >-
-      Files of somebody else's that the service reads only when it starts. Where one is newer than the process, the
-      service is restarted.
+      Files not managed by this collection that the service reads only at its start, such as certificates. The service is
+      restarted if one is newer than its process.
     type: list
     elements: path
     default: []
   reload:
     description:
-      - How the service is told to read some of its files again, where it has another way than SIGHUP. A change of any other
-        file restarts it, and so does one of these where it does not let the one in who asks.
+      - HTTP API that makes the service reload some of its files, for services that do not reload on SIGHUP. A change of any
+        other file restarts the service, and so does a change of these if the API refuses the credentials.
     type: dict
     suboptions:
       paths:
-        description: What the paths of these files begin with, relative to O(config_dir).
+        description: Prefixes of the paths of these files, relative to O(config_dir).
         type: list
         elements: str
         required: true
       urls:
-        description: Addresses below O(health.url) that are sent an empty POST request, one after the other.
+        description: Paths below O(health.url) that are sent an empty POST request, one after the other.
         type: list
         elements: str
         required: true
       username:
-        description: Name for basic authentication.
+        description: User name for basic authentication.
         type: str
       password:
         description: Password for basic authentication.
         type: str
   database:
     description:
-      - The role in PostgreSQL that the service logs in as, where M(vigil.monitoring.postgres_monitoring_role) has found that
-        it has to change.
-      - It is changed just before the switch, with a note on disk first, and goes back where that goes back.
+      - PostgreSQL role that the service logs in with, if M(vigil.monitoring.postgres_monitoring_role) has reported that it has
+        to change.
+      - It is changed just before the activation, with a journal on disk first, and restored by a rollback.
     type: dict
     suboptions:
       name:
@@ -288,10 +288,10 @@ options:
         description: Its password.
         type: str
       password_file:
-        description: File of the generation before that may hold the password before.
+        description: File of the previous deployment that may contain the previous password.
         type: path
       database:
-        description: Database that it has to be able to connect to.
+        description: Database that the role has to be able to connect to.
         type: str
         required: true
       host:
@@ -307,41 +307,41 @@ options:
         type: str
         default: ""
       admin_user:
-        description: Role that may make roles.
+        description: Role that may create roles.
         type: str
         default: ""
       admin_password:
         description: Its password.
         type: str
       admin_system_user:
-        description: System user that the server knows as an administrator, without O(database.admin_user).
+        description: System user that is an administrator of the server, used if O(database.admin_user) is not set.
         type: str
         default: postgres
   keep:
     description:
-      - Files that another version of the program changes for good when it starts, such as a database.
-      - Before the switch to another program the service is stopped and they are copied; a rollback puts them back.
+      - Files that another version of the program migrates irreversibly when it starts, such as a database.
+      - Before another version is activated, the service is stopped and these files are copied. A rollback restores them.
     type: list
     elements: path
     default: []
   purge:
-    description: Directories and files that O(state=absent) removes too.
+    description: Directories and files that O(state=absent) removes as well.
     type: list
     elements: path
     default: []
   spare:
-    description: Files of ours that O(state=absent) leaves, as the data that stay can be read with them alone.
+    description: Files that O(state=absent) keeps, because the remaining data cannot be read without them.
     type: list
     elements: path
     default: []
   secrets:
-    description: Values that must not appear in any output.
+    description: Values that are masked in all output.
     type: list
     elements: str
   look:
     description: >-
-      Whether the action plugin looks first whether the service runs as it was proven to, and then does without this
-      module. Of no use where an earlier task has just changed what this one depends on.
+      Whether the action plugin first compares the service with what was verified before, and skips this module if nothing
+      differs. Not useful if an earlier task has just changed what this one depends on.
     type: bool
     default: true
 seealso:
@@ -350,7 +350,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Run Prometheus and prove it
+- name: Run Prometheus and verify it
   vigil.monitoring.service:
     name: prometheus
     config_dir: /etc/prometheus
@@ -368,30 +368,30 @@ EXAMPLES = r"""
 
 RETURN = r"""
 action:
-  description: What was done to the process.
+  description: What was done to the service's process.
   returned: always
   type: str
   sample: restarted
 reason:
-  description: Why.
+  description: Reason for that action.
   returned: always
   type: str
 version:
-  description: Version that answers, in the service's own words.
-  returned: when the service was asked
+  description: Version that the service reports.
+  returned: when the service was verified
   type: str
 unproven:
-  description: What could not be proven, such as everything that needs a password the module was not given.
+  description: What could not be verified, for example because a password is required that was not given.
   returned: always
   type: list
   elements: str
 notes:
-  description: What else a person should know, such as a unit that was masked.
+  description: Further information for the user, such as a unit that was masked.
   returned: always
   type: list
   elements: str
 pid:
-  description: Main process.
+  description: ID of the main process.
   returned: when the service runs
   type: int
 """

@@ -92,7 +92,7 @@ def test_the_verification_alone_compares_too(site):
     site.host.run(f"prlimit --nofile=777:777 --pid {site.pid('node_exporter')}")
     site.run(**verify).must_be_red(
         "MONITORING: 0 of 3 services proven, 3 red",
-        "it runs with --storage.tsdb.retention.time=30d where --storage.tsdb.retention.time=12d is asked for",
+        "it runs with --storage.tsdb.retention.time=30d instead of --storage.tsdb.retention.time=12d",
         "its configuration differs from what the inventory asks for (alertmanager.yml)",
         "it runs with other limits (Max open files: 777/777",
         "run site.yml",

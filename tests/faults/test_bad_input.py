@@ -91,19 +91,19 @@ VARIABLES = {
 FLAGS = {
     "a flag that this Prometheus does not know": (
         {"prometheus_config_flags_extra": {"web.no-such-flag": True}},
-        ["prometheus was not touched", "does not know the flag --web.no-such-flag", "remove it"],
+        ["prometheus was not changed", "does not know the flag --web.no-such-flag", "remove it"],
     ),
     "a feature that this Alertmanager refuses": (
         {"alertmanager_config_flags_extra": {"enable-feature": "no-such-feature"}},
-        ["alertmanager was not touched", "does not take its command line", "unknown option 'no-such-feature'"],
+        ["alertmanager was not changed", "does not accept its command line", "unknown option 'no-such-feature'"],
     ),
     "a level of its log that this Prometheus does not know": (
         {"prometheus_config_flags_extra": {"log.level": "loud"}},
-        ["prometheus was not touched", "does not take its command line", "loud"],
+        ["prometheus was not changed", "does not accept its command line", "loud"],
     ),
     "a flag that this Alertmanager does not know": (
         {"alertmanager_config_flags_extra": {"no.such.flag": "1"}},
-        ["alertmanager was not touched", "does not know the flag --no.such.flag"],
+        ["alertmanager was not changed", "does not know the flag --no.such.flag"],
     ),
     "a flag that an input sets already": (
         {"prometheus_config_flags_extra": {"storage.tsdb.path": "/elsewhere"}},

@@ -53,7 +53,7 @@ def test_everything_that_the_switch_would_stop_at_is_told_at_once(site):
     site.host.run("for i in $(seq 100); do curl -fsS -o /dev/null http://127.0.0.1:9100 && break; sleep 0.1; done")
     site.variables["node_exporter_systemd_dropin"] = "[Service]\nLimitNOFILE=123456789\n"
     words = (
-        "node_exporter was not touched",
+        "node_exporter was not changed",
         f"{UNIT} is another tool's unit",
         "port 9100 is held by python3",
         "/usr/local/bin is on a file system that is mounted read-only",
@@ -145,5 +145,5 @@ def test_files_that_the_account_to_be_made_could_not_read(site):
 def test_what_a_check_cannot_know_is_said(site):
     outcome = site.run("--check").must_be_green(changed=True)
     shown = " ".join(outcome.output.split())
-    assert "prometheus: a check cannot know whether promtool accepts the configuration" in shown
-    assert "node_exporter: a check cannot know whether it knows every flag of its command line" in shown
+    assert "prometheus: check mode cannot tell whether promtool accepts the configuration" in shown
+    assert "node_exporter: check mode cannot tell whether the program accepts every flag" in shown

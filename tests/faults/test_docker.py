@@ -129,7 +129,7 @@ def test_an_image_that_does_not_work_is_taken_back(site, service, behaviour, wor
     bad_image(site, service, behaviour)
     site.variables[f"{service}_ready_timeout"] = 3
     outcome = site.run(groups=(service,))
-    outcome.must_be_red(*words, "was put back and serves again")
+    outcome.must_be_red(*words, "was restored and is healthy again")
     assert site.container(service)["Id"] == before["Id"]
     assert site.serves(service)
     assert site.there() == sorted(SERVICES)
@@ -143,7 +143,7 @@ def test_a_container_that_is_killed_for_want_of_memory_is_told_so(site):
     before = site.container("prometheus")["Id"]
     site.variables["prometheus_container_memory"] = "16m"
     outcome = site.run(groups=("prometheus",))
-    outcome.must_be_red("it was killed for want of memory", "was put back and serves again")
+    outcome.must_be_red("it was killed: out of memory", "was restored and is healthy again")
     assert site.container("prometheus")["Id"] == before
 
 
@@ -163,7 +163,7 @@ def test_a_container_of_somebody_elses_is_never_touched(site):
     image = containers.upstream_name(containers.image("node_exporter"))
     site.host.run(f"docker rm -f node_exporter; docker run -d --name node_exporter --network host {image}")
     before = site.processes()
-    site.run(groups=("node_exporter",)).must_be_red("the container node_exporter was made by somebody else")
+    site.run(groups=("node_exporter",)).must_be_red("the container node_exporter was not created by this collection")
     site.variables["node_exporter_state"] = "absent"
     site.run(groups=("node_exporter",))
     assert site.processes() == before
@@ -220,7 +220,9 @@ def test_a_change_of_the_runtime_keeps_the_data_both_ways_and_goes_back_where_it
     before = site.container("node_exporter")["Id"]
     site.variables["monitoring_runtime"] = "systemd"
     publish(site, "node_exporter", CRASHES)
-    site.run(groups=("node_exporter",)).must_be_red("it keeps restarting", "sentinel", "was put back and serves again")
+    site.run(groups=("node_exporter",)).must_be_red(
+        "it keeps restarting", "sentinel", "was restored and is healthy again"
+    )
     assert site.container("node_exporter")["Id"] == before
     assert site.serves("node_exporter")
     assert active(site, "node_exporter") != "active"
@@ -237,7 +239,9 @@ def test_a_change_of_the_runtime_keeps_the_data_both_ways_and_goes_back_where_it
     # To a container, from an image that crashes: the unit serves on.
     site.variables["monitoring_runtime"] = "docker"
     bad_image(site, "node_exporter", CRASHES)
-    site.run(groups=("node_exporter",)).must_be_red("it keeps restarting", "sentinel", "was put back and serves again")
+    site.run(groups=("node_exporter",)).must_be_red(
+        "it keeps restarting", "sentinel", "was restored and is healthy again"
+    )
     assert site.there() == []
     assert active(site, "node_exporter") == "active"
     assert site.host.run("systemctl is-enabled node_exporter").stdout.strip() == "enabled"

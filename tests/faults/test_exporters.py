@@ -116,14 +116,14 @@ def test_what_a_failed_deployment_did_to_the_role_goes_back_with_it(stack):
     stack.variables.update(broken, postgres_exporter_password="Sentinel-Other-75")
     outcome = stack.run(groups=DATABASE)
     outcome.must_be_red(
-        "The role postgres-exp in the database was put back",
-        "was put back and serves again at http://127.0.0.1:9187/metrics",
+        "The role postgres-exp in the database was restored",
+        "was restored and is healthy again at http://127.0.0.1:9187/metrics",
     )
     assert "Sentinel-Other-75" not in outcome.output
     assert stack.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres-exp'") == stored
     assert stack.pg_up() == "1"
     stack.variables["postgres_exporter_username"] = "stranger"
-    stack.run(groups=DATABASE).must_be_red("The role stranger in the database was put back", "serves again")
+    stack.run(groups=DATABASE).must_be_red("The role stranger in the database was restored", "is healthy again")
     assert stack.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'stranger'") == "0"
     assert stack.pg_up() == "1"
     # A later failure that comes before the switch has not changed it at all.
@@ -142,7 +142,7 @@ def test_a_wrong_password_is_taken_back(stack):
     stack.variables.update(postgres_exporter_password="Sentinel-Wrong-73", postgres_exporter_manage_role=False)
     outcome = stack.run(groups=DATABASE)
     outcome.must_be_red("its database does not answer (pg_up is 0), and it did before the change")
-    outcome.must_be_red("password authentication failed", "was put back and serves again")
+    outcome.must_be_red("password authentication failed", "was restored and is healthy again")
     assert "Sentinel-Wrong-73" not in outcome.output
     assert stack.pg_up() == "1"
 

@@ -46,7 +46,7 @@ WAYS = {
         "rm /usr/local/bin/promtool; printf '#!/bin/sh\\n' >/usr/local/bin/promtool",
         "rm /usr/local/bin/promtool",
         lambda site: {},
-        ["/usr/local/bin/promtool was put there by somebody else", "prometheus_take_over: true"],
+        ["/usr/local/bin/promtool was not written by this collection", "prometheus_take_over: true"],
     ),
 }
 
@@ -76,7 +76,7 @@ def test_a_unit_in_the_way_and_a_masked_one(bare):
     bare.host.run("systemctl daemon-reload; systemctl start node_exporter")
     before = bare.fingerprint("/etc/systemd"), bare.pid("node_exporter")
     bare.run(groups=only).must_be_red(
-        "node_exporter was not touched", f"{unit} is another tool's unit", "node_exporter_take_over: true"
+        "node_exporter was not changed", f"{unit} is another tool's unit", "node_exporter_take_over: true"
     )
     assert (bare.fingerprint("/etc/systemd"), bare.pid("node_exporter")) == before
     bare.host.run(f"systemctl stop node_exporter; rm {unit}; systemctl mask node_exporter")
@@ -140,7 +140,7 @@ def test_a_service_that_another_tool_deployed(bare):
 
     bare.variables["prometheus_take_over"] = True
     bare.variables["prometheus_systemd_dropin"] = "[Service]\nExecStart=\nExecStart=/bin/false\n"
-    bare.run(groups=only).must_be_red("prometheus.service does not do what was asked", "was put back and serves again")
+    bare.run(groups=only).must_be_red("prometheus.service failed verification", "was restored and is healthy again")
     assert found() == theirs
     assert bare.version("prometheus") == mirror.versions()["prometheus"]["old"]
 

@@ -241,7 +241,7 @@ def test_provisioning_that_grafana_refuses_is_put_back(shown):
     receivers = [{"uid": "no", "type": "pigeon", "settings": {}}]
     shown.variables["grafana_alert_resources"] = {"contactPoints": [{"orgId": 1, "name": "No", "receivers": receivers}]}
     shown.run(**ALONE).must_be_red(
-        "/api/admin/provisioning/alerting/reload answers HTTP 500", "was put back and serves again"
+        "/api/admin/provisioning/alerting/reload answers HTTP 500", "was restored and is healthy again"
     )
     assert shown.fingerprint("/etc/grafana/provisioning") == before
     del shown.variables["grafana_alert_resources"]
@@ -312,9 +312,9 @@ def test_an_upgrade_that_cannot_migrate_puts_the_database_back(shown):
     publish(shown)
     outcome = shown.run(**ALONE)
     outcome.must_be_red(
-        "grafana-server.service does not do what was asked",
+        "grafana-server.service failed verification",
         "sentinel: migration failed",
-        "was put back and serves again",
+        "was restored and is healthy again",
     )
     assert shown.get("/api/health") == {**shown.get("/api/health"), "database": "ok", "version": old}
     assert shown.get("/api/users/lookup?loginOrEmail=kept")["name"] == "Kept"
@@ -399,7 +399,7 @@ def test_no_space_for_the_data_is_said_before_anything_is_done(shown, grafana_ve
     shown.host.run("mkdir -p /srv/small/data; chown grafana: /srv/small/data", check=False)
     before = shown.untouched()[1]
     shown.variables["grafana_ini"] = {"paths": {"data": "/srv/small/data"}}
-    shown.run(**ALONE).must_be_red("no space is left in /srv/small/data", "make room and run again")
+    shown.run(**ALONE).must_be_red("no space is left in /srv/small/data", "free some space and run again")
     assert shown.grafana_pid() == before
 
 

@@ -48,7 +48,7 @@ FULL = {
         "/var/lib/prometheus",
         "prometheus",
         {"prometheus_storage_retention": "20d"},
-        ["prometheus was not touched", "no space is left in /var/lib/prometheus", "make room and run again"],
+        ["prometheus was not changed", "no space is left in /var/lib/prometheus", "free some space and run again"],
     ),
 }
 
@@ -86,7 +86,7 @@ def test_a_port_that_is_taken(site):
     before = site.state()
     with held_port(site.host, 9099) as pid:
         site.run(groups=("alertmanager",)).must_be_red(
-            "alertmanager was not touched", f"port 9099 is held by python3 (process {pid})", "choose another port"
+            "alertmanager was not changed", f"port 9099 is held by python3 (process {pid})", "choose another port"
         )
         assert site.state() == before
     site.run(groups=("alertmanager",)).must_be_green(changed=True)

@@ -270,5 +270,5 @@ def test_a_first_deployment_that_hangs_is_killed_and_tried_again(bare):
     bare.variables["prometheus_ready_timeout"] = 3
     interrupt(bare, "proving", "run")
     assert bare.pid("prometheus") != "0"
-    bare.run(**ONLY).must_be_red("sentinel", "it was stopped and taken away again")
+    bare.run(**ONLY).must_be_red("sentinel", "it was stopped and removed again")
     must_be_gone(bare, "prometheus")

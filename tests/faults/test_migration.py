@@ -110,7 +110,9 @@ def test_a_host_of_the_peers_roles(theirs):
     # Ours does not come up: theirs is put back with all of its files, and serves.
     site.variables["prometheus_systemd_dropin"] = "[Service]\nExecStart=\nExecStart=/bin/false\n"
     failed = site.run(groups=("prometheus",))
-    failed.must_be_red("was put back and serves again", "taken over in /etc/prometheus", "rules/ansible_managed.yml")
+    failed.must_be_red(
+        "was restored and is healthy again", "taken over in /etc/prometheus", "rules/ansible_managed.yml"
+    )
     after = site.fingerprint(*TREES)
     # Directories that were theirs may have become root's, who still lets the service in.
     assert {path: after.get(path) for path, found in before.items() if found[0] in "fl"} == {

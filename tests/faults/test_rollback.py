@@ -90,9 +90,9 @@ def test_an_upgrade_that_does_not_work_is_rolled_back(site, service, behaviour, 
         # The configuration goes back together with the binary, on the disk and in the process.
         site.variables["prometheus_alert_rules"] = [{"alert": "OnlyWithTheNewOne", "expr": "vector(1)"}]
     site.run(groups=(service,)).must_be_red(
-        f"{service}.service does not do what was asked",
-        "Its last words",
-        "was put back and serves again",
+        f"{service}.service failed verification",
+        "Last log lines",
+        "was restored and is healthy again",
         *(word.format(old=old) for word in words),
     )
     assert on_disk(site, service) == before
@@ -104,7 +104,7 @@ def test_an_upgrade_that_does_not_work_is_rolled_back(site, service, behaviour, 
         assert "Watchdog" in rules
         assert "OnlyWithTheNewOne" not in rules
     # The failure is not forgotten: asked for the same again, the run is red again, not green because nothing changed.
-    site.run(groups=(service,)).must_be_red(f"{service}.service does not do what was asked")
+    site.run(groups=(service,)).must_be_red(f"{service}.service failed verification")
     assert on_disk(site, service) == before
 
 
@@ -113,7 +113,7 @@ def test_a_first_deployment_that_does_not_work_is_taken_away_again(bare, service
     publish(bare, service, behaviour)
     bare.variables[f"{service}_ready_timeout"] = 3
     bare.run(groups=(service,)).must_be_red(
-        f"{service}.service does not do what was asked", "sentinel", "it was stopped and taken away again"
+        f"{service}.service failed verification", "sentinel", "it was stopped and removed again"
     )
     must_be_gone(bare, service)
 
@@ -129,11 +129,15 @@ def test_what_is_put_back_is_asked_as_it_was_before(site):
         # Nothing waits for it: longer than the run may take.
         node_exporter_ready_timeout=900,
     )
-    site.run(groups=("node_exporter",)).must_be_red("was put back and serves again at http://127.0.0.1:9100/metrics")
+    site.run(groups=("node_exporter",)).must_be_red(
+        "was restored and is healthy again at http://127.0.0.1:9100/metrics"
+    )
     assert site.serves("node_exporter")
     # 0.2.0 wrote nothing down; its command line tells.
     site.host.run("rm /etc/node_exporter/.vigil/asked.json")
-    site.run(groups=("node_exporter",)).must_be_red("was put back and serves again at http://127.0.0.1:9100/metrics")
+    site.run(groups=("node_exporter",)).must_be_red(
+        "was restored and is healthy again at http://127.0.0.1:9100/metrics"
+    )
     assert on_disk(site, "node_exporter") == before
     must_have_a_certificate(site)
 
@@ -159,14 +163,14 @@ def must_have_a_certificate(site: Site) -> None:
     site.variables.update(
         node_exporter_health_client_cert="/etc/tls/none.crt", node_exporter_health_client_key="/etc/tls/ca.key"
     )
-    site.run(groups=("node_exporter",)).must_be_red("was not touched", "/etc/tls/none.crt")
+    site.run(groups=("node_exporter",)).must_be_red("was not changed", "/etc/tls/none.crt")
     assert site.pid("node_exporter") == pid
     # One that the service does not trust is not waited for.
     site.variables.update(
         node_exporter_health_client_cert="/etc/tls/node.crt", node_exporter_health_client_key="/etc/tls/node.key"
     )
     site.run(groups=("node_exporter",)).must_be_red(
-        "client certificate that it trusts", "serves again at http://127.0.0.1:9100/metrics"
+        "client certificate that it trusts", "is healthy again at http://127.0.0.1:9100/metrics"
     )
     site.variables.update(
         node_exporter_health_client_cert="/etc/tls/ca.crt", node_exporter_health_client_key="/etc/tls/ca.key"
@@ -183,7 +187,7 @@ def test_another_group_takes_the_data_along_and_goes_back_with_it(site):
     before = site.host.run(f"find {places} -printf '%U:%G\\n' | sort -u").stdout
     site.variables.update(prometheus_system_group="promx", prometheus_systemd_dropin=BROKEN)
     outcome = site.run(groups=("prometheus",)).must_be_red(
-        "was put back and serves again at http://127.0.0.1:9090/metrics"
+        "was restored and is healthy again at http://127.0.0.1:9090/metrics"
     )
     # Last words of the process that was stopped for it tell nothing.
     assert "See you next time" not in outcome.output

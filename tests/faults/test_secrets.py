@@ -240,7 +240,7 @@ def broken(site):
         ),
         "a service that does not start": (
             {"prometheus_config_flags_extra": {**good["prometheus_config_flags_extra"], "query.timeout": "never"}},
-            ["prometheus.service does not do what was asked", "was put back and serves again"],
+            ["prometheus.service failed verification", "was restored and is healthy again"],
         ),
         "a proof that is not let in": (
             {"alertmanager_health_password": "vigil-sentinel-refused"},

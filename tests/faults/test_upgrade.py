@@ -64,7 +64,7 @@ def test_a_downgrade_of_prometheus_across_its_storage_format_asks_first(site):
     site.variables["prometheus_version"] = old
     # Also to one who does not let the service run on, the data says who wrote it.
     site.run(groups=("prometheus",)).must_be_red(
-        "prometheus was not touched", f"the data was written by prometheus {new}", "prometheus_allow_downgrade: true"
+        "prometheus was not changed", f"the data was written by prometheus {new}", "prometheus_allow_downgrade: true"
     )
     assert (site.version("prometheus"), site.pid("prometheus")) == (new, pid)
 

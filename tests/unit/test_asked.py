@@ -299,7 +299,7 @@ STATES = {
     ),
     "other arguments": (
         replaced(CMDLINE, ("12d", "30d")),
-        "restart: it runs with --flag=30d where --flag=12d is asked for",
+        "restart: it runs with --flag=30d instead of --flag=12d",
     ),
     "other arguments, of another start": (both(another_start, replaced(CMDLINE, ("12d", "30d"))), "restart: it runs with"),
     "one argument more": (replaced(CMDLINE, ("12d\0", "12d\0--web.enable-admin-api\0")), "restart"),
@@ -310,7 +310,7 @@ STATES = {
     ),
     "another value of a variable": (replaced(ENVIRON, ("/bin", "/sbin")), "restart"),
     "one variable less": (replaced(ENVIRON, ("LOGNAME=x\0", "")), "restart"),
-    "another unit's process": (replaced(ENVIRON, ("VIGIL_UNIT=", "VIGIL_UNIT=f")), "restart: it was started with another unit"),
+    "another unit's process": (replaced(ENVIRON, ("VIGIL_UNIT=", "VIGIL_UNIT=f")), "restart: its unit has changed since it was started"),
     "another limit": (
         replaced(LIMIT, ("65000                65000", "1024                 65000")),
         "restart: it runs with other limits (Max open files: 1024/65000, not 65000/65000)",

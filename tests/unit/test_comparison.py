@@ -35,9 +35,9 @@ def test_the_steps_of_each_role(service, runtime, first):
     [
         ("release", {"changed": False}, None, ""),
         ("release", {"changed": True}, RED, "not on the host"),
-        ("service", {"changed": False, "reason": "what runs is what is on disk"}, None, ""),
+        ("service", {"changed": False, "reason": "it runs as configured"}, None, ""),
         ("service", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
-        ("service", {"failed": True, "msg": "prometheus was not touched: /etc/x"}, RED, "prometheus was not touched: /etc/x"),
+        ("service", {"failed": True, "msg": "prometheus was not changed: /etc/x"}, RED, "prometheus was not changed: /etc/x"),
         ("service", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
         ("service", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
         ("config_files", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),

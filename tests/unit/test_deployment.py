@@ -150,7 +150,7 @@ def test_what_somebody_changed_is_mended(deployed, drift):
 
 BAD = {
     "it dies": ({"dies": True}, "it keeps restarting"),
-    "it dies after a moment": ({"dies_after": 0.5}, "it was restarted while it was watched"),
+    "it dies after a moment": ({"dies_after": 0.5}, "it restarted during verification"),
     "it is never ready": ({"ready_after": 10_000}, "not ready within 120 s"),
     "another version answers": ({"says": "3.5.9"}, "version 3.5.9 answers, 3.6.0 was asked for"),
 }
@@ -166,7 +166,7 @@ def test_a_release_that_does_not_work_goes_back(deployed, bad):
     done = deploy(deployed, "a: 2", version="3.6.0", lines="Nice=5\n")
     assert done["failed"]
     assert reason in done["msg"]
-    assert "(3.5.3) was put back and serves again" in done["msg"]
+    assert "(3.5.3) was restored and is healthy again" in done["msg"]
     assert deployed.monotonic() - began < 150
     assert deployed.files() == wanted
     assert (deployed.process.program.version, deployed.process.loaded) == ("3.5.3", "a: 1")
@@ -231,7 +231,10 @@ def test_what_is_put_back_is_asked_where_it_was_asked_before(deployed, change, r
     began = deployed.monotonic()
     done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", **ELSEWHERE[change])
     assert done["failed"]
-    assert "What ran before (3.5.3) was put back and serves again at http://127.0.0.1:9090/metrics" in done["msg"]
+    assert (
+        "The previous deployment (3.5.3) was restored and is healthy again at http://127.0.0.1:9090/metrics"
+        in done["msg"]
+    )
     assert deployed.monotonic() - began < 10
     assert deployed.files() == wanted
     assert json.loads((deployed.etc / ".vigil/proven.json").read_text())["generation"]
@@ -264,16 +267,16 @@ def test_what_nobody_knows_how_to_ask_is_not_called_healthy(deployed):
     deployed.crash()
     deployed.install("3.5.3")  # mended, but systemd has not tried again
     done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
-    assert "was put back and runs again. That it serves is not proven" in done["msg"]
-    assert "serves again" not in done["msg"]
+    assert "was restored and runs again. It could not be verified" in done["msg"]
+    assert "is healthy again" not in done["msg"]
 
 
 def test_what_did_not_answer_before_is_not_blamed_on_the_rollback(deployed):
     deployed.process.program = Program("3.5.3", mute=True)
     deployed.install("3.5.3", mute=True)
     done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
-    assert "does not come up either (asked at http://127.0.0.1:9090/metrics)" in done["msg"]
-    assert "and it did not answer before" in done["msg"]
+    assert "is not healthy either (checked at http://127.0.0.1:9090/metrics)" in done["msg"]
+    assert "and it did not answer before the change" in done["msg"]
 
 
 PERMANENT = {
@@ -289,7 +292,7 @@ def test_what_waiting_will_not_change_is_not_waited_for(deployed, what):
     done = deploy(deployed, version="3.6.0", **options)
     assert words in done["msg"]
     assert variable in done["msg"]
-    assert "serves again at http://127.0.0.1:9090/metrics" in done["msg"]
+    assert "is healthy again at http://127.0.0.1:9090/metrics" in done["msg"]
     assert deployed.monotonic() - began < 10
 
 
@@ -298,10 +301,10 @@ def test_what_is_left_of_a_deployment_that_went_back_is_said(deployed):
     path.write_text("x")
     deployed.install("3.6.0", dies=True)
     done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", keep=[str(path)])
-    assert f"What it has written to {path} meanwhile was left there." in done["msg"]
+    assert f"What it has written to {path} was kept." in done["msg"]
     # Another program would change it for good, so it is copied, and goes back.
     done = deploy(deployed, version="3.6.0", keep=[str(path)])
-    assert "meanwhile" not in done["msg"]
+    assert "was kept" not in done["msg"]
 
 
 def test_its_own_last_words_are_in_the_message(deployed):
@@ -316,7 +319,7 @@ def test_a_first_deployment_that_does_not_work_is_taken_away(host):
     before["opt/3.5.3/prometheus"] = host.files()["opt/3.5.3/prometheus"]
     done = deploy(host)
     assert done["failed"]
-    assert "Nothing of prometheus ran here before: it was stopped and taken away again." in done["msg"]
+    assert "prometheus was not deployed here before: it was stopped and removed again." in done["msg"]
     assert (host.files(), host.process, host.world.enabled) == (before, None, set())
     host.install("3.5.3")
     assert deploy(host)["action"] == "started"
@@ -328,7 +331,7 @@ def test_what_did_not_run_before_does_not_run_afterwards(deployed):
     deployed.install("3.6.0", dies=True)
     wanted["opt/3.6.0/prometheus"] = deployed.files()["opt/3.6.0/prometheus"]
     done = deploy(deployed, version="3.6.0")
-    assert "What was there before was put back; it did not run before either." in done["msg"]
+    assert "The previous deployment was restored; it was not running before either." in done["msg"]
     assert (deployed.files(), deployed.process) == (wanted, None)
 
 
@@ -336,8 +339,8 @@ def test_what_cannot_be_put_back_says_so(deployed):
     deployed.install("3.6.0", dies=True)
     deployed.install("3.5.3", dies=True)
     done = deploy(deployed, version="3.6.0")
-    assert "does not come up either" in done["msg"]
-    assert "serves again" not in done["msg"]
+    assert "is not healthy either" in done["msg"]
+    assert "is healthy again" not in done["msg"]
 
 
 def test_a_configuration_that_is_refused_at_the_reload_goes_back(deployed):
@@ -432,7 +435,7 @@ def test_owners_go_back_with_the_rest(owned):
     before, wanted = owners(owned), owned.files()
     data_of(owned, "bin")
     done = activate(owned, lines="User=bin\n", dropin="[Service]\nExecStartPre=/bin/false\n")
-    assert "was put back and serves again" in done["msg"]
+    assert "was restored and is healthy again" in done["msg"]
     assert (owners(owned), owned.files()) == (before, wanted)
 
 
@@ -478,9 +481,9 @@ def test_data_of_another_account_is_named_where_the_service_does_not_come_up(own
     owned.install("3.6.0", dies=True)
     data_of(owned)
     done = activate(owned, version="3.6.0", data_dir=str(data))
-    assert f"{path} belongs to root, and daemon cannot change it" in done["msg"]
+    assert f"{path} belongs to root, and daemon cannot write to it" in done["msg"]
     assert f"`chown -Rh daemon:daemon {data}`" in done["msg"]
-    assert "was put back and serves again" in done["msg"]
+    assert "was restored and is healthy again" in done["msg"]
     # What the account may change all the same is not to blame, nor is what the collection put there itself.
     path.chmod(0o666)
     (data / ".vigil-version").write_text("3.5.3")
@@ -495,9 +498,9 @@ def test_data_of_another_account_is_named_where_nothing_was_changed(owned):
     restored(owned, "b", 0o600)
     owned.install("3.5.3", mute=True)
     done = activate(owned, state="restarted", data_dir=data)
-    assert f"{path} belongs to root (and 1 more likewise), and daemon cannot" in done["msg"]
+    assert f"{path} belongs to root (and 1 more), and daemon cannot" in done["msg"]
     data_of(owned)
-    assert f"{path} belongs to root (and 1 more likewise)" in activate(owned, data_dir=data)["msg"]
+    assert f"{path} belongs to root (and 1 more)" in activate(owned, data_dir=data)["msg"]
 
 
 def test_data_of_another_account_is_named_by_a_check_before_a_start(owned):
@@ -508,7 +511,7 @@ def test_data_of_another_account_is_named_by_a_check_before_a_start(owned):
     owned.run(["systemctl", "stop", "prometheus.service"])
     done = activate(owned, check=True, data_dir=data)
     assert done["action"] == "started" and f"{path} belongs to root" in done["notes"][0]
-    assert done["warnings"] == ["prometheus might not come up. " + done["notes"][0]]
+    assert done["warnings"] == ["prometheus might not start. " + done["notes"][0]]
 
 
 def test_a_disk_that_cannot_be_read_does_not_keep_anything_from_being_put_back(owned, monkeypatch):
@@ -519,7 +522,7 @@ def test_a_disk_that_cannot_be_read_does_not_keep_anything_from_being_put_back(o
     owned.install("3.6.0", dies=True)
     data_of(owned)
     done = activate(owned, version="3.6.0", data_dir=str(owned.root / "data"))
-    assert "was put back and serves again" in done["msg"]
+    assert "was restored and is healthy again" in done["msg"]
 
 
 # A role in a database goes back with the rest
@@ -565,7 +568,7 @@ BROKEN = {"dropin": "[Service]\nExecStartPre=/bin/false\n"}
 def test_the_role_goes_back_with_a_deployment_that_does_not_work(deployed, server, before):
     server.password = before
     done = deploy(deployed, database=ROLE, **BROKEN)
-    assert "The role exp in the database was put back." in done["msg"]
+    assert "The role exp in the database was restored." in done["msg"]
     assert server.password == before
     assert not (deployed.etc / ".vigil/database.json").exists()
     assert deploy(deployed, database=ROLE, version="3.6.0")["action"] == "restarted"
@@ -586,7 +589,7 @@ def test_what_could_not_be_put_back_in_the_database_is_said(deployed, server):
 
     server.say = gone_after_the_change
     done = deploy(deployed, database=ROLE, version="3.6.0")
-    assert "The role exp in the database could not be put back; run again to have it as asked" in done["msg"]
+    assert "The role exp in the database could not be restored; run the play again" in done["msg"]
     assert (deployed.etc / ".vigil/database.json").exists()
 
 
@@ -627,7 +630,7 @@ REFUSED = {
     "another tool's file": (
         lambda host: theirs(host.root / "etc/other.yml"),
         {"files": "etc/other.yml"},
-        "etc/other.yml was put there by somebody else",
+        "etc/other.yml was not written by this collection",
     ),
     "an older version than the data's": (
         lambda host: host.install("2.54.0"),
@@ -651,7 +654,7 @@ def test_refused_before_anything_is_touched(deployed, what, check):
     before, wanted = deployed.process.pid, deployed.files()
     done = deploy(deployed, "a: 2", check=check, **options)
     assert done["failed"]
-    assert done["msg"].startswith("prometheus was not touched:\n")
+    assert done["msg"].startswith("prometheus was not changed:\n")
     assert reason in done["msg"]
     assert (deployed.process.pid, deployed.files(), deployed.process.loaded) == (before, wanted, "a: 1")
     unchanged(deployed)
@@ -707,7 +710,7 @@ def test_an_engine_that_cannot_run_the_container_is_named_before_anything(deploy
     monkeypatch.setattr(_runtime_docker, "Engine", lambda address: engine)
     disk = deployed.files()
     done = activate(deployed, runtime="docker", container=CONTAINER, check=check)
-    assert done["msg"].startswith("prometheus was not touched:\n") and words in done["msg"]
+    assert done["msg"].startswith("prometheus was not changed:\n") and words in done["msg"]
     assert deployed.files() == disk
 
 
@@ -833,7 +836,7 @@ def test_a_unit_that_was_taken_over_goes_back_as_it_was(host):
     host.install("3.6.0", dies=True)
     wanted["opt/3.6.0/prometheus"] = host.files()["opt/3.6.0/prometheus"]
     done = deploy(host, version="3.6.0", take_over=True)
-    assert "was put back and serves again" in done["msg"]
+    assert "was restored and is healthy again" in done["msg"]
     assert host.files() == wanted
     assert host.process.argv[0] == f"{host.root}/opt/3.5.3/prometheus"
 
@@ -843,7 +846,7 @@ def test_a_packages_unit_gives_way(host):
     host.occupy(9090, "prometheus-node.service")
     done = deploy(host, conflicts=["prometheus-node.service"])
     assert (done.get("msg"), done["action"]) == (None, "started")
-    assert done["notes"] == ["prometheus-node.service would fight for the port: it was stopped and masked"]
+    assert done["notes"] == ["prometheus-node.service uses the same port: it was stopped and masked"]
     assert host.world.masked == {"prometheus-node.service"}
 
 
@@ -986,4 +989,4 @@ def test_a_handler_of_what_is_not_there_does_nothing(host, state):
 def test_a_handler_is_red_where_the_service_does_not_serve_afterwards(deployed, state):
     (deployed.etc / "prometheus.yml").write_text("broken")
     done = activate(deployed, state=state)
-    assert "prometheus.service does not serve after the" in done["msg"]
+    assert "prometheus.service failed verification after the" in done["msg"]

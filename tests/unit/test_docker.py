@@ -172,10 +172,10 @@ def test_what_an_update_could_change_is_remembered():
         (None, container(Restarting=True, ExitCode=3), "it keeps restarting (status 3)"),
         (container(), container(restarts=1), "it keeps restarting"),
         (container(restarts=2), container(restarts=2), None),
-        (container(), container(StartedAt="later"), "restarted while it was watched"),
-        (None, container(OOMKilled=True, Running=False, ExitCode=137), "want of memory (status 137)"),
+        (container(), container(StartedAt="later"), "restarted during verification"),
+        (None, container(OOMKilled=True, Running=False, ExitCode=137), "out of memory (status 137)"),
         # A child was killed, and the service itself goes on.
-        (None, container(OOMKilled=True), "want of memory"),
+        (None, container(OOMKilled=True), "out of memory"),
     ],
 )
 def test_a_container_that_does_not_run_as_it_has_to_is_told(before, now, words):
@@ -201,7 +201,7 @@ def served(name=NAME, **state):
         ({**container(), "Config": {"Labels": {}}}, NAME, 5, [(True, "not run by a container")]),
         (served(restarts=3), NAME, 4000, []),
         (served(restarts=3), NAME, 7, [(True, "has restarted it 3 times, the last time 7 s ago")]),
-        (served(OOMKilled=True), NAME, 5, [(True, "want of memory")]),
+        (served(OOMKilled=True), NAME, 5, [(True, "out of memory")]),
         (served("q/p:v2"), NAME, 5, [(True, "runs the image q/p:v2, q/p:v1 was asked for")]),
         (served("q/p@" + DIGEST), "q/p@" + DIGEST, 5, [(True, "has other digests")]),
         (served("q/p@" + OTHER), "q/p@" + OTHER, 5, []),
@@ -220,7 +220,7 @@ def test_a_container_that_runs_again_is_known_by_its_end():
     deaths = [{"status": "1", "killed": False}, {"status": "3", "killed": False}]
     assert _docker.trouble(container(), container(restarts=2), deaths) == "it keeps restarting (status 3)"
     killed = [{"status": "137", "killed": True}]
-    assert "want of memory (status 137)" in _docker.trouble(container(), container(restarts=1), killed)
+    assert "out of memory (status 137)" in _docker.trouble(container(), container(restarts=1), killed)
 
 
 def test_a_log_comes_in_frames():

@@ -176,7 +176,7 @@ def test_what_an_earlier_check_left_is_taken_away_unless_it_is_somebody_elses(se
     assert server.asked[1][0] == "DELETE"
     server.answers["GET", name + "/json"] = (200, {"Config": {"Labels": {}}})
     server.asked.clear()
-    with pytest.raises(HostError, match="somebody else"):
+    with pytest.raises(HostError, match="not created by this collection"):
         server.engine.run_once("prometheus", "sha256:1", [])
     assert [method for method, dummy, dummy in server.asked] == ["GET"]
 

@@ -140,7 +140,7 @@ WORDS = [
 READABLE = """/etc/{w}/{w}.ini
 the user {w} may not read /var/lib/{w}: permission denied
 FATAL: password authentication failed for user "{w}"
-{w}.service does not do what was asked
+{w}.service failed verification
 http://{w}.example.org:9090/{w}/-/ready
 --config.file=/etc/{w}/{w}.yml
 [{w}] restarted, {w} is up
