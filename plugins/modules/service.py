@@ -141,54 +141,54 @@ options:
         type: path
       metrics_prefix:
         description:
-          - What the names of its metrics C(_build_info), C(_config_last_reload_successful) and
-            C(_config_last_reload_success_timestamp_seconds) begin with.
-          - The default is O(role), or O(name).
+          - Prefix of its metrics C(_build_info), C(_config_last_reload_successful) and
+            C(_config_last_reload_success_timestamp_seconds).
+          - Defaults to O(role), or O(name).
         type: str
       version_metric:
-        description: Metric with the version in a label. The default is O(health.metrics_prefix) with C(_build_info).
+        description: Metric with the version in a label. Defaults to O(health.metrics_prefix) followed by C(_build_info).
         type: str
       version_label:
-        description: Label of O(health.version_metric) that is the version.
+        description: Label of O(health.version_metric) that contains the version.
         type: str
         default: version
       ready_path:
-        description: Path that answers 200 when the service is ready. Without it, a service is ready when it serves metrics.
+        description: Path that returns HTTP 200 when the service is ready. If not set, the service is ready when it serves metrics.
         type: str
       on_config_change:
         description:
-          - How it loads a changed configuration. V(reload) sends SIGHUP, and the outcome has to show in its metrics.
-          - Without it, the service reads its files at each request, and nothing is done.
+          - How a changed configuration is loaded. V(reload) sends SIGHUP, and the result has to be visible in the metrics.
+          - If not set, the service reads its files at each request, and nothing is done.
         type: str
         choices: [reload, restart]
       reload_delay:
-        description: What may hold a reload up, so that more time is granted for it.
+        description: Additional time for a reload, for services that finish other work first.
         type: dict
         suboptions:
           metric:
-            description: Metric with a series for each of the things that the service brings to an end before it reloads.
+            description: Metric with one series for each piece of work that the service finishes before it reloads.
             type: str
             required: true
           flag:
-            description: Name of the flag, without dashes, that grants each of them its time.
+            description: Name of the flag, without dashes, that limits the time for each of them.
             type: str
             required: true
           default:
-            description: Seconds that they have without the flag.
+            description: Seconds for each of them when the flag is not set.
             type: int
             required: true
       dependency_metric:
         description: Gauge that is 0 while the service cannot reach what it depends on.
         type: str
       dependency:
-        description: What that is, for messages.
+        description: Name of that dependency in messages.
         type: str
         default: dependency
       loaded_config_path:
-        description: Path at which it shows the configuration that it has loaded.
+        description: Path that returns the loaded configuration.
         type: str
       config_hash_metric:
-        description: Metric whose value changes with the configuration that it has loaded.
+        description: Metric whose value changes with the loaded configuration.
         type: str
       loaded_directories:
         description: Directories below O(config_dir) from which it loads every file.
@@ -197,11 +197,11 @@ options:
         default: []
       dry_run_argument:
         description:
-          - An argument with which the program checks all others and exits before it does anything, such as a directory that
-            cannot be. The new binary is run with it, so that it refuses bad values before anything is changed.
+          - Argument with which the program validates all others and exits before it does anything, such as a directory that
+            cannot exist. The new binary is run with it, so that invalid values are found before anything is changed.
         type: str
       tls_variable:
-        description: Variable that messages name where the service speaks TLS and is asked without it, or the other way round.
+        description: Variable that messages name if the service uses TLS and the health check does not, or the other way round.
         type: str
   ready_timeout:
     description: >-

@@ -204,7 +204,7 @@ def test_a_program_that_the_collection_does_not_know_goes_back(unknown):
     files = unknown.files()
     done = deploy(unknown, version="2.0.0", health=QUEUE)
     assert "version 9.9.9 answers, 2.0.0 was asked for" in done["msg"]
-    assert "(1.0.0) was put back and serves again" in done["msg"]
+    assert "(1.0.0) was restored and is healthy again" in done["msg"]
     assert unknown.files() == files
     wrong = deploy(unknown, version="1.0.0", lines="Nice=5\n", health={**QUEUE, "version_metric": "other_build_info"})
     assert "what answers there is no queue_exporter: its metrics hold no other_build_info" in wrong["msg"]
@@ -248,7 +248,7 @@ def test_what_0_2_0_remembered_of_how_it_is_asked_is_understood(deployed):
     asked = {"kind": "prometheus", **{name: known["health"][name] for name in names}, "username": "me"}
     path.write_text(json.dumps({"generation": known["generation"], "probe": asked}))
     done = deploy(deployed, dropin="[Service]\nExecStartPre=/bin/false\n", port=9191)
-    assert "(3.5.3) was put back and serves again at http://127.0.0.1:9090/metrics as me" in done["msg"]
+    assert "(3.5.3) was restored and is healthy again at http://127.0.0.1:9090/metrics as me" in done["msg"]
     unchanged(deployed)
 
 
