@@ -11,12 +11,12 @@ from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.action.service_health import RoleValues
 from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import unpack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
 

@@ -9,10 +9,10 @@ import os
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.action.service_health import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.module_utils._checklist import Unanswered
 from ansible_collections.vigil.monitoring.plugins.modules import checklist
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 GROUP = "prometheus"

@@ -5,24 +5,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.module_utils import _discovery
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, told_from, worst
-from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._health_check import check_health, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
+from ansible_collections.vigil.monitoring.plugins.module_utils._summary import only_from_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import Comparison
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
 
 PLAY_ONLY = (
     "(It was asked where the inventory says. What a play alone gives to the role, such as {0}_web_listen_address below vars, is"
@@ -30,63 +30,6 @@ PLAY_ONLY = (
 )
 # The files that it may take to ask a service.
 CERTIFICATES = ("ca_path", "client_cert", "client_key")
-LOCAL = ("local", "ansible.builtin.local", "ansible.legacy.local")
-
-
-class RoleValues:
-    """A role's variables as its own tasks would see them: the inventory's, and where that says nothing the defaults.
-
-    What the play gave to the role in this run goes before both.
-
-    Reading two files is an order of magnitude faster than including the role for the sake of its defaults.
-
-    :param registered: what its tasks would have registered.
-    """
-
-    def __init__(self, role, loader, templar, task_vars, registered=None):
-        folder = os.path.join(COLLECTION, "roles", role)
-        search = [folder, *(task_vars.get("ansible_search_path") or [])]
-        self._variables = {
-            **_run.role_defaults(loader, role),
-            **task_vars,
-            **_run.given_to(role, task_vars["inventory_hostname"], loader),
-            **_run.read_trusted(loader, os.path.join(folder, "vars", "main.yml")),
-            "role_path": folder,
-            "ansible_search_path": search,
-            **(registered or {}),
-        }
-        self._templar = templar.copy_with_new_env(available_variables=self._variables)
-
-    def __getitem__(self, name):
-        return plain(self._templar.template(self._variables[name]))
-
-    def render(self, arguments):
-        """The arguments of one of the role's tasks, without those that are left out."""
-        found = plain(self._templar.template({name: value for name, value in arguments.items() if name != "look"}))
-        # From ansible-core 2.19 on, these are gone already; before, a word that nobody else would write stands there.
-        return {name: value for name, value in found.items() if value != self._variables.get("omit", ...)}
-
-    def know(self, name, value):
-        """Give the role a variable more, as a task that registers its result does."""
-        self._variables[name] = value
-        self._templar = self._templar.copy_with_new_env(available_variables=self._variables)
-
-    def get(self, name, default=None):
-        """A variable, or a default when there is none."""
-        return self[name] if name in self._variables else default
-
-
-def own_alerts(role):
-    """What somebody with alerts of his own should know about the packs, or None.
-
-    :param role: the values of the role prometheus, as :class:`RoleValues`.
-    """
-    own = _rules.own_alerts(
-        {"alert_rules": role.get("prometheus_alert_rules"), "rule_files": role["__prometheus_rule_files"]}
-    )
-    facts = role["__prometheus_inventory"]["rules"]
-    wanted, thresholds = role.get("prometheus_rule_packs"), role.get("prometheus_thresholds")
-    return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)
 
 
 class ActionModule(ActionBase):
@@ -101,7 +44,7 @@ class ActionModule(ActionBase):
         given = self._arguments()
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
-        lines, for_the_host, wordless, containers, secrets, words = [], [], [], {}, [], {}
+        lines, for_the_host, wordless, containers, secrets, advice = [], [], [], {}, [], {}
         unreached = {}
         asked, left_out, silent = self._kinds(host, given, task_vars)
         for kind in asked:
@@ -110,7 +53,7 @@ class ActionModule(ActionBase):
                 if role.get(kind + "_state") == "absent":
                     continue
                 service = self._service(kind, host, role, given, task_vars)
-                words[kind] = own_alerts(role) if kind == "prometheus" and service["rules"] else None
+                advice[kind] = _rooms.load(kind).advice(role, service["checks"])
             except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
                 lines.append({**unreachable({"service": kind, "health": {"url": "http://" + host}}, ""), "url": None,
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
@@ -121,7 +64,7 @@ class ActionModule(ActionBase):
                 containers[_rooms.load(kind).unit_name] = image
             if ways["here"]:
                 try:
-                    line = prove(service, timeout, patient=False)
+                    line = check_health(service, timeout, patient=False)
                     if not line["wordless"] or line["state"] == "ok" or self._task.check_mode:
                         lines.append(line)
                     else:
@@ -133,7 +76,9 @@ class ActionModule(ActionBase):
         if for_the_host:
             lines += self._ask_host(for_the_host, timeout, task_vars)
         lines = [
-            told_from(line, unreached[line["service"]], given["from"]) if line["service"] in unreached else line
+            only_from_host(line, unreached[line["service"]], given["from"], _rooms.load(line["service"]).for_people)
+            if line["service"] in unreached
+            else line
             for line in lines
         ]
         for line, service, there in wordless:
@@ -151,7 +96,7 @@ class ActionModule(ActionBase):
             if line["state"] == RED and not line["reached"] and host not in begun.get(line["service"], ()):
                 line["reasons"] = [*line["reasons"], PLAY_ONLY.format(line["service"])]
         for line in lines:
-            line["reasons"] = [*line["reasons"], *filter(None, [words.get(line["service"])])]
+            line["reasons"] = [*line["reasons"], *filter(None, [advice.get(line["service"])])]
         if self._task.check_mode:
             for line in lines:
                 if line["state"] != "ok":
@@ -233,8 +178,7 @@ class ActionModule(ActionBase):
             **room.health_check(),
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
             "metrics_path": at.metrics_path if path else "/metrics",
-            "username": role.get(kind + "_health_username") or None,
-            "password": role.get(kind + "_health_password") or None,
+            **room.credentials(role),
             "ca_path": role.get(kind + "_health_ca") or None,
             "client_cert": role.get(kind + "_health_client_cert") or None,
             "client_key": role.get(kind + "_health_client_key") or None,
@@ -243,20 +187,12 @@ class ActionModule(ActionBase):
             "service": kind,
             "health": health,
             "version": str(role.get(kind + "_version") or "") if asked else "",
-            "secrets": role.get("__{0}_secrets".format(kind)) if room.dependency else [],
+            "secrets": role.get("__{0}_secrets".format(kind)) if room.shows_secrets else [],
             "image": role.get(kind + "_image") if contained else None,
             "unit": room.unit_name,
             "log_seconds": room.log_seconds,
             "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
         }
-        if kind == "grafana":
-            configured = role["__grafana_places"]["health"]
-            health.update(username=configured.get("username"), password=configured.get("password"))
-            service.update(
-                secrets=role["__grafana_secrets"],
-                login=role["__grafana_places"]["login"],
-                provisioned=role["__grafana_expected"],
-            )
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         service["ways"] = {
@@ -265,14 +201,14 @@ class ActionModule(ActionBase):
             and all(os.path.isfile(health[name]) for name in CERTIFICATES if health[name]),
             "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
         }
-        if kind == "prometheus":
-            service.update(self._expectations(role, given))
-        if kind == "node_exporter":
-            enabled = role.get("node_exporter_enabled_collectors") or []
-            service["collectors"] = [str(name) for one in enabled for name in (one if isinstance(one, dict) else [one])]
-        if kind == "alertmanager":
-            values = HostValues(task_vars["hostvars"], self._templar, {"groups": groups})
-            service["members"] = _scrape.members(host, groups.get(given["groups"][kind]) or [], values)
+        surroundings = Surroundings(
+            host,
+            groups.get(given["groups"][kind]) or [],
+            HostValues(task_vars["hostvars"], self._templar, {"groups": groups}),
+            given["ignore"],
+            self._loader.load_from_file,
+        )
+        service["checks"], service["login"] = room.checks(role, surroundings), room.login(role)
         return service
 
     def _ask_engine(self, containers, lines, task_vars):
@@ -296,42 +232,6 @@ class ActionModule(ActionBase):
             for certain, reason in [(False, why)] if found is None else found[name]:
                 line["state"] = worst([line["state"], RED if certain else UNPROVEN])
                 line["reasons"] = [*line["reasons"], reason]
-
-    def _expectations(self, role, given):
-        """What this Prometheus has to have: the same data that its configuration was made of."""
-        inventory = role["__prometheus_inventory"]
-        agent = bool(role.get("prometheus_agent_mode"))
-        alertmanagers = role.get("prometheus_alertmanager_config") or inventory["alertmanagers"]
-        packs = _rules.chosen(_rules.load_packs(), role.get("prometheus_rule_packs"), inventory["rules"])
-        addresses = [
-            str(address)
-            for manager in alertmanagers
-            for static in manager.get("static_configs") or ()
-            if not manager.get("relabel_configs")
-            for address in static.get("targets") or ()
-        ]
-        configs = [*(role.get("prometheus_scrape_configs") or ()), *self._own_files(role)]
-        return {
-            "agent": agent,
-            "discoveries": {
-                str(config.get("job_name")): _discovery.mechanisms(config)
-                for config in configs
-                if isinstance(config, dict) and _discovery.mechanisms(config)
-            },
-            "expect": inventory["expected"],
-            "pools": inventory["pools"],
-            "ignore": given["ignore"],
-            "rules": not agent and bool(role.get("prometheus_alert_rules") or role["__prometheus_rule_files"] or packs),
-            "alertmanagers": [] if agent else addresses,
-        }
-
-    def _own_files(self, role):
-        """The scrape configurations in the user's own files, as far as they can be read."""
-        for found in role["__prometheus_scrape_config_files"]:
-            with contextlib.suppress(AnsibleError, KeyError):
-                content = self._loader.load_from_file(found["source"])
-                configs = content.get("scrape_configs") if isinstance(content, dict) else content
-                yield from configs if isinstance(configs, list) else ()
 
     def _ask_host(self, services, timeout, task_vars):
         """Have the module ask where the controller cannot."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, agreement, summary, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
@@ -35,11 +36,12 @@ class ActionModule(ActionBase):
         )
         skipped = _scope.VERIFY in (task_vars.get("ansible_skip_tags") or ())
         lines, left_out, words = ([], [], []) if skipped else self._lines(given, task_vars)
-        for host, text in agreement([line for line in lines if line["service"] == "alertmanager"]).items():
-            for line in lines:
-                if line["host"] == host and line["service"] == "alertmanager":
-                    line["state"] = worst([line["state"], RED])
-                    line["reasons"] = [*line["reasons"], text]
+        disagreeing = agreement(lines)
+        for line in lines:
+            text = disagreeing.get((line["service"], line["host"]))
+            if text:
+                line["state"] = worst([line["state"], RED])
+                line["reasons"] = [*line["reasons"], text]
         nothing = not lines
         unwanted = self._unwanted(given, task_vars) if nothing and not skipped and not left_out else []
         if unwanted:

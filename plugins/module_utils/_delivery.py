@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import IN_LOG, RED, UNPROVEN, WAIT, Finding
 
 ALERTS_SENT = "prometheus_notifications_sent_total"
 ALERTS_FAILED = "prometheus_notifications_errors_total"
@@ -29,8 +29,6 @@ LABELS = ("alertmanager", "remote_name", "url")
 RESEND = 60.0
 # A reload longer ago than this was followed by notifications, whatever that flag says within reason.
 LONG_AGO = 900.0
-# How a finding ends that the service's log explains.
-IN_LOG = "its log says why"
 # Seconds for the way to the other end.
 MARGIN = 5.0
 # Remote storage is sent to at least as often as this (batch_send_deadline), once there are samples.

@@ -8,8 +8,7 @@ The counters of Prometheus distinguish mechanisms, from 3.6 on jobs as well; the
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._delivery import IN_LOG
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import OK, RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import IN_LOG, OK, RED, UNPROVEN, WAIT, Finding
 
 DISCOVERED = "prometheus_sd_discovered_targets"
 REFRESHED = "prometheus_sd_refresh_duration_seconds_count"

@@ -18,13 +18,13 @@ class Page:
     """
 
     def __init__(self, text):
-        self._text = text
+        self.text = text
 
     def samples(self, name):
         """The samples of a metric: list of ``(labels, value)``."""
         pattern = r"(?m)^{0}(?:\{{(.*)\}})? ([^ \n]+)(?: \d+)?$".format(re.escape(name))
         found = []
-        for labels, value in re.findall(pattern, self._text):
+        for labels, value in re.findall(pattern, self.text):
             pairs = {key: _ESCAPED.sub(_unescaped, text) for key, text in _LABEL.findall(labels)}
             found.append((pairs, float(value)))
         return found

@@ -174,50 +174,25 @@ options:
           tls_variable:
             description: Variable that messages name where the service speaks TLS and is asked without it, or the other way round.
             type: str
-      agent:
-        description: Whether Prometheus is an agent, without rules and alerts.
-        type: bool
-        default: false
-      rules:
-        description: Whether Prometheus has to have rules.
-        type: bool
-        default: false
-      expect:
-        description: Targets that Prometheus has to have, and up.
+      checks:
+        description: What is verified beside its version, its last reload and what it depends on.
         type: list
         elements: dict
         default: []
         suboptions:
-          job:
-            description: The C(job) label.
+          name:
+            description:
+              - V(prometheus_server) checks targets, service discoveries, rules, Alertmanagers and remote storage.
+              - V(alertmanager_cluster) checks the members of a cluster and the delivery of messages.
+              - V(grafana_content) checks the database, the administrator's login, data sources, dashboards and plugins.
+              - V(failing_parts) names the parts for which a gauge is 0, V(nonzero_metric) a metric that should be 0.
             type: str
+            choices: [alertmanager_cluster, failing_parts, grafana_content, nonzero_metric, prometheus_server]
             required: true
-          instance:
-            description: The C(instance) label.
-            type: str
+          given:
+            description: Data of the check.
+            type: dict
             required: true
-      pools:
-        description: Jobs of Prometheus all of whose targets have to be up.
-        type: list
-        elements: str
-        default: []
-      ignore:
-        description: As the option of the same name above.
-        type: list
-        elements: dict
-        default: []
-        suboptions:
-          job:
-            description: Regular expression for the C(job) label.
-            type: str
-          instance:
-            description: Regular expression for the C(instance) label.
-            type: str
-      alertmanagers:
-        description: Addresses with ports of the Alertmanagers that Prometheus has to alert.
-        type: list
-        elements: str
-        default: []
       unit:
         description: Name of its systemd service, or of its container.
         type: str
@@ -229,17 +204,8 @@ options:
       docker_host:
         description: Address of the Docker engine that runs it in a container; without it, systemd does.
         type: str
-      collectors:
-        description: Collectors of node_exporter that were asked for by name. One that finds nothing is named.
-        type: list
-        elements: str
-        default: []
-      members:
-        description: How many members the Alertmanager's cluster has.
-        type: int
-        default: 0
       login:
-        description: How Grafana's administrator logs in.
+        description: How the administrator logs in, for a check that does.
         type: dict
         suboptions:
           username:
@@ -250,17 +216,10 @@ options:
             description: Password.
             type: str
             required: true
-      discoveries:
-        description: Jobs of Prometheus that discover their targets, with the mechanisms that they do it by.
-        type: dict
-        default: {}
       log_only:
         description: Do not ask it, and only read what its log says last.
         type: bool
         default: false
-      provisioned:
-        description: What Grafana has to show, as P(vigil.monitoring.grafana_expected#filter) gives it.
-        type: dict
   secrets:
     description: Values that must not appear in any output. The action plugin fills it in; do not set it.
     type: list
@@ -356,26 +315,27 @@ services:
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import HEALTH_OPTIONS
+from ansible_collections.vigil.monitoring.plugins.module_utils._health_check import CHECKS, check_health, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
-from ansible_collections.vigil.monitoring.plugins.module_utils._prove import CannotReach, prove, unreachable
+from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
 
 # How many lines of the log are read of a service whose metrics do not say why.
 LOG_LINES = 3
 PAIR = {"job": {"type": "str"}, "instance": {"type": "str"}}
-TARGET = {"job": {"type": "str", "required": True}, "instance": {"type": "str", "required": True}}
 SERVICE = {
     "service": {"type": "str", "required": True},
     "version": {"type": "str"},
     "health": {"type": "dict", "required": True, "options": HEALTH_OPTIONS},
-    "agent": {"type": "bool", "default": False},
-    "rules": {"type": "bool", "default": False},
-    "expect": {"type": "list", "elements": "dict", "default": [], "options": TARGET},
-    "pools": {"type": "list", "elements": "str", "default": []},
-    "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
-    "alertmanagers": {"type": "list", "elements": "str", "default": []},
-    "collectors": {"type": "list", "elements": "str", "default": []},
-    "members": {"type": "int", "default": 0},
+    "checks": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True, "choices": sorted(CHECKS)},
+            "given": {"type": "dict", "required": True},
+        },
+    },
     "unit": {"type": "str", "required": True},
     "log_seconds": {"type": "int", "default": 5},
     "docker_host": {"type": "str"},
@@ -386,9 +346,7 @@ SERVICE = {
             "password": {"type": "str", "required": True, "no_log": True},
         },
     },
-    "discoveries": {"type": "dict", "default": {}},
     "log_only": {"type": "bool", "default": False},
-    "provisioned": {"type": "dict"},
 }
 
 
@@ -413,7 +371,7 @@ def main():
             line = {**unreachable(service, ""), "wordless": True, "reasons": []}
         else:
             try:
-                line = prove(service, timeout)
+                line = check_health(service, timeout)
             except CannotReach as error:
                 line = unreachable(service, error)
         if line["wordless"] and line["state"] != "ok":

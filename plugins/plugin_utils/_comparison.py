@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from ansible.errors import AnsibleError
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import other_action
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._run import read_trusted

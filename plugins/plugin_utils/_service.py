@@ -5,7 +5,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 RELOAD, RESTART = "reload", "restart"
+
+
+class Surroundings(NamedTuple):
+    """What a verification has besides the service's own variables."""
+
+    host: str
+    """Name of the host in the inventory."""
+
+    members: list
+    """The hosts of the inventory that run the same service."""
+
+    value: Callable
+    """Function of a host and the name of a variable, which returns its value or None."""
+
+    ignore: list
+    """Targets that may be down: the option of the module service_health."""
+
+    load: Callable
+    """Function of a path on the controller, which returns what the YAML file holds."""
 
 
 class Service:
@@ -61,6 +83,12 @@ class Service:
     loaded_directories: tuple[str, ...] = ()
     """Directories below its configuration directory from which it loads every file."""
 
+    for_people: bool = False
+    """Whether people have to reach it; other services are there for Prometheus alone."""
+
+    shows_secrets: bool = False
+    """Whether its log, or what its verification finds, may hold one of ``__<name>_secrets``."""
+
     log_seconds: int = 5
     """How far back its log is read where its metrics do not say why something fails: what is tried only once a minute is
     logged only then."""
@@ -94,3 +122,29 @@ class Service:
             "tls_variable": "{0}_{1}".format(self.name, self.web_config_variable),
         }
         return {name: value for name, value in found.items() if value not in (None, [])}
+
+    def credentials(self, values) -> dict:
+        """``username`` and ``password`` with which its metrics are read; empty or None for none.
+
+        :param values: the variables of its role, with ``[]`` and ``get``.
+        """
+        return {name: values.get("{0}_health_{1}".format(self.name, name)) or None for name in ("username", "password")}
+
+    def login(self, values) -> dict | None:
+        """``username`` and ``password`` of its administrator, where a check logs in."""
+        return None
+
+    def checks(self, values, surroundings: Surroundings) -> list[dict]:
+        """What is verified beside its version, its last reload and what it depends on.
+
+        :param values: the variables of its role, with ``[]`` and ``get``.
+        :returns: dicts with ``name``, a key of ``_health_check.CHECKS``, and ``given``, the data of that check.
+        """
+        return []
+
+    def advice(self, values, checks: list[dict]) -> str | None:
+        """A sentence for the summary, whatever was found; or None.
+
+        :param checks: what :meth:`checks` has returned.
+        """
+        return None

@@ -19,10 +19,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _docker,
     _grafana,
     _health,
+    _health_check,
     _host,
     _module,
-    _proof,
-    _prove,
+    _prometheus_server,
+    _summary,
     _targets,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
@@ -84,21 +85,21 @@ def target():
 
 def sinks():
     """What is shown of the poison, by where it is shown, and how many lines that has."""
-    yield "summary", _proof.summary([line(version=POISON, host=POISON, url=POISON)], words=[POISON]), 6
-    shown = _proof.summary([line(reasons=[POISON])])
+    yield "summary", _summary.summary([line(version=POISON, host=POISON, url=POISON)], words=[POISON]), 6
+    shown = _summary.summary([line(reasons=[POISON])])
     assert shown.count("5 of 5") == 1 and "\nMONITORING" not in shown
     yield "reasons", shown, None
     verdict = _targets.judge([target()], [(POISON, POISON), (POISON, "b")])
     yield "targets", _targets.explain(verdict, [target()]), 4
     yield "scrapes", _targets.as_dict(target())["last_error"], 1
     failing = {"groups": [{"name": POISON, "rules": [{"name": POISON, "health": "err", "lastError": POISON}]}]}
-    yield "rules", _proof.check_rules(failing, True).text, 3
+    yield "rules", _prometheus_server.check_rules(failing, True).text, 3
     yield "log", _host.log_excerpt("error: " + POISON, 3), None
     rows = [{"alert": POISON, "receiver": POISON, "integration": POISON, "result": POISON}]
     yield "drill", _deliveries.table(rows, {POISON: POISON}), 3
     reply = _client.Reply(500, {"Location": POISON}, POISON.encode())
-    prover = _prove.Prover({"service": "prometheus", "health": health_of("prometheus", "http://a")})
-    yield "answer", prover._refused(reply, "/x").text, 1
+    check = _health_check.HealthCheck({"service": "prometheus", "health": health_of("prometheus", "http://a")})
+    yield "answer", check._refused(reply, "/x").text, 1
     api = _alertmanager_api.Api("http://a", _client.Access(), 1)
     for status in (500, 302):
         yield "alertmanager", api._refusal(reply._replace(status=status)), 1

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import RED, UNPROVEN
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import finding, steps
 

@@ -9,7 +9,7 @@ import email.utils
 import json
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _delivery, _discovery, _prove
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _delivery, _discovery, _health_check
 from ansible_collections.vigil.monitoring.plugins.module_utils._delivery import Counts, Watch
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from checked_health import health_of
@@ -100,8 +100,12 @@ class Prometheus:
         return {"result": result}
 
     def prove(self, timeout=60, **service):
-        asked = {"service": "prometheus", "health": health_of("prometheus"), "expect": [], "rules": True, **service}
-        found = _prove.prove(asked, timeout, clock=lambda: self.now, sleep=self._sleep)
+        asked = {
+            "service": "prometheus",
+            "health": health_of("prometheus"),
+            "checks": [{"name": "prometheus_server", "given": {"expect": [], "rules": True, **service}}],
+        }
+        found = _health_check.check_health(asked, timeout, clock=lambda: self.now, sleep=self._sleep)
         return found["state"], " ".join(found["reasons"])
 
     def _sleep(self, seconds):

@@ -11,7 +11,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _prove
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _health_check
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
@@ -69,7 +69,9 @@ def proof(monkeypatch):
             "version": "9.4.0",
             "login": login,
         }
-        return _prove.prove({**service, "provisioned": provisioned or EXPECTED}, 0.0)
+        return _health_check.check_health(
+            {**service, "checks": [{"name": "grafana_content", "given": provisioned or EXPECTED}]}, 0.0
+        )
 
     return run
 

@@ -16,7 +16,7 @@ from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.vigil.monitoring.plugins.filter.members import left_out, members
 from ansible_collections.vigil.monitoring.plugins.filter.verify_hosts import verify_hosts
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import summary
+from ansible_collections.vigil.monitoring.plugins.module_utils._summary import summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import merge_groups, plan, with_server

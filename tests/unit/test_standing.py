@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
+from ansible_collections.vigil.monitoring.plugins.module_utils._health_check import CHECKS
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import complaints
-from ansible_collections.vigil.monitoring.plugins.module_utils._proof import standing
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,23 @@ def test_complaints_are_few_and_short():
     assert max(map(len, found)) <= 300
 
 
+def checks_of(kind, collectors):
+    """The checks of single metrics that a service's room declares."""
+    values = {
+        "node_exporter_enabled_collectors": [{name: {}} for name in collectors],
+        "__prometheus_inventory": {"alertmanagers": [], "rules": {}, "expected": [], "pools": []},
+        "prometheus_alert_rules": ["x"],
+        "prometheus_rule_packs": [],
+        "__prometheus_rule_files": [],
+        "__prometheus_scrape_config_files": [],
+    }
+    around = Surroundings("a", ["a"], lambda host, name: None, [], None)
+    found = _rooms.load(kind).checks(values, around)
+    return [
+        CHECKS[one["name"]](None, one["given"]) for one in found if one["name"] in ("failing_parts", "nonzero_metric")
+    ]
+
+
 NODE = 'node_scrape_collector_success{collector="systemd"} 0\nnode_scrape_collector_success{collector="zfs"} 0\n'
 
 
@@ -51,6 +70,6 @@ NODE = 'node_scrape_collector_success{collector="systemd"} 0\nnode_scrape_collec
     ],
 )
 def test_what_the_metrics_say(kind, metrics, collectors, words):
-    found = standing(kind, Page(metrics), collectors)
+    found = [finding for check in checks_of(kind, collectors) for finding in check.look(Page(metrics), None)]
     assert len(found) == len(words)
-    assert all(word in text for word, text in zip(words, found))
+    assert all(word in finding.text and finding.state == "ok" for word, finding in zip(words, found))

@@ -19,3 +19,11 @@ class Room(Service):
     log_seconds = 300
     config_hash_metric = "alertmanager_config_hash"
     loaded_directories = ("templates",)
+    for_people = True
+
+    def checks(self, values, surroundings):
+        """Its cluster, and whether its messages arrive."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+
+        members = _scrape.members(surroundings.host, surroundings.members, surroundings.value)
+        return [{"name": "alertmanager_cluster", "given": {"members": members}}]

@@ -16,3 +16,18 @@ class Room(Service):
     web_config_variable = "server"
     ready_path = "/api/health"
     on_config_change = RESTART
+    for_people = True
+    shows_secrets = True
+
+    def credentials(self, values):
+        """Those of its metrics, which its own configuration names."""
+        configured = values["__grafana_places"]["health"]
+        return {name: configured.get(name) for name in ("username", "password")}
+
+    def login(self, values):
+        """Its administrator."""
+        return values["__grafana_places"]["login"]
+
+    def checks(self, values, surroundings):
+        """Its database, its administrator, and what was provisioned."""
+        return [{"name": "grafana_content", "given": values["__grafana_expected"]}]

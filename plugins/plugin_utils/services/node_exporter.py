@@ -12,3 +12,14 @@ class Room(Service):
     """node_exporter: metrics of a host."""
 
     dry_run_argument = "--path.procfs=/dev/null/none"
+
+    def checks(self, values, surroundings):
+        """Collectors that were asked for by name and find nothing; others report 0 where a host has nothing for them."""
+        enabled = values.get("node_exporter_enabled_collectors") or []
+        given = {
+            "metric": "node_scrape_collector_success",
+            "label": "collector",
+            "names": [str(name) for one in enabled for name in (one if isinstance(one, dict) else [one])],
+            "text": "its collector {0} was asked for and finds nothing; its log says why",
+        }
+        return [{"name": "failing_parts", "given": given}]

@@ -14,3 +14,4 @@ class Room(Service):
     on_config_change = RESTART
     dependency_metric = "pg_up"
     dependency = "database"
+    shows_secrets = True

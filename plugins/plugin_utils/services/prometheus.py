@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 
 
@@ -24,3 +27,66 @@ class Room(Service):
     }
     loaded_config_path = "/api/v1/status/config"
     loaded_directories = ("rules", "scrape_configs")
+    for_people = True
+
+    def checks(self, values, surroundings):
+        """Targets, rules and connections: by the same data that its configuration was made of."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils import _discovery
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
+
+        inventory = values["__prometheus_inventory"]
+        agent = bool(values.get("prometheus_agent_mode"))
+        alertmanagers = values.get("prometheus_alertmanager_config") or inventory["alertmanagers"]
+        packs = _rules.chosen(_rules.load_packs(), values.get("prometheus_rule_packs"), inventory["rules"])
+        rules = values.get("prometheus_alert_rules") or values["__prometheus_rule_files"] or packs
+        addresses = [
+            str(address)
+            for manager in alertmanagers
+            for static in manager.get("static_configs") or ()
+            if not manager.get("relabel_configs")
+            for address in static.get("targets") or ()
+        ]
+        configs = [*(values.get("prometheus_scrape_configs") or ()), *self._own_files(values, surroundings.load)]
+        given = {
+            "agent": agent,
+            "discoveries": {
+                str(config.get("job_name")): _discovery.mechanisms(config)
+                for config in configs
+                if isinstance(config, dict) and _discovery.mechanisms(config)
+            },
+            "expect": inventory["expected"],
+            "pools": inventory["pools"],
+            "ignore": surroundings.ignore,
+            "rules": not agent and bool(rules),
+            "alertmanagers": [] if agent else addresses,
+        }
+        corrupt = (
+            "its write-ahead log was corrupt when it started: what came after the damage was dropped (its log names the"
+            " segment). Samples of the last hours may be gone; restore the data from a backup where they are needed"
+        )
+        return [
+            {"name": "nonzero_metric", "given": {"metric": "prometheus_tsdb_wal_corruptions_total", "text": corrupt}},
+            {"name": "prometheus_server", "given": given},
+        ]
+
+    @staticmethod
+    def _own_files(values, load):
+        """The scrape configurations in the user's own files, as far as they can be read."""
+        for found in values["__prometheus_scrape_config_files"]:
+            with contextlib.suppress(AnsibleError, KeyError):
+                content = load(found["source"])
+                configs = content.get("scrape_configs") if isinstance(content, dict) else content
+                yield from configs if isinstance(configs, list) else ()
+
+    def advice(self, values, checks):
+        """What somebody with alerts of his own should know about the bundled packs."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
+
+        if not any(check["given"].get("rules") for check in checks):
+            return None
+        own = _rules.own_alerts(
+            {"alert_rules": values.get("prometheus_alert_rules"), "rule_files": values["__prometheus_rule_files"]}
+        )
+        facts = values["__prometheus_inventory"]["rules"]
+        wanted, thresholds = values.get("prometheus_rule_packs"), values.get("prometheus_thresholds")
+        return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)

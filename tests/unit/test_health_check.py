@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _proof, _prove
+from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _alertmanager_cluster,
+    _client,
+    _findings,
+    _health_check,
+    _prometheus_server,
+    _requests,
+    _summary,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from checked_health import complete_health, health_of
 
 METRICS = """\
@@ -36,7 +45,7 @@ def metrics(kind, version="3.5.3", reload=1):
     ],
 )
 def test_version_and_reload(text, wanted, state):
-    assert _proof.check_version(complete_health("prometheus"), text, wanted)[1].state == state
+    assert _findings.check_version(complete_health("prometheus"), text, wanted)[1].state == state
 
 
 def rules(*healths, interval=15):
@@ -59,19 +68,19 @@ def rules(*healths, interval=15):
     ],
 )
 def test_rules(data, wanted, state, words):
-    finding = _proof.check_rules(data, wanted)
+    finding = _prometheus_server.check_rules(data, wanted)
     assert finding.state == state and words in finding.text
 
 
 def test_a_rule_that_is_not_due_yet_says_when_it_is():
-    assert _proof.check_rules(rules("unknown", interval=3600), True).due > 3600
-    assert _proof.check_rules(rules("err"), True).due == 0
+    assert _prometheus_server.check_rules(rules("unknown", interval=3600), True).due > 3600
+    assert _prometheus_server.check_rules(rules("err"), True).due == 0
 
 
 def test_alertmanagers():
     data = {"activeAlertmanagers": [{"url": "http://10.0.0.1:9093/am/api/v2/alerts"}]}
-    assert _proof.check_alertmanagers(data, ["10.0.0.1:9093"]).state == "ok"
-    finding = _proof.check_alertmanagers(data, ["10.0.0.1:9093", "10.0.0.2:9093"])
+    assert _prometheus_server.check_alertmanagers(data, ["10.0.0.1:9093"]).state == "ok"
+    finding = _prometheus_server.check_alertmanagers(data, ["10.0.0.1:9093", "10.0.0.2:9093"])
     assert finding.state == "wait" and finding.text == "it does not alert 1 of 2 Alertmanagers: 10.0.0.2:9093"
 
 
@@ -89,7 +98,7 @@ def test_alertmanagers():
 )
 def test_clusters(status, peers, members, state):
     answer = {"cluster": {"status": status, "peers": [{"name": f"p{n}"} for n in range(peers)]}}
-    assert _proof.check_cluster(answer, members)[1].state == state
+    assert _alertmanager_cluster.check_cluster(answer, members)[1].state == state
 
 
 def line(service="node_exporter", host="a", state="ok", **more):
@@ -99,11 +108,14 @@ def line(service="node_exporter", host="a", state="ok", **more):
 def test_members_of_one_cluster_have_one_configuration():
     pair = ["p1", "p2"]
     one = line("alertmanager", "a", members=pair, config_hash="1")
-    assert _proof.agreement([one, line("alertmanager", "b", members=pair, config_hash="1")]) == {}
-    assert set(_proof.agreement([one, line("alertmanager", "b", members=pair, config_hash="2")])) == {"a", "b"}
+    assert _summary.agreement([one, line("alertmanager", "b", members=pair, config_hash="1")]) == {}
+    assert set(_summary.agreement([one, line("alertmanager", "b", members=pair, config_hash="2")])) == {
+        ("alertmanager", "a"),
+        ("alertmanager", "b"),
+    }
     # Those of another cluster, and those that stand alone, may have another.
-    assert _proof.agreement([one, line("alertmanager", "b", members=["q1", "q2"], config_hash="2")]) == {}
-    assert _proof.agreement([line(members=["x"], config_hash="1"), line(members=["x"], config_hash="2")]) == {}
+    assert _summary.agreement([one, line("alertmanager", "b", members=["q1", "q2"], config_hash="2")]) == {}
+    assert _summary.agreement([line(members=["x"], config_hash="1"), line(members=["x"], config_hash="2")]) == {}
 
 
 def test_the_summary_reads_well():
@@ -113,7 +125,7 @@ def test_the_summary_reads_well():
         line("node_exporter", "web1", "red", url=None, version=None, reasons=["no proof: it failed"]),
         line("alertmanager", "mon", "unproven", url="http://m:9093", version="0.33.1", reasons=["not proven: x"]),
     ]
-    assert _proof.summary(lines) == (
+    assert _summary.summary(lines) == (
         "MONITORING: 1 of 4 services proven, 2 red, 1 not proven in full\n"
         "     SERVICE        HOST  VERSION  TARGETS  URL\n"
         "  ?  alertmanager   mon   0.33.1   -        http://m:9093\n"
@@ -128,12 +140,12 @@ def test_the_summary_reads_well():
 
 def test_ten_thousand_good_lines_are_one():
     lines = [line(host=f"h{n}") for n in range(10000)] + [line(host="x", state="red", reasons=["why"])]
-    text = _proof.summary(lines)
+    text = _summary.summary(lines)
     assert "10000 hosts" in text and "✗ node_exporter on x" in text and text.count("\n") < 10
 
 
 def test_check_mode_says_that_nothing_is_proven():
-    text = _proof.summary([line(state="unchecked", version=None, url=None)], check_mode=True)
+    text = _summary.summary([line(state="unchecked", version=None, url=None)], check_mode=True)
     assert text.startswith("MONITORING: 0 of 1 service proven, 1 not there yet (check mode: nothing is proven)")
 
 
@@ -165,8 +177,11 @@ class Server:
 
     def prove(self, timeout=60, **service):
         name, reach = service.pop("service", "prometheus"), service.pop("health", {})
-        asked = {"service": name, "health": health_of(name, **reach), "version": "3.5.3", **service}
-        return _prove.prove(asked, timeout, clock=self.clock, sleep=self.sleep, patient=service.pop("patient", True))
+        check = {"alertmanager": "alertmanager_cluster", "prometheus": "prometheus_server"}[name]
+        asked = {"service": name, "health": health_of(name, **reach), "version": service.pop("version", "3.5.3")}
+        patient = service.pop("patient", True)
+        asked["checks"] = [{"name": check, "given": service}]
+        return _health_check.check_health(asked, timeout, clock=self.clock, sleep=self.sleep, patient=patient)
 
 
 def targets(*healths, interval="15s"):
@@ -249,12 +264,12 @@ def test_starting_is_waited_for(monkeypatch):
 
 def test_nobody_there(monkeypatch):
     server = Server(monkeypatch, metrics=[_client.AskError("unreachable", "connection refused")])
-    with pytest.raises(_prove.CannotReach):
+    with pytest.raises(_requests.CannotReach):
         server.prove(patient=False)
     assert server.now == 0
-    with pytest.raises(_prove.CannotReach):
+    with pytest.raises(_requests.CannotReach):
         server.prove()
-    assert server.now == _prove.GRACE
+    assert server.now == _health_check.GRACE
 
 
 def test_a_password_that_is_not_there_is_not_proven_and_a_wrong_one_is_red(monkeypatch):
@@ -320,7 +335,9 @@ def test_texts_without_secrets(text):
     ],
 )
 def test_what_only_its_own_host_reaches_is_said(service, before, from_where, state):
-    found = _proof.told_from(line(service, state=before), "no connection within 3 s", from_where)
+    found = _summary.only_from_host(
+        line(service, state=before), "no connection within 3 s", from_where, _rooms.load(service).for_people
+    )
     assert found["state"] == state
     said = any("only its own host was answered there" in reason for reason in found["reasons"])
     assert said == (before != "red")

@@ -1,0 +1,88 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Grafana is verified for: its database, its administrator, and everything that was provisioned."""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, WAIT, Finding
+
+
+class GrafanaContent:
+    """The check of this name.
+
+    :param check: the :class:`_health_check.HealthCheck` that it belongs to; its service has a ``login``.
+    :param given: dict: what was provisioned, as the filter grafana_expected gives it.
+    """
+
+    def __init__(self, check, given):
+        self.check, self.given = check, given
+
+    def look(self, *dummy):
+        """Grafana's database, its administrator, and everything that was provisioned."""
+        problem = _grafana.health_problem(self.check.get("/api/health").decode("utf-8", "replace"))
+        if problem:
+            return [Finding(WAIT, problem)]
+        metrics, login = self.check.access, self.check.service["login"]
+        self.check.access = metrics._replace(username=login["username"], password=login["password"])
+        try:
+            let_in = self.check.reply("/api/user")
+            if let_in.status != 200:
+                return [Finding(RED, "its administrator {0} cannot log in".format(login["username"]))]
+            provisioned = self.given
+            return [
+                *self._look_at_default_login(login["username"]),
+                *(self._look_at_source(source) for source in provisioned["datasources"]),
+                *(self._look_at_dashboard(wanted) for wanted in provisioned["dashboards"]),
+                *self._look_at_plugins(provisioned["plugins"]),
+            ]
+        finally:
+            self.check.access = metrics
+
+    def _look_at_default_login(self, username):
+        """Whether admin/admin opens it. A name has one password: where the administrator bears it, theirs was proven."""
+        if username == "admin" or self.check.reply("/api/users/lookup?loginOrEmail=admin").status == 404:
+            return
+        access, self.check.access = self.check.access, self.check.access._replace(username="admin", password="admin")
+        try:
+            if self.check.reply("/api/user").status == 200:
+                yield Finding(RED, "whoever says admin/admin is let in")
+        finally:
+            self.check.access = access
+
+    def _look_at_source(self, source):
+        """Whether a data source is there, and answers a question that goes through Grafana."""
+        name = "its data source {0} ({1})".format(source["name"], source["url"])
+        reply = self.check.reply("/api/datasources/uid/" + source["uid"])
+        if reply.status != 200:
+            return Finding(WAIT, "{0} is not there".format(name))
+        problem = _grafana.source_problem(source, json.loads(reply.body))
+        if problem:
+            return Finding(WAIT, "{0} {1}".format(name, problem))
+        path, question = _grafana.source_question(source)
+        reply = self.check.reply(path, question)
+        if question is None and reply.status == 404:
+            return Finding(UNPROVEN, "not proven: {0} cannot be asked in this version of Grafana".format(name))
+        problem = _grafana.answer_problem(reply.status, reply.body.decode("utf-8", "replace"))
+        if problem is None:
+            return Finding(OK)
+        # Grafana keeps to itself what the data source said, but for its log.
+        self.check.line["wordless"] = True
+        return Finding(WAIT, "{0} does not answer: {1}".format(name, problem))
+
+    def _look_at_dashboard(self, wanted):
+        """Whether a dashboard is there as it was provisioned."""
+        name = "its dashboard {0} ({1})".format(wanted["title"], wanted["uid"])
+        reply = self.check.reply("/api/dashboards/uid/" + wanted["uid"])
+        if reply.status != 200:
+            return Finding(WAIT, "{0} is not there".format(name))
+        problem = _grafana.dashboard_problem(wanted, json.loads(reply.body))
+        return Finding(WAIT, "{0} {1}".format(name, problem)) if problem else Finding(OK)
+
+    def _look_at_plugins(self, plugins):
+        if plugins:
+            for problem in _grafana.plugin_problems(plugins, json.loads(self.check.get("/api/plugins?embedded=0"))):
+                yield Finding(RED, problem)

@@ -1,0 +1,209 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Prometheus is verified for: targets, service discoveries, rules, Alertmanagers, and whether what it sends arrives."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import json
+from urllib.parse import quote, urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _delivery, _discovery, _duration, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import GOOD, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._requests import Stop
+
+RELOADED_AT = "prometheus_config_last_reload_success_timestamp_seconds"
+# Seconds after its start until Prometheus hands what it has discovered to those who scrape.
+DISCOVERY = 10.0
+# More than this of one kind are only counted.
+REASONS = 20
+
+
+class PrometheusServer:
+    """The check of this name.
+
+    :param check: the :class:`_health_check.HealthCheck` that it belongs to.
+    :param given: dict: ``agent``, ``expect`` (list of dicts with ``job`` and ``instance``), ``pools``, ``ignore``, ``rules``,
+        ``alertmanagers``, ``discoveries``.
+    """
+
+    def __init__(self, check, given):
+        self.check, self.given = check, given
+        self.watch = _delivery.Watch()
+        self.discoveries = _discovery.Watch()
+        self.resend = self.past = None
+
+    def look(self, page, reply):
+        """Findings about it now.
+
+        :param page: its metrics, a :class:`_exposition.Page`.
+        :param reply: the answer that they came in.
+        """
+        now, loaded = _date(reply), page.value(RELOADED_AT)
+        if loaded is not None and now is not None and loaded > now + 1:
+            # Its clock was set back: the time of the last reload says nothing.
+            loaded = None
+        age = None if loaded is None or now is None else max(0.0, now - loaded)
+        yield self._look_at_targets(loaded)
+        ignored = _targets.compile_ignore(self.given.get("ignore"))
+        jobs = {job: by for job, by in (self.given.get("discoveries") or {}).items() if not ignored(job, "")}
+        yield from _discovery.check(self.discoveries, page, jobs, age)
+        fires = None
+        if not self.given.get("agent"):
+            rules = data_of(self.check.get("/api/v1/rules"))
+            yield check_rules(rules, self.given.get("rules"))
+            fires = firing_interval(rules)
+            wanted = self.given.get("alertmanagers") or []
+            if wanted or page.value("prometheus_notifications_alertmanagers_discovered"):
+                known = data_of(self.check.get("/api/v1/alertmanagers"))
+                yield check_alertmanagers(known, wanted)
+                urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
+                yield from self._look_at_alerts(page, urls, age, fires)
+        past = self._history(page, age)
+        settled = age is None or age > _delivery.BATCH
+        yield from _delivery.check_samples(self.watch, _delivery.samples(page), settled, past)
+
+    def _look_at_alerts(self, page, urls, age, fires):
+        """Findings about alerts on their way to the Alertmanagers with these URLs."""
+        self.watch.dropped(page.value(_delivery.ALERTS_DROPPED) or 0.0, urls)
+        settled, due = True, _delivery.RESEND
+        if age is not None and age < _delivery.LONG_AGO:
+            due = self._resend() + (fires or 0.0) + _delivery.MARGIN
+            settled = age > due
+        past = self._history(page, age)
+        counts = _delivery.alerts(page, urls)
+        yield from _delivery.check_alerts(self.watch, counts, settled, due, fires is not None, past)
+        yield from _delivery.check_queue(page)
+
+    def _resend(self):
+        """Seconds after which it sends an alert again that goes on."""
+        if self.resend is None:
+            self.resend = _delivery.RESEND
+            with contextlib.suppress(Stop, ValueError, TypeError):
+                flags = data_of(self.check.get("/api/v1/status/flags"))
+                self.resend = _duration.seconds(flags["rules.alert.resend-delay"])
+        return self.resend
+
+    def _history(self, page, age):
+        """A function that says of a destination whether the last minutes saw something sent and nothing fail."""
+        started = page.value("process_start_time_seconds")
+        if started is None or age is None or age < _delivery.HISTORY or self.given.get("agent"):
+            return None
+
+        def asked(destination):
+            if self.past is None:
+                self.past = {}
+                query = _delivery.history_query(started, _delivery.HISTORY)
+                with contextlib.suppress(Stop, ValueError):
+                    self.past = _delivery.grew(data_of(self.check.get("/api/v1/query?query=" + quote(query))))
+            found = self.past.get(destination)
+            return found is not None and found.tried > 0 and not found.failed
+
+        return asked
+
+    def _look_at_targets(self, loaded):
+        ignored = _targets.compile_ignore(self.given.get("ignore"))
+        expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
+        targets = _targets.parse(self.check.get("/api/v1/targets?state=active"))
+        verdict = _targets.judge(targets, expect, ignored, pools=self.given.get("pools") or (), since=loaded)
+        self.check.line["targets"] = [verdict.up, verdict.expected]
+        return check_targets(verdict, targets)
+
+
+def _date(reply):
+    """The time of the server that answered, in seconds since the epoch; None where it does not say it."""
+    try:
+        return email.utils.parsedate_to_datetime(reply.headers.get("Date")).timestamp()
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return None
+
+
+def data_of(payload):
+    """The ``data`` of an answer of Prometheus' API.
+
+    :raises ValueError: when it is none, in words.
+    """
+    try:
+        answer = json.loads(payload)
+    except ValueError as error:
+        raise ValueError("the answer is not JSON") from error
+    if not isinstance(answer, dict) or answer.get("status") != "success" or not isinstance(answer.get("data"), dict):
+        raise ValueError("the answer is not one of Prometheus' API")
+    return answer["data"]
+
+
+def check_rules(data, wanted):
+    """Rules that fail, and rules that are not there.
+
+    :param data: ``data`` of ``/api/v1/rules``.
+    :param wanted: whether there have to be rules.
+    """
+    groups = data.get("groups") or []
+    failing, waiting = [], []
+    for group in groups:
+        for rule in group.get("rules") or ():
+            if rule.get("health") == "err":
+                failing.append((group, rule))
+            elif rule.get("health") != "ok":
+                waiting.append((group, rule))
+    if failing:
+        rows = [(group.get("name", ""), rule.get("name", ""), rule.get("lastError") or "") for group, rule in failing]
+        text = "{0} rule{1} fail{2}:\n".format(len(rows), "s" if len(rows) > 1 else "", "" if len(rows) > 1 else "s")
+        left = len(rows) - REASONS
+        return Finding(WAIT, text + _targets.table(("GROUP", "RULE", "WHY"), rows[:REASONS], max(0, left)))
+    if wanted and not any(group.get("rules") for group in groups):
+        return Finding(WAIT, "it has loaded no rules, though the inventory gives it some")
+    if waiting:
+        interval = max(float(group.get("interval") or 0) for group, dummy in waiting)
+        text = "{0} rule{1} not been evaluated yet".format(len(waiting), " has" if len(waiting) == 1 else "s have")
+        return Finding(WAIT, "{0} (every {1:g} s)".format(text, interval), interval + DISCOVERY)
+    return GOOD
+
+
+def firing_interval(data):
+    """The longest interval of the rule groups that have an alert which fires, in seconds; None where none does.
+
+    :param data: ``data`` of ``/api/v1/rules``.
+    """
+    found = [
+        float(group.get("interval") or 0)
+        for group in data.get("groups") or ()
+        if any(rule.get("state") == "firing" for rule in group.get("rules") or ())
+    ]
+    return max(found) if found else None
+
+
+def check_targets(verdict, targets):
+    """Targets that are missing, down, or not scraped yet.
+
+    :param verdict: of the targets that are expected.
+    :param targets: all of them.
+    """
+    if verdict.healthy:
+        return GOOD
+    due = 0.0
+    if not verdict.missing and all(target.health == "unknown" for target in verdict.down):
+        due = max((_duration.seconds(target.interval) for target in verdict.down), default=0.0) + DISCOVERY
+    return Finding(WAIT, _targets.explain(verdict, targets), due)
+
+
+def check_alertmanagers(data, wanted):
+    """Alertmanagers that Prometheus should tell and does not know.
+
+    :param data: ``data`` of ``/api/v1/alertmanagers``.
+    :param wanted: addresses with ports.
+    """
+    known = {
+        urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()
+    }
+    missing = sorted(address for address in set(wanted) if address not in known)
+    if not missing:
+        return GOOD
+    listed = ", ".join(missing[:REASONS]) + (
+        " and {0} more".format(len(missing) - REASONS) if missing[REASONS:] else ""
+    )
+    return Finding(
+        WAIT, "it does not alert {0} of {1} Alertmanagers: {2}".format(len(missing), len(set(wanted)), listed)
+    )

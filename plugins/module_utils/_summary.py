@@ -1,0 +1,118 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The summary of what was verified on all hosts. Results in, text out."""
+
+from __future__ import annotations
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
+
+MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}
+# More lines of one service than this are folded into one, as far as they are good and alike.
+FOLD = 30
+# More reasons than twice as many are only counted.
+REASONS = 20
+# Characters of a line below the table: a line of a log, maybe.
+LINE = 500
+
+
+def agreement(lines):
+    """Members of one cluster that have different configurations.
+
+    :param lines: results with ``service``, ``host``, and ``members`` and ``config_hash`` where they are of a cluster.
+    :returns: service and host -> text.
+    """
+    clusters = {}
+    for line in lines:
+        if len(line.get("members") or ()) > 1 and line.get("config_hash"):
+            clusters.setdefault((line["service"], *line["members"]), []).append(line)
+    result = {}
+    for found in clusters.values():
+        hashes = {}
+        for line in found:
+            hashes.setdefault(line["config_hash"], []).append(line["host"])
+        if len(hashes) > 1:
+            parts = sorted(", ".join(sorted(hosts)) for hosts in hashes.values())
+            text = "the members of its cluster do not have the same configuration: {0}".format(" | ".join(parts))
+            result.update(((line["service"], line["host"]), text) for line in found)
+    return result
+
+
+def only_from_host(line, why, from_where, for_people):
+    """A line of a service that only its own host could ask, though its address is meant for others.
+
+    :param why: the controller could not.
+    :param from_where: ``auto``, ``controller`` or ``host``; see the option C(from) of the module service_health.
+    :param for_people: whether people have to reach it; of the others the scrapes tell whether Prometheus reaches them.
+    """
+    if line["state"] not in (OK, UNPROVEN):
+        return line
+    text = "only its own host was answered there, and not the controller: {0}".format(why)
+    state = {"controller": RED, "host": OK}.get(from_where, UNPROVEN if for_people else OK)
+    return {**line, "state": worst([line["state"], state]), "reasons": [*line["reasons"], text]}
+
+
+def targets_text(line):
+    """``up/expected`` of a line, or nothing where there are none to speak of."""
+    return "{0}/{1}".format(*line["targets"]) if line.get("targets") else ""
+
+
+def summary(lines, check_mode=False, words=()):
+    """The table of all services and, below it, why which line is red.
+
+    :param lines: dicts with ``service``, ``host``, ``state``, ``version``, ``url``, ``targets`` and ``reasons``.
+    :param words: sentences about what was not asked.
+    :returns: the text.
+    """
+    lines = sorted(lines, key=lambda line: (line["service"], line["host"]))
+    count = {state: sum(line["state"] == state for line in lines) for state in MARKS}
+    title = "MONITORING: {0} of {1} service{2} proven".format(count[OK], len(lines), "s" if len(lines) != 1 else "")
+    if not lines:
+        title = "MONITORING: nothing was proven"
+    for state, word in ((RED, "red"), (UNPROVEN, "not proven in full"), ("unchecked", "not there yet")):
+        if count[state]:
+            title += ", {0} {1}".format(count[state], word)
+    if check_mode and lines:
+        title += " (check mode: nothing is proven)" if not count[OK] else " (check mode)"
+    rows = [
+        (MARKS[line["state"]], line["service"], line["host"], line.get("version") or "-", targets_text(line) or "-",
+         line.get("url") or "-")
+        for line in _folded(lines)
+    ]  # fmt: skip
+    text = [title]
+    if rows:
+        text.append(table((" ", "SERVICE", "HOST", "VERSION", "TARGETS", "URL"), rows))
+    text += ["  ! {0}".format(clean(word, LINE)) for word in words]
+    told = [line for line in lines if line["reasons"]]
+    told.sort(key=lambda line: line["state"] != RED)
+    for line in told[: 2 * REASONS]:
+        text.append("")
+        text.append("{0} {1} on {2}:".format(MARKS[line["state"]], line["service"], line["host"]))
+        for reason in line["reasons"]:
+            # What looks like a line of its own in it is shifted like the others.
+            for part in reason.splitlines():
+                text.append("    " + clean_lines(part, LINE))
+    if len(told) > 2 * REASONS:
+        text.append("\nand {0} more".format(len(told) - 2 * REASONS))
+    return "\n".join(text)
+
+
+def _folded(lines):
+    """The lines to show: of a service on very many hosts the good ones are one line a version."""
+    by_service = {}
+    for line in lines:
+        by_service.setdefault(line["service"], []).append(line)
+    for found in by_service.values():
+        if len(found) <= FOLD:
+            yield from found
+            continue
+        alike = {}
+        for line in found:
+            if line["state"] == OK and not line["reasons"] and not line.get("targets"):
+                alike.setdefault(line.get("version"), []).append(line)
+            else:
+                yield line
+        for version, same in sorted(alike.items(), key=lambda pair: str(pair[0])):
+            yield {**same[0], "host": "{0} hosts".format(len(same)), "version": version, "url": None}
