@@ -62,7 +62,7 @@ class ActionModule(ActionBase):
         """What runs; asked a second time only where the first answer names files elsewhere."""
         asked = {
             kind: {
-                "kind": kind,
+                **described(_rooms.load(kind)),
                 "config_dir": role[kind + "_config_dir"],
                 "username": role.get(kind + "_health_username") or None,
                 "password": role.get(kind + "_health_password") or None,
@@ -100,6 +100,17 @@ def release(kind, version):
         "commands": {name: program.format(name) for name in names},
         "links": {},
         "image": None,
+    }
+
+
+def described(room):
+    """What the module live_services has to know about a service."""
+    return {
+        "name": room.name,
+        "programs": list(room.programs),
+        "port": room.port,
+        "config_flags": list(room.config_flags),
+        "paths": list(room.described_by),
     }
 
 
@@ -147,16 +158,10 @@ def judged(kind, role, live):
     version = _adoption.version_of(live)
     if version:
         before["service"]["version"], after["service"]["version"] = version, str(role[kind + "_version"])
-    if kind == "prometheus":
-        targets = _adoption.targets_of(live["answers"]["/api/v1/targets?state=active"]["text"])
-        inventory = role["__prometheus_inventory"]
-        if targets is None:
-            words.append("which targets it has cannot be seen: it does not say (HTTP {0})".format(
-                live["answers"]["/api/v1/targets?state=active"]["status"]))  # fmt: skip
-        else:
-            before["targets"], after["targets"] = _adoption.both_targets(
-                targets, inventory["expected"], inventory["pools"]
-            )
+    more_before, more_after, more_words = _rooms.load(kind).more_sections(live, role)
+    before.update(more_before)
+    after.update(more_after)
+    words += more_words
     return {
         "role": kind,
         "words": words,

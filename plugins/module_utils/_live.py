@@ -8,33 +8,6 @@ from __future__ import annotations
 import posixpath
 import re
 
-# Programs by which a service is known, and the flag that names its configuration, with upstream's default.
-PROGRAMS = {
-    "node_exporter": ("node_exporter", "prometheus-node-exporter"),
-    "blackbox_exporter": ("blackbox_exporter", "prometheus-blackbox-exporter"),
-    "postgres_exporter": ("postgres_exporter", "prometheus-postgres-exporter"),
-    "cadvisor": ("cadvisor",),
-    "alertmanager": ("alertmanager", "prometheus-alertmanager"),
-    "prometheus": ("prometheus",),
-    "grafana": ("grafana", "grafana-server"),
-}
-PORTS = {
-    "node_exporter": 9100,
-    "blackbox_exporter": 9115,
-    "postgres_exporter": 9187,
-    "alertmanager": 9093,
-    "prometheus": 9090,
-}
-CONFIG_FLAGS = {
-    "node_exporter": ("web.config.file",),
-    "blackbox_exporter": ("config.file",),
-    "postgres_exporter": ("config.file", "web.config.file"),
-    "cadvisor": (),
-    "alertmanager": ("config.file",),
-    "prometheus": ("config.file",),
-    "grafana": ("config",),
-}
-
 
 def flags_of(argv):
     """The flags of a command line: name to its values; a bare one has ``true``, and ``--no-x`` makes x ``false``."""
@@ -53,24 +26,26 @@ def flags_of(argv):
     return found
 
 
-def config_directory(kind, flags, default):
+def config_directory(config_flags, flags, default):
     """The directory of a service's configuration.
 
+    :param config_flags: flags that name a file in it, the most telling one first.
     :param default: where our role would have it.
     """
-    for flag in CONFIG_FLAGS[kind]:
+    for flag in config_flags:
         path = (flags.get(flag) or [""])[0]
         if posixpath.isabs(path):
             return posixpath.dirname(path)
     return default
 
 
-def url_of(kind, flags, secured):
+def url_of(port, flags, secured):
     """Where a service with these flags is asked on its own host.
 
+    :param port: where it listens without flags.
     :param secured: whether its web configuration has a certificate.
     """
-    host, dummy, port = (flags.get("web.listen-address") or [":{0}".format(PORTS[kind])])[0].rpartition(":")
+    host, dummy, number = (flags.get("web.listen-address") or [":{0}".format(port)])[0].rpartition(":")
     host = host.strip("[]")
     if host in ("", "0.0.0.0", "::"):
         host = "127.0.0.1"
@@ -80,4 +55,4 @@ def url_of(kind, flags, secured):
         prefix = re.sub(r"^[a-z]+://[^/]*", "", outside) if "://" in outside else outside
     prefix = "/" + prefix.strip("/") if prefix.strip("/") else ""
     host = "[{0}]".format(host) if ":" in host else host
-    return "{0}://{1}:{2}{3}".format("https" if secured else "http", host, port, prefix)
+    return "{0}://{1}:{2}{3}".format("https" if secured else "http", host, number, prefix)

@@ -31,10 +31,28 @@ options:
     elements: dict
     required: true
     suboptions:
-      kind:
-        description: Name of the role.
+      name:
+        description: Name of the service, by which the result has it.
         type: str
         required: true
+      programs:
+        description: Names of its program.
+        type: list
+        elements: str
+        required: true
+      port:
+        description: Port that it listens on unless its command line says otherwise. Required with O(services[].paths).
+        type: int
+      config_flags:
+        description: Flags that name a file in the directory of its configuration, the most telling one first.
+        type: list
+        elements: str
+        default: []
+      paths:
+        description: Paths that are requested of it.
+        type: list
+        elements: str
+        default: []
       config_dir:
         description: Where its configuration is unless its command line says otherwise.
         type: path
@@ -58,7 +76,11 @@ EXAMPLES = r"""
 - name: Read how Prometheus runs
   vigil.monitoring.live_services:
     services:
-      - kind: prometheus
+      - name: prometheus
+        programs: [prometheus]
+        port: 9090
+        config_flags: [config.file]
+        paths: [/api/v1/status/config]
         config_dir: /etc/prometheus
 """
 
@@ -77,7 +99,6 @@ import stat
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
 from ansible_collections.vigil.monitoring.plugins.module_utils._live import (
-    PROGRAMS,
     config_directory,
     flags_of,
     url_of,
@@ -88,12 +109,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 # Of one file, in bytes, and of all files of a service: a configuration is smaller.
 LONGEST = 4 << 20
 MOST_FILES = 5000
-# What a service is asked for about itself.
-ASKED = {
-    "prometheus": ("/api/v1/targets?state=active", "/api/v1/status/config", "/api/v1/status/buildinfo"),
-    "alertmanager": ("/metrics",),
-    **dict.fromkeys(("node_exporter", "blackbox_exporter", "postgres_exporter"), ("/metrics",)),
-}
 
 
 def read(path):
@@ -127,7 +142,7 @@ def name_of(find, number):
         return str(number)
 
 
-def processes(kind):
+def processes(programs):
     """The processes that run one of a service's programs: ``(pid, command line)``, the oldest first."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -137,7 +152,7 @@ def processes(kind):
                 argv = stream.read().decode("utf-8", "replace").split("\0")[:-1]
         except OSError:
             continue
-        if program in PROGRAMS[kind] and argv:
+        if program in programs and argv:
             found.append((int(pid), argv))
     return sorted(found)
 
@@ -169,15 +184,14 @@ def files_below(root, directory):
 
 def look(service):
     """All about one service."""
-    kind = service["kind"]
-    running = processes(kind)
+    running = processes(service["programs"])
     if not running:
         return {"running": False, "files": files_below("", service["config_dir"])}
     pid, argv = running[0]
     contained = is_contained(pid)
     root = "/proc/{0}/root".format(pid) if contained else ""
     flags = flags_of(argv)
-    directory = config_directory(kind, flags, service["config_dir"])
+    directory = config_directory(service["config_flags"], flags, service["config_dir"])
     files = files_below(root, directory)
     for flag in ("web.config.file", "config.my-cnf"):
         for path in flags.get(flag, ()):
@@ -207,10 +221,10 @@ def look(service):
         for path in flags.get(flag, ()):
             if os.path.isdir(root + path):
                 found["directories"][path] = owners(os.stat(root + path))
-    if ASKED.get(kind):
+    if service["paths"]:
         web = files.get((flags.get("web.config.file") or [""])[0], {}).get("content", "")
-        url = url_of(kind, flags, "tls_server_config:" in web and "cert_file" in web)
-        for path in ASKED[kind]:
+        url = url_of(service["port"], flags, "tls_server_config:" in web and "cert_file" in web)
+        for path in service["paths"]:
             answer = get(url + path, service["username"], service["password"])
             found["answers"][path] = {"status": answer.status, "text": answer.text}
     return found
@@ -225,7 +239,11 @@ def main():
                 "elements": "dict",
                 "required": True,
                 "options": {
-                    "kind": {"type": "str", "required": True},
+                    "name": {"type": "str", "required": True},
+                    "programs": {"type": "list", "elements": "str", "required": True},
+                    "port": {"type": "int"},
+                    "config_flags": {"type": "list", "elements": "str", "default": []},
+                    "paths": {"type": "list", "elements": "str", "default": []},
                     "config_dir": {"type": "path", "required": True},
                     "username": {"type": "str"},
                     "password": {"type": "str", "no_log": True},
@@ -237,7 +255,7 @@ def main():
     )
     if os.geteuid() != 0:
         module.fail_json(msg="root is needed to see how services run; run the play with become: true")
-    module.exit_json(changed=False, payload=pack({entry["kind"]: look(entry) for entry in module.params["services"]}))
+    module.exit_json(changed=False, payload=pack({entry["name"]: look(entry) for entry in module.params["services"]}))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ what is written differently and means the same is the same there. :func:`compare
 
 from __future__ import annotations
 
-import configparser
 import fnmatch
 import json
 import posixpath
@@ -19,7 +18,8 @@ from typing import NamedTuple
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._duration import UNITS, seconds
 from ansible_collections.vigil.monitoring.plugins.module_utils._live import flags_of
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import MASK, is_secret_key, redact_text, scrub
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import MASK, is_secret_key, redact_text
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 
 GAINED, LOST, CHANGED = "gained", "lost", "changed"
 MARKS = {GAINED: "+", LOST: "-", CHANGED: "~"}
@@ -54,52 +54,8 @@ _UNORDERED = {
     "files",
     "collector.textfile.directory",
 }
-# What upstream does where nothing is said: with it or without, it is the same.
-_JOB = {
-    "metrics_path": "/metrics",
-    "scheme": "http",
-    "honor_labels": False,
-    "honor_timestamps": True,
-    "follow_redirects": True,
-    "enable_http2": True,
-    "enable_compression": True,
-}
-_GLOBAL = {"scrape_interval": "1m", "scrape_timeout": "10s", "evaluation_interval": "1m"}
-_ROUTE = {"continue": False}
-_ROOT_ROUTE = {"group_wait": "30s", "group_interval": "5m", "repeat_interval": "4h"}
-_ALERTMANAGER_GLOBAL = {"resolve_timeout": "5m", "smtp_require_tls": True, "smtp_hello": "localhost"}
-_FLAGS = {
-    "prometheus": {
-        "web.external-url": "",
-        "web.listen-address": "0.0.0.0:9090",
-        "web.console.libraries": None,
-        "web.console.templates": None,
-        "storage.tsdb.path": "data/",
-        "log.level": "info",
-        "log.format": "logfmt",
-    },
-    "alertmanager": {
-        "web.external-url": "",
-        "web.listen-address": "0.0.0.0:9093",
-        "cluster.listen-address": "0.0.0.0:9094",
-        "storage.path": "data/",
-        "log.level": "info",
-        "log.format": "logfmt",
-    },
-    "node_exporter": {"web.listen-address": "0.0.0.0:9100", "web.telemetry-path": "/metrics", "log.level": "info", "log.format": "logfmt"},
-    "blackbox_exporter": {"web.listen-address": "0.0.0.0:9115", "log.level": "info", "log.format": "logfmt"},
-    "postgres_exporter": {
-        "web.listen-address": "0.0.0.0:9187",
-        "web.telemetry-path": "/metrics",
-        "log.level": "info",
-        "log.format": "logfmt",
-    },
-    "cadvisor": {"listen_ip": "", "port": "8080", "prometheus_endpoint": "/metrics"},
-    "grafana": {},
-}  # fmt: skip
 # Flags that say where files are: the files are compared themselves.
 _PLACES = ("config.file", "web.config.file", "config", "homepath")
-_DISCOVERED = re.compile(r"_sd_configs$|^static_configs$")
 
 # What keeps a thing as it is: section, pattern of its name, and the advice; {role} is the role, {live} the live value.
 _KEEP = (
@@ -109,35 +65,9 @@ _KEEP = (
     ("flags", "storage.*path", "{role}_db_dir: {live}"),
     ("flags", "web.listen-address", "{role}_web_listen_address: {live}"),
     ("flags", "web.external-url", "{role}_web_external_url: {live}"),
-    ("retention", "time", "prometheus_storage_retention: {live}"),
-    ("retention", "size", "prometheus_storage_retention_size: {live}"),
-    ("flags", "cluster.*", "alertmanager_cluster"),
     ("flags", "collector.*", "{role}_enabled_collectors, {role}_disabled_collectors"),
     ("flags", "no-collector.*", "{role}_enabled_collectors, {role}_disabled_collectors"),
     ("flags", "*", "{role}_config_flags_extra"),
-    ("global", "*", "prometheus_global"),
-    ("external labels", "replica", "prometheus_replica_label: '' for none"),
-    ("external labels", "*", "prometheus_external_labels"),
-    ("jobs", "*", "prometheus_scrape_configs, or prometheus_scrape_groups for hosts of the inventory"),
-    ("targets", "*", "prometheus_targets, prometheus_scrape_groups; monitoring_address for another name of a host"),
-    ("alerts gained", "*", "prometheus_rule_packs: [] for none of the packs"),
-    ("alerts", "*", "prometheus_alert_rules, prometheus_alert_rules_files"),
-    ("recording rules gained", "*", "prometheus_rule_packs"),
-    ("recording rules", "*", "prometheus_alert_rules_files"),
-    ("alertmanagers", "*", "prometheus_alertmanager_config"),
-    ("relabelling of alerts", "*", "prometheus_alert_relabel_configs, prometheus_replica_label"),
-    ("remote write", "*", "prometheus_remote_write"),
-    ("remote read", "*", "prometheus_remote_read"),
-    ("receivers", "*", "alertmanager_receivers"),
-    ("routes", "*", "alertmanager_route"),
-    ("inhibitions", "*", "alertmanager_inhibit_rules"),
-    ("time intervals", "*", "alertmanager_time_intervals"),
-    ("message templates", "*", "alertmanager_template_files"),
-    ("modules", "*", "blackbox_exporter_configuration_modules"),
-    ("settings", "*", "grafana_ini"),
-    ("data sources", "*", "grafana_datasources"),
-    ("dashboards gained", "*", "grafana_bundled_dashboards: false for none of the bundled ones"),
-    ("dashboards", "*", "grafana_dashboards_dir, grafana_dashboards"),
 )
 
 
@@ -240,14 +170,9 @@ def view(kind, argv, directory, files):
     :param directory: of its configuration.
     :param files: path to text.
     """
-    flags = flags_of(argv)
-    sections = {"flags": _flags(kind, flags)}
-    sections.update(_VIEWS.get(kind, _nothing)(flags, directory, files))
-    for name in ("time", "size") if kind == "prometheus" else ():
-        # Newer versions have it in the configuration, where older ones have a flag.
-        flagged = sections["flags"].pop("storage.tsdb.retention." + name, None)
-        if flagged and flagged != "0":
-            sections["retention"].setdefault(name, flagged)
+    room, flags = _rooms.load(kind), flags_of(argv)
+    sections = {"flags": _flags(room.flag_defaults, flags)}
+    sections.update(room.sections(flags, directory, files, sections["flags"]))
     for path in flags.get("web.config.file", ()):
         sections["access"] = {
             name: normal(value) for name, value in mapping(load(files.get(path, ""))).items() if value
@@ -255,12 +180,8 @@ def view(kind, argv, directory, files):
     return sections
 
 
-def _nothing(flags, directory, files):
-    return {}
-
-
-def _flags(kind, flags):
-    defaults, found = _FLAGS[kind], {}
+def _flags(defaults, flags):
+    found = {}
     for name, values in flags.items():
         if name in _PLACES or (name in defaults and defaults[name] is None):
             continue
@@ -271,180 +192,6 @@ def _flags(kind, flags):
             continue
         found[name] = ", ".join(sorted(values))
     return found
-
-
-def _prometheus(flags, directory, files):
-    path = (flags.get("config.file") or [posixpath.join(directory, "prometheus.yml")])[0]
-    config = mapping(load(files.get(path, "")))
-    top = mapping(config.get("global"))
-    shared = {**_JOB, **{name: top.get(name, _GLOBAL[name]) for name in ("scrape_interval", "scrape_timeout")}}
-    jobs = dicts(config.get("scrape_configs"))
-    for name in matching(files, directory, config.get("scrape_config_files")):
-        jobs += dicts(mapping(load(files[name])).get("scrape_configs"))
-    alerts, records = [], []
-    for name in matching(files, directory, config.get("rule_files")):
-        for group in dicts(mapping(load(files[name])).get("groups")):
-            for rule in dicts(group.get("rules")):
-                severity = mapping(rule.get("labels")).get("severity")
-                said = {key: rule[key] for key in ("expr", "for", "keep_firing_for", "labels") if key in rule}
-                if "alert" in rule:
-                    words = "{0} ({1})".format(rule["alert"], severity) if severity else str(rule["alert"])
-                    alerts.append((words, without(said, {"for": "0s"})))
-                else:
-                    records.append((str(rule.get("record")), normal(said)))
-    alerting = mapping(config.get("alerting"))
-    managers = [
-        str(target)
-        for manager in dicts(alerting.get("alertmanagers"))
-        for static in dicts(manager.get("static_configs"))
-        for target in static.get("targets") or ()
-    ]
-    managers += [
-        name for manager in dicts(alerting.get("alertmanagers")) for name in manager if name.endswith("_sd_configs")
-    ]
-    retention = mapping(mapping(mapping(config.get("storage")).get("tsdb")).get("retention"))
-    sections = {
-        "global": without({name: value for name, value in top.items() if name != "external_labels"}, _GLOBAL),
-        "external labels": normal(mapping(top.get("external_labels"))),
-        "jobs": numbered(
-            (
-                str(job.get("job_name")),
-                without({n: v for n, v in job.items() if n != "job_name" and not _DISCOVERED.search(n)}, shared),
-            )
-            for job in jobs
-        ),
-        "alerts": numbered(alerts),
-        "recording rules": numbered(records),
-        "alertmanagers": {name: {} for name in managers},
-        "relabelling of alerts": numbered(
-            (json.dumps(normal(entry), sort_keys=True), {}) for entry in dicts(alerting.get("alert_relabel_configs"))
-        ),
-        "remote write": numbered((scrub(str(entry.get("url"))), normal(entry)) for entry in dicts(config.get("remote_write"))),
-        "remote read": numbered((scrub(str(entry.get("url"))), normal(entry)) for entry in dicts(config.get("remote_read"))),
-    }  # fmt: skip
-    known = {"global", "scrape_configs", "scrape_config_files", "rule_files", "alerting", "remote_write", "remote_read"}
-    for name, value in config.items():
-        if name == "storage" and retention:
-            value = {**value, "tsdb": {key: inner for key, inner in value["tsdb"].items() if key != "retention"}}
-        if name not in known and normal(value):
-            sections.setdefault("further sections", {})[name] = normal(value)
-    sections["retention"] = {
-        name: str(normal(retention[name], "retention." + name)) for name in ("time", "size") if retention.get(name)
-    }
-    return sections
-
-
-def _routes(route, path, defaults):
-    """A tree of routes as pairs: what leads to one, and what it does."""
-    matchers = [str(matcher) for matcher in route.get("matchers") or ()]
-    for key, sign in (("match", "="), ("match_re", "=~")):
-        matchers += ['{0}{1}"{2}"'.format(name, sign, value) for name, value in mapping(route.get(key)).items()]
-    own = ", ".join(
-        sorted(re.sub(r'\s*(=~|!~|!=|=)\s*"?([^"]*)"?$', r'\1"\2"', matcher.strip()) for matcher in matchers)
-    )
-    path = [*path, own or ("everything" if not path else "all of it")]
-    said = {name: value for name, value in route.items() if name not in ("routes", "matchers", "match", "match_re")}
-    yield " > ".join(path), without(said, defaults)
-    for child in dicts(route.get("routes")):
-        yield from _routes(child, path, _ROUTE)
-
-
-def _alertmanager(flags, directory, files):
-    path = (flags.get("config.file") or [posixpath.join(directory, "alertmanager.yml")])[0]
-    config = mapping(load(files.get(path, "")))
-    templates = matching(files, directory, config.get("templates"))
-    intervals = [*dicts(config.get("time_intervals")), *dicts(config.get("mute_time_intervals"))]
-    return {
-        "global": without(mapping(config.get("global")), _ALERTMANAGER_GLOBAL),
-        "receivers": numbered(
-            (str(entry.get("name")), normal({name: value for name, value in entry.items() if name != "name"}))
-            for entry in dicts(config.get("receivers"))
-        ),
-        "routes": numbered(_routes(mapping(config.get("route")), [], {**_ROUTE, **_ROOT_ROUTE})),
-        "inhibitions": numbered(
-            (json.dumps(normal(entry), sort_keys=True), {}) for entry in dicts(config.get("inhibit_rules"))
-        ),
-        "time intervals": numbered(
-            (str(entry.get("name")), normal({name: value for name, value in entry.items() if name != "name"}))
-            for entry in intervals
-        ),
-        "message templates": {
-            name: {} for path in templates for name in re.findall(r'\{\{-?\s*define\s+"([^"]+)"', files[path])
-        },
-    }
-
-
-def _blackbox(flags, directory, files):
-    path = (flags.get("config.file") or [posixpath.join(directory, "blackbox_exporter.yml")])[0]
-    modules = mapping(mapping(load(files.get(path, ""))).get("modules"))
-    return {"modules": {str(name): normal(mapping(module)) for name, module in modules.items()}}
-
-
-def _grafana(flags, directory, files):
-    path = (flags.get("config") or [posixpath.join(directory, "grafana.ini")])[0]
-    parser = configparser.RawConfigParser(strict=False, allow_no_value=True, delimiters=("=",), default_section="")
-    try:
-        parser.read_string("[_]\n" + files.get(path, ""))
-    except configparser.Error:
-        parser = configparser.RawConfigParser()
-    settings = {
-        "{0}.{1}".format(section, name).replace("_.", "", 1): (value or "").strip("\"'")
-        for section in parser.sections()
-        for name, value in parser.items(section)
-        if value
-    }
-    provisioned = posixpath.join(settings.get("paths.provisioning") or posixpath.join(directory, "provisioning"), "")
-    sources, dashboards = [], []
-    for name, text in sorted(files.items()):
-        if name.startswith(provisioned + "datasources/"):
-            for source in dicts(mapping(load(text)).get("datasources")):
-                sources.append(
-                    (str(source.get("name")), normal({key: source.get(key) for key in ("type", "url", "access")}))
-                )
-        elif name.endswith(".json"):
-            try:
-                board = mapping(json.loads(text))
-            except ValueError:
-                continue
-            if board.get("title") and ("panels" in board or "rows" in board):
-                dashboards.append((str(board["title"]), {"uid": str(board.get("uid") or "")}))
-    return {"settings": settings, "data sources": numbered(sources), "dashboards": numbered(dashboards)}
-
-
-_VIEWS = {"prometheus": _prometheus, "alertmanager": _alertmanager, "blackbox_exporter": _blackbox, "grafana": _grafana}
-
-
-def dashboard_patterns(files):
-    """Where Grafana's providers look for dashboards, as shell patterns."""
-    return sorted(
-        {
-            posixpath.join(str(mapping(provider.get("options")).get("path")), "**", "*.json")
-            for path, text in files.items()
-            if "/dashboards/" in path and path.endswith((".yml", ".yaml"))
-            for provider in dicts(mapping(load(text)).get("providers"))
-            if str(mapping(provider.get("options")).get("path") or "").startswith("/")
-        }
-    )
-
-
-def targets_of(answer):
-    """The targets that a live Prometheus has, as mapping of ``job instance`` to nothing; None where it does not say."""
-    try:
-        found = json.loads(answer)["data"]["activeTargets"]
-        return {"{0} {1}".format(one["labels"]["job"], one["labels"]["instance"]): {} for one in found}
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-def both_targets(live, expected, pools):
-    """The targets of both sides, but for jobs whose targets only Prometheus itself can name.
-
-    :param live: see :func:`targets_of`.
-    :param expected: what the role expects: list of ``job`` and ``instance``.
-    :param pools: jobs whose targets are discovered or relabelled.
-    """
-    wanted = {"{0} {1}".format(one["job"], one["instance"]): {} for one in expected}
-    return tuple({name: {} for name in side if name.split(" ")[0] not in pools} for side in (live, wanted))
 
 
 def version_of(live):
@@ -463,9 +210,14 @@ def further_files(kind, live):
     """Patterns of files that belong to a service and lie outside its configuration's directory."""
     if not live["running"]:
         return []
-    files = {path: entry["content"] for path, entry in live["files"].items()}
-    if kind == "grafana":
-        return dashboard_patterns(files)
+    return _rooms.load(kind).further_files(live, {path: entry["content"] for path, entry in live["files"].items()})
+
+
+def named_files(live, files):
+    """Patterns of the files outside its configuration's directory that a service's configuration names.
+
+    :param files: path to text.
+    """
     path = (flags_of(live["argv"]).get("config.file") or [""])[0]
     config = mapping(load(files.get(path, "")))
     named = [config.get(name) for name in ("rule_files", "scrape_config_files", "templates")]
@@ -505,9 +257,7 @@ def words_about(kind, live, directory, wanted, peers, take_over):
         words.append(
             "it runs in a container, as process {0}: its compose file, image, volumes, networks and limits cannot be seen, and its"
             " paths and accounts are those inside. The role takes no container over that it did not make: stop it first, and"
-            " give its data a place that {1} names".format(
-                live["pid"], kind + "_db_dir" if kind in ("prometheus", "alertmanager") else "the role"
-            )
+            " give its data a place that {1} names".format(live["pid"], _rooms.load(kind).data_variable or "the role")
         )
     if live["several"] > 1:
         words.append("{0} processes of it run here: the oldest, {1}, is compared".format(live["several"], live["pid"]))
@@ -604,7 +354,7 @@ def change(live, wanted, path=()):
 
 def advice(role, section, name, kind, live):
     """What to set to keep a thing as it is, or None; of what is gained only where it is not the inventory that asks for it."""
-    for of, pattern, text in _KEEP:
+    for of, pattern, text in (*_rooms.load(role).keeps, *_KEEP):
         asked = of == section and (kind != GAINED or section in ("external labels", "service"))
         if (asked or of == "{0} {1}".format(section, kind)) and fnmatch.fnmatchcase(name, pattern):
             return text.format(role=role, live=shown((name,), live) if isinstance(live, str) and live else "…")

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+
 
 class Written(NamedTuple):
     """A file of a peer's.
@@ -28,44 +30,19 @@ class Written(NamedTuple):
 _HEADER = r"(?:---\n)?#\n(?:#[^\n]*\n)+#\n\s*"
 _INDENTED = r"(?:[ \t][^\n]*(?:\n|\Z)|\n)*"
 # One rule group, named by the role; a second one would be somebody's own.
-_RULES = Written(_HEADER + r"groups:\n- name: ansible managed alert rules\n  rules:[^\n]*\n" + _INDENTED + r"\Z")
+RULES = Written(_HEADER + r"groups:\n- name: ansible managed alert rules\n  rules:[^\n]*\n" + _INDENTED + r"\Z")
 _SECTIONS = r"(?:(?:tls_server_config|http_server_config|basic_auth_users):[^\n]*\n" + _INDENTED + ")"
-_WEB = Written(_HEADER + _SECTIONS + r"+\Z")
+WEB = Written(_HEADER + _SECTIONS + r"+\Z")
 # cloudalchemy writes the variable as it is, without a header.
-_BARE_WEB = Written(r"(?:---\n)?(?:" + _SECTIONS + r"+|\{\}\s*)\Z")
-_ONE_LINE = Written(r"[^\n]+\n?\Z", secret=True)
-_PROVIDER = Written(
+BARE_WEB = Written(r"(?:---\n)?(?:" + _SECTIONS + r"+|\{\}\s*)\Z")
+ONE_LINE = Written(r"[^\n]+\n?\Z", secret=True)
+PROVIDER = Written(
     r"apiVersion: 1\nproviders:\n +- name: '?default'?\n +orgId: 1\n +folder: ''\n +type: file\n +options:\n"
     r" +path: [^\n]*/dashboards\"?\n(?: +foldersFromFilesStructure: [^\n]*\n)?[\s.]*\Z"
 )
 
-# Role -> path below its configuration directory.
-WRITTEN = {
-    "node_exporter": {"web_config.yml": _WEB, "config.yaml": _BARE_WEB},
-    "blackbox_exporter": {"web_config.yml": _WEB},
-    "postgres_exporter": {
-        "web_config.yml": _WEB,
-        "postgres_exporter_uri": _ONE_LINE,
-        "postgres_exporter_user": _ONE_LINE,
-        "postgres_exporter_pass": _ONE_LINE,
-    },
-    "cadvisor": {"web_config.yml": _WEB},
-    "alertmanager": {"web_config.yml": _WEB},
-    "prometheus": {
-        "rules/ansible_managed.yml": _RULES,
-        "rules/ansible_managed.rules": _RULES,
-        "web_config.yml": _WEB,
-        "web.yml": _BARE_WEB,
-    },
-    "grafana": {
-        "provisioning/dashboards/ansible.yml": _PROVIDER,
-        "provisioning/datasources/ansible.yml": Written(
-            r"apiVersion: 1\ndeleteDatasources: \[\]\ndatasources:\n", secret=True
-        ),
-        "provisioning/alerting/ansible.yml": Written(r"apiVersion: 1\n", secret=True),
-        "provisioning/notification/ansible.yml": Written(r"apiVersion: 1\n", secret=True),
-    },
-}
+SOURCES = Written(r"apiVersion: 1\ndeleteDatasources: \[\]\ndatasources:\n", secret=True)
+ALERTING = Written(r"apiVersion: 1\n", secret=True)
 
 
 def written_by_peers(role):
@@ -74,4 +51,5 @@ def written_by_peers(role):
     :param role: name of our role.
     :returns: list of dicts with ``path``, ``pattern`` and ``secret``, as the module config_files takes them.
     """
-    return [{"path": path, **written._asdict()} for path, written in sorted(WRITTEN.get(role, {}).items())]
+    files = _rooms.load(role).peer_files() if role in _rooms.names() else {}
+    return [{"path": path, **written._asdict()} for path, written in sorted(files.items())]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 RELOAD, RESTART = "reload", "restart"
 
@@ -97,9 +97,31 @@ class Service:
     """What may hold a reload up: ``metric`` with a series for each of the things that it waits for, ``flag`` of the time
     that each gets, and ``default`` of that flag in seconds."""
 
+    programs: tuple[str, ...] = ()
+    """Names of its program, as upstream and distributions have them. Default: the service's name."""
+
+    port: int | None = None
+    """TCP port that upstream's program listens on without flags."""
+
+    config_flags: tuple[str, ...] = ()
+    """Flags that name a file of its configuration, the most telling one first."""
+
+    described_by: tuple[str, ...] = ("/metrics",)
+    """Paths that are requested of one that somebody else deployed, for what it says about itself."""
+
+    data_variable: str | None = None
+    """Variable of the directory of its data."""
+
+    flag_defaults: ClassVar[dict] = {}
+    """Flags with upstream's defaults: with them or without, it is the same. None: what is given does not matter."""
+
+    keeps: tuple[tuple[str, str, str], ...] = ()
+    """What keeps a thing as it is when the service is adopted: section, pattern of its name, and the advice."""
+
     def __init_subclass__(cls):
         super().__init_subclass__()
         cls.name = cls.__dict__.get("name") or cls.__module__.rpartition(".")[2]
+        cls.programs = cls.programs or (cls.name,)
         cls.unit_name = cls.unit_name or cls.name
         cls.metrics_prefix = cls.metrics_prefix or cls.name
         cls.version_metric = cls.version_metric or cls.metrics_prefix + "_build_info"
@@ -141,6 +163,36 @@ class Service:
         :returns: dicts with ``name``, a key of ``_health_check.CHECKS``, and ``given``, the data of that check.
         """
         return []
+
+    def peer_files(self) -> dict:
+        """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""
+        return {}
+
+    def sections(self, flags: dict, directory: str, files: dict, shown: dict) -> dict:
+        """What of it is compared before it is adopted, whoever deployed it, as sections of named things.
+
+        :param flags: its flags, with the values that were given to each.
+        :param directory: of its configuration.
+        :param files: path to text.
+        :param shown: the section of flags; those that are compared elsewhere are taken out.
+        """
+        return {}
+
+    def further_files(self, live: dict, files: dict) -> list[str]:
+        """Patterns of its files outside its configuration's directory.
+
+        :param live: what the module live_services has read of it.
+        :param files: path to text.
+        """
+        return []
+
+    def more_sections(self, live: dict, values) -> tuple[dict, dict, list[str]]:
+        """Sections before and after that its files do not tell, and sentences besides.
+
+        :param live: what the module live_services has read of it.
+        :param values: the variables of its role, with ``[]`` and ``get``.
+        """
+        return {}, {}, []
 
     def advice(self, values, checks: list[dict]) -> str | None:
         """A sentence for the summary, whatever was found; or None.

@@ -9,13 +9,12 @@ import json
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._live import config_directory, flags_of, url_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._adopted_prometheus import both_targets, targets_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._adoption import (
-    both_targets,
     compare,
     counted,
     further_files,
     rendered,
-    targets_of,
     unloaded,
     version_of,
     view,
@@ -57,12 +56,12 @@ def test_flags_of_a_command_line(words, flags):
     ],
 )
 def test_where_a_service_is_asked(words, secured, url):
-    assert url_of("prometheus", flags_of(["p", *words.split()]), secured) == url
+    assert url_of(9090, flags_of(["p", *words.split()]), secured) == url
 
 
 def test_where_its_configuration_is():
-    assert config_directory("prometheus", flags_of(["p", "--config.file=/srv/p/prometheus.yml"]), DIR) == "/srv/p"
-    assert config_directory("node_exporter", flags_of(["n"]), "/etc/node_exporter") == "/etc/node_exporter"
+    assert config_directory(("config.file",), flags_of(["p", "--config.file=/srv/p/prometheus.yml"]), DIR) == "/srv/p"
+    assert config_directory(("web.config.file",), flags_of(["n"]), "/etc/node_exporter") == "/etc/node_exporter"
 
 
 CONFIG = """

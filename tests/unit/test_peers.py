@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import WRITTEN, written_by_peers
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 
 HEADER = "#\n# Ansible managed\n#\n\n"
 RULES = (
@@ -73,8 +74,9 @@ def test_known_by_path_and_content(tmp_path, role, path, content, theirs):
 
 
 def test_every_file_of_the_table_has_a_state_that_is_theirs_or_shares_one():
-    seen = {WRITTEN[role][path] for role, path, _content, theirs in STATES if theirs}
-    left = {(role, path) for role, paths in WRITTEN.items() for path, written in paths.items() if written not in seen}
+    peers = {role: _rooms.load(role).peer_files() for role in _rooms.names()}
+    seen = {peers[role][path] for role, path, _content, theirs in STATES if theirs}
+    left = {(role, path) for role, paths in peers.items() for path, written in paths.items() if written not in seen}
     assert left == {("grafana", f"provisioning/{kind}/ansible.yml") for kind in ("alerting", "notification")}
 
 
@@ -105,5 +107,5 @@ def test_a_long_file_costs_no_time(tmp_path):
 
 
 def test_secrets_are_marked():
-    secret = {entry["path"] for role in WRITTEN for entry in written_by_peers(role) if entry["secret"]}
+    secret = {entry["path"] for role in _rooms.names() for entry in written_by_peers(role) if entry["secret"]}
     assert {"postgres_exporter_pass", "provisioning/datasources/ansible.yml"} <= secret

@@ -20,6 +20,26 @@ class Room(Service):
     config_hash_metric = "alertmanager_config_hash"
     loaded_directories = ("templates",)
     for_people = True
+    programs = ("alertmanager", "prometheus-alertmanager")
+    port = 9093
+    config_flags = ("config.file",)
+    data_variable = "alertmanager_db_dir"
+    flag_defaults = {
+        "web.external-url": "",
+        "web.listen-address": "0.0.0.0:9093",
+        "cluster.listen-address": "0.0.0.0:9094",
+        "storage.path": "data/",
+        "log.level": "info",
+        "log.format": "logfmt",
+    }
+    keeps = (
+        ("flags", "cluster.*", "alertmanager_cluster"),
+        ("receivers", "*", "alertmanager_receivers"),
+        ("routes", "*", "alertmanager_route"),
+        ("inhibitions", "*", "alertmanager_inhibit_rules"),
+        ("time intervals", "*", "alertmanager_time_intervals"),
+        ("message templates", "*", "alertmanager_template_files"),
+    )
 
     def checks(self, values, surroundings):
         """Its cluster, and whether its messages arrive."""
@@ -27,3 +47,21 @@ class Room(Service):
 
         members = _scrape.members(surroundings.host, surroundings.members, surroundings.value)
         return [{"name": "alertmanager_cluster", "given": {"members": members}}]
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {"web_config.yml": _peers.WEB}
+
+    def sections(self, flags, directory, files, shown):
+        """What is compared before it is adopted."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_alertmanager
+
+        return _adopted_alertmanager.sections(flags, directory, files)
+
+    def further_files(self, live, files):
+        """Those that its configuration names."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption
+
+        return _adoption.named_files(live, files)

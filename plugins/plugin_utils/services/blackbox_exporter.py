@@ -13,3 +13,20 @@ class Room(Service):
 
     on_config_change = RELOAD
     loaded_config_path = "/config"
+    programs = ("blackbox_exporter", "prometheus-blackbox-exporter")
+    port = 9115
+    config_flags = ("config.file",)
+    flag_defaults = {"web.listen-address": "0.0.0.0:9115", "log.level": "info", "log.format": "logfmt"}
+    keeps = (("modules", "*", "blackbox_exporter_configuration_modules"),)
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {"web_config.yml": _peers.WEB}
+
+    def sections(self, flags, directory, files, shown):
+        """What is compared before it is adopted."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_blackbox_exporter
+
+        return _adopted_blackbox_exporter.sections(flags, directory, files)

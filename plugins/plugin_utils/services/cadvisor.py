@@ -14,3 +14,11 @@ class Room(Service):
     ready_path = "/healthz"
     version_metric = "cadvisor_version_info"
     version_label = "cadvisorVersion"
+    described_by = ()
+    flag_defaults = {"listen_ip": "", "port": "8080", "prometheus_endpoint": "/metrics"}
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {"web_config.yml": _peers.WEB}

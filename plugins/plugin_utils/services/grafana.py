@@ -18,6 +18,15 @@ class Room(Service):
     on_config_change = RESTART
     for_people = True
     shows_secrets = True
+    programs = ("grafana", "grafana-server")
+    config_flags = ("config",)
+    described_by = ()
+    keeps = (
+        ("settings", "*", "grafana_ini"),
+        ("data sources", "*", "grafana_datasources"),
+        ("dashboards gained", "*", "grafana_bundled_dashboards: false for none of the bundled ones"),
+        ("dashboards", "*", "grafana_dashboards_dir, grafana_dashboards"),
+    )
 
     def credentials(self, values):
         """Those of its metrics, which its own configuration names."""
@@ -31,3 +40,26 @@ class Room(Service):
     def checks(self, values, surroundings):
         """Its database, its administrator, and what was provisioned."""
         return [{"name": "grafana_content", "given": values["__grafana_expected"]}]
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {
+            "provisioning/dashboards/ansible.yml": _peers.PROVIDER,
+            "provisioning/datasources/ansible.yml": _peers.SOURCES,
+            "provisioning/alerting/ansible.yml": _peers.ALERTING,
+            "provisioning/notification/ansible.yml": _peers.ALERTING,
+        }
+
+    def sections(self, flags, directory, files, shown):
+        """What is compared before it is adopted."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_grafana
+
+        return _adopted_grafana.sections(flags, directory, files)
+
+    def further_files(self, live, files):
+        """The dashboards of its providers."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_grafana
+
+        return _adopted_grafana.dashboard_patterns(files)

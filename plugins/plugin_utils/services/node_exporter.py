@@ -12,6 +12,15 @@ class Room(Service):
     """node_exporter: metrics of a host."""
 
     dry_run_argument = "--path.procfs=/dev/null/none"
+    programs = ("node_exporter", "prometheus-node-exporter")
+    port = 9100
+    config_flags = ("web.config.file",)
+    flag_defaults = {
+        "web.listen-address": "0.0.0.0:9100",
+        "web.telemetry-path": "/metrics",
+        "log.level": "info",
+        "log.format": "logfmt",
+    }
 
     def checks(self, values, surroundings):
         """Collectors that were asked for by name and find nothing; others report 0 where a host has nothing for them."""
@@ -23,3 +32,9 @@ class Room(Service):
             "text": "its collector {0} was asked for and finds nothing; its log says why",
         }
         return [{"name": "failing_parts", "given": given}]
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {"web_config.yml": _peers.WEB, "config.yaml": _peers.BARE_WEB}

@@ -15,3 +15,23 @@ class Room(Service):
     dependency_metric = "pg_up"
     dependency = "database"
     shows_secrets = True
+    programs = ("postgres_exporter", "prometheus-postgres-exporter")
+    port = 9187
+    config_flags = ("config.file", "web.config.file")
+    flag_defaults = {
+        "web.listen-address": "0.0.0.0:9187",
+        "web.telemetry-path": "/metrics",
+        "log.level": "info",
+        "log.format": "logfmt",
+    }
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {
+            "web_config.yml": _peers.WEB,
+            "postgres_exporter_uri": _peers.ONE_LINE,
+            "postgres_exporter_user": _peers.ONE_LINE,
+            "postgres_exporter_pass": _peers.ONE_LINE,
+        }

@@ -28,6 +28,36 @@ class Room(Service):
     loaded_config_path = "/api/v1/status/config"
     loaded_directories = ("rules", "scrape_configs")
     for_people = True
+    port = 9090
+    config_flags = ("config.file",)
+    described_by = ("/api/v1/targets?state=active", "/api/v1/status/config", "/api/v1/status/buildinfo")
+    data_variable = "prometheus_db_dir"
+    flag_defaults = {
+        "web.external-url": "",
+        "web.listen-address": "0.0.0.0:9090",
+        "web.console.libraries": None,
+        "web.console.templates": None,
+        "storage.tsdb.path": "data/",
+        "log.level": "info",
+        "log.format": "logfmt",
+    }
+    keeps = (
+        ("retention", "time", "prometheus_storage_retention: {live}"),
+        ("retention", "size", "prometheus_storage_retention_size: {live}"),
+        ("global", "*", "prometheus_global"),
+        ("external labels", "replica", "prometheus_replica_label: '' for none"),
+        ("external labels", "*", "prometheus_external_labels"),
+        ("jobs", "*", "prometheus_scrape_configs, or prometheus_scrape_groups for hosts of the inventory"),
+        ("targets", "*", "prometheus_targets, prometheus_scrape_groups; monitoring_address for another name of a host"),
+        ("alerts gained", "*", "prometheus_rule_packs: [] for none of the packs"),
+        ("alerts", "*", "prometheus_alert_rules, prometheus_alert_rules_files"),
+        ("recording rules gained", "*", "prometheus_rule_packs"),
+        ("recording rules", "*", "prometheus_alert_rules_files"),
+        ("alertmanagers", "*", "prometheus_alertmanager_config"),
+        ("relabelling of alerts", "*", "prometheus_alert_relabel_configs, prometheus_replica_label"),
+        ("remote write", "*", "prometheus_remote_write"),
+        ("remote read", "*", "prometheus_remote_read"),
+    )
 
     def checks(self, values, surroundings):
         """Targets, rules and connections: by the same data that its configuration was made of."""
@@ -90,3 +120,32 @@ class Room(Service):
         facts = values["__prometheus_inventory"]["rules"]
         wanted, thresholds = values.get("prometheus_rule_packs"), values.get("prometheus_thresholds")
         return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)
+
+    def peer_files(self):
+        """What other collections' roles write below its configuration directory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
+
+        return {
+            "rules/ansible_managed.yml": _peers.RULES,
+            "rules/ansible_managed.rules": _peers.RULES,
+            "web_config.yml": _peers.WEB,
+            "web.yml": _peers.BARE_WEB,
+        }
+
+    def sections(self, flags, directory, files, shown):
+        """What is compared before it is adopted."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_prometheus
+
+        return _adopted_prometheus.sections(flags, directory, files, shown)
+
+    def further_files(self, live, files):
+        """Those that its configuration names."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption
+
+        return _adoption.named_files(live, files)
+
+    def more_sections(self, live, values):
+        """Its targets."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adopted_prometheus
+
+        return _adopted_prometheus.targets(live, values)
