@@ -660,7 +660,7 @@ def write_atomically(path, data, mode, uid=None, gid=None):
                 os.unlink(scratch, dir_fd=folder.descriptor)
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise HostError(
-                    "no space left for {0}; free some on its file system and run again".format(path)
+                    "no space left for {0}; free some space on its file system and run again".format(path)
                 ) from error
             raise
         folder.sync()

@@ -164,7 +164,7 @@ def digest_in_sums(text, name, sums_url, role):
 def given_digest(checksum, arch, role):
     """The digest that the user gave for a release, as plain hexadecimal; None when none was given.
 
-    :param checksum: hexadecimal, with or without ``sha256:``, or a dictionary of such by architecture.
+    :param checksum: hexadecimal, with or without ``sha256:``, or a dictionary of checksums by architecture.
     :raises ReleaseError: when it is none of these, or has nothing for the architecture.
     """
     if isinstance(checksum, dict) and checksum:

@@ -206,7 +206,9 @@ class Systemd(Runtime):
         weak = _nofollow.weakness(binary)
         if weak:
             raise HostError(
-                "{0} is not run by root: {1}; have it belong to root and be written by nobody else".format(binary, weak)
+                "{0} is not executed as root: {1}; make it owned by root and writable by root alone".format(
+                    binary, weak
+                )
             )
         return self.machine.run([binary, *argv[1:], *more], timeout=20)
 

@@ -8,43 +8,43 @@ DOCUMENTATION = r"""
 module: config_files
 short_description: Stage and validate the whole configuration of a service
 description:
-  - These files, rendered on the controller, are the service's configuration.
-  - The module stages them all, together with copies of what others keep in the same directory, and has them checked by
-    the service's own validator. It changes nothing that the running service sees; M(vigil.monitoring.service) switches
-    to what is staged.
-  - A manifest names what was written, so that a file which is no longer wanted goes away and a file of somebody else
-    is never touched.
+- Manages all configuration files of a service, which are rendered on the controller.
+- The files are staged together with copies of the user's own files in the same directory, and validated by
+the validator of the new version. The running service is not affected; M(vigil.monitoring.service) activates
+the staged files.
+- A manifest lists the written files, so that a file that was removed from the inventory is removed from the host, and the
+user's own files are never changed.
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
   check_mode:
     support: full
-    description: Stages nothing, but validates wherever the validator is on the host already.
+    description: Stages nothing, but validates if the validator is installed on the host already.
   diff_mode:
     support: full
-    description: Secret values are masked; of a secret file only its name is shown.
+    description: Secret values are masked; only the name of a secret file is shown.
   idempotent:
     support: full
-    description: A converged host costs one round trip.
+    description: A converged host takes one round trip.
 options:
   path:
     description: Configuration directory of the service, absolute.
     type: path
     required: true
   role:
-    description: Prefix of the variables that messages name as the way out. The default is the last part of O(path).
+    description: Prefix of the variables that messages name. Defaults to the last part of O(path).
     type: str
   user:
-    description: The service's system user; created without a home or a shell where it is missing.
+    description: System user of the service. Created without a home directory and shell if it is missing.
     type: str
     required: true
   group:
-    description: The service's system group, which may read the files.
+    description: System group of the service, which can read the files.
     type: str
     required: true
   files:
-    description: The files that make the configuration.
+description: The configuration files.
     type: list
     elements: dict
     suboptions:
@@ -56,13 +56,13 @@ options:
         description: Content as text.
         type: str
       data:
-        description: Content as a structure, written as YAML.
+description: Content as data, written as YAML.
         type: raw
       src:
-        description: A file on the controller whose content is taken as it is.
+        description: File on the controller whose content is copied unchanged.
         type: path
       secret:
-        description: Whether the whole content is a secret, so that no diff shows it.
+        description: Whether the whole content is secret and not shown in a diff.
         type: bool
         default: false
       mode:
@@ -103,32 +103,32 @@ options:
         default: "0750"
   validate:
     description:
-      - Commands that check the staged tree. C(%s) stands for the directory in which it is whole.
-      - A command whose program is not on the host yet is left out in check mode.
+      - Commands that validate the staged files. C(%s) is replaced by the directory that contains all of them.
+      - A command whose program is not installed yet is skipped in check mode.
     type: list
     elements: list
     default: []
   image:
     description: >-
-      Id of the container image that the programs of O(validate) belong to. They are run in a container of it, without a
-      network. Without it, they are the host's own.
+ID of the container image with the programs of O(validate). They are run in a container of it, without a
+network. If not set, the programs of the host are used.
     type: str
   docker_host:
     description: Address of the Docker engine on the host.
     type: str
     default: unix:///var/run/docker.sock
   readable:
-    description: Absolute paths of files that the configuration names and that the service's user has to be able to read.
+    description: Absolute paths of files that the configuration refers to and that the service's user has to be able to read.
     type: list
     elements: path
     default: []
   refuse:
-    description: Strings that must not be left in any file, such as C(${) where the service expands no variables.
+    description: Strings that must not occur in any file, such as C(${) if the service does not expand variables.
     type: list
     elements: str
     default: []
   take_over:
-    description: Whether files that somebody else wrote may be replaced. They are kept for the rollback.
+    description: Whether to replace files that were not written by this collection. They are kept for a rollback.
     type: bool
     default: false
   superseded:
@@ -150,25 +150,25 @@ options:
         type: str
         required: true
       secret:
-        description: Whether the whole content is a secret, so that no diff shows it.
+        description: Whether the whole content is secret and not shown in a diff.
         type: bool
         default: false
   pristine:
-    description: Whether files which a distribution package brought, and nobody changed since, may be replaced.
+    description: Whether to replace files of a distribution package that have not been modified since.
     type: bool
     default: false
   secrets:
-    description: Values that must not appear in any output.
+    description: Values that are masked in all output.
     type: list
     elements: str
   look:
     description: >-
-      Whether the action plugin looks first whether all is as asked, and then does without this module. Of no use where an
+Whether the action plugin compares first, and skips this module if nothing differs. Not useful if an
       earlier task has just changed what this one depends on.
     type: bool
     default: true
   payload:
-    description: The files as the action plugin sends them. For internal use.
+    description: The files, as sent by the action plugin. For internal use.
     type: str
 seealso:
   - module: vigil.monitoring.release
@@ -306,8 +306,8 @@ class Tree:
                 for number, line in enumerate(entry["content"].splitlines(), 1):
                     if leftover in line:
                         problems.append(
-                            "{0}/{1}, line {2}, has a {3!r}: the service expands no variables, it would take this"
-                            " literally; write the value, or name a file that holds it".format(
+                            "{0}/{1}, line {2}, has a {3!r}: the service does not expand variables and would use it"
+                            " literally; write the value, or refer to a file that contains it".format(
                                 self.path, path, number, leftover
                             )
                         )
@@ -340,7 +340,7 @@ class Tree:
             status, output = run(argv)
             # Another role's run may have been quicker with an account that both use.
             if status and not is_known(find, name):
-                raise HostError("{0} could not make {1}: {2}".format(argv[0], name, output.strip()))
+                raise HostError("{0} could not create {1}: {2}".format(argv[0], name, output.strip()))
         return self.resolve_account()
 
     def settle_kept(self):
@@ -405,7 +405,7 @@ class Tree:
         where, role = self.path, self.module.params["role"] or os.path.basename(self.path)
         if taken:
             self.module.warn(
-                "taken over in {0}, and kept for the rollback in {1}: {2}".format(
+                "taken over in {0}, and kept for a rollback in {1}: {2}".format(
                     where, self.state.previous, ", ".join(taken)
                 )
             )
@@ -421,13 +421,13 @@ class Tree:
         for path in plan.foreign:
             full = os.path.join(self.path, path)
             if os.path.isdir(full):
-                problems.append("{0} is a directory, and a file has to stand there; move it away".format(full))
+                problems.append("{0} is a directory where a file is required; move it away".format(full))
             elif self.module.params["take_over"] or (self.module.params["pristine"] and is_pristine(full)):
                 continue
             else:
                 problems.append(
-                    "{0} was written by somebody else and is not what the inventory asks for; move it away, or let it"
-                    " be replaced (it is kept for the rollback) with {1}_take_over: true".format(
+                    "{0} was not written by this collection and differs from the inventory; move it away, or set"
+                    " {1}_take_over: true to replace it (it is kept for a rollback)".format(
                         full, self.module.params["role"] or os.path.basename(self.path)
                     )
                 )
@@ -445,11 +445,11 @@ class Tree:
         self.refuse_programs(command[0] for command in (there if not image else ()))
         if len(there) < len(commands) and not self.module.check_mode:
             absent = sorted({command[0] for command in commands} - {command[0] for command in there})
-            self.fail(["the validator {0} is not on the host".format(" and ".join(absent))])
+            self.fail(["the validator {0} is not installed on the host".format(" and ".join(absent))])
         if len(there) < len(commands):
             absent = sorted({os.path.basename(command[0]) for command in commands if command not in there})
             self.module.warn(
-                "{0}: check mode cannot tell whether {1} accepts the configuration, as it is not on the host yet".format(
+                "{0}: check mode cannot tell whether {1} accepts the configuration, as it is not installed yet".format(
                     self.module.params["role"] or os.path.basename(self.path), " and ".join(absent)
                 )
             )
@@ -462,7 +462,7 @@ class Tree:
                     shown = " ".join(word.replace("%s", self.path) for word in command)
                     self.fail(
                         [
-                            "the configuration is not valid, nothing was changed; {0} says:".format(shown),
+                            "the configuration is not valid, nothing was changed. {0} reports:".format(shown),
                             redact_text(output.replace(whole, self.path)).strip(),
                         ]
                     )
@@ -473,7 +473,7 @@ class Tree:
         weak = {path: _nofollow.weakness(path) for path in paths}
         self.fail_on(
             [
-                "{0} is not run by root: {1}; have it belong to root and be written by nobody else".format(path, words)
+                "{0} is not executed as root: {1}; make it owned by root and writable by root alone".format(path, words)
                 for path, words in sorted(weak.items())
                 if words
             ]
@@ -611,7 +611,7 @@ class Tree:
                 problems.append(place_problem(path))
         size = sum(len(self.files[path]["content"].encode("utf-8")) for path in plan.create + plan.update)
         if plan.changed and is_short(self.path, size + OVERHEAD):
-            problems.append("no space left for {0}; free some on its file system and run again".format(self.path))
+            problems.append("no space left for {0}; free some space on its file system and run again".format(self.path))
         return list(dict.fromkeys(problem for problem in problems if problem))
 
     def ensure_directories(self, manifest):

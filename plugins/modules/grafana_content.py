@@ -6,34 +6,34 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: grafana_content
-short_description: Have Grafana let its administrator in and show what is provisioned, and nothing else of ours
+short_description: Verify Grafana's administrator and its provisioned data sources, dashboards and plugins
 description:
-  - The administrator can log in with this password. Where that fails, it is reset by Grafana's own command line tool,
-    which reads it from its standard input, and the login is proven then.
-  - The password C(admin), which Grafana has unless it is told another, opens nothing.
-  - A data source that was provisioned before and is not wanted any more is deleted, and so is an empty folder whose last
-    dashboard left.
-  - It waits until the data sources, the dashboards and the plugins are there as they were provisioned.
+- Ensures that the administrator can log in with the password. Otherwise it is reset by Grafana's command line tool,
+which reads it from its standard input, and the login is verified afterwards.
+- Fails if the default login of Grafana, C(admin) with the password C(admin), is accepted.
+- Deletes data sources that were provisioned before and have been removed from the configuration, and empty folders whose last
+dashboard was removed.
+- Waits until the data sources, dashboards and plugins are present as provisioned.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
   check_mode:
     support: full
-    description: Tells whether the password would be reset or something deleted; what is not there yet is no failure then.
+    description: Reports whether the password would be reset or something deleted. Missing content is not a failure in check mode.
   diff_mode:
     support: full
     description: Shows the data sources and folders that are deleted.
   idempotent:
     support: full
-    description: Only asks, where everything is as it should be.
+    description: Only sends requests if everything is present as provisioned.
 options:
   url:
     description: Base URL as seen from the host itself, without a slash at its end.
     type: str
     required: true
   ca_path:
-    description: File on the host with the authority that signed the certificate.
+description: File on the host with the CA certificate that signed Grafana's certificate.
     type: path
   username:
     description: Login name of the administrator.
@@ -48,7 +48,7 @@ options:
     type: path
     required: true
   command:
-    description: Grafana's command line tool with the flags that tell it where everything is.
+    description: Grafana's command line tool with the flags for its paths.
     type: list
     elements: str
     required: true
@@ -57,16 +57,16 @@ options:
     type: str
     required: true
   service:
-    description: Name of the systemd service, whose last words a failure shows.
+    description: Name of the systemd service, whose last log lines are part of a failure message.
     type: str
     default: grafana-server
   docker_host:
     description: >-
-      Address of the Docker engine in whose container O(service) Grafana runs; O(command) is then run inside it. Without
+      Address of the Docker engine in whose container O(service) Grafana runs; O(command) is then executed inside it. Without
       it, systemd runs Grafana.
     type: str
   expected:
-    description: What was provisioned, as P(vigil.monitoring.grafana_expected#filter) gives it.
+    description: What was provisioned, as returned by P(vigil.monitoring.grafana_expected#filter).
     type: dict
     required: true
     suboptions:
@@ -76,7 +76,7 @@ options:
         elements: dict
         default: []
       dashboards:
-        description: The dashboards, with C(uid), C(title), C(folder) and what tells one from another.
+        description: The dashboards, with C(uid), C(title), C(folder) and what identifies their content.
         type: list
         elements: dict
         default: []
@@ -85,11 +85,11 @@ options:
         type: dict
         default: {}
   timeout:
-    description: Seconds until everything has to be there.
+description: Seconds to wait until everything is present.
     type: float
     default: 30
   secrets:
-    description: Values that must not appear in any output.
+    description: Values that are masked in all output.
     type: list
     elements: str
 seealso:
@@ -97,7 +97,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let the administrator in
+- name: Verify Grafana's administrator and contents
   vigil.monitoring.grafana_content:
     url: http://127.0.0.1:3000
     username: admin
@@ -202,11 +202,11 @@ class Content:
             return False
         if status != 200:
             raise HostError(
-                "the login as {0} answers HTTP {1}: {2}".format(self.params["username"], status, text[:200])
+                "the login of {0} failed with HTTP {1}: {2}".format(self.params["username"], status, text[:200])
             )
         if not json.loads(text).get("isGrafanaAdmin"):
             raise HostError(
-                "{0} can log in, but is no administrator of the server; name one in grafana_security.admin_user".format(
+                "{0} can log in, but is not a server administrator; set grafana_security.admin_user to one".format(
                     self.params["username"]
                 )
             )
@@ -238,7 +238,7 @@ class Content:
         output = redact_text(done.stdout.decode("utf-8", "replace")).strip()
         if done.returncode:
             raise HostError(
-                "the password of {0} does not open Grafana, and {1} could not reset it: {2}".format(
+                "the login of {0} failed, and {1} could not reset the password: {2}".format(
                     self.params["username"], argv[0], "\n".join(output.splitlines()[-5:])
                 )
             )
@@ -249,7 +249,7 @@ class Content:
                 time.sleep(LOCKED / 60)
                 continue
             raise HostError(
-                "the password of Grafana's first administrator was reset, but {0} still cannot log in; where that"
+                "the password of Grafana's first administrator was reset, but {0} still cannot log in; if that"
                 " administrator has another name, correct grafana_security.admin_user".format(self.params["username"])
             )
 
@@ -259,7 +259,7 @@ class Content:
         status, dummy = self.ask("/api/user", login=DEFAULT)
         if status == 200:
             raise HostError(
-                "whoever says admin/admin is let in: an account of that name has still its first password; change it or"
+                "the default login admin/admin is accepted: that account still has its default password; change it or"
                 " delete it"
             )
 
@@ -311,12 +311,12 @@ class Content:
         """What is not there as it was provisioned, sentences."""
         for source in self.expected["datasources"]:
             answer = self.get("/api/datasources/uid/" + quote(source["uid"]))
-            problem = "is not there" if answer is None else source_problem(source, answer)
+            problem = "is missing" if answer is None else source_problem(source, answer)
             if problem:
                 yield "the data source {0} {1}".format(source["name"], problem)
         for wanted in self.expected["dashboards"]:
             answer = self.get("/api/dashboards/uid/" + quote(wanted["uid"]))
-            problem = "is not there" if answer is None else dashboard_problem(wanted, answer)
+            problem = "is missing" if answer is None else dashboard_problem(wanted, answer)
             if problem:
                 yield "the dashboard {0} ({1}) {2}".format(wanted["title"], wanted["uid"], problem)
 
@@ -332,7 +332,7 @@ class Content:
             if not problems:
                 return
             if time.monotonic() > deadline:
-                raise HostError("Grafana does not show what was provisioned:\n{0}".format("\n".join(problems)))
+                raise HostError("Grafana lacks provisioned content:\n{0}".format("\n".join(problems)))
             time.sleep(INTERVAL)
 
     def remember(self):
@@ -409,7 +409,7 @@ def main():
         with contextlib.nullcontext() if module.check_mode else one_run_at_a_time(module.params["config_dir"]):
             content.run()
     except (HostError, _client.AskError) as error:
-        module.fail_json(msg="{0}\nThe last words of Grafana:\n{1}".format(error, content.last_words()))
+        module.fail_json(msg="{0}\nLast log lines of Grafana:\n{1}".format(error, content.last_words()))
 
 
 if __name__ == "__main__":

@@ -6,32 +6,32 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: grafana_plugins
-short_description: Have plugins of Grafana unpacked on a host, each version beside the others
+short_description: Install Grafana plugins, one directory for each version
 description:
-  - These plugins, in these versions, lie unpacked on the host. Grafana does not see them until
-    M(vigil.monitoring.service) switches its links, together with everything else.
-  - The controller downloads an archive, once, or reads it off a mirror in a directory of its own; a host that has the
-    plugin is left alone.
+- Unpacks plugins in the given versions. Grafana does not load them until
+M(vigil.monitoring.service) activates their links, together with everything else.
+- The controller downloads an archive once, or reads it from a mirror that is a directory; a host that has the
+plugin is not changed.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
   check_mode:
     support: full
-    description: Says what would be unpacked, and what would keep a run from it; fetches and writes nothing.
+    description: Reports what would be unpacked, and what would make a run fail; downloads and writes nothing.
   diff_mode:
     support: none
-    description: The answer names what was unpacked.
+    description: The result names what was unpacked.
   idempotent:
     support: full
-    description: One look at the host where everything is there.
+    description: Changes nothing if all plugins are installed.
 options:
   path:
-    description: Directory on the host that holds the unpacked plugins, as C(ID-VERSION).
+    description: Directory on the host for the unpacked plugins, each in C(ID-VERSION).
     type: path
     required: true
   state:
-    description: Whether the plugins are to be there, or all of them to be gone.
+    description: Whether the plugins are installed, or all of them removed.
     type: str
     choices: [present, absent]
     default: present
@@ -50,26 +50,26 @@ options:
         type: str
         required: true
       url:
-        description: Where its zip archive is, a URL or a path on the controller.
+        description: URL of its zip archive, or a path on the controller.
         type: str
         required: true
       checksum:
-        description: SHA-256 of the archive. Without it, whoever serves the archive is trusted, and a warning says so where
-          that is over plain http; Grafana itself loads only plugins that are signed.
+        description: SHA-256 of the archive. Without it, the server of the archive is trusted, with a warning if
+it is downloaded over plain HTTP. Grafana itself loads signed plugins only.
         type: str
         default: ""
   headers:
-    description: Headers of the requests for archives.
+description: HTTP headers of the requests for archives.
     type: dict
     default: {}
   headers_for:
-    description: Addresses whose servers may see O(headers), and no other, wherever they redirect. Empty means the server of
+    description: URLs of the servers that O(headers) are sent to, and no other, whatever they redirect to. Defaults to the server of
       each archive.
     type: list
     elements: str
     default: []
   cache_dir:
-    description: Directory on the controller in which archives are kept. Empty means the user's own cache.
+    description: Cache directory on the controller for archives. Defaults to the user's own cache.
     type: str
     default: ""
   archives:
@@ -77,13 +77,13 @@ options:
     type: dict
     default: {}
   found:
-    description: What a check found out about the archives, their sizes in bytes, by C(ID-VERSION). For internal use.
+    description: Sizes of the archives in bytes by C(ID-VERSION), in check mode. For internal use.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Have the clock
+- name: Install the clock panel
   vigil.monitoring.grafana_plugins:
     path: /opt/vigil/bin/grafana-plugins
     plugins:
@@ -94,7 +94,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 unpacked:
-  description: What was unpacked, or would be.
+  description: Plugins that were unpacked, or would be in check mode.
   returned: always
   type: list
   elements: str
@@ -135,7 +135,9 @@ def check_place(directory, needed):
     """
     problem = place_problem(directory)
     if problem:
-        raise ReleaseError("{0}. Plugins go there; set monitoring_release_dir to another place.".format(problem))
+        raise ReleaseError(
+            "{0}. Plugins are installed there; set monitoring_release_dir to another directory.".format(problem)
+        )
     if is_short(directory, needed):
         raise no_space(directory, needed, free_bytes(directory), "grafana")
 
@@ -161,10 +163,10 @@ def install(plugin, archive, directory):
         try:
             found = identity(fresh)
         except ValueError as error:
-            raise ReleaseError("{0}: its plugin.json is no JSON: {1}".format(plugin["url"], error)) from error
+            raise ReleaseError("{0}: its plugin.json is not valid JSON: {1}".format(plugin["url"], error)) from error
         if found != (plugin["id"], plugin["version"]):
             raise ReleaseError(
-                "{0} holds the plugin {1} {2}, not {3} {4}; correct grafana_plugins or the archive".format(
+                "{0} contains the plugin {1} {2}, not {3} {4}; correct grafana_plugins or the archive".format(
                     plugin["url"], found[0], found[1], plugin["id"], plugin["version"]
                 )
             )

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image
-short_description: Have the container image of a service on the host
+short_description: Pull or load the container image of a service
 description:
-  - The Docker engine of this host has this image, pulled from its registry or loaded from an archive of the controller.
-  - An image that is there is neither pulled nor loaded again. Where its name has a digest, it has to be that one.
-  - An engine that does not answer, is too old, or cannot be used for want of Python's requests is named before anything
+- Ensures that the Docker engine of the host has the image, pulled from its registry or loaded from an archive.
+  - An image that is present is neither pulled nor loaded again. If its name contains a digest, the digest has to match.
+  - An engine that does not answer, is too old, or cannot be used because Python's requests is missing is reported before
     changes.
 version_added: 0.2.0
 requirements:
@@ -21,14 +21,14 @@ attributes:
   check_mode:
     support: full
     description: >-
-      Tells whether the image would have to be obtained, and what would keep a run from it, such as a registry that does not
+Reports whether the image would be pulled or loaded, and what would make a run fail, such as a registry that does not
       answer or has no such image for this host's architecture. Pulls nothing.
   diff_mode:
     support: none
-    description: An image has no text to compare.
+    description: An image has no diff.
   idempotent:
     support: full
-    description: An image that is there costs one look and no request to any registry.
+    description: An image that is present is not requested from any registry.
 options:
   name:
     description: Name of the service's container.
@@ -39,35 +39,35 @@ options:
     type: str
     required: true
   tools:
-    description: Names of further programs that lie beside it.
+    description: Names of further programs in the same directory of the image.
     type: list
     elements: str
     default: []
   path:
-    description: Path of the program in the image, where containers of it run something else unless told otherwise.
+    description: Path of the program in the image, if the image has another entry point.
     type: path
   image:
     description: Name of the image, with a tag, a digest, or both.
     type: str
     required: true
   version:
-    description: Version of the program that the image holds.
+    description: Version of the program in the image.
     type: str
     required: true
   role:
-    description: Prefix of the variables that messages name as the way out. The default is O(program).
+    description: Prefix of the variables that messages name. Defaults to O(program).
     type: str
   archive:
-    description: An archive on the controller, as C(docker save) writes it, to load the image from. It needs no registry.
+    description: Archive on the controller, written by C(docker save), from which the image is loaded instead of pulled.
     type: path
   username:
     description: User name at the registry.
     type: str
   password:
-    description: Password of that user. It is used for the pull alone, and stays on no disk.
+    description: Password of that user. It is used for the pull only, and not stored on the host.
     type: str
   engine:
-    description: Whether the engine has to be V(present), or is to be installed with the packages of the distribution.
+    description: Whether the engine has to be V(present), or is installed from the packages of the distribution.
     type: str
     choices: [present, install]
     default: present
@@ -76,11 +76,11 @@ options:
     type: str
     default: unix:///var/run/docker.sock
   size:
-    description: Bytes of O(archive), for which the engine's disk needs room. Set by the action plugin alone.
+    description: Size of O(archive) in bytes, which has to fit on the engine's disk. Set by the action plugin alone.
     type: int
     default: 0
   inquire:
-    description: Whether the registry is asked for an image that is not there. Set by the action plugin alone, for a check.
+    description: Whether to ask the registry for an image that is not present. Set by the action plugin alone, in check mode.
     type: bool
     default: false
 seealso:
@@ -90,7 +90,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the image of Prometheus on the host
+- name: Pull the image of Prometheus
   vigil.monitoring.image:
     name: prometheus
     program: prometheus
@@ -102,17 +102,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 image:
-  description: Id of the image; nothing in check mode where it is not there yet.
+  description: ID of the image. Not set in check mode if it is not present yet.
   returned: success
   type: str
   sample: sha256:6b9f60b4c33e2f7d9e2e1f2ba1a2a3d2f7bd7b3c8e1d8a9a0b6a6b6f6a3a3a3a
 digest:
-  description: Digest that its registry knows it by; its id where it came from none.
-  returned: when the image is there
+  description: Digest in its registry, or its ID if it was loaded from an archive.
+returned: when the image is present
   type: str
   sample: sha256:0d0c2b1d6a2c7a5ab1f8e1a3b7d9f0c4e2b6a8d1c3f5e7a9b1c3d5e7f9a1b3c5
 version:
-  description: The version that was asked for.
+description: The requested version.
   returned: success
   type: str
   sample: 3.5.3
@@ -127,7 +127,7 @@ binaries:
   type: dict
   sample: {"prometheus": "/bin/prometheus", "promtool": "/bin/promtool"}
 links:
-  description: No links, as M(vigil.monitoring.release) has it for what needs none.
+  description: Always empty, for compatibility with M(vigil.monitoring.release).
   returned: success
   type: dict
   sample: {}
@@ -157,7 +157,7 @@ def obtaining_problem(engine, params):
     if params["archive"]:
         root = engine.root()
         if root and os.path.isdir(root) and is_short(root, params["size"]):
-            return "there is no room in {0} for what {1}_image_archive holds ({2} MiB); free some space and run again".format(
+            return "there is not enough space in {0} for {1}_image_archive ({2} MiB); free some space and run again".format(
                 root, role, params["size"] >> 20
             )
         return None
@@ -207,7 +207,7 @@ def main():
                 module.fail_json(msg=wrong)
         except NoEngine as error:
             missing.append("engine")
-            problem = "{0}; start one, or have one installed with docker_engine: install".format(error)
+            problem = "{0}; start it, or set docker_engine: install to install it".format(error)
         if not importlib.util.find_spec("requests"):
             missing.append("requests")
             problem = problem or NO_REQUESTS.format(sys.executable)

@@ -6,42 +6,42 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgres_monitoring_role
-short_description: Have a role in PostgreSQL that may look at everything and change nothing
+short_description: Manage a read-only PostgreSQL monitoring role
 description:
-  - This role can log in to this database, with this password, and is a member of C(pg_monitor) and of nothing else.
-  - It talks through the C(psql) of the host, so that no library of Python is needed there. Passwords reach it in files
-    that only root reads, and the server as the hash which it stores, so that its log never has them.
-  - A role of this name that may do more is not touched but refused.
-  - A server that cannot be reached is a warning and no failure, because the exporter can be deployed all the same; it
-    is the proof that then says it.
+- Ensures that a role can log in to a database with a password and is a member of C(pg_monitor) and of no other role.
+  - It uses C(psql) of the host, so that no Python library is required there. Passwords are passed to it in files
+that only root can read, and to the server as the hash that it stores, so that its log never contains them.
+  - An existing role of this name with further privileges is refused and not changed.
+- A server that cannot be reached is a warning and not a failure, because the exporter can be deployed nevertheless. The
+verification reports it then.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
   check_mode:
     support: full
-    description: Looks, and tells what would be changed.
+description: Reports what would be changed.
   diff_mode:
     support: full
     description: Shows the statements, without passwords.
   idempotent:
     support: full
-    description: Passwords are compared with the hash that the server stores, or by logging in where it may not be read.
+    description: Passwords are compared with the hash that the server stores, or by logging in if it cannot be read.
 options:
   name:
     description: Name of the role.
     type: str
     required: true
   state:
-    description: Whether the role has to be there, or to be gone.
+description: Whether the role is created or removed.
     type: str
     choices: [present, absent]
     default: present
   password:
-    description: Password of the role. Without one, what it has is left alone; peer authentication needs none.
+    description: Password of the role. If not set, its password is not changed; peer authentication requires none.
     type: str
   database:
-    description: Database that it has to be able to connect to, and through which everything is said.
+    description: Database that the role has to be able to connect to. The module connects to it as well.
     type: str
     required: true
   host:
@@ -58,24 +58,24 @@ options:
     default: ""
   admin_user:
     description:
-      - Role that may make roles. Without it, the module becomes O(admin_system_user) and uses the server's socket.
+- Role that may create roles. If not set, the module becomes O(admin_system_user) and uses the server's socket.
     type: str
     default: ""
   admin_password:
     description: Password of O(admin_user).
     type: str
   admin_system_user:
-    description: System user that the server knows as an administrator by peer authentication.
+    description: System user that is an administrator of the server by peer authentication.
     type: str
     default: postgres
   config_dir:
     description:
       - Configuration directory of the service that logs in as the role.
-      - With it, the role is looked at and nothing is changed yet; where something has to change, the option C(database) of
-        M(vigil.monitoring.service) has to make the change, as a part of its switch, and takes it back with that.
+- If set, the role is only compared and not changed. If it has to be changed, the option C(database) of
+M(vigil.monitoring.service) makes the change as part of its activation, and reverts it in a rollback.
     type: path
   secrets:
-    description: Further values that must not appear in any output.
+    description: Further values that are masked in all output.
     type: list
     elements: str
 seealso:
@@ -83,7 +83,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let postgres_exporter look at the database of the shop
+- name: Give postgres_exporter access to the database of the shop
   vigil.monitoring.postgres_monitoring_role:
     name: postgres-exp
     database: shop
@@ -95,7 +95,7 @@ reachable:
   returned: always
   type: bool
 statements:
-  description: What was said to the server, without passwords.
+  description: Statements that were executed, without passwords.
   returned: always
   type: list
   elements: str
@@ -157,17 +157,17 @@ def main():
     except NotThere as error:
         if not module.check_mode:
             module.fail_json(msg=str(error), reachable=False, statements=[])
-        module.warn("{0}; what would be changed cannot be told".format(error))
+        module.warn("{0}; check mode cannot tell what would be changed".format(error))
         module.exit_json(changed=True, reachable=False, statements=[])
     except Unreachable as error:
-        module.warn("the database cannot be reached, so the role {0} was not looked at: {1}".format(
+        module.warn("the database cannot be reached, so the role {0} was not checked: {1}".format(
             module.params["name"], error))  # fmt: skip
         module.exit_json(changed=False, reachable=False, statements=[])
     except HostError as error:
         module.fail_json(msg=str(error), reachable=True, statements=[])
     except Refused as error:
         module.fail_json(
-            msg="PostgreSQL does not let {0} look after the role {1}: {2}".format(
+            msg="PostgreSQL does not allow {0} to manage the role {1}: {2}".format(
                 module.params["admin_user"] or "the system user " + module.params["admin_system_user"],
                 module.params["name"],
                 error,

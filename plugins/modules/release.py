@@ -9,14 +9,14 @@ DOCUMENTATION = r"""
 module: release
 author: Contributors to vigil.monitoring (@vigil-monitoring)
 version_added: 0.1.0
-short_description: Have a release of a program on a host
+short_description: Install a release of a program
 description:
-  - Makes sure that a version of a program lies on a host, verified by its checksum and unpacked in a directory of its
+  - Installs a version of a program, verified by its checksum, into a directory of its
     own, O(releases_dir)/PROGRAM-VERSION.
-  - Nothing is activated. The links of RV(links) are made by M(vigil.monitoring.service), together with the unit and the
+- Nothing is activated. The links of RV(links) are created by M(vigil.monitoring.service), together with the unit and the
     configuration that belong to the release; so an earlier version stays in use, and stays there for a rollback.
   - A host that has the release costs one round trip; neither its disk nor the network is touched.
-  - Alternatively takes the program from the packages of the distribution, or from a place where somebody else put it.
+  - Alternatively uses packages of the distribution, or a program that is already installed on the host.
 options:
   program:
     description: Name of the program, as in the names of its archives.
@@ -27,7 +27,7 @@ options:
     type: str
   state:
     description:
-      - Whether the program is wanted.
+- Whether the program is to be installed.
       - With V(absent), all of the program's releases in O(releases_dir) that this module unpacked are removed. Packages
         and preinstalled programs are left alone.
     type: str
@@ -35,7 +35,7 @@ options:
     default: present
   method:
     description:
-      - V(archive) unpacks an archive from upstream or from a mirror, or takes the program itself where that is what
+      - V(archive) unpacks an archive from upstream or from a mirror, or the program itself if that is what
         upstream publishes.
       - V(package) installs O(packages).
       - V(preinstalled) uses what is at O(path).
@@ -45,12 +45,12 @@ options:
   version:
     description:
       - The version, pinned. Versions are compared without build metadata, so C(3.5.3+ds1) is V(3.5.3).
-      - Required with O(method=archive). Otherwise it may be left out, and any version will do.
+      - Required with O(method=archive). Otherwise it is optional, and any version is accepted.
     type: str
   binaries:
     description:
-      - Executables that the archive must hold, as paths below its top directory. The first is the service itself, whose
-        C(--version) is asked.
+      - Executables that the archive must contain, as paths below its top directory. The first is the service itself, which is
+run with C(--version).
     type: list
     elements: str
     required: true
@@ -64,19 +64,19 @@ options:
     type: str
   checksum:
     description:
-      - SHA-256 of the archive in hexadecimal, with or without C(sha256:), or a dictionary of such by architecture.
-      - Takes the place of O(checksums_url). One of the two is needed.
+      - SHA-256 of the archive in hexadecimal, with or without C(sha256:), or a dictionary of checksums by architecture.
+- Used instead of O(checksums_url). One of the two is required.
     type: raw
   fetch:
     description:
-      - Who downloads. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads
+- Where the archive is downloaded. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads
         by itself.
       - A mirror that is a directory is always read by the controller.
     type: str
     choices: [controller, host]
     default: controller
   headers:
-    description: HTTP headers that the mirror asks for. Sent to the host of O(url) only, never to where it redirects.
+    description: HTTP headers that the mirror requires. Sent to the host of O(url) only, never to a redirect target.
     type: dict
     default: {}
   cache_dir:
@@ -88,17 +88,17 @@ options:
     type: path
     default: /opt/vigil/bin
   link_dir:
-    description: Directory of the links by which services and people call the program.
+    description: Directory of the links through which the program is called.
     type: path
     default: /usr/local/bin
   keep:
     description:
-      - How many earlier releases to keep when a new one is unpacked. The one that the links point to is the first of
+      - Number of earlier releases to keep when a new one is unpacked. The one that the links point to is the first of
         them, and never removed; neither is one that still runs.
     type: int
     default: 1
   packages:
-    description: Packages that hold the program, for O(method=package).
+    description: Packages that contain the program, for O(method=package).
     type: list
     elements: str
     default: []
@@ -107,43 +107,43 @@ options:
     type: dict
     default: {}
   package_units:
-    description: Units of the packages, masked before these are installed, so that they neither start nor hold the port.
+    description: Units of the packages, masked before the packages are installed, so that they do not start and take the port.
     type: list
     elements: str
     default: []
   path:
     description:
-      - Absolute path of the first of O(binaries), or of the directory that holds them all, for O(method=preinstalled).
+      - Absolute path of the first of O(binaries), or of the directory that contains all of them, for O(method=preinstalled).
     type: path
   archive:
     description: Path on the host of an archive that the controller copied there. Set by the action plugin alone.
     type: path
   discard:
     description: >-
-      Whether O(archive) goes once it is unpacked, and the directory that was made for it, which spares a round trip. Set
+      Whether to delete O(archive) and its directory once it is unpacked, which saves a round trip. Set
       by the action plugin alone.
     type: bool
     default: false
   found:
-    description: What a check found out about the archive, its size in bytes. Set by the action plugin alone.
+    description: Size of the archive in bytes, in check mode. Set by the action plugin alone.
     type: dict
   known_checksums:
-    description: SHA-256 of upstream's own builds by architecture, which a mirror cannot overrule. Set by the action plugin
-      alone; O(checksum) takes its place.
+    description: SHA-256 of upstream's own builds by architecture, which a mirror cannot override. Set by the action plugin
+alone; O(checksum) takes precedence.
     type: dict
     default: {}
 attributes:
   check_mode:
     support: full
     description: >-
-      Says what would be fetched from where, and what would keep a run from it, such as a mirror that lacks it, a
-      checksum, or a disk that is too small or cannot be written. Downloads no archive, and writes nothing.
+Reports what would be downloaded from where, and what would make a run fail, such as a missing archive, a wrong
+checksum, or a disk that is full or read-only. Downloads no archive, and writes nothing.
   diff_mode:
     support: full
     description: Shows the releases that are there before and after.
   idempotent:
     support: full
-    description: Changes nothing when the release is there, untouched.
+    description: Changes nothing if the release is installed and unmodified.
   platform:
     support: full
     platforms: linux
@@ -151,7 +151,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Have a release of node_exporter, downloaded by the controller
+- name: Install a release of node_exporter, downloaded by the controller
   vigil.monitoring.release:
     program: node_exporter
     version: 1.11.1
@@ -159,7 +159,7 @@ EXAMPLES = r"""
     checksums_url: https://mirror.example/node_exporter/v1.11.1/sha256sums.txt
     binaries: [node_exporter]
 
-- name: Take Alertmanager from the distribution
+- name: Install Alertmanager from the distribution
   vigil.monitoring.release:
     program: alertmanager
     method: package
@@ -170,7 +170,7 @@ EXAMPLES = r"""
     package_units: [prometheus-alertmanager.service]
     binaries: [alertmanager, amtool]
 
-- name: Use the Prometheus that the image brought along
+- name: Use the Prometheus that is part of the image
   vigil.monitoring.release:
     program: prometheus
     method: preinstalled
@@ -358,7 +358,7 @@ class Archive:
         for name in names:
             if not self.params[name]:
                 variable = {"url": f"{self.role}_binary_url", "version": f"{self.role}_version"}.get(name, name)
-                raise ReleaseError(f"{variable} is needed to install {self.program} from an archive, and is empty")
+                raise ReleaseError(f"{variable} is required to install {self.program} from an archive, and is empty")
 
     def _check_place(self):
         """Refuse what is in the way, and a place where nothing can be put or nothing can be run.
@@ -366,15 +366,15 @@ class Archive:
         :raises ReleaseError: naming it.
         """
         if os.path.lexists(self.path) and not os.path.lexists(os.path.join(self.path, RECORD)):
-            raise ReleaseError(
-                f"{self.path} is in the way: it was not made by this collection. Move it, and run again."
-            )
+            raise ReleaseError(f"{self.path} was not created by this collection. Move it away, and run again.")
         found = nearest(self.releases)
         if os.geteuid() and not os.access(found, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), found)
         problem = place_problem(self.releases) or execution_problem(self.releases)
         if problem:
-            raise ReleaseError(f"{problem}. {self.program} goes there; set monitoring_release_dir to another place.")
+            raise ReleaseError(
+                f"{problem}. {self.program} is installed there; set monitoring_release_dir to another directory."
+            )
 
     def _check_room(self, found):
         """Refuse a disk on which the release has no room, as far as its size is known.
@@ -563,11 +563,11 @@ class Package:
         packages = self.params["packages"]
         if not packages:
             raise ReleaseError(
-                f"no package is known for {self.params['program']}; set {self.role}_install_method to archive"
+                f"no package is defined for {self.params['program']}; set {self.role}_install_method to archive"
             )
         unknown = [name for name in self.names if name not in self.params["package_binaries"]]
         if unknown:
-            raise ReleaseError(f"package_binaries does not say where {', '.join(unknown)} is")
+            raise ReleaseError(f"package_binaries has no path of {', '.join(unknown)} is")
         binaries = {name: self.params["package_binaries"][name] for name in self.names}
         missing = [path for path in binaries.values() if not os.access(path, os.X_OK)]
         if not missing:
@@ -583,7 +583,7 @@ class Package:
         return {"changed": bool(masked), "masked": masked, "wanted": {"manager": manager}}
 
     def absent(self):
-        return {"changed": False, "removed": [], "masked": [], "msg": "packages are left alone"}
+        return {"changed": False, "removed": [], "masked": [], "msg": "packages are not removed"}
 
     def _mask(self):
         """Mask the packages' own units while nothing can have started them yet.
@@ -615,7 +615,7 @@ class Preinstalled:
         path, variable = self.params["path"], f"{self.role}_preinstalled_path"
         if not path or not os.path.isabs(path):
             raise ReleaseError(
-                f"{variable} is {path!r}; expected is the absolute path of {self.params['program']} on the host"
+                f"{variable} is {path!r}; it has to be the absolute path of {self.params['program']} on the host"
             )
         first, others = self.params["binaries"][0], self.params["binaries"][1:]
         directory = path if os.path.isdir(path) else os.path.dirname(path)
@@ -626,13 +626,13 @@ class Preinstalled:
         ]
         if missing:
             raise ReleaseError(
-                f"{', '.join(missing)}: no such executable on this host. {variable} is {path}; it must name "
-                f"{first}, or the directory that holds {', '.join(self.params['binaries'])}"
+                f"{', '.join(missing)}: no such executable on this host. {variable} is {path}; it has to be "
+                f"{first}, or the directory that contains {', '.join(self.params['binaries'])}"
             )
         return _found(self.params, self.role, binaries, f"{self.params['program']} is in {directory}")
 
     def absent(self):
-        return {"changed": False, "removed": [], "msg": "a preinstalled program is left alone"}
+        return {"changed": False, "removed": [], "msg": "a preinstalled program is not removed"}
 
 
 def _found(params, role, binaries, where):
@@ -641,8 +641,8 @@ def _found(params, role, binaries, where):
     reported = _version_of(first)
     if params["version"] and not same_version(reported, params["version"]):
         raise ReleaseError(
-            f"{first} is version {reported}, {role}_version asks for {params['version']}: leave it empty "
-            f"to use what is there, or set {role}_install_method to archive"
+            f"{first} is version {reported}, {role}_version is {params['version']}: leave it empty "
+            f"to use the installed version, or set {role}_install_method to archive"
         )
     return answer(plain_version(reported), os.path.dirname(first), binaries, {}, f"{where}, version {reported}")
 
@@ -655,19 +655,19 @@ def _version_of(binary):
     weak = _nofollow.weakness(binary)
     if weak:
         raise ReleaseError(
-            f"{binary} is not run by root: {weak}. Have it belong to root and be written by nobody else, and run again."
+            f"{binary} is not executed as root: {weak}. Make it owned by root and writable by root alone, and run again."
         )
     try:
         status, output = run([binary, "--version"], timeout=30)
     except OSError as error:
         raise ReleaseError(
             f"{binary} cannot be executed: {error.strerror}. Is it for this architecture ({os.uname().machine}), and "
-            f"is its file system mounted without noexec?"
+            f"is its file system mounted with noexec?"
         ) from error
     found = reported_version(output)
     if status or not found:
         raise ReleaseError(
-            f"{binary} --version ended with status {status} and names no version: {output.strip()[:500]!r}"
+            f"{binary} --version exited with status {status} and printed no version: {output.strip()[:500]!r}"
         )
     return found
 

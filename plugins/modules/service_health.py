@@ -221,7 +221,7 @@ options:
         type: bool
         default: false
   secrets:
-    description: Values that must not appear in any output. The action plugin fills it in; do not set it.
+    description: Values that are masked in all output. The action plugin fills it in; do not set it.
     type: list
     elements: str
 attributes:

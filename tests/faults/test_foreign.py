@@ -28,19 +28,23 @@ WAYS = {
         "echo 'groups: []' >/etc/prometheus/rules/mine.yml",
         "rm /etc/prometheus/rules/mine.yml",
         rule_file,
-        ["/etc/prometheus/rules/mine.yml was written by somebody else", "move it away", "prometheus_take_over: true"],
+        [
+            "/etc/prometheus/rules/mine.yml was not written by this collection",
+            "move it away",
+            "prometheus_take_over: true",
+        ],
     ),
     "a link in place of a file of the configuration": (
         "ln -s /etc/hostname /etc/prometheus/rules/mine.yml",
         "rm /etc/prometheus/rules/mine.yml",
         rule_file,
-        ["/etc/prometheus/rules/mine.yml was written by somebody else", "prometheus_take_over: true"],
+        ["/etc/prometheus/rules/mine.yml was not written by this collection", "prometheus_take_over: true"],
     ),
     "a directory in place of a file of the configuration": (
         "mkdir /etc/prometheus/rules/mine.yml",
         "rmdir /etc/prometheus/rules/mine.yml",
         rule_file,
-        ["/etc/prometheus/rules/mine.yml is a directory, and a file has to stand there; move it away"],
+        ["/etc/prometheus/rules/mine.yml is a directory where a file is required; move it away"],
     ),
     "a program in place of our link": (
         "rm /usr/local/bin/promtool; printf '#!/bin/sh\\n' >/usr/local/bin/promtool",
@@ -134,7 +138,7 @@ def test_a_service_that_another_tool_deployed(bare):
     theirs = found()
     pid = bare.pid("prometheus")
 
-    bare.run(groups=only).must_be_red("/etc/prometheus/prometheus.yml was written by somebody else", "take_over")
+    bare.run(groups=only).must_be_red("/etc/prometheus/prometheus.yml was not written by this collection", "take_over")
     assert found() == theirs
     assert bare.pid("prometheus") == pid
 

@@ -246,10 +246,10 @@ def test_a_plugin_is_unpacked_whole(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"version": "2.0.0"}, "holds the plugin a-panel 2.0.0, not a-panel 1.0.0"),
-        ({"name": "b-panel"}, "holds the plugin b-panel 1.0.0"),
+        ({"version": "2.0.0"}, "contains the plugin a-panel 2.0.0, not a-panel 1.0.0"),
+        ({"name": "b-panel"}, "contains the plugin b-panel 1.0.0"),
         ({"a-panel/../../../etc/x": "x"}, "unsafe"),
-        ({"a-panel/dist/x": "x", "a-panel/plugin.json": "{"}, "its plugin.json is no JSON"),
+        ({"a-panel/dist/x": "x", "a-panel/plugin.json": "{"}, "its plugin.json is not valid JSON"),
     ],
 )
 def test_an_archive_that_is_not_what_was_asked_for(tmp_path, keys, words):
