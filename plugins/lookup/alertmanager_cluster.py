@@ -41,8 +41,8 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, cluster
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 
@@ -58,7 +58,7 @@ class LookupModule(LookupBase):
         for term in plain(list(terms)):
             hosts += term if isinstance(term, list) else [term]
         question = ("alertmanager_cluster", tuple(hosts), host)
-        return [once_a_task(question, lambda: self._cluster(hosts, host, variables))]
+        return [once_per_task(question, lambda: self._cluster(hosts, host, variables))]
 
     def _cluster(self, hosts, host, variables):
         value = HostValues(variables["hostvars"], self._templar, {"groups": variables["groups"]})

@@ -69,7 +69,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, check_name, locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 CATALOGUE = "https://grafana.com/api/dashboards/{dashboard_id}/revisions/{revision_id}/download"
@@ -138,7 +138,7 @@ class LookupModule(LookupBase):
         question = (repr(terms), repr(self.get_options()), (variables or {}).get("inventory_hostname"))
         bases = places(variables, self._loader.get_basedir())
         try:
-            return [once_a_task(question, lambda: self._dashboards(terms, bases))]
+            return [once_per_task(question, lambda: self._dashboards(terms, bases))]
         except (FileProblem, ReleaseError) as error:
             raise AnsibleLookupError(str(error)) from error
 

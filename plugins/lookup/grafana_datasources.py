@@ -43,7 +43,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import complete_sources
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 
@@ -97,7 +97,7 @@ class LookupModule(LookupBase):
         if not variables or "hostvars" not in variables:
             raise AnsibleLookupError("grafana_datasources needs an inventory")
         question = (repr(terms), repr(self.get_option("given")), variables.get("inventory_hostname"))
-        return [once_a_task(question, lambda: self._sources(terms, variables))]
+        return [once_per_task(question, lambda: self._sources(terms, variables))]
 
     def _sources(self, terms, variables):
         inventory = variables["groups"]

@@ -175,7 +175,6 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import probe_jobs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import (
     ScrapeError,
@@ -183,6 +182,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import (
     plan,
     with_server,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 
 
 def read_target_files(loader, paths):
@@ -233,7 +233,7 @@ class LookupModule(LookupBase):
         if not variables or "hostvars" not in variables:
             raise AnsibleLookupError("scrape_targets needs an inventory; it cannot be used where there are no hostvars")
         question = (repr(terms), repr(self.get_options()), variables.get("inventory_hostname"))
-        return [once_a_task(question, lambda: self._plan(terms, variables))]
+        return [once_per_task(question, lambda: self._plan(terms, variables))]
 
     def _plan(self, terms, variables):
         inventory = variables["groups"]

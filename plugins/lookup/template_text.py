@@ -39,7 +39,7 @@ _raw:
 from ansible.plugins.loader import lookup_loader
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 
 
 class _Variables(dict):
@@ -59,7 +59,7 @@ class LookupModule(LookupBase):
         """See DOCUMENTATION."""
         self.set_options(var_options=variables, direct=kwargs)
         return [
-            once_a_task(
+            once_per_task(
                 ("template_text", str(term), variables.get("inventory_hostname")),
                 lambda term=term: self._render(term, variables),
             )

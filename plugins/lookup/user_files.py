@@ -51,7 +51,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, find, places
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._once import once_a_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 display = Display()
@@ -68,7 +68,7 @@ class LookupModule(LookupBase):
             patterns += term if isinstance(term, list) else [term]
         question = ("user_files", tuple(map(str, patterns)), variable, (variables or {}).get("inventory_hostname"))
         try:
-            return once_a_task(question, lambda: self._files(patterns, variable, variables))
+            return once_per_task(question, lambda: self._files(patterns, variable, variables))
         except FileProblem as error:
             raise AnsibleError(str(error)) from error
 

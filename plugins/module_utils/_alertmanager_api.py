@@ -10,7 +10,7 @@ import json
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _duration
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 ARGUMENTS = {
     "alertmanager_url": {"type": "str", "required": True},
@@ -79,7 +79,7 @@ class Api:
         raise ApiError(self._refusal(reply))
 
     def _refusal(self, reply):
-        words = clean(reply.body[:200]) or "empty response"
+        words = sanitize(reply.body[:200]) or "empty response"
         if reply.status in (401, 403):
             remedy = (
                 "check url_username and url_password" if self.access.username else "set url_username and url_password"
@@ -91,7 +91,7 @@ class Api:
                 " must end with that path".format(self.url)
             )
         if 300 <= reply.status < 400:
-            where = clean(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
+            where = sanitize(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
             return "Alertmanager at {0} redirects to {1}, which is not followed: set alertmanager_url to that".format(
                 self.url, where
             )

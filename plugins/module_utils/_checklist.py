@@ -18,7 +18,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _promql, _targets
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # Prometheus rejects a range query with more than 11,000 points per series.
 POINTS = 10900
@@ -274,7 +274,7 @@ def data_of(reply, access):
     if isinstance(answer, dict) and answer.get("status") == "success" and "data" in answer:
         return answer["data"]
     if isinstance(answer, dict) and answer.get("error"):
-        words = clean(answer["error"])
+        words = sanitize(answer["error"])
         raise ValueError("HTTP {0}: {1}".format(reply.status, _client.without_secrets(words)))
     if reply.status in (401, 403):
         if access.username is None:
@@ -284,7 +284,7 @@ def data_of(reply, access):
         raise ValueError("authentication failed for user {0!r} (HTTP {1})".format(access.username, reply.status))
     if reply.status == 404:
         raise ValueError("no Prometheus API at this URL (HTTP 404): it must end with the path of --web.external-url")
-    words = clean(reply.body[:120])
+    words = sanitize(reply.body[:120])
     raise ValueError("HTTP {0}, not a response of Prometheus: {1}".format(reply.status, words or "empty"))
 
 

@@ -14,8 +14,8 @@ import posixpath
 import re
 from typing import NamedTuple, Optional
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 # Engine 20.10, the oldest whose API has everything that is asked of it.
@@ -347,7 +347,9 @@ def health_problems(container, images, reference, age):
     health = container["State"].get("Health") or {}
     if health.get("Status") == "unhealthy":
         said = ([""] + [one.get("Output", "").strip() for one in health.get("Log") or ()])[-1]
-        found.append((False, "its own health check fails: {0}".format(clean(redact_text(said)[-200:]) or "no output")))
+        found.append(
+            (False, "its own health check fails: {0}".format(sanitize(redact_text(said)[-200:]) or "no output"))
+        )
     return found
 
 

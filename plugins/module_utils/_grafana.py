@@ -9,7 +9,7 @@ import hashlib
 import json
 from urllib.parse import quote
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # A question that a data source of this type answers whatever it holds. It is asked as a panel asks: the proxy by uid of
 # early versions stumbles over a hyphen, and they have no route for the health of a data source.
@@ -113,7 +113,7 @@ def answer_problem(status, text):
     errors = [result.get("error") for result in results.values() if result.get("error")]
     if status == 200 and not errors:
         return None
-    return clean(errors[0]) if errors else "HTTP {0}: {1}".format(status, message_of(text))
+    return sanitize(errors[0]) if errors else "HTTP {0}: {1}".format(status, message_of(text))
 
 
 def message_of(text):
@@ -123,7 +123,7 @@ def message_of(text):
     except ValueError:
         answer = None
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
-    return clean(said or text) or "no word"
+    return sanitize(said or text) or "no word"
 
 
 def health_problem(text):

@@ -19,7 +19,7 @@ import re
 from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _promql
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version, version_key
 
 RELOAD, RESTART = "reload", "restart"
@@ -234,7 +234,7 @@ def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_be
         if answer.status != 200:
             # A service that is coming up says 503; what is not there, or is elsewhere, is so for good.
             lasts = 300 <= answer.status < 500 and answer.status not in PASSING
-            said = clean(answer.text, 200)
+            said = sanitize(answer.text, 200)
             return Verdict(
                 "refused" if lasts else "wait", "its {0} answers HTTP {1}: {2}".format(what, answer.status, said)
             )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import AlertmanagerCluster
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
     IN_LOG,
@@ -128,7 +128,7 @@ class HealthCheck:
             return Finding(UNPROVEN, "not proven: it wants to know who asks; set {0}".format(name))
         if reply.status in (401, 403):
             return Finding(RED, "it does not accept {0} (HTTP {1})".format(name, reply.status))
-        words = clean(reply.body[:200])
+        words = sanitize(reply.body[:200])
         text = "{0} answers HTTP {1}: {2}".format(path, reply.status, words or "without a word")
         return Finding(WAIT if reply.status >= 500 or reply.status == 429 else RED, text)
 

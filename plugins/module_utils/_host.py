@@ -16,7 +16,6 @@ import time
 import uuid
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._nofollow import (
     HostError,
     ensure_directory,
@@ -25,6 +24,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._nofollow import 
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import since_start, telling_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     EMPTY_MANIFEST,
     Change,
@@ -118,7 +118,7 @@ def log_excerpt(text, limit=LOG_LINES):
     :param limit: how many lines at the most.
     """
     lines = telling_lines(redact_text(text).splitlines(), limit)
-    return "\n".join("  " + clean_lines(line, LOG_COLUMNS) for line in lines) or "  (no log lines)"
+    return "\n".join("  " + sanitize_lines(line, LOG_COLUMNS) for line in lines) or "  (no log lines)"
 
 
 def restore_context(paths):

@@ -12,7 +12,7 @@ import traceback
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize_lines
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
@@ -44,11 +44,11 @@ class Module(AnsibleModule):
         shown = self._verbosity >= 3 or "exception" in inspect.signature(AnsibleModule.fail_json).parameters
         if shown and "exception" not in kwargs and sys.exc_info()[0]:
             kwargs["exception"] = traceback.format_exc()
-        super().fail_json(**self._scrubbed(dict(kwargs, msg=clean_lines(msg))))
+        super().fail_json(**self._scrubbed(dict(kwargs, msg=sanitize_lines(msg))))
 
     def warn(self, warning, **kwargs):
         """See AnsibleModule."""
-        super().warn(clean_lines(_redact.scrub(warning)), **kwargs)
+        super().warn(sanitize_lines(_redact.scrub(warning)), **kwargs)
 
     def _scrubbed(self, kwargs):
         """What Ansible may print: with the options that were given, for -vvv, but for the values of secret ones."""

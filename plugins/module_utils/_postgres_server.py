@@ -13,8 +13,8 @@ import subprocess
 import tempfile
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _postgres
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, read_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 PROGRAM = "psql"
 SECONDS = 60
@@ -123,7 +123,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 raise Unreachable("psql did not end within {0} s".format(SECONDS)) from None
         if done.returncode:
-            words = clean(done.stderr)
+            words = sanitize(done.stderr)
             # 2: the connection went bad; see "Exit Status" in psql(1).
             raise (Unreachable if done.returncode == 2 and _postgres.is_unreachable(words) else Refused)(words)
         return done.stdout.decode("utf-8", "replace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import removable_dropins
@@ -17,7 +18,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     refused_arguments,
     unknown_flag,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import LEAST_SPACE, is_short, place_problem
 
 
 def problems_of(task, plan, found, verification, record):

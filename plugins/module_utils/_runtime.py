@@ -19,7 +19,7 @@ class Runtime:
     """A service under one runtime of this host.
 
     :param name: name of the service.
-    :param machine: the host, a :class:`_machine.Machine`.
+    :param machine: the host, a :class:`_system.System`.
     :ivar title: what messages call the service.
     :ivar notes: what a person should know besides; taken with :meth:`take_notes`.
     :cvar needs: the module's option without which nothing can be deployed under it.

@@ -52,10 +52,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     last_words,
     log_excerpt,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, other_start, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import nofile_ceiling
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version
@@ -76,7 +76,7 @@ class Docker(Runtime):
     :param container: options of docker_container for it; None where it is to go.
     :param image: id of the image.
     :param candidate: id of the container that was made for the switch, or None.
-    :param machine: the host, a :class:`_machine.Machine`.
+    :param machine: the host, a :class:`_system.System`.
     :ivar target: the manifest's entry about the container of the generation on disk, or None.
     """
 

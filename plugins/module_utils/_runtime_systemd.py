@@ -16,9 +16,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     last_words,
     read_text,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     DEFINITION,
     FINGERPRINT_VARIABLE,
@@ -51,7 +51,7 @@ class Systemd(Runtime):
     :param name: name of the service, without its suffix.
     :param unit: text of its unit; None where it is to go.
     :param dropin: the user's lines for the unit, or an empty string.
-    :param machine: the host, a :class:`_machine.Machine`.
+    :param machine: the host, a :class:`_system.System`.
     """
 
     needs = "unit"

@@ -20,7 +20,7 @@ class Runtimes:
 
     :param params: options of the module service.
     :param state: what is remembered about the service, a :class:`_host.State`.
-    :param machine: the host, a :class:`_machine.Machine`.
+    :param machine: the host, a :class:`_system.System`.
     :ivar all: the runtimes, each a :class:`_runtime.Runtime`.
     :ivar wanted: the one that the service is to run under.
     :ivar current: the one that is being dealt with: another than the wanted one while something is put back.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
 
@@ -84,7 +84,7 @@ def summary(lines, check_mode=False, words=()):
     text = [title]
     if rows:
         text.append(table((" ", "SERVICE", "HOST", "VERSION", "TARGETS", "URL"), rows))
-    text += ["  ! {0}".format(clean(word, LINE)) for word in words]
+    text += ["  ! {0}".format(sanitize(word, LINE)) for word in words]
     told = [line for line in lines if line["reasons"]]
     told.sort(key=lambda line: line["state"] != RED)
     for line in told[: 2 * REASONS]:
@@ -93,7 +93,7 @@ def summary(lines, check_mode=False, words=()):
         for reason in line["reasons"]:
             # What looks like a line of its own in it is shifted like the others.
             for part in reason.splitlines():
-                text.append("    " + clean_lines(part, LINE))
+                text.append("    " + sanitize_lines(part, LINE))
     if len(told) > 2 * REASONS:
         text.append("\nand {0} more".format(len(told) - 2 * REASONS))
     return "\n".join(text)

@@ -11,8 +11,8 @@ import json
 import re
 from typing import NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._client import without_secrets
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # The time that Prometheus reports for a target without a scrape.
 _NEVER = "0001-01-01T00:00:00Z"
@@ -103,7 +103,7 @@ def parse(payload):
         raise ValueError("it is JSON, but not from Prometheus: {0}".format(_start_of(payload)))
     if answer["status"] != "success":
         raise ValueError(
-            "it is an error: {0}".format(clean(answer.get("error") or answer.get("errorType") or "unknown"))
+            "it is an error: {0}".format(sanitize(answer.get("error") or answer.get("errorType") or "unknown"))
         )
     data = answer.get("data")
     active = data.get("activeTargets") if isinstance(data, dict) else None
@@ -115,7 +115,7 @@ def parse(payload):
 
 
 def _start_of(payload):
-    text = clean(payload[:200])
+    text = sanitize(payload[:200])
     return "it starts with {0!r}".format(text[:80]) if text else "it is empty"
 
 
@@ -224,8 +224,8 @@ def as_dict(target):
         "job": target.job,
         "instance": target.instance,
         "health": target.health,
-        "scrape_url": clean(without_secrets(target.scrape_url)),
-        "last_error": clean(without_secrets(target.last_error)),
+        "scrape_url": sanitize(without_secrets(target.scrape_url)),
+        "last_error": sanitize(without_secrets(target.last_error)),
         "last_scrape": target.last_scrape,
     }
 
@@ -286,7 +286,7 @@ def _waiting(target):
 
 
 def _why(target):
-    text = clean(_SCRAPE_PREFIX.sub("", without_secrets(target.last_error)))
+    text = sanitize(_SCRAPE_PREFIX.sub("", without_secrets(target.last_error)))
     return text or "health is {0!r}".format(target.health)
 
 
@@ -328,7 +328,7 @@ def table(header, rows, left=0, indent="  "):
     :param header: titles of the columns.
     :param left: number of rows that are not shown.
     """
-    lines = [header] + [(*(clean(cell, CELL) for cell in row[:-1]), clean(row[-1], WIDTH)) for row in rows]
+    lines = [header] + [(*(sanitize(cell, CELL) for cell in row[:-1]), sanitize(row[-1], WIDTH)) for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header) - 1)]
     text = []
     for line in lines:

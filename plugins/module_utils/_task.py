@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import State
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtimes import Runtimes
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 
 
 class Task:
     """What all parts of a deployment share.
 
     :param module: the module, with its options in ``params``.
-    :param machine: the host, a :class:`_machine.Machine`.
+    :param machine: the host, a :class:`_system.System`.
     :ivar name: name of the service.
     :ivar role: prefix of the variables that messages name.
     :ivar state: what is remembered about the service.

@@ -17,8 +17,8 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import free_bytes
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, no_space, split_member
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import free_bytes
 
 SYNCS_AT_ONCE = 8
 # More than any release has; Grafana's, the largest, unpacks to 500 MiB in 15,000 files.

@@ -130,7 +130,7 @@ messages:
 import time
 import uuid
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _deliveries
+from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _drill_results
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 INTERVAL = 1.0
@@ -153,21 +153,23 @@ def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
 
     :param posted: where the alert is noted, so that it can be ended.
     """
-    watch = _deliveries.Watch(drill["steps"], _deliveries.parse(api.ask("GET", "/metrics").decode("utf-8", "replace")))
+    watch = _drill_results.Watch(
+        drill["steps"], _drill_results.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
+    )
     longest = max((row["wait"] for row in watch.rows), default=0) + patience
     began = clock()
     # Long enough for the drills that follow: an end is told, and would be taken for one of their messages.
     posted.append(alert(drill, uuid.uuid4().hex[:8], began, began + longest + 3600))
     api.ask("POST", "/api/v2/alerts", posted[-1:])
     while True:
-        counters = _deliveries.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
+        counters = _drill_results.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
         elapsed = clock() - began
         if watch.look(counters, elapsed) or elapsed > longest:
             break
         sleep(INTERVAL)
     return [
         {
-            "alert": _deliveries.shown_labels(drill["labels"], drill["unique"]),
+            "alert": _drill_results.shown_labels(drill["labels"], drill["unique"]),
             "receiver": row["receiver"],
             "integration": row["integration"],
             "result": watch.verdict(row, elapsed),
@@ -181,7 +183,7 @@ def planned(drill):
     """The rows of a drill that is not sent."""
     return [
         {
-            "alert": _deliveries.shown_labels(drill["labels"], drill["unique"]),
+            "alert": _drill_results.shown_labels(drill["labels"], drill["unique"]),
             "receiver": step["receiver"],
             "integration": integration,
             "result": "due after {0:.0f} s".format(step["wait"]),
@@ -215,12 +217,12 @@ def main():
     )
     given, api, posted, rows = module.params, _alertmanager_api.Api.of(module), [], []
     if not given["drills"]:
-        table = _deliveries.table([], given["left_out"])
+        table = _drill_results.table([], given["left_out"])
         msg = "nothing was sent: no route has a receiver with integrations that is not skipped\n" + table
         module.fail_json(msg=msg, messages=[], table=table)
     if module.check_mode:
         rows = [row for one in given["drills"] for row in planned(one)]
-        module.exit_json(changed=False, messages=rows, table=_deliveries.table(rows, given["left_out"]))
+        module.exit_json(changed=False, messages=rows, table=_drill_results.table(rows, given["left_out"]))
     problem = None
     try:
         for one in given["drills"]:
@@ -236,7 +238,7 @@ def main():
             problem
             or "the alerts of the drill could not be resolved early, they resolve by themselves: {0}".format(error)
         )
-    result = {"messages": rows, "table": _deliveries.table(rows, given["left_out"]), "changed": False}
+    result = {"messages": rows, "table": _drill_results.table(rows, given["left_out"]), "changed": False}
     lost = [row for row in rows if not row["sent"]]
     if problem:
         module.fail_json(msg="{0}\n{1}".format(problem, result["table"]), **result)

@@ -241,6 +241,7 @@ import stat
 import tempfile
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST, mounts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -255,7 +256,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Owners, plan_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import (
     check_path,

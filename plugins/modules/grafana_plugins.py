@@ -106,6 +106,7 @@ import shutil
 import tempfile
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import free_bytes, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
@@ -113,7 +114,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, no_space, shown
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import free_bytes, is_short, place_problem
 
 
 def identity(directory):

@@ -137,6 +137,7 @@ import importlib.util
 import os
 import sys
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import is_short
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     NO_REQUESTS,
@@ -148,7 +149,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import is_short
 
 
 def obtaining_problem(engine, params):

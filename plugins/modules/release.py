@@ -253,6 +253,12 @@ import stat
 import tempfile
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import (
+    execution_problem,
+    free_bytes,
+    nearest,
+    place_problem,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
@@ -279,12 +285,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     releases_to_remove,
     reported_version,
     shown,
-)
-from ansible_collections.vigil.monitoring.plugins.module_utils._room import (
-    execution_problem,
-    free_bytes,
-    nearest,
-    place_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version, same_version
 

@@ -403,12 +403,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._deployment impor
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import HEALTH_OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, one_run_at_a_time
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._postgres_server import OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import Removal
 from ansible_collections.vigil.monitoring.plugins.module_utils._restart import NOW, Restart
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtimes import RUNTIMES
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 
 # What is done for each value of the option `state`.

@@ -199,8 +199,8 @@ import json
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _targets
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 
 class Hopeless(Exception):
@@ -236,11 +236,11 @@ def targets_of(url, access, timeout):
             kind = reply.headers.get("Content-Type", "no content type")
             raise Hopeless(
                 "the server at {0} is not Prometheus ({1}): {2}; check host, port and path of prometheus_url".format(
-                    url, clean(kind.partition(";")[0]), error
+                    url, sanitize(kind.partition(";")[0]), error
                 )
             ) from error
     if status >= 500 or status in (408, 429):
-        words = clean(reply.body[:200])
+        words = sanitize(reply.body[:200])
         raise Later("Prometheus at {0} answers HTTP {1}: {2}".format(url, status, words or "empty response"))
     raise Hopeless(_advice(url, access, reply))
 
@@ -276,7 +276,7 @@ def _advice(url, access, reply):
             " --web.route-prefix), prometheus_url must end with that path".format(url)
         )
     if 300 <= reply.status < 400:
-        where = clean(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
+        where = sanitize(_client.without_secrets(reply.headers.get("Location") or "nowhere"))
         return (
             "Prometheus at {0} redirects to {1} (HTTP {2}), which is not followed: set prometheus_url to the URL of"
             " Prometheus itself".format(url, where, reply.status)

@@ -11,7 +11,7 @@ import re
 import textwrap
 import unicodedata
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean as cleaned
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._report import (
     BAD,
     DIM,
@@ -45,12 +45,12 @@ _MARKDOWN_START = re.compile(r"^(\d*)([-+=.)])")
 
 def clean(text, longest=LONGEST):
     """A text in one line, sanitized and truncated: between two words, a single word only at :data:`LONGEST`."""
-    whole = cleaned(text, 2 * max(longest, LONGEST))
+    whole = sanitize(text, 2 * max(longest, LONGEST))
     if len(whole) <= longest:
         return whole
     # The text up to the last blank that leaves space for the ellipsis.
     kept = whole[: longest - 1].rpartition(" ")[0].rstrip()
-    return kept + " …" if kept else cleaned(whole, max(longest, LONGEST))
+    return kept + " …" if kept else sanitize(whole, max(longest, LONGEST))
 
 
 def _filled(table):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 
 class CannotCopy(Exception):
@@ -63,7 +63,7 @@ def copy(action, path, name):
     except AnsibleConnectionFailure:
         raise
     except AnsibleError as error:
-        size, words = os.path.getsize(path) >> 20, clean(error)
+        size, words = os.path.getsize(path) >> 20, sanitize(error)
         raise CannotCopy(
             "cannot copy {0} ({1} MiB) to the host; is there room for it? {2}".format(path, size, words)
         ) from error

@@ -27,7 +27,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import Answer
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
@@ -102,7 +102,7 @@ class World:
     log: list[str] = field(default_factory=list)
 
 
-class Host(Machine):
+class Host(System):
     """The host.
 
     :param root: directory for all of its files.

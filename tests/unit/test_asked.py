@@ -17,10 +17,10 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployment import Deployment
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import digest
-from ansible_collections.vigil.monitoring.plugins.module_utils._machine import Machine
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import dropin_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import other_start
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import MARK
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
@@ -39,7 +39,7 @@ MOUNTS = "90 80 0:1 / / ro,relatime master:1 - ext4 /dev/root rw\n91 90 0:2 / /t
 METRICS = 'prometheus_build_info{version="3.5.3"} 1\nprometheus_config_last_reload_successful 1\n'
 
 
-class Host(Machine):
+class Host(System):
     """A host on which Prometheus runs as asked; a test changes what it pleases.
 
     :ivar files: below /proc.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils import _deliveries
+from ansible_collections.vigil.monitoring.plugins.module_utils import _drill_results
 from ansible_collections.vigil.monitoring.plugins.modules import alert_drill
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
 
@@ -90,7 +90,7 @@ def page(receiver=None, **counts):
 
 
 def parsed(**counts):
-    return _deliveries.parse(page(**counts))
+    return _drill_results.parse(page(**counts))
 
 
 STEPS = [
@@ -106,7 +106,7 @@ def results(watch, elapsed=300.0):
 
 
 def test_all_messages_go_out():
-    watch = _deliveries.Watch(STEPS, parsed(**ZERO))
+    watch = _drill_results.Watch(STEPS, parsed(**ZERO))
     assert not watch.look(parsed(**{**ZERO, "slack": (6, 1, 10, 4)}), 11.0)
     assert not watch.look(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(0, 0, 0, 0)), 121.0)
     assert watch.look(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(1, 0, 1, 0)), 242.0)
@@ -119,7 +119,7 @@ def test_all_messages_go_out():
 
 
 def test_a_message_that_was_only_attempted_did_not_go_out():
-    watch = _deliveries.Watch(STEPS[:1], parsed(**ZERO))
+    watch = _drill_results.Watch(STEPS[:1], parsed(**ZERO))
     assert not watch.look(parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
     assert results(watch) == {
         ("page", "pagerduty"): "FAILED: 3 of 3 requests, still retrying; see the log of Alertmanager"
@@ -129,7 +129,7 @@ def test_a_message_that_was_only_attempted_did_not_go_out():
 
 
 def test_the_stage_that_was_due_last_is_the_one_that_worked():
-    watch = _deliveries.Watch(STEPS, parsed(**ZERO))
+    watch = _drill_results.Watch(STEPS, parsed(**ZERO))
     watch.look(parsed(**{**ZERO, "slack": (6, 1, 12, 7)}), 60.0)
     watch.look(parsed(**{**ZERO, "slack": (7, 1, 14, 8)}), 121.0)
     assert results(watch)["critical", "slack"] == "sent after 121 s"
@@ -139,16 +139,18 @@ def test_the_stage_that_was_due_last_is_the_one_that_worked():
 
 
 def test_receivers_are_told_apart_where_the_counters_name_them():
-    before = _deliveries.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(0, 0, 0, 0)))
-    watch = _deliveries.Watch(STEPS[1:2], before)
-    watch.look(_deliveries.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))), 11.0)
+    before = _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(0, 0, 0, 0)))
+    watch = _drill_results.Watch(STEPS[1:2], before)
+    watch.look(
+        _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))), 11.0
+    )
     assert results(watch, 40.0) == {("chat", "slack"): "NOTHING sent within 40 s"}
 
 
 def test_what_is_held_back_is_said():
-    watch = _deliveries.Watch(STEPS[1:2], parsed(**ZERO))
+    watch = _drill_results.Watch(STEPS[1:2], parsed(**ZERO))
     held = page(**ZERO) + '\nalertmanager_notifications_suppressed_total{reason="silence"} 1'
-    watch.look(_deliveries.parse(held), 11.0)
+    watch.look(_drill_results.parse(held), 11.0)
     assert "a silence, an inhibition or a time interval" in results(watch)["chat", "slack"]
 
 
@@ -179,7 +181,7 @@ def test_play(works):
     assert rows == [row]
     assert posted == api.alerts
     assert posted[0]["labels"]["severity"] == "critical" and posted[0]["labels"]["alertname"].startswith("Drill-")
-    assert _deliveries.table(rows, {"page": "skipped"}).splitlines() == [
+    assert _drill_results.table(rows, {"page": "skipped"}).splitlines() == [
         "alert                receiver  integration  result",
         'severity="critical"  chat      slack        ' + result,
         "-                    page      -            omitted: skipped",

@@ -451,7 +451,7 @@ REASONS = {
     ("modules/config_files.py", "TemporaryDirectory"): "made where nobody else can exchange it",
     ("modules/config_files.py", "open"): "in that directory, and by a process that has become the service's account",
     ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
-    ("module_utils/_machine.py", "scandir"): "of /proc",
+    ("module_utils/_system.py", "scandir"): "of /proc",
     (
         "modules/live_services.py",
         "*",

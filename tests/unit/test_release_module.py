@@ -444,7 +444,7 @@ def test_a_place_that_cannot_hold_programs(world, tmp_path, monkeypatch, check_m
 @pytest.mark.parametrize("check_mode", [True, False])
 def test_what_is_in_the_way_is_found_by_a_check_too(world, tmp_path, check_mode):
     (tmp_path / "bin").write_text("a file")
-    with pytest.raises(ReleaseError, match="has to be a directory, and something else stands there"):
+    with pytest.raises(ReleaseError, match="must be a directory, but is something else"):
         world("1.0.0", check_mode=check_mode, found={"size": 1})
 
 

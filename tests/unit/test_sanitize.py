@@ -15,8 +15,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _alertmanager_api,
     _checklist,
     _client,
-    _deliveries,
     _docker,
+    _drill_results,
     _grafana,
     _health,
     _health_check,
@@ -26,7 +26,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _summary,
     _targets,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean, clean_lines
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.modules import target_health
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report
 from checked_health import complete_health, health_of
@@ -67,11 +67,11 @@ def harmless(text, lines=None):
     ],
 )
 def test_one_line(text, shown):
-    assert clean(text) == shown
+    assert sanitize(text) == shown
 
 
 def test_several_lines_keep_their_spaces():
-    assert clean_lines("a  b\r\n  c\x1b[1m d\n\x0be\tf") == "a  b\n  c d\n�e    f"
+    assert sanitize_lines("a  b\r\n  c\x1b[1m d\n\x0be\tf") == "a  b\n  c d\n�e    f"
 
 
 def line(**more):
@@ -96,7 +96,7 @@ def sinks():
     yield "rules", _prometheus_server.check_rules(failing, True).text, 3
     yield "log", _host.log_excerpt("error: " + POISON, 3), None
     rows = [{"alert": POISON, "receiver": POISON, "integration": POISON, "result": POISON}]
-    yield "drill", _deliveries.table(rows, {POISON: POISON}), 3
+    yield "drill", _drill_results.table(rows, {POISON: POISON}), 3
     reply = _client.Reply(500, {"Location": POISON}, POISON.encode())
     check = _health_check.HealthCheck({"service": "prometheus", "health": health_of("prometheus", "http://a")})
     yield "answer", check._refused(reply, "/x").text, 1
@@ -148,7 +148,7 @@ def test_a_module_s_own_words_are_clean(monkeypatch):
 
 
 def test_an_engine_s_health_check_is_clean():
-    assert _docker.clean(POISON) == clean(POISON)
+    assert _docker.sanitize(POISON) == sanitize(POISON)
 
 
 def test_nothing_folds_the_words_of_others_by_itself():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._clean import clean
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 _SAMPLE = re.compile(
     r"(?m)^alertmanager_(notifications_total|notifications_failed_total|notification_requests_total"
@@ -111,10 +111,10 @@ def table(rows, left_out=None):
     for name, why in sorted((left_out or {}).items()):
         lines.append({"alert": "-", "receiver": name, "integration": "-", "result": "omitted: " + why})
     widths = {
-        key: min(WIDTH, max(len(clean(line[key])) for line in lines)) for key in ("alert", "receiver", "integration")
+        key: min(WIDTH, max(len(sanitize(line[key])) for line in lines)) for key in ("alert", "receiver", "integration")
     }
     written = []
     for line in lines:
-        cells = [clean(line[key]).ljust(width) for key, width in widths.items()]
-        written.append("  ".join([*cells, clean(line["result"])]).rstrip())
+        cells = [sanitize(line[key]).ljust(width) for key, width in widths.items()]
+        written.append("  ".join([*cells, sanitize(line["result"])]).rstrip())
     return "\n".join(written)

@@ -1,10 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What others have written, before it is shown: it must not steer a terminal, turn the writing around, or fill the screen.
+"""Sanitize untrusted text before it is shown: no terminal control sequences, no change of direction, limited length.
 
-A target's status line, a label's value, a line of a log, the words of a validator: whoever writes them may not be trusted to
-leave the text beside them alone.
+Examples are a target's status line, a label's value, a log line, or the output of a validator.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import re
 import unicodedata
 
 LONGEST = 300
-# Sequences that steer a terminal, as a whole: colours and movements (CSI), titles and links (OSC), and the rest of them.
+# Complete terminal control sequences: colours and cursor movements (CSI), titles and links (OSC), and others.
 _ESCAPE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
@@ -21,20 +20,20 @@ _ESCAPE = re.compile(
 )
 
 
-def clean(text, longest=LONGEST):
-    """A text in one line, without characters that steer a terminal or turn the direction of writing, and not too long.
+def sanitize(text, longest=LONGEST):
+    """A text in one line, without control characters or characters that change the text direction, and truncated.
 
-    :param text: anything that can be a text; bytes that are none are shown as such.
-    :param longest: how many characters are left of it.
+    :param text: anything that can be converted to a text; invalid bytes are replaced.
+    :param longest: maximum number of characters.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     return _cut(_harmless(" ".join(_ESCAPE.sub("", str(text)).split())), longest)
 
 
-def clean_lines(text, longest=10 * LONGEST):
-    """A text of several lines, each of them cleaned, with the spaces that there are."""
-    # A line ends where it does for everybody: to Python, a form feed ends one, too.
+def sanitize_lines(text, longest=10 * LONGEST):
+    """A text of several lines, each of them sanitized, with spaces unchanged."""
+    # Only line feeds end a line: Python's splitlines also splits at form feeds.
     lines = _ESCAPE.sub("", str(text)).replace("\r\n", "\n").replace("\t", "    ").split("\n")
     return "\n".join(_cut(_harmless(line), longest) for line in lines)
 
@@ -42,7 +41,7 @@ def clean_lines(text, longest=10 * LONGEST):
 def _harmless(line):
     if line.isprintable():
         return line
-    # Controls, formats (also those that turn the direction), surrogates, private and unassigned ones; other line ends.
+    # Control and format characters (including direction changes), surrogates, private and unassigned ones; other line ends.
     return "".join(
         "\ufffd"
         if unicodedata.category(character)[0] == "C" or unicodedata.category(character) in ("Zl", "Zp")

@@ -9,7 +9,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _room
+from ansible_collections.vigil.monitoring.plugins.module_utils import _disk_space
 
 SOUND = {"f_flag": 0, "f_files": 9, "f_ffree": 9, "f_blocks": 1, "f_bavail": 1 << 20, "f_frsize": 1024}
 
@@ -31,7 +31,7 @@ def disk(monkeypatch, **changed):
 def test_a_place_to_write(tmp_path, monkeypatch, changed, words):
     disk(monkeypatch, **changed)
     for path in (tmp_path, tmp_path / "new" / "newer"):
-        problem = _room.place_problem(str(path))
+        problem = _disk_space.place_problem(str(path))
         assert (problem is None) if words is None else (words in problem and str(tmp_path) in problem)
 
 
@@ -39,24 +39,24 @@ def test_something_else_stands_there(tmp_path):
     (tmp_path / "file").write_text("")
     (tmp_path / "dangling").symlink_to("nowhere")
     for name in ("file", "file/below", "dangling"):
-        assert "has to be a directory" in _room.place_problem(str(tmp_path / name))
+        assert "must be a directory" in _disk_space.place_problem(str(tmp_path / name))
 
 
 def test_a_directory_that_lets_nobody_write(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert "cannot be written" in _room.place_problem(str(tmp_path))
+    assert "is not writable" in _disk_space.place_problem(str(tmp_path))
 
 
 def test_programs(tmp_path, monkeypatch):
     disk(monkeypatch)
-    assert _room.execution_problem(str(tmp_path / "new")) is None
+    assert _disk_space.execution_problem(str(tmp_path / "new")) is None
     disk(monkeypatch, f_flag=os.ST_NOEXEC)
-    assert "mounted noexec" in _room.execution_problem(str(tmp_path / "new"))
+    assert "mounted noexec" in _disk_space.execution_problem(str(tmp_path / "new"))
 
 
-def test_room(tmp_path, monkeypatch):
+def test_free_space(tmp_path, monkeypatch):
     disk(monkeypatch)
-    assert not _room.is_short(str(tmp_path / "new"), 1 << 30)
-    assert _room.is_short(str(tmp_path / "new"), (1 << 30) + 1)
+    assert not _disk_space.is_short(str(tmp_path / "new"), 1 << 30)
+    assert _disk_space.is_short(str(tmp_path / "new"), (1 << 30) + 1)
     disk(monkeypatch, f_blocks=0, f_bavail=0)
-    assert not _room.is_short(str(tmp_path), 1 << 40)
+    assert not _disk_space.is_short(str(tmp_path), 1 << 40)

@@ -1,9 +1,9 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the deployment of a service asks of the host besides its disk: commands, processes, answers over HTTP, and time.
+"""The host as the deployment of a service uses it, besides the disk: commands, processes, HTTP requests, and time.
 
-It is one object, so that every decision of a deployment can be tested against a host that is played.
+It is one object, so that every decision of a deployment can be tested against a simulated host.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _ht
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 
 
-class Machine:
+class System:
     """This host.
 
-    :ivar unit_directory: where units lie that an administrator wrote.
+    :ivar unit_directory: directory of the administrator's systemd units.
     """
 
     unit_directory = UNIT_DIRECTORY
@@ -60,4 +60,4 @@ class Machine:
             return set()
 
 
-HERE = Machine()
+HERE = System()
