@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import AlertmanagerCluster
-from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
     IN_LOG,
@@ -27,6 +26,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health import co
 from ansible_collections.vigil.monitoring.plugins.module_utils._metric_checks import FailingParts, NonzeroMetric
 from ansible_collections.vigil.monitoring.plugins.module_utils._prometheus_server import PrometheusServer
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach, Stop
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # What a service is verified for beside its version, its last reload and what it depends on, by name; its room chooses.
 CHECKS = {

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
 
 MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}

@@ -35,5 +35,5 @@ def test_the_programs_whose_checksums_are_known():
 def test_the_limits_of_what_is_downloaded():
     assert f"{_download.LARGEST >> 30} GiB for an archive, {_download.LARGEST_TEXT >> 20} MiB for a text" in PAGE
     assert (_download.STALL_BYTES >> 10, _download.STALL_SECONDS) == (64, 60) and "64 KiB per minute" in PAGE
-    assert f"at most {_unpack.LARGEST >> 30} GiB, {_unpack.MOST_FILES:,} files and a hundredfold" in PAGE
+    assert f"at most {_unpack.LARGEST >> 30} GiB, {_unpack.MOST_FILES:,} files and 100 times" in PAGE
     assert _unpack.LARGEST_RATIO == 100
