@@ -175,7 +175,7 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import probe_jobs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import GROUP, probe_jobs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import (
     ScrapeError,
     merge_groups,
@@ -214,7 +214,7 @@ def read_jobs(loader, paths):
 
 def default_modules(loader):
     """The modules of a blackbox exporter about which no variable says anything: those of its role."""
-    path = os.path.join(COLLECTION, "roles", "blackbox_exporter", "defaults", "main.yml")
+    path = os.path.join(COLLECTION, "roles", GROUP, "defaults", "main.yml")
     return loader.load_from_file(path)["blackbox_exporter_configuration_modules"]
 
 

@@ -7,8 +7,17 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _delivery
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import GOOD, RED, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
+    GOOD,
+    IN_LOG,
+    RED,
+    UNPROVEN,
+    WAIT,
+    Finding,
+)
+
+MESSAGES_SENT = "alertmanager_notification_requests_total"
+MESSAGES_FAILED = "alertmanager_notification_requests_failed_total"
 
 
 class AlertmanagerCluster:
@@ -30,7 +39,7 @@ class AlertmanagerCluster:
         self.check.line["config_hash"] = self.check.reported(page.text).configuration
         self.check.line["members"], finding = check_cluster(status, self.given.get("members") or 0)
         yield finding
-        yield from _delivery.check_messages(page)
+        yield from check_messages(page)
 
 
 def check_cluster(status, members):
@@ -51,3 +60,19 @@ def check_cluster(status, members):
     if cluster.get("status") != "ready":
         return seen, Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
     return seen, GOOD
+
+
+def check_messages(page):
+    """Findings about channels that have not taken a single one of Alertmanager's messages since it started.
+
+    Not red: a channel is none of the services that are deployed, and whether it works a drill tells.
+
+    :param page: a :class:`_exposition.Page` of Alertmanager.
+    """
+    by = ("integration", "receiver_name")
+    tried, failed = page.by(MESSAGES_SENT, *by), page.by(MESSAGES_FAILED, *by)
+    for key in sorted(tried):
+        if failed.get(key) and failed[key] >= tried[key]:
+            text = "its messages by {0}{1} fail: {2:.0f} of {3:.0f} since it started; " + IN_LOG
+            receiver = " to {0}".format(key[1]) if key[1] else ""
+            yield Finding(UNPROVEN, text.format(key[0], receiver, failed[key], tried[key]))

@@ -10,7 +10,12 @@ import email.utils
 import json
 from urllib.parse import quote, urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _delivery, _discovery, _duration, _targets
+from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _duration,
+    _prometheus_delivery,
+    _prometheus_discovery,
+    _targets,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import GOOD, WAIT, Finding
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import Stop
 
@@ -31,8 +36,8 @@ class PrometheusServer:
 
     def __init__(self, check, given):
         self.check, self.given = check, given
-        self.watch = _delivery.Watch()
-        self.discoveries = _discovery.Watch()
+        self.watch = _prometheus_delivery.Watch()
+        self.discoveries = _prometheus_discovery.Watch()
         self.resend = self.past = None
 
     def look(self, page, reply):
@@ -49,7 +54,7 @@ class PrometheusServer:
         yield self._look_at_targets(loaded)
         ignored = _targets.compile_ignore(self.given.get("ignore"))
         jobs = {job: by for job, by in (self.given.get("discoveries") or {}).items() if not ignored(job, "")}
-        yield from _discovery.check(self.discoveries, page, jobs, age)
+        yield from _prometheus_discovery.check(self.discoveries, page, jobs, age)
         fires = None
         if not self.given.get("agent"):
             rules = data_of(self.check.get("/api/v1/rules"))
@@ -62,25 +67,25 @@ class PrometheusServer:
                 urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
                 yield from self._look_at_alerts(page, urls, age, fires)
         past = self._history(page, age)
-        settled = age is None or age > _delivery.BATCH
-        yield from _delivery.check_samples(self.watch, _delivery.samples(page), settled, past)
+        settled = age is None or age > _prometheus_delivery.BATCH
+        yield from _prometheus_delivery.check_samples(self.watch, _prometheus_delivery.samples(page), settled, past)
 
     def _look_at_alerts(self, page, urls, age, fires):
         """Findings about alerts on their way to the Alertmanagers with these URLs."""
-        self.watch.dropped(page.value(_delivery.ALERTS_DROPPED) or 0.0, urls)
-        settled, due = True, _delivery.RESEND
-        if age is not None and age < _delivery.LONG_AGO:
-            due = self._resend() + (fires or 0.0) + _delivery.MARGIN
+        self.watch.dropped(page.value(_prometheus_delivery.ALERTS_DROPPED) or 0.0, urls)
+        settled, due = True, _prometheus_delivery.RESEND
+        if age is not None and age < _prometheus_delivery.LONG_AGO:
+            due = self._resend() + (fires or 0.0) + _prometheus_delivery.MARGIN
             settled = age > due
         past = self._history(page, age)
-        counts = _delivery.alerts(page, urls)
-        yield from _delivery.check_alerts(self.watch, counts, settled, due, fires is not None, past)
-        yield from _delivery.check_queue(page)
+        counts = _prometheus_delivery.alerts(page, urls)
+        yield from _prometheus_delivery.check_alerts(self.watch, counts, settled, due, fires is not None, past)
+        yield from _prometheus_delivery.check_queue(page)
 
     def _resend(self):
         """Seconds after which it sends an alert again that goes on."""
         if self.resend is None:
-            self.resend = _delivery.RESEND
+            self.resend = _prometheus_delivery.RESEND
             with contextlib.suppress(Stop, ValueError, TypeError):
                 flags = data_of(self.check.get("/api/v1/status/flags"))
                 self.resend = _duration.seconds(flags["rules.alert.resend-delay"])
@@ -89,15 +94,17 @@ class PrometheusServer:
     def _history(self, page, age):
         """A function that says of a destination whether the last minutes saw something sent and nothing fail."""
         started = page.value("process_start_time_seconds")
-        if started is None or age is None or age < _delivery.HISTORY or self.given.get("agent"):
+        if started is None or age is None or age < _prometheus_delivery.HISTORY or self.given.get("agent"):
             return None
 
         def asked(destination):
             if self.past is None:
                 self.past = {}
-                query = _delivery.history_query(started, _delivery.HISTORY)
+                query = _prometheus_delivery.history_query(started, _prometheus_delivery.HISTORY)
                 with contextlib.suppress(Stop, ValueError):
-                    self.past = _delivery.grew(data_of(self.check.get("/api/v1/query?query=" + quote(query))))
+                    self.past = _prometheus_delivery.grew(
+                        data_of(self.check.get("/api/v1/query?query=" + quote(query)))
+                    )
             found = self.past.get(destination)
             return found is not None and found.tried > 0 and not found.failed
 

@@ -51,6 +51,11 @@ def version_metrics() -> dict:
     return {metric: label for metric, label in found.items() if (metric[-11:], label) != ("_build_info", "version")}
 
 
+def receives_alerts() -> str:
+    """The name of the service to which alerts are sent."""
+    return next(name for name in names() if load(name).receives_alerts)
+
+
 def groups_of(given: dict | None) -> dict:
     """Service -> inventory group whose hosts run it, in the order of deployment.
 

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
@@ -100,19 +100,20 @@ def endpoint(service, host, value):
     def get(name):
         return value(host, "{0}_{1}".format(service, name))
 
-    if service == "grafana":
-        # Its own configuration says where it is served, in the sections of an ini.
-        return Endpoint(*address([get("ini_default"), get("ini"), {"server": get("server") or {}}]))
+    # Of a service that is none of this collection's, the same variables are looked at.
+    own = _rooms.load(service).endpoint(get) if service in _rooms.names() else None
+    if own:
+        return Endpoint(*own)
     listening = get("web_listen_address")
     name, port = "", None
     if not listening and (get("listen_ip") or get("port")):
-        # cAdvisor's address is two variables, as with prometheus.prometheus.
+        # An address may be two variables, as with prometheus.prometheus.
         name, port = _bound(str(get("listen_ip") or "")), get("port") and int(get("port"))
     if listening:
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
     web_config = get("web_config")
     tls = get("tls_server_config") or (web_config.get("tls_server_config") if isinstance(web_config, Mapping) else None)
-    # The blackbox exporter's flags bear another name, that of prometheus.prometheus.
+    # The flags may bear another name, that of prometheus.prometheus.
     flags = get("config_flags_extra") or get("cli_flags")
     flags = flags if isinstance(flags, Mapping) else {}
     prefix = flags.get("web.route-prefix")
@@ -447,12 +448,13 @@ def alertmanagers(group, entry, hosts, value, own_host=None):
 
     :returns: list of one configuration for each distinct scheme and path prefix, in Prometheus' own shape.
     """
-    entry = {**(entry or {}), "service": "alertmanager", "port": (entry or {}).get("port") or 9093}
+    service = _rooms.receives_alerts()
+    entry = {**(entry or {}), "service": service, "port": (entry or {}).get("port") or _rooms.load(service).port}
     by_door = {}
     for host in hosts or ():
         # The metrics' own path and labels are no matter here; address, port and scheme are the same.
         for found in targets_of_group(group, {**entry, "labels": {}, "path": None}, [host], value, own_host):
-            prefix = endpoint("alertmanager", host, value).prefix
+            prefix = endpoint(service, host, value).prefix
             by_door.setdefault((found.scheme, prefix), set()).add(found.target)
     shared = {key: entry["config"][key] for key in SHARED_HTTP if key in (entry.get("config") or {})}
     return [
@@ -474,7 +476,7 @@ def plan(
     scrape_configs=(),
     targets=None,
     target_files=None,
-    alertmanager_group="alertmanager",
+    alertmanager_group=None,
     default_ports=False,
     directory=DIRECTORY,
     probes=(),
@@ -488,6 +490,7 @@ def plan(
         with that name, and those that no scrape configuration reads get a job of their own.
     :param target_files: base name -> target groups of the user's own target files; likewise, the job is named after the
         file.
+    :param alertmanager_group: inventory group of the Alertmanagers; the default is the name of the service.
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
     :param version: of Prometheus, where it is known: an earlier one takes fewer names of labels.
@@ -498,6 +501,7 @@ def plan(
     files.update(target_files or {})
     scrape_configs = [config for config in scrape_configs or () if isinstance(config, Mapping)]
     theirs = {str(config.get("job_name")) for config in scrape_configs}
+    alertmanager_group = alertmanager_group or _rooms.receives_alerts()
     expected, pools, renamed, read = set(), set(), set(), set()
 
     def expect(config, target_groups):

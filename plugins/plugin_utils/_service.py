@@ -86,6 +86,9 @@ class Service:
     for_people: bool = False
     """Whether people have to reach it; other services are there for Prometheus alone."""
 
+    receives_alerts: bool = False
+    """Whether it is the service to which alerts are sent."""
+
     shows_secrets: bool = False
     """Whether its log, or what its verification finds, may hold one of ``__<name>_secrets``."""
 
@@ -144,6 +147,14 @@ class Service:
             "tls_variable": "{0}_{1}".format(self.name, self.web_config_variable),
         }
         return {name: value for name, value in found.items() if value not in (None, [])}
+
+    def endpoint(self, get: Callable) -> tuple | None:
+        """Where it is served, where other variables than those of an exporter say it.
+
+        :param get: function of the suffix of a variable, which returns its value or None.
+        :returns: the fields of :class:`_scrape.Endpoint`.
+        """
+        return None
 
     def credentials(self, values) -> dict:
         """``username`` and ``password`` with which its metrics are read; empty or None for none.

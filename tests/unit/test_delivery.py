@@ -9,21 +9,27 @@ import email.utils
 import json
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _delivery, _discovery, _health_check
-from ansible_collections.vigil.monitoring.plugins.module_utils._delivery import Counts, Watch
+from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _alertmanager_cluster,
+    _client,
+    _health_check,
+    _prometheus_delivery,
+    _prometheus_discovery,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
+from ansible_collections.vigil.monitoring.plugins.module_utils._prometheus_delivery import Counts, Watch
 from checked_health import health_of
 
 START = 1_800_000_000.0
 URL = "http://m:9093/api/v2/alerts"
 METRICS = {
-    "sent": _delivery.ALERTS_SENT,
-    "errors": _delivery.ALERTS_FAILED,
-    "dropped": _delivery.ALERTS_DROPPED,
-    "samples": _delivery.SAMPLES_SENT,
-    "samples_failed": _delivery.SAMPLES_FAILED,
-    "samples_retried": _delivery.SAMPLES_RETRIED,
-    "samples_newest": _delivery.SAMPLES_NEWEST,
+    "sent": _prometheus_delivery.ALERTS_SENT,
+    "errors": _prometheus_delivery.ALERTS_FAILED,
+    "dropped": _prometheus_delivery.ALERTS_DROPPED,
+    "samples": _prometheus_delivery.SAMPLES_SENT,
+    "samples_failed": _prometheus_delivery.SAMPLES_FAILED,
+    "samples_retried": _prometheus_delivery.SAMPLES_RETRIED,
+    "samples_newest": _prometheus_delivery.SAMPLES_NEWEST,
 }
 
 
@@ -128,7 +134,7 @@ def test_what_was_always_delivered_is_good_at_once(monkeypatch):
 
 
 def test_what_failed_long_ago_is_told_by_its_own_history(monkeypatch):
-    past = {_delivery.ALERTS_SENT: 2.5, _delivery.ALERTS_FAILED: 0}
+    past = {_prometheus_delivery.ALERTS_SENT: 2.5, _prometheus_delivery.ALERTS_FAILED: 0}
     asked = Prometheus(monkeypatch, sent=still(60), errors=still(7), past=past)
     assert asked.prove() == ("ok", "") and asked.now == 0
     # Its history, of this very process, was asked once.
@@ -189,8 +195,8 @@ def test_alerts_that_are_dropped(monkeypatch):
     watch.dropped(6, [URL])
     assert watch.look(URL, Counts(61, 0), True) == "good"
     full = Page(samples(prometheus_notifications_queue_length=9990, prometheus_notifications_queue_capacity=10000))
-    assert ["9990 of 10000" in finding.text for finding in _delivery.check_queue(full)] == [True]
-    assert not list(_delivery.check_queue(Page("")))
+    assert ["9990 of 10000" in finding.text for finding in _prometheus_delivery.check_queue(full)] == [True]
+    assert not list(_prometheus_delivery.check_queue(Page("")))
 
 
 def test_a_failure_is_counted_before_the_attempt():
@@ -224,23 +230,25 @@ def test_remote_storage_that_takes_nothing(monkeypatch):
 )
 def test_a_channel_that_takes_no_message(failed, receiver, said):
     labels = 'integration="slack"' + (f',receiver_name="{receiver}"' if receiver else "")
-    page = samples(**{_delivery.MESSAGES_SENT: {labels: 4}, _delivery.MESSAGES_FAILED: {labels: failed}})
-    found = list(_delivery.check_messages(Page(page)))
+    page = samples(
+        **{_alertmanager_cluster.MESSAGES_SENT: {labels: 4}, _alertmanager_cluster.MESSAGES_FAILED: {labels: failed}}
+    )
+    found = list(_alertmanager_cluster.check_messages(Page(page)))
     assert [finding.state for finding in found] == (["unproven"] if said else [])
     assert not said or said in found[0].text
 
 
 def test_the_history_is_that_of_this_process_and_of_both_counters():
-    query = _delivery.history_query(1795726125.18, 150)
+    query = _prometheus_delivery.history_query(1795726125.18, 150)
     assert "process_start_time_seconds == 1795726125.18" in query and query.count("[150s]") == 5
     data = {
         "result": [
-            {"metric": {"alertmanager": URL, "of": _delivery.ALERTS_FAILED}, "value": [0, "1"]},
-            {"metric": {"remote_name": "r", "url": "u", "of": _delivery.SAMPLES_SENT}, "value": [0, "5"]},
-            {"metric": {"remote_name": "r", "url": "u", "of": _delivery.SAMPLES_RETRIED}, "value": [0, "2"]},
+            {"metric": {"alertmanager": URL, "of": _prometheus_delivery.ALERTS_FAILED}, "value": [0, "1"]},
+            {"metric": {"remote_name": "r", "url": "u", "of": _prometheus_delivery.SAMPLES_SENT}, "value": [0, "5"]},
+            {"metric": {"remote_name": "r", "url": "u", "of": _prometheus_delivery.SAMPLES_RETRIED}, "value": [0, "2"]},
         ]
     }
-    assert _delivery.grew(data) == {URL: Counts(0, 1), ("r", "u"): Counts(5, 2)}
+    assert _prometheus_delivery.grew(data) == {URL: Counts(0, 1), ("r", "u"): Counts(5, 2)}
 
 
 SCRAPED = [{"job": "node", "instance": "0:1"}]
@@ -264,7 +272,7 @@ def discovered(job="dock", size=0, **more):
 
 def refreshes(tried, failed, mechanism="docker", extra=""):
     labels = f'mechanism="{mechanism}"{extra}'
-    return {_discovery.REFRESHED: {labels: tried}, _discovery.REFRESH_FAILED: {labels: failed}}
+    return {_prometheus_discovery.REFRESHED: {labels: tried}, _prometheus_discovery.REFRESH_FAILED: {labels: failed}}
 
 
 @pytest.mark.parametrize(
@@ -303,15 +311,17 @@ def refreshes(tried, failed, mechanism="docker", extra=""):
     ],
 )
 def test_a_discovery_that_fails_is_told_from_one_that_finds_nothing(pages, mechanism, state, said):
-    watch = _discovery.Watch()
+    watch = _prometheus_discovery.Watch()
     for page in pages:
-        found = list(_discovery.check(watch, Page(page), {"dock": [mechanism]}))
+        found = list(_prometheus_discovery.check(watch, Page(page), {"dock": [mechanism]}))
     assert [finding.state for finding in found] == ([state] if state else [])
     assert not state or (said in found[0].text and "dock" in found[0].text)
 
 
 def test_a_discovery_that_has_only_begun_gets_its_time():
-    (found,) = _discovery.check(_discovery.Watch(), Page(discovered()), {"dock": ["docker"]}, age=3)
+    (found,) = _prometheus_discovery.check(
+        _prometheus_discovery.Watch(), Page(discovered()), {"dock": ["docker"]}, age=3
+    )
     assert (found.state, found.otherwise) == ("wait", "ok") and found.due > 3
 
 
@@ -320,7 +330,9 @@ def test_what_is_discovered_and_cannot_be_a_target():
         prometheus_target_sync_failed_total={'scrape_job="x"': 3, 'scrape_job="y"': 0},
         prometheus_sd_failed_configs={'name="scrape"': 1, 'name="notify"': 0},
     )
-    assert [finding.state for finding in _discovery.check(_discovery.Watch(), Page(page), {})] == ["red", "unproven"]
+    assert [
+        finding.state for finding in _prometheus_discovery.check(_prometheus_discovery.Watch(), Page(page), {})
+    ] == ["red", "unproven"]
 
 
 def test_a_discovery_that_may_fail(monkeypatch):
@@ -339,7 +351,7 @@ def test_the_mechanisms_of_a_job():
         "http_sd_configs": [],
         "dns_sd_configs": [1],
     }
-    assert _discovery.mechanisms(config) == ["dns", "docker"]
+    assert _prometheus_discovery.mechanisms(config) == ["dns", "docker"]
 
 
 def test_a_page_of_metrics():

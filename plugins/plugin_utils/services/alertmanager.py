@@ -20,6 +20,7 @@ class Room(Service):
     config_hash_metric = "alertmanager_config_hash"
     loaded_directories = ("templates",)
     for_people = True
+    receives_alerts = True
     programs = ("alertmanager", "prometheus-alertmanager")
     port = 9093
     config_flags = ("config.file",)

@@ -28,6 +28,12 @@ class Room(Service):
         ("dashboards", "*", "grafana_dashboards_dir, grafana_dashboards"),
     )
 
+    def endpoint(self, get):
+        """As its own configuration says, in the sections of an ini."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
+
+        return address([get("ini_default"), get("ini"), {"server": get("server") or {}}])
+
     def credentials(self, values):
         """Those of its metrics, which its own configuration names."""
         configured = values["__grafana_places"]["health"]

@@ -61,7 +61,7 @@ class Room(Service):
 
     def checks(self, values, surroundings):
         """Targets, rules and connections: by the same data that its configuration was made of."""
-        from ansible_collections.vigil.monitoring.plugins.module_utils import _discovery
+        from ansible_collections.vigil.monitoring.plugins.module_utils import _prometheus_discovery
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
 
         inventory = values["__prometheus_inventory"]
@@ -80,9 +80,9 @@ class Room(Service):
         given = {
             "agent": agent,
             "discoveries": {
-                str(config.get("job_name")): _discovery.mechanisms(config)
+                str(config.get("job_name")): _prometheus_discovery.mechanisms(config)
                 for config in configs
-                if isinstance(config, dict) and _discovery.mechanisms(config)
+                if isinstance(config, dict) and _prometheus_discovery.mechanisms(config)
             },
             "expect": inventory["expected"],
             "pools": inventory["pools"],

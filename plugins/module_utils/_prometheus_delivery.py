@@ -20,8 +20,6 @@ SAMPLES_SENT = "prometheus_remote_storage_samples_total"
 SAMPLES_FAILED = "prometheus_remote_storage_samples_failed_total"
 SAMPLES_NEWEST = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
 SAMPLES_RETRIED = "prometheus_remote_storage_samples_retried_total"
-MESSAGES_SENT = "alertmanager_notification_requests_total"
-MESSAGES_FAILED = "alertmanager_notification_requests_failed_total"
 # Of a destination: what was tried, and what of it failed or has to be tried again.
 TRIED, FAILED = (ALERTS_SENT, SAMPLES_SENT), (ALERTS_FAILED, SAMPLES_FAILED, SAMPLES_RETRIED)
 LABELS = ("alertmanager", "remote_name", "url")
@@ -179,22 +177,6 @@ def check_samples(watch, streams, settled, history=None):
             yield Finding(UNPROVEN, text)
         else:
             yield Finding(WAIT, text, 0.0 if state == "failing" else BATCH, RED if stream.lost else UNPROVEN)
-
-
-def check_messages(page):
-    """Findings about channels that have not taken a single one of Alertmanager's messages since it started.
-
-    Not red: a channel is none of the services that are deployed, and whether it works a drill tells.
-
-    :param page: a :class:`_exposition.Page` of Alertmanager.
-    """
-    by = ("integration", "receiver_name")
-    tried, failed = page.by(MESSAGES_SENT, *by), page.by(MESSAGES_FAILED, *by)
-    for key in sorted(tried):
-        if failed.get(key) and failed[key] >= tried[key]:
-            text = "its messages by {0}{1} fail: {2:.0f} of {3:.0f} since it started; " + IN_LOG
-            receiver = " to {0}".format(key[1]) if key[1] else ""
-            yield Finding(UNPROVEN, text.format(key[0], receiver, failed[key], tried[key]))
 
 
 def history_query(start, length):
