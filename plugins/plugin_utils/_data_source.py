@@ -1,11 +1,11 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where postgres_exporter finds its database: data source names in, files and environment out.
+"""The database of postgres_exporter: data source names in, files and environment out.
 
-postgres_exporter (0.15 to 0.20) reads ``DATA_SOURCE_URI_FILE``, ``_USER_FILE`` and ``_PASS_FILE``, which say one
-database, and ``DATA_SOURCE_NAME``, which has no file of its own and may hold several with commas between them. What fits
-goes into the three files; the rest into a file of environment variables that only root reads, for systemd.
+postgres_exporter (0.15 to 0.20) reads ``DATA_SOURCE_URI_FILE``, ``_USER_FILE`` and ``_PASS_FILE``, which define one
+database, and ``DATA_SOURCE_NAME``, which cannot be read from a file and may contain several, separated by commas. If possible,
+the three files are used; otherwise an environment file for systemd that only root can read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PAIR = re.compile(r"\s*(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)*))\
 
 
 class DataSource(NamedTuple):
-    """A database as an exporter reaches it.
+    """The connection settings of a database.
 
     :ivar host: name, address, or directory of the server's socket; ``""`` for the default one.
     :ivar port: as text; ``""`` for the default one.
@@ -45,7 +45,7 @@ class DataSource(NamedTuple):
 def parse(name):
     """One data source name, a URL or ``key=value`` pairs.
 
-    :raises ValueError: when it is neither; the message repeats nothing of it.
+    :raises ValueError: when it is neither; the message does not contain it.
     """
     url = _URL.fullmatch(name)
     if url:
@@ -63,13 +63,13 @@ def parse(name):
 
 
 def parse_uri(uri, user, password):
-    """What ``DATA_SOURCE_URI`` holds, a URL without its scheme and its user.
+    """Parse ``DATA_SOURCE_URI``, a URL without scheme and user.
 
-    :raises ValueError: when it is none.
+    :raises ValueError: when it is invalid.
     """
     rest = _REST.fullmatch(uri)
     if not rest or "://" in uri:
-        raise ValueError("is not HOST:PORT/DATABASE?OPTION=VALUE, without postgresql:// before it")
+        raise ValueError("is not HOST:PORT/DATABASE?OPTION=VALUE without the prefix postgresql://")
     query = dict(parse_qsl(rest["query"] or "", keep_blank_values=True))
     return DataSource(
         query.get("user") or user,
@@ -82,7 +82,7 @@ def parse_uri(uri, user, password):
 
 
 def first(settings):
-    """The first database of an exporter, or None when it has none that is known here.
+    """The first database of an exporter, or None if it is not known here.
 
     :param settings: dict with ``name``, ``uri``, ``username``, ``password`` and ``dsn_file``.
     :raises ValueError: see :func:`parse`.
@@ -97,7 +97,7 @@ def first(settings):
 
 
 def _parts(settings):
-    """What goes into the three files: part -> text; None where three files cannot say it."""
+    """The contents of the three files: part -> text; None if they cannot express it."""
     if not settings["name"]:
         if not settings["uri"]:
             return {}
@@ -112,7 +112,7 @@ def _parts(settings):
 
 
 def postgres_exporter_source(settings):
-    """What the unit says about the database: ``environment``, a list of assignments, and ``environment_file``.
+    """The unit's settings for the database: ``environment``, a list of assignments, and ``environment_file``.
 
     :param settings: as for :func:`first`, with ``config_dir``.
     """
@@ -130,9 +130,9 @@ def postgres_exporter_source(settings):
 
 
 def source_files(settings):
-    """The files that :func:`postgres_exporter_source` names, but for one of the user's own.
+    """The files that :func:`postgres_exporter_source` refers to, except one of the user's own.
 
-    :param settings: as for :func:`postgres_exporter_source`, and maybe ``reads_environment``.
+    :param settings: as for :func:`postgres_exporter_source`, optionally with ``reads_environment``.
     """
     if settings["dsn_file"]:
         return []
@@ -156,18 +156,18 @@ def source_files(settings):
 
 
 def postgres_role(settings):
-    """The role in the database that the exporter logs in as: options of the module postgres_monitoring_role.
+    """The PostgreSQL role of the exporter: options of the module postgres_monitoring_role.
 
-    :param settings: as for :func:`first`, with ``system_user``, as whom it logs in where nothing says otherwise.
-    :raises ValueError: when nothing says where the database is.
+    :param settings: as for :func:`first`, with ``system_user``, the default role name.
+    :raises ValueError: when the database is not known.
     """
     source = first(settings)
     if source is None:
-        raise ValueError("nothing says in which database postgres_exporter has to have a role")
+        raise ValueError("the database in which postgres_exporter needs a role is not known")
     return {
         "name": source.user or settings["system_user"],
         "password": source.password,
-        # As libpq has it: without a name, the database is called like the user.
+        # As in libpq: the default database name is the user name.
         "database": source.database or source.user or settings["system_user"],
         "host": source.host,
         "port": source.port or "5432",
@@ -175,8 +175,8 @@ def postgres_role(settings):
     }
 
 
-# What a container runs that reads its variables itself: among its options everybody would see them who may ask the engine.
-# A value may stand in quotes, as systemd.exec(5) has it.
+# Entrypoint of a container that reads its variables itself: as container options, everyone with access to the engine could
+# read them. Values may be quoted, as in systemd.exec(5).
 READ_ENVIRONMENT = r"""
 while IFS= read -r line || [ -n "$line" ]; do
   case $line in [A-Za-z_]*=*) ;; *) continue ;; esac
@@ -192,12 +192,12 @@ exec "$@"
 
 
 def container_source(settings):
-    """What a container of the exporter needs for its database: options of docker_container.
+    """The options of docker_container for the exporter's database.
 
     :param settings: as for :func:`postgres_exporter_source`, and ``argv`` and ``user``.
     """
     source = postgres_exporter_source(settings)
-    # Its role is the account's name where nothing else is said; inside, the account has a number alone.
+    # The default role is the system user's name; inside the container that user has only a number.
     options = {"env": {"PGUSER": settings["user"]}}
     options["env"].update(assignment.split("=", 1) for assignment in source["environment"])
     if source["environment_file"]:

@@ -50,7 +50,7 @@ def check_prometheus(values):
     for name in values["prometheus_external_labels"] or {}:
         if not is_label(name, version):
             where = "prometheus_external_labels.{0}".format(name)
-            yield Problem(where, "is no name of a label", way_out(name))
+            yield Problem(where, "is not a valid label name", way_out(name))
     if not is_duration(values["prometheus_storage_retention"]):
         yield not_a_duration("prometheus_storage_retention", values["prometheus_storage_retention"])
     retention = ((values["prometheus_storage"] or {}).get("tsdb") or {}).get("retention") or {}

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Variables that begin with a role's name and mean nothing to it: a slip of the pen, or somebody's own. Names in, words out."""
+"""Variables that begin with a role's name, but are not inputs of it: typos, or the user's own. Names in, messages out."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
 
 
 def distance(one, other, most):
-    """How many letters have to be changed, added, left out or swapped with their neighbour to make one word of another.
+    """The edit distance of two words: letters changed, added, removed or swapped with their neighbour.
 
-    :param most: beyond which the answer is of no interest.
+    :param most: distances above it are not computed exactly.
     """
     if abs(len(one) - len(other)) > most:
         return most + 1
@@ -32,14 +32,14 @@ def distance(one, other, most):
     return above[-1]
 
 
-def slip_of(name, known, prefix):
-    """The input that a name is probably a slip of, or None.
+def typo_of(name, known, prefix):
+    """The input that a name is probably a typo of, or None.
 
-    One letter of four may be wrong, two at the most; of words in another order, or written with another separator, all are
-    right. Below that, what is near to an input is no likelier to be meant than any other word.
+    One in four letters may be wrong, at most two; the same words in another order, or with another separator, are a match.
+    A larger distance says nothing about the intended input.
 
     :param known: names of the role's inputs.
-    :param prefix: what they all begin with.
+    :param prefix: their common prefix.
     """
     rest = name[len(prefix) :]
     best, least = None, min(2, len(rest) // 4) + 1
@@ -58,37 +58,39 @@ def _words(text):
 
 
 def sort_out(role, known, in_scope, own=()):
-    """The variables that begin with a role's name and mean nothing to it.
+    """The variables that begin with a role's name, but are not inputs of it.
 
     :param known: names of the role's inputs.
     :param in_scope: names of all variables of the host.
-    :param own: names, or shell patterns of names, that the user keeps for other purposes.
-    :returns: problems, for those that are slips, and the names of the others.
+    :param own: names, or shell patterns of names, that the user has for other purposes.
+    :returns: problems, for those that are typos, and the names of the others.
     """
-    prefix, slips, others = role + "_", [], []
+    prefix, typos, others = role + "_", [], []
     for name in sorted(name for name in in_scope if str(name).startswith(prefix)):
         if name in known or name in DIFFERENCES or any(fnmatch.fnmatchcase(name, pattern) for pattern in own):
             continue
-        meant = slip_of(name, known, prefix)
+        meant = typo_of(name, known, prefix)
         if meant:
-            remedy = "did you mean {0}? A variable of your own goes into the list monitoring_own_variables".format(
-                meant
+            remedy = (
+                "did you mean {0}? If it is a variable of your own, add it to the list monitoring_own_variables".format(
+                    meant
+                )
             )
-            slips.append(Problem(name, "unknown variable", remedy))
+            typos.append(Problem(name, "unknown variable", remedy))
         else:
             others.append(name)
-    return slips, others
+    return typos, others
 
 
 def strict(names):
-    """The problems of variables that mean nothing, for those who want none."""
-    remedy = "remove it, or put it into the list monitoring_own_variables (monitoring_strict_variables is true)"
+    """The problems of unknown variables, for monitoring_strict_variables."""
+    remedy = "remove it, or add it to the list monitoring_own_variables (monitoring_strict_variables is true)"
     return [Problem(name, "unknown variable", remedy) for name in names]
 
 
 def warning(names):
-    """One sentence about all variables that mean nothing."""
+    """One sentence about all unknown variables."""
     return (
-        "variables that begin with the name of a role and mean nothing to it: {0}. Those of your own can be listed in"
-        " monitoring_own_variables; monitoring_strict_variables: true makes errors of them".format(", ".join(names))
+        "unknown variables that begin with the name of a role: {0}. List your own ones in"
+        " monitoring_own_variables; monitoring_strict_variables: true makes them errors".format(", ".join(names))
     )

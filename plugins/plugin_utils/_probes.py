@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From ``monitoring_probes`` to scrape jobs that ask a blackbox exporter. Data in, data out, as in _scrape."""
+"""Scrape jobs for a blackbox exporter from ``monitoring_probes``. Data in, data out, as in _scrape."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import has_c
 GROUP = "blackbox_exporter"
 KEYS = ("group", "labels", "module", "name", "targets")
 JOB = "blackbox_{0}"
-# How Prometheus asks the exporter about a target: the target goes into the query and into the label `instance`.
+# How Prometheus passes a target to the exporter: as a query parameter; and it becomes the label `instance`.
 RELABEL = (
     {"source_labels": ["__address__"], "target_label": "__param_target"},
     {"source_labels": ["__param_target"], "target_label": "instance"},
@@ -25,29 +25,29 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 
 def collect(hosts, value):
-    """All probes that the variables of some hosts ask for, each once, with where it was found.
+    """All probes in the variables of some hosts, each once, with the place of its definition.
 
     :param hosts: names of hosts.
     :param value: function of a host and the name of a variable.
     :returns: list of ``(where, probe)``.
-    :raises ScrapeError: when a variable holds no list.
+    :raises ScrapeError: when a variable is not a list.
     """
     found, seen = [], set()
     for host in hosts:
         probes = value(host, "monitoring_probes")
-        # What stands in group_vars is the same for all hosts of the group.
+        # A value in group_vars is the same for all hosts of the group.
         if not probes or repr(probes) in seen:
             continue
         seen.add(repr(probes))
         where = "monitoring_probes of {0}".format(host)
         if not isinstance(probes, (list, tuple)):
-            raise ScrapeError("{0} has to be a list of probes, not {1!r}".format(where, probes))
+            raise ScrapeError("{0} must be a list of probes, not {1!r}".format(where, probes))
         found += [("{0}[{1}]".format(where, number), probe) for number, probe in enumerate(probes)]
     return found
 
 
 def check(where, probe, modules):
-    """Refuse a probe that cannot work.
+    """Refuse an invalid probe.
 
     :param where: the variable and the path in it, for the message.
     :param modules: names of the modules that the exporter has; None when they are not known.
@@ -56,10 +56,10 @@ def check(where, probe, modules):
     _scrape.check_keys(probe, KEYS, where)
     module = probe.get("module")
     if not module:
-        raise ScrapeError("{0} names no module, such as http_2xx".format(where))
+        raise ScrapeError("{0} has no module; set one such as http_2xx".format(where))
     if modules is not None and module not in modules:
         raise ScrapeError(
-            "{0}: the blackbox exporter has no module {1!r}{2}; there are {3}".format(
+            "{0}: the blackbox exporter has no module {1!r}{2}; known are {3}".format(
                 where, str(module), _scrape.near(module, modules), ", ".join(sorted(modules))
             )
         )
@@ -69,18 +69,18 @@ def check(where, probe, modules):
         or not targets
         or not all(isinstance(one, str) and one for one in targets)
     ):
-        raise ScrapeError("{0}.targets has to be a list of URLs or addresses, not {1!r}".format(where, targets))
+        raise ScrapeError("{0}.targets must be a list of URLs or addresses, not {1!r}".format(where, targets))
 
 
 def targets_of(where, probe, inventory, value):
     """The targets of one probe with their labels: list of ``(target, labels)``.
 
-    With a group, each target is made for each of its hosts: ``{address}`` and ``{host}`` stand for it.
+    With a group, each target is generated for each of its hosts: ``{address}`` and ``{host}`` are replaced.
 
     :param where: the variable and the path in it, for the message.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
-    :raises ScrapeError: when its group or a placeholder cannot be used.
+    :raises ScrapeError: when its group or a placeholder is invalid.
     """
     labels = _scrape.labels_of(probe.get("labels") or {}, where + ".labels")
     if probe.get("name"):
@@ -88,9 +88,7 @@ def targets_of(where, probe, inventory, value):
     if not probe.get("group"):
         for target in probe["targets"]:
             if _PLACE.search(target):
-                raise ScrapeError(
-                    "{0}: {1!r} has a placeholder, and no group says for which hosts".format(where, target)
-                )
+                raise ScrapeError("{0}: {1!r} has a placeholder, but no group is set for it".format(where, target))
         return [(target, labels) for target in probe["targets"]]
     if probe["group"] not in inventory:
         meant = _scrape.near(probe["group"], list(inventory))
@@ -98,7 +96,7 @@ def targets_of(where, probe, inventory, value):
     result = []
     for host in inventory[probe["group"]]:
         for target in probe["targets"]:
-            # Without a placeholder it is one target for all hosts of the group, and none of theirs.
+            # Without a placeholder it is a single target for the whole group, without labels of a host.
             given = {_scrape.HOST_LABEL: host} if _PLACE.search(target) else {}
             given = _scrape.labelled(given, value(host, "monitoring_labels"), "monitoring_labels of {0}".format(host))
             given = _scrape.labelled(given, probe.get("labels"), where + ".labels")
@@ -111,7 +109,7 @@ def _placed(where, target, host, value):
         if match[1] == "host":
             return host
         if match[1] != "address":
-            raise ScrapeError("{0}: {1!r} has {2}; there are {{address}} and {{host}}".format(where, target, match[0]))
+            raise ScrapeError("{0}: {1!r} has {2}; known are {{address}} and {{host}}".format(where, target, match[0]))
         address = _scrape.address_of(host, value)
         return "[{0}]".format(address) if ":" in address and match[0] != target else address
 
@@ -119,18 +117,18 @@ def _placed(where, target, host, value):
 
 
 def prober(groups, inventory, value, own_host):
-    """The blackbox exporter that this Prometheus asks: that of its own host, else the first; None when there is none.
+    """The blackbox exporter for this Prometheus: that of its own host, else the first; None when there is none.
 
     :param groups: result of ``merge_groups``.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
-    :param own_host: the host whose Prometheus asks.
+    :param own_host: the host of this Prometheus.
     :returns: ``(host, target, scheme, path prefix, settings of the job)``.
     """
     entry = {"port": 9115, **(groups.get(GROUP) or {}), "service": GROUP, "labels": {}, "path": None}
     hosts = [host for host in inventory.get(GROUP) or () if value(host, GROUP + "_state") != "absent"]
     for host in sorted(hosts, key=lambda name: name != own_host):
-        # Whether it is scraped itself is another matter.
+        # Whether the exporter itself is scraped does not matter here.
         unhidden = _without_override(value)
         found = _scrape.targets_of_group(GROUP, entry, [host], unhidden, own_host)
         if found:
@@ -156,9 +154,9 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
     :param groups: result of ``merge_groups``.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
-    :param default_modules: function that returns the exporter's modules where no variable names any.
-    :returns: as ``plan_jobs``, and with ``instances``, the targets in the words of the label.
-    :raises ScrapeError: when a variable cannot be used, or there is no exporter.
+    :param default_modules: function that returns the exporter's modules if no variable defines any.
+    :returns: as ``plan_jobs``, and with ``instances``, the values of the label ``instance``.
+    :raises ScrapeError: when a variable is invalid, or there is no exporter.
     """
     probes = collect(inventory.get("all") or (), value)
     if not probes:
@@ -166,7 +164,7 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
     asked = prober(groups, inventory, value, own_host)
     if asked is None:
         raise ScrapeError(
-            "{0} asks for probes, and the inventory has no host in the group {1}".format(probes[0][0], GROUP)
+            "{0} defines probes, but the inventory has no host in the group {1}".format(probes[0][0], GROUP)
         )
     host, address, scheme, prefix, shared = asked
     modules = value(host, GROUP + "_configuration_modules")

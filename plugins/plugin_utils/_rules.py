@@ -1,11 +1,11 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rule groups from packs of alerts, thresholds and what the inventory has. Data in, data out.
+"""Rule groups from packs of alerts, thresholds and the inventory. Data in, data out.
 
-A pack is a file in ``bundled/rules``. Its texts hold ``<< name >>`` where a parameter goes, and ``<< instance >>``
-among the matchers where hosts may have bounds of their own: such an alert becomes one rule for the hosts that keep to the
-environment's bound, and one more for each other bound.
+A pack is a file in ``bundled/rules``. In its texts, ``<< name >>`` is a parameter, and ``<< instance >>`` stands among the
+matchers if hosts may have thresholds of their own: such an alert becomes one rule for the hosts with the environment's
+threshold, and one more for each other threshold.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
 )
 
 PACKS = ("host", "api", "database", "containers", "probe", "tls", "backup", "monitoring")
-# Stands in a list of packs for those whose exporters the inventory has.
+# In a list of packs, it selects those whose exporters are in the inventory.
 AUTO = "auto"
 TIERS = ("critical", "warning", "info", "none")
 # Labels and annotations that the packs set themselves.
@@ -41,15 +41,15 @@ _INSTANCE = "<< instance >>"
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
 # An alerting rule's name in the text of a rule file, in block or in flow style.
 _ALERT = re.compile(r"""(?m)(?:^|[-{,\s])["']?alert["']?:\s+["']?([^"'\s,}#]+)""")
-# The comparison that a report takes out of an expression to look at what is compared.
+# The comparison that a report removes from an expression to get the compared value.
 _COMPARED = re.compile(r" (>=|<=|>|<) << threshold >>")
 
 
 class Link(NamedTuple):
-    """Where the alerts of a pack lead to in Grafana.
+    """The dashboard in Grafana for the alerts of a pack.
 
     :ivar dashboard: uid of the dashboard.
-    :ivar variables: its variables that are labels of the alerts, too.
+    :ivar variables: its variables that are also labels of the alerts.
     """
 
     dashboard: str
@@ -69,11 +69,11 @@ LINKS = {
 
 
 class RulesError(ValueError):
-    """Packs or thresholds cannot be used; the message says where and why."""
+    """Packs or thresholds are invalid; the message says where and why."""
 
 
 class Tier(NamedTuple):
-    """One severity of an alert as it will be.
+    """The resolved settings of one severity of an alert.
 
     :ivar values: value of each parameter by name.
     :ivar wait: ``for``.
@@ -85,7 +85,7 @@ class Tier(NamedTuple):
 
 @functools.lru_cache(maxsize=1)
 def load_packs(directory=_DIRECTORY):
-    """The packs by name, as their files have them."""
+    """The packs by name, as loaded from their files."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     packs = {}
     for name in PACKS:
@@ -105,7 +105,7 @@ def tiers_of(alert):
 
 
 def per_instance(alert):
-    """Whether hosts may have bounds of their own for this alert."""
+    """Whether hosts may have thresholds of their own for this alert."""
     return any(_INSTANCE in _expression(alert, tier) for tier in tiers_of(alert))
 
 
@@ -114,7 +114,7 @@ def _expression(alert, tier):
 
 
 def merge(under, over):
-    """Thresholds over others: mappings are merged, ``false`` switches off, and ``true`` goes back to the pack's own."""
+    """Override thresholds: mappings are merged, ``false`` disables, and ``true`` restores the pack's own."""
     if over is True:
         return {}
     if not isinstance(over, dict):
@@ -127,7 +127,7 @@ def merge(under, over):
 
 
 def check_thresholds(packs, thresholds, where=VARIABLE):
-    """What is wrong with thresholds.
+    """Problems of thresholds.
 
     :param where: the variable, for the messages.
     """
@@ -144,13 +144,13 @@ def check_thresholds(packs, thresholds, where=VARIABLE):
 
 
 def check_host(packs, thresholds, of_host, host):
-    """What is wrong with the thresholds of one host, which are put over the environment's.
+    """Problems of the thresholds of one host, which override the environment's.
 
-    :param thresholds: those of the environment, which have no problem of their own.
+    :param thresholds: those of the environment, which are valid.
     """
     where = "{0} of host {1}".format(VARIABLE, host)
     problems = list(check_thresholds(packs, of_host, where))
-    # Each alone is right: what is left is how they go together.
+    # Each is valid alone: check the combination.
     yield from problems or check_thresholds(packs, merge(thresholds, of_host), where)
     if problems:
         return
@@ -162,18 +162,18 @@ def check_host(packs, thresholds, of_host, host):
         if resolve(alerts[name], merge(thresholds.get(name), given), "")[0] != usual:
             yield Problem(
                 "{0}.{1}".format(where, name),
-                "is about no single host",
-                "set it where the Prometheus server sees it, such as in group_vars/prometheus",
+                "is not about a single host",
+                "set it for the Prometheus server, such as in group_vars/prometheus",
             )
 
 
 def resolve(alert, given, where):
-    """An alert's severities with what was given put over the pack's own.
+    """An alert's severities, with the user's thresholds overriding the pack's.
 
-    :param alert: the alert as its pack has it.
+    :param alert: the alert in its pack.
     :param given: its entry in the thresholds.
     :param where: path of that entry.
-    :returns: mapping of severities to :class:`Tier`, None for those that are switched off; and a list of problems.
+    :returns: mapping of severities to :class:`Tier`, None for disabled ones; and a list of problems.
     """
     problems = []
     shipped = tiers_of(alert)
@@ -181,10 +181,10 @@ def resolve(alert, given, where):
         return dict.fromkeys(shipped), problems
     given = {} if given is True or given is None else given
     if not isinstance(given, dict):
-        problems.append(Problem(where, "is {0}".format(shown(given)), "write a dictionary, or false to switch it off"))
+        problems.append(Problem(where, "is {0}".format(shown(given)), "write a dictionary, or false to disable it"))
         return {}, problems
     parameters = alert.get("parameters") or {}
-    # A severity of its own is the user's to add, where one expression serves for all.
+    # The user may add a severity if one expression is used for all.
     tiers = [tier for tier in TIERS if tier in alert or ("expr" in alert and tier in given and tier != "none")]
     common = {}
     for key, value in given.items():
@@ -213,7 +213,7 @@ def _resolve_tier(alert, tier, given, common, where, problems):
         # HighDiskUsage.critical: 95
         given = {"threshold": given}
     if not isinstance(given, dict):
-        remedy = "write a dictionary of {0}, or false to switch it off".format(", ".join(["for", *parameters]))
+        remedy = "write a dictionary of {0}, or false to disable it".format(", ".join(["for", *parameters]))
         problems.append(Problem(where, "is {0}".format(shown(given)), remedy))
         return None
     found = {name: rule["default"] for name, rule in parameters.items() if "default" in rule}
@@ -230,12 +230,12 @@ def _resolve_tier(alert, tier, given, common, where, problems):
     for name in parameters:
         if name not in found and "{0}.{1}".format(where, name) not in [problem.variable for problem in problems]:
             found_none = "is missing, and the pack has no {0} for this alert".format(tier)
-            problems.append(Problem("{0}.{1}".format(where, name), found_none, "give it"))
+            problems.append(Problem("{0}.{1}".format(where, name), found_none, "set it"))
     return Tier({name: found.get(name) for name in parameters}, str(found["for"]))
 
 
 def _wrong(key, parameter, value, where, problems):
-    """Whether a parameter cannot have this value; the problem is added to the others."""
+    """Whether a value is invalid for a parameter; the problem is added to the others."""
     if key == "for":
         if isinstance(value, bool) or not is_duration(value):
             problems.append(not_a_duration(where, value))
@@ -256,7 +256,7 @@ def _wrong(key, parameter, value, where, problems):
     before = len(problems)
     for name in names:
         if not isinstance(name, (str, int)) or isinstance(name, bool) or not _NAME.fullmatch(str(name)):
-            problems.append(Problem(where, "{0} is no name".format(shown(name)), remedy))
+            problems.append(Problem(where, "{0} is not a valid name".format(shown(name)), remedy))
     if kind == "names":
         return len(problems) > before
     numbers = (
@@ -267,13 +267,13 @@ def _wrong(key, parameter, value, where, problems):
             unit = parameter["unit"] if kind == "number" else "connections"
             problems.append(Problem(path, "is {0}".format(shown(number)), "write a number ({0})".format(unit)))
         elif not parameter["min"] <= number <= parameter["max"]:
-            between = "give one from {0} to {1}".format(_number(parameter["min"]), _number(parameter["max"]))
+            between = "use one from {0} to {1}".format(_number(parameter["min"]), _number(parameter["max"]))
             problems.append(Problem(path, "is {0}".format(shown(number)), between))
     return len(problems) > before
 
 
 def _out_of_order(parameters, resolved, where):
-    """Milder severities that are stricter than the graver ones."""
+    """Lower severities whose threshold is beyond that of a higher one."""
     present = [tier for tier in TIERS if resolved.get(tier)]
     for grave, mild in zip(present, present[1:]):
         for name, parameter in parameters.items():
@@ -285,7 +285,7 @@ def _out_of_order(parameters, resolved, where):
                     "is {0}, {1} the {2} of {3}".format(
                         _number(milder), "above" if worse == "higher" else "below", _number(graver), grave
                     ),
-                    "let {0} come before {1}, or switch one of them off with false".format(mild, grave),
+                    "let {0} fire before {1}, or disable one of them with false".format(mild, grave),
                 )
 
 
@@ -293,17 +293,17 @@ def _out_of_order(parameters, resolved, where):
 
 
 def check_packs(wanted, where="prometheus_rule_packs"):
-    """What is wrong with the list of packs."""
+    """Problems of the list of packs."""
     for name in wanted:
         if name not in (AUTO, *PACKS):
             problem = unknown_key(where, name, [AUTO, *PACKS])
-            yield problem._replace(variable=where, found="there is no pack {0}".format(shown(name)))
+            yield problem._replace(variable=where, found="unknown pack {0}".format(shown(name)))
 
 
 def check_additions(labels, annotations, version=None):
-    """What is wrong with labels and annotations for all alerts of the packs.
+    """Problems of labels and annotations for all alerts of the packs.
 
-    :param version: of Prometheus, where it is known.
+    :param version: of Prometheus, if it is known.
     """
     for where, found, own in (
         ("prometheus_rule_labels", labels, OWN_LABELS),
@@ -314,15 +314,15 @@ def check_additions(labels, annotations, version=None):
             if name in own:
                 yield Problem(path, "is set by the packs", "choose another name")
             elif not is_label(name, version):
-                yield Problem(path, "is no name of a label", way_out(name))
+                yield Problem(path, "is not a valid label name", way_out(name))
             elif isinstance(value, (dict, list)) or value is None:
-                yield Problem(path, "is {0}".format(shown(value)), "write a text")
+                yield Problem(path, "is {0}".format(shown(value)), "write a string")
 
 
 def chosen(packs, wanted, facts):
     """The names of the packs to deploy, in their own order.
 
-    :param wanted: names of packs; ``auto`` stands for those whose exporters the inventory has.
+    :param wanted: names of packs; ``auto`` selects those whose exporters are in the inventory.
     :param facts: see :func:`rule_groups`.
     """
     names = set(wanted)
@@ -333,9 +333,9 @@ def chosen(packs, wanted, facts):
 
 
 def own_alerts(settings):
-    """The names of the alerts that are the user's own, in his variable and his files.
+    """The names of the user's own alerts, in the variable and in files.
 
-    Files are only searched, not parsed: there may be thousands, and what is wrong with one is promtool's to say.
+    Files are only searched, not parsed: there may be thousands, and promtool reports their errors.
 
     :param settings: dict: ``alert_rules``, and ``rule_files`` as the lookup user_files finds them.
     """
@@ -346,11 +346,11 @@ def own_alerts(settings):
 
 
 def beside_own(packs, wanted, thresholds, facts, own):
-    """A sentence for somebody who has alerts of his own and whom the packs give more that he may not know of, or None.
+    """A message for users with alerts of their own, to whom ``auto`` adds alerts of the packs, or None.
 
-    :param wanted: names of packs. Whoever names them knows: only ``auto`` is told.
-    :param own: names of his alerts.
-    :raises RulesError: when packs or thresholds cannot be used.
+    :param wanted: names of packs. There is a message only for ``auto``.
+    :param own: names of the user's alerts.
+    :raises RulesError: when packs or thresholds are invalid.
     """
     if AUTO not in wanted or not own:
         return None
@@ -361,23 +361,23 @@ def beside_own(packs, wanted, thresholds, facts, own):
     if not severities:
         return None
     return (
-        "beside {0} alert{1} of your own it has {2} of the packs {3} ({4} critical), because prometheus_rule_packs is auto: name"
-        " there the packs that you want, or [] for none"
+        "in addition to {0} alert{1} of your own it has {2} of the packs {3} ({4} critical), because prometheus_rule_packs is auto:"
+        " set it to the packs that you want, or to [] for none"
     ).format(len(own), "" if len(own) == 1 else "s", len(severities), ", ".join(groups), severities.count("critical"))
 
 
 def rule_groups(packs, settings, facts):
-    """The rule group of each pack that is to be deployed.
+    """The rule groups of the packs to deploy.
 
-    :param packs: as :func:`load_packs` gives them.
+    :param packs: as :func:`load_packs` returns them.
     :param settings: dict: ``rule_packs``, ``thresholds``, ``rule_labels``, ``rule_annotations``, ``runbook_url``,
-        ``dashboard_url`` and ``alert_rules``, the inputs of those names without their prefix; maybe ``rule_files``, as for
+        ``dashboard_url`` and ``alert_rules``, the inputs without their prefix; optionally ``rule_files``, as for
         :func:`own_alerts`.
-    :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that have to have
+    :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that must have
         targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
         of their own as ``host``, ``instances`` and ``thresholds``.
-    :returns: mapping of packs to groups in Prometheus' own shape.
-    :raises RulesError: when packs or thresholds cannot be used.
+    :returns: mapping of packs to groups in the format of Prometheus.
+    :raises RulesError: when packs or thresholds are invalid.
     """
     thresholds = settings["thresholds"]
     problems = [*check_packs(settings["rule_packs"]), *check_thresholds(packs, thresholds)]
@@ -387,7 +387,7 @@ def rule_groups(packs, settings, facts):
             problems += check_host(packs, thresholds, entry["thresholds"], entry["host"])
     if problems:
         raise RulesError("\n".join(str(problem) for problem in problems))
-    # An alert of the user's own takes the place of the one that has its name.
+    # An alert of the user replaces the one of the same name.
     taken = set(own_alerts(settings))
     groups = {}
     for name in chosen(packs, settings["rule_packs"], facts):
@@ -408,7 +408,7 @@ def own_jobs(pack, facts):
 
 
 class _Alert:
-    """An alert on its way to rules."""
+    """Generates the rules of an alert."""
 
     def __init__(self, pack, name, alert, settings, facts):
         self.pack, self.name, self.alert = pack, name, alert
@@ -416,7 +416,7 @@ class _Alert:
         self.parameters = alert.get("parameters") or {}
 
     def rules(self):
-        """The rules of all severities, hosts with bounds of their own included."""
+        """The rules of all severities, including hosts with thresholds of their own."""
         return [
             rule for tier, variants in self.variants().items() for found in variants for rule in self.tier(tier, *found)
         ]
@@ -468,7 +468,7 @@ class _Alert:
         return (self.alert.get(tier) or {}).get("expr") or self.alert["expr"]
 
     def links(self):
-        """The annotations that lead somewhere."""
+        """The annotations with links."""
         links = {}
         if self.settings["runbook_url"]:
             links["runbook_url"] = runbook(self.settings["runbook_url"], self.name)
@@ -478,18 +478,18 @@ class _Alert:
         return links
 
     def panel(self):
-        """The path in Grafana of the alert's panel, with what the alert is about chosen there; else of its dashboard."""
+        """The path in Grafana of the alert's panel, with the alert's labels selected; else of its dashboard."""
         link = LINKS[self.pack]
         path = "/d/{0}".format(link.dashboard)
         if "panel" not in self.alert:
             return path
         path += "?viewPanel={0}".format(self.alert["panel"])
-        # Prometheus fills it in: an alert has not all of these labels.
+        # Prometheus expands this: an alert may lack some of these labels.
         chosen_there = "{{{{ with $labels.{0} }}}}&var-{0}={{{{ . | urlquery }}}}{{{{ end }}}}"
         return path + "".join(chosen_there.format(name) for name in link.variables)
 
     def values(self, settings):
-        """What goes into the slots: one mapping for each rule, none where there is nothing to watch."""
+        """The values of the parameters: one mapping for each rule, none if there is nothing to monitor."""
         values, repeated = {"for": settings.wait}, [{}]
         for name, parameter in self.parameters.items():
             value = settings.values[name]
@@ -510,12 +510,12 @@ class _Alert:
 
 
 def runbook(base, alert):
-    """The address of an alert's runbook: ``{alert}`` in the base stands for its name, else the name follows it."""
+    """The URL of an alert's runbook: ``{alert}`` in the base is replaced by its name; otherwise the name is appended."""
     return base.replace("{alert}", alert) if "{alert}" in base else "{0}/{1}".format(base.rstrip("/"), alert)
 
 
 def thresholds_of(packs, settings, facts):
-    """Alerts as what is measured and its bound, where there is one: what a report holds against history.
+    """Alerts as compared value and threshold, if there is one: what a report compares with history.
 
     :returns: list of dicts with ``alert``, ``severity``, ``expr``, ``op``, ``threshold`` and ``for``.
     """
@@ -530,7 +530,7 @@ def thresholds_of(packs, settings, facts):
             for tier, variants in shaped.variants().items():
                 template = shaped.template(tier)
                 compared = _COMPARED.findall(template)
-                # With `or`, what is on its other side has no bound.
+                # With `or`, its other side has no threshold.
                 if len(compared) != 1 or re.search(r"(?m)^or ", template):
                     continue
                 for tier_settings, matcher in variants:
@@ -550,13 +550,13 @@ def thresholds_of(packs, settings, facts):
 
 
 def marks(packs, thresholds, overrides=()):
-    """The bounds at which a report marks disks and backups: those of HighDiskUsage and BackupTooOld.
+    """The thresholds at which a report marks disks and backups: those of HighDiskUsage and BackupTooOld.
 
     :param thresholds: those of the environment.
     :param overrides: see :func:`rule_groups`.
     :returns: dict: ``disk``, a mapping of severities to percent; ``disk_of``, the same of each instance that has its own;
-        ``backup``, a mapping of severities to hours. A severity that is switched off is left out.
-    :raises RulesError: when thresholds cannot be used.
+        ``backup``, a mapping of severities to hours. A disabled severity is omitted.
+    :raises RulesError: when thresholds are invalid.
     """
     problems = list(check_thresholds(packs, thresholds))
     for entry in overrides if not problems else ():
@@ -602,7 +602,7 @@ def _matcher(instances, equal):
 
 
 def _quoted(text):
-    """Text for between the quotes of a PromQL string."""
+    """A text, escaped for a PromQL string."""
     return text.replace("\\", "\\\\").replace('"', '\\"')
 
 

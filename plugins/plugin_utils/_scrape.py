@@ -180,7 +180,7 @@ def check_keys(found, allowed, where):
     for key in found:
         if key not in allowed:
             raise ScrapeError(
-                "{0} has no key {1!r}{2}; there are {3}".format(where, str(key), near(key, allowed), ", ".join(allowed))
+                "{0} has no key {1!r}{2}; known are {3}".format(where, str(key), near(key, allowed), ", ".join(allowed))
             )
 
 
@@ -194,7 +194,7 @@ def labels_of(found, where):
         raise ScrapeError("{0} has to be a mapping of names to values, not {1!r}".format(where, found))
     for name in found:
         if not is_label(name):
-            raise ScrapeError("{0}: {1!r} is no name of a label".format(where, str(name)))
+            raise ScrapeError("{0}: {1!r} is not a valid label name".format(where, str(name)))
     return {str(name): _text(text) for name, text in found.items() if text is not None}
 
 

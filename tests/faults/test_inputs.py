@@ -46,7 +46,7 @@ def test_files_and_features_are_used_as_given(site, tmp_path_factory):
     }
     first = site.run().must_be_green(changed=True)
     assert 'msg="Unknown option for --enable-feature" option=promql-at-modifier' in " ".join(first.output.split())
-    assert first.output.count("mean nothing to it: prometheus_ip.") == 1
+    assert first.output.count("begin with the name of a role: prometheus_ip.") == 1
     assert {"a", "b", "c"} <= loaded(site)
     assert '"job":"own"' in site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/targets").stdout
     assert "templates/own.html" in site.host.run("cat /etc/alertmanager/alertmanager.yml").stdout

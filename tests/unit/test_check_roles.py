@@ -26,15 +26,15 @@ DAY = datetime.date(2026, 1, 2)
     ("name", "value", "words"),
     [
         ("prometheus_external_labels", {"since": DAY},
-         "prometheus_external_labels.since: is 2026-01-02, which YAML takes for a date; put it into quotes: '2026-01-02'"),
+         "prometheus_external_labels.since: is 2026-01-02, which YAML reads as a date; put it into quotes: '2026-01-02'"),
         ("prometheus_targets", {"a": [{"targets": ["x:1"], "labels": {"built": DAY}}]},
          "prometheus_targets.a[0].labels.built: is 2026-01-02"),
         ("grafana_ini", {"x": {"y": datetime.datetime(2026, 1, 2, 3, 4)}}, "grafana_ini.x.y: is 2026-01-02 03:04:00"),
         ("alertmanager_time_intervals", [{"time_intervals": [{"times": [{"start_time": 1050, "end_time": "20:00"}]}]}],
-         "time_intervals[0].times[0].start_time: is 1050, which YAML makes of 17:30 without quotes; write '17:30'"),
+         "time_intervals[0].times[0].start_time: is 1050, which is how YAML reads 17:30 without quotes; write '17:30'"),
         ("alertmanager_time_intervals", [{"time_intervals": [{"days_of_month": [65]}]}],
-         "days_of_month[0]: is 65, which YAML makes of 1:05"),
-        ("alertmanager_time_intervals", [{"time_intervals": [{"months": [63]}]}], "months[0]: is 63, which YAML makes of 1:03"),
+         "days_of_month[0]: is 65, which is how YAML reads 1:05"),
+        ("alertmanager_time_intervals", [{"time_intervals": [{"months": [63]}]}], "months[0]: is 63, which is how YAML reads 1:03"),
         ("alertmanager_route", {"routes": [{"group_wait": 30}]},
          "alertmanager_route.routes[0].group_wait: is the number 30; write a duration with its unit, such as '30s'"),
         ("prometheus_scrape_configs", [{"job_name": "x", "scrape_interval": 15}],
@@ -52,9 +52,9 @@ def test_what_cannot_be_meant_is_refused_with_its_place(name, value, words):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (True, "prometheus_external_labels.x is true, which YAML also makes of on and yes"),
-        (False, "is false, which YAML also makes of off and no"),
-        (1.1, "is 1.1, which YAML also makes of 1.10"),
+        (True, "prometheus_external_labels.x is true, which is also how YAML reads on and yes"),
+        (False, "is false, which is also how YAML reads off and no"),
+        (1.1, "is 1.1, which is also how YAML reads for example 1.10"),
         (None, "prometheus_external_labels.x is empty"),
     ],
 )
@@ -187,7 +187,7 @@ def test_the_inputs_of_all_roles_are_looked_at_before_the_first_change(site):
         "monitoring_gather_facts: true",
     ):
         assert words in output
-    assert output.count("mean nothing to it: node_exporter_port, prometheus_ip.") == 1
+    assert output.count("begin with the name of a role: node_exporter_port, prometheus_ip.") == 1
     assert "Validating arguments" not in output
     assert "cadvisor" not in output
 

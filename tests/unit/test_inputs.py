@@ -393,7 +393,11 @@ SECRET = "hunter2-of-the-database"
         ("postgres_exporter", {"config_file": "a/b.yml"}, "give the name of a file"),
         ("postgres_exporter", {"dsn_file": "dsn"}, "give the absolute path"),
         ("postgres_exporter", {"name": SECRET}, "is neither postgresql://"),
-        ("postgres_exporter", {"name": "", "uri": "postgresql://a:" + SECRET + "@b/c"}, "without postgresql://"),
+        (
+            "postgres_exporter",
+            {"name": "", "uri": "postgresql://a:" + SECRET + "@b/c"},
+            "without the prefix postgresql://",
+        ),
         ("postgres_exporter", {"password": " " + SECRET}, "begins or ends with a blank"),
         ("postgres_exporter", {"name": ""}, "nothing says where the database is"),
         ("postgres_exporter", {"dsn_file": "/etc/dsn"}, "nothing says where the database is"),

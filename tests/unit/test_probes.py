@@ -142,17 +142,17 @@ def test_the_exporters_door_is_the_same_as_when_it_is_scraped_itself():
 @pytest.mark.parametrize(
     ("probes", "words"),
     [
-        ("http_2xx", "has to be a list of probes"),
+        ("http_2xx", "must be a list of probes"),
         (["http_2xx"], "has to be a mapping"),
         ([{"module": "http_2xx", "target": ["x"]}], "did you mean 'targets'?"),
-        ([{"targets": ["x"]}], "names no module"),
+        ([{"targets": ["x"]}], "has no module; set one"),
         ([{"module": "http_2x", "targets": ["x"]}], "no module 'http_2x'; did you mean 'http_2xx'?"),
-        ([{"module": "icmp", "targets": "x"}], "targets has to be a list"),
-        ([{"module": "icmp", "targets": []}], "targets has to be a list"),
-        ([{"module": "icmp", "targets": ["{address}"]}], "no group says for which hosts"),
-        ([{"module": "icmp", "targets": ["{adress}"], "group": "all"}], "there are {address} and {host}"),
+        ([{"module": "icmp", "targets": "x"}], "targets must be a list"),
+        ([{"module": "icmp", "targets": []}], "targets must be a list"),
+        ([{"module": "icmp", "targets": ["{address}"]}], "no group is set for it"),
+        ([{"module": "icmp", "targets": ["{adress}"], "group": "all"}], "known are {address} and {host}"),
         ([{"module": "icmp", "targets": ["x"], "group": "al"}], "no group 'al'; did you mean 'all'?"),
-        ([{"module": "icmp", "targets": ["x"], "labels": {"": 1}}], "is no name of a label"),
+        ([{"module": "icmp", "targets": ["x"], "labels": {"": 1}}], "is not a valid label name"),
     ],
 )
 def test_a_probe_that_cannot_work_is_named(probes, words):
@@ -164,7 +164,7 @@ def test_a_probe_that_cannot_work_is_named(probes, words):
 
 def test_modules_of_the_exporters_own_variables_count():
     hosts = {"mon": {"blackbox_exporter_configuration_modules": {"mine": {}}, "monitoring_probes": [WEB]}}
-    with pytest.raises(_scrape.ScrapeError, match="there are mine"):
+    with pytest.raises(_scrape.ScrapeError, match="known are mine"):
         jobs(hosts)
 
 

@@ -170,12 +170,12 @@ def test_thresholds(given, expected):
         ({"HighCPUUsage": {"critical": {"threshold": "80"}}}, ["critical.threshold: is '80'", "a number (percent)"]),
         ({"HighCPUUsage": {"critical": {"threshold": True}}}, ["critical.threshold: is True"]),
         ({"HighCPUUsage": {"critical": [80]}}, ["HighCPUUsage.critical: is [80]"]),
-        ({"HighCPUUsage": 80}, ["prometheus_thresholds.HighCPUUsage: is 80", "false to switch it off"]),
+        ({"HighCPUUsage": 80}, ["prometheus_thresholds.HighCPUUsage: is 80", "false to disable it"]),
         ({"HighCPUUsage": {"warning": 90}}, ["HighCPUUsage.warning.threshold: is 90, above the 80 of critical"]),
         ({"CertificateExpiresSoon": {"warning": 1}}, ["warning.threshold: is 1, below the 3 of critical"]),
         ({"HighCPUUsage": {"for": "5 m"}}, ["HighCPUUsage.for: is '5 m'", "15s"]),
         ({"ContainerDown": {"containers": "shop"}}, ["ContainerDown.containers: is 'shop'", "write a list"]),
-        ({"ContainerDown": {"containers": ['a"b']}}, ["ContainerDown.containers", "is no name"]),
+        ({"ContainerDown": {"containers": ['a"b']}}, ["ContainerDown.containers", "is not a valid name"]),
         ({"DatabasePoolHigh": {"pools": ["shop"]}}, ["DatabasePoolHigh.pools", "write a dictionary"]),
         ({"DatabasePoolHigh": {"pools": {"shop": 0}}}, ["DatabasePoolHigh.pools.shop: is 0", "from 1 to"]),
     ],
@@ -223,7 +223,7 @@ def test_a_report_has_the_bounds_of_the_alerts():
     ("thresholds", "words"),
     [
         ({"HighDiskUsage": {"critical": 70}}, ["prometheus_thresholds of host db1.HighDiskUsage.warning.threshold"]),
-        ({"HighErrorRate": {"critical": 70}}, ["HighErrorRate", "is about no single host"]),
+        ({"HighErrorRate": {"critical": 70}}, ["HighErrorRate", "is not about a single host"]),
         ({"HighDisk": {}}, ["prometheus_thresholds of host db1.HighDisk"]),
     ],
 )
@@ -276,7 +276,7 @@ def test_a_label_may_have_any_name_where_the_version_takes_it(name, version, ref
 
 @pytest.mark.parametrize("name", ["", "lone \ud800 surrogate"])
 def test_what_is_no_text_is_no_label(name):
-    assert "is no name of a label" in str(next(check_additions({name: "x"}, {}, "3.16.0")))
+    assert "is not a valid label name" in str(next(check_additions({name: "x"}, {}, "3.16.0")))
 
 
 def test_merging():
@@ -330,7 +330,7 @@ def test_who_has_alerts_of_his_own_is_told_what_the_packs_add():
     assert word(["Mine"], "host") is None
     assert word(["Mine"]) is None
     said = word(["Mine"], "auto")
-    assert said.startswith("beside 1 alert of your own it has ")
+    assert said.startswith("in addition to 1 alert of your own it has ")
     assert "of the packs host, monitoring (14 critical)" in said
     assert "prometheus_rule_packs" in said
     fewer = word(["Mine", "Watchdog"], "auto", thresholds={"HighDiskUsage": False})

@@ -195,7 +195,7 @@ def test_a_later_mapping_replaces_and_drops_groups():
         ({"web": {"port": True}}, {}, "has to be a port"),
         ({"web": {"port": 1, "path": "metrics"}}, {}, "a path begins with /"),
         ({"web": {"port": 1, "scheme": "ftp"}}, {}, "http or https"),
-        ({"web": {"port": 1, "labels": {"": 1}}}, {}, "'' is no name of a label"),
+        ({"web": {"port": 1, "labels": {"": 1}}}, {}, "'' is not a valid label name"),
         ({"web": {"port": 1, "labels": ["a"]}}, {}, "mapping of names"),
         ({"web": {"port": 1, "config": {"scheme": "https"}}}, {}, "must not hold scheme"),
         ({"web": 5}, {}, "has to be a mapping"),
