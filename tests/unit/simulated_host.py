@@ -26,11 +26,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import Answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.modules.service import WORK
 from checked_health import checked
 

@@ -11,8 +11,9 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
+from ansible_collections.vigil.monitoring.plugins.module_utils._config_references import readability
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
 
@@ -32,7 +33,7 @@ def make(root, **module):
 def deploy(root, **module):
     """Make the directories; returns those that changed and those that are ours."""
     tree = make(root, **module)
-    return tree.ensure_directories(tree.state.manifest())
+    return tree.directories.ensure(tree.state.manifest())
 
 
 def found(root):
@@ -96,7 +97,7 @@ def problems(root, tree=None):
     """What keeps the directories and files from being made."""
     tree = tree or make(root)
     manifest = tree.state.manifest()
-    return tree.place_problems(manifest, tree.compare(manifest)[1])
+    return tree.directories.place_problems(manifest, tree.compare(manifest))
 
 
 def test_a_file_in_the_place_of_a_directory_stops_before_anything_is_made(tmp_path):
@@ -131,7 +132,7 @@ def test_a_disk_that_takes_nothing_is_no_matter_where_nothing_changes(tmp_path, 
     os.chmod(tmp_path / "etc/rules/a.yml", 0o640)
     manifest = dict(tree.state.manifest(), files={"rules/a.yml": ""})
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_flag=os.ST_RDONLY))
-    assert tree.place_problems(manifest, tree.compare(manifest)[1]) == []
+    assert tree.directories.place_problems(manifest, tree.compare(manifest)) == []
 
 
 def test_what_an_account_could_read_that_is_yet_to_be_made(tmp_path):
@@ -143,9 +144,9 @@ def test_what_an_account_could_read_that_is_yet_to_be_made(tmp_path):
             with open(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), "w") as stream:
                 stream.write("x")
             os.chmod(f"{folder}/{name}", mode)
-        assert tree.readability(f"{folder}/open") is None
-        assert tree.readability(f"{folder}/closed") == "unreadable"
-        assert tree.readability(f"{folder}/gone") == "missing"
+        assert readability(tree, f"{folder}/open") is None
+        assert readability(tree, f"{folder}/closed") == "unreadable"
+        assert readability(tree, f"{folder}/gone") == "missing"
 
 
 def test_a_directory_of_the_tree_may_be_asked_for_with_a_mode_of_its_own(tmp_path):
@@ -154,13 +155,13 @@ def test_a_directory_of_the_tree_may_be_asked_for_with_a_mode_of_its_own(tmp_pat
     tree.module.params["directories"] = [
         {"path": str(tmp_path / name), "owner": "root", "group": "daemon", "mode": mode} for name, mode in asked
     ]
-    tree.ensure_directories(tree.state.manifest())
+    tree.directories.ensure(tree.state.manifest())
     assert {path.split("/etc/")[-1]: mode[0] for path, mode in found(tmp_path / "etc").items()} == {
         str(tmp_path / "etc"): 0o750,
         "rules": 0o3770,
         "file_sd": 0o750,
     }
-    assert tree.ensure_directories(tree.state.manifest())[0] == []
+    assert tree.directories.ensure(tree.state.manifest())[0] == []
 
 
 def test_somebody_elses_directory_that_the_group_cannot_write_to_does_not_serve_where_it_has_to(tmp_path):
@@ -168,4 +169,4 @@ def test_somebody_elses_directory_that_the_group_cannot_write_to_does_not_serve_
     tree = make(tmp_path)
     asked = {"path": str(tmp_path / "etc/rules"), "owner": "root", "group": "daemon", "mode": "3770"}
     tree.module.params["directories"] = [asked]
-    assert str(tmp_path / "etc/rules") in tree.ensure_directories(tree.state.manifest())[0]
+    assert str(tmp_path / "etc/rules") in tree.directories.ensure(tree.state.manifest())[0]

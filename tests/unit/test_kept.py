@@ -10,8 +10,8 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import kept_content, pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import KNOWN_KEY, secret_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import _digest
 

@@ -9,8 +9,8 @@ import os
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.modules.config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 
