@@ -12,8 +12,6 @@ import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import is_secret_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
-# Beyond is_secret_key: keys of cloud providers, of inline certificates' keys, and of Prometheus' http_headers.
-_FURTHER_KEY = re.compile(r"(?i)(secret_key|account_key|secrets|cookie)$")
 _USERINFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@")
 # A password among the pairs of a connection string, or in the query of a URL.
 _PAIR = re.compile(r"(?i)(?:^|[\s?&])(?:password|passwd|pwd)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|([^\s&',]+))")
@@ -22,7 +20,7 @@ _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)
 
 def _secret_key(key, above):
     key = str(key)
-    return is_secret_key(key, above) or is_secret_key(key.replace("-", "_"), above) or bool(_FURTHER_KEY.search(key))
+    return is_secret_key(key, above) or is_secret_key(key.replace("-", "_"), above)
 
 
 def _strings(data):

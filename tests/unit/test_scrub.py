@@ -266,3 +266,123 @@ def test_words_of_prose_stay():
 
 def test_everyday_words_are_words():
     assert all(word == word.lower() and word.replace("_", "").isalpha() for word in EVERYDAY)
+
+
+# What a program may write for one character; the secret stands around it.
+LETTERS = {"\a": "a", "\b": "b", "\f": "f", "\v": "v", "\x1b": "e", "\0": "0"}
+ONE_BY_ONE = [
+    *LETTERS,
+    "'",
+    '"',
+    "<",
+    "\\",
+    "\x80",
+    "\x85",
+    "\u00a0",
+    "\u2003",
+    "\u2028",
+    "\xff",
+    "\u0100",
+    "é",
+    "€",
+    "\uffff",
+    "\U00010000",
+    "😀",
+]
+
+
+def forms_of(character):
+    """The forms of one character that need no other program to be made."""
+    code, utf8 = ord(character), character.encode()
+    if code < 0x10000:
+        yield f"\\u{code:04x}"
+        yield f"\\u{code:04X}"
+    else:
+        high, low = divmod(code - 0x10000, 0x400)
+        yield f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+    yield f"\\U{code:08x}"
+    yield f"\\u{{{code:x}}}"
+    if code < 0x100:
+        yield f"\\x{code:02x}"
+        yield f"\\{code:03o}"
+    if code >= 0x80:
+        yield "".join(f"\\x{byte:02x}" for byte in utf8)
+        yield "".join(f"\\{byte:03o}" for byte in utf8)
+        yield utf8.decode("latin-1")
+        yield "?"
+        yield "\ufffd"
+    if character in LETTERS:
+        yield "\\" + LETTERS[character]
+    yield f"&#{code};"
+    yield f"&#0{code};"
+    yield f"&#x{code:x};"
+    yield f"&#X{code:x};"
+    yield f"&amp;#{code};"
+    yield {"'": "&apos;", '"': "&quot;", "<": "&lt;", "é": "&eacute;", "\u00a0": "&nbsp;"}.get(character, character)
+    yield {'"': '"\'"\'"', "'": "'\"'\"'"}.get(character, character)
+    yield "".join(f"%{byte:02x}" for byte in utf8)
+    yield "".join(f"%25{byte:02x}" for byte in utf8)
+
+
+@pytest.mark.parametrize("character", ONE_BY_ONE, ids=lambda character: f"U+{ord(character):04X}")
+def test_each_form_of_one_character_is_masked(character):
+    scrubber = Scrubber([f"Zq7{character}Wm4kv"])
+    for form in forms_of(character):
+        assert scrubber.text(f"pre Zq7{form}Wm4kv post") == f"pre {MASK} post", form
+
+
+@pytest.mark.parametrize("secret", ["Zq7-Wm4", "zq7W", "é€q7w", "k\ud800lm9"])
+def test_a_secret_whose_every_character_is_a_number_is_masked(secret):
+    encoded = secret.encode("utf-8", "surrogatepass")
+    scrubber = Scrubber([secret])
+    for form in (
+        encoded.hex(),
+        "".join(f"\\x{byte:02x}" for byte in encoded),
+        "".join(f"\\x{byte:02X}" for byte in encoded),
+        "".join(f"%{byte:02X}" for byte in encoded),
+        "".join(f"&#{ord(character)};" for character in secret),
+        "".join(f"\\u{ord(character):04x}" for character in secret),
+        "".join(f"\\u{ord(character):04X}" for character in secret),
+    ):
+        assert scrubber.text(f"pre {form} post") == f"pre {MASK} post", form
+
+
+@pytest.mark.parametrize("before", ["", "a", "ab"])
+@pytest.mark.parametrize("secret", ["zq7W", "zq7Wk", "zq7Wkv"])
+def test_the_shortest_secret_is_masked_in_base64_whatever_stands_before(secret, before):
+    """Five characters tell it; four bytes have as many wherever they begin but one."""
+    encoded = base64.b64encode((before + secret).encode()).decode()
+    masked = Scrubber([secret]).text(f"pre {encoded} post")
+    assert masked == (f"pre {MASK} post" if (secret, before) != ("zq7W", "a") else f"pre {encoded} post")
+
+
+def test_base64_is_masked_wherever_it_stands_and_however_often():
+    encoded = base64.b64encode(b"me:zq7Wkv9x").decode()
+    assert Scrubber(["zq7Wkv9x"]).text(f"{encoded} {encoded} and {encoded}") == f"{MASK} {MASK} and {MASK}"
+
+
+@pytest.mark.parametrize(
+    ("secret", "shown", "text", "masked"),
+    [
+        # Four signs are enough, where they are no word.
+        ("zq7W", "", "it is zq7W there", f"it is {MASK} there"),
+        ("zq7W", "", "xxzq7Wyy", f"xx{MASK}yy"),
+        ("zqxw", "", "xxzqxwyy", "xxzqxwyy"),
+        # A port is no secret in a sentence, and a number with another digit is.
+        ("12345", "", "port 12345 is taken", "port 12345 is taken"),
+        ("123456", "", "port 123456 is taken", f"port {MASK} is taken"),
+        ("123456", "", "7123456", "7123456"),
+        # What is shown in any case: a word of up to fifteen letters.
+        ("abcdefghijklmno", "/srv/abcdefghijklmno", "in abcdefghijklmno", "in abcdefghijklmno"),
+        ("abcdefghijklmnop", "/srv/abcdefghijklmnop", "in abcdefghijklmnop", f"in {MASK}"),
+        ("app2024", "/srv/app2024", "in app2024", f"in {MASK}"),
+    ],
+)
+def test_what_is_a_word_and_what_is_a_secret(secret, shown, text, masked):
+    assert Scrubber([secret], shown).text(text) == masked
+
+
+def test_bytes_that_are_no_text_are_masked_too():
+    scrubber = Scrubber(["zq7Wkv9x"])
+    assert scrubber.data(b"\xff\xfe zq7Wkv9x \x80") == b"\xff\xfe " + MASK.encode() + b" \x80"
+    assert scrubber.finds("a zq7Wkv9x") and not scrubber.finds("nothing")

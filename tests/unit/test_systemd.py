@@ -281,3 +281,60 @@ def test_a_limit_that_the_host_cannot_grant(dropin, ceiling, asked):
     problem = _systemd.ungrantable_limit(dropin, ceiling)
     assert (problem is None) is (asked is None)
     assert asked is None or f"LimitNOFILE={asked}, and systemd on this host can grant no more than 20000" in problem
+
+
+def test_where_drop_ins_may_lie_as_systemd_reads_them():
+    """systemd.unit(5): /etc/systemd/system.control first, then run's, /etc, /run, and the vendors'; a-b.service as a-.service.d too."""
+    places = [
+        "/etc/systemd/system.control",
+        "/run/systemd/system.control",
+        "/run/systemd/transient",
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    ]
+    for name, folders in (
+        ("prometheus", ["prometheus.service.d"]),
+        ("prometheus-eu-2", ["prometheus-eu-2.service.d", "prometheus-eu-.service.d", "prometheus-.service.d"]),
+    ):
+        found = _systemd.dropin_directories(name)
+        assert found == [f"{place}/{folder}" for folder in folders for place in places]
+    assert _systemd.dropin_directories("x", "/srv/units")[:1] == ["/srv/system.control/x.service.d"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("[Service]\nUser=x\nNice = 5 \n", [("User", "x"), ("Nice", "5")]),
+        ("[Unit]\nUser=x\n[Service]\nA=\n[Install]\nB=c\n", [("A", "")]),
+        ("[Service]\n# User=x\n;User=y\n  # A=b\n\nnothing\n", []),
+        (
+            "[Service]\nExecStart=/bin/x \\\n  --a \\\n  --b=1\nUser=x\n",
+            [("ExecStart", "/bin/x --a --b=1"), ("User", "x")],
+        ),
+        # The X is a letter as any other, and what stands behind the first sign is the value.
+        ("[Service]\nXA=a#b;c=d\nX=y\n", [("XA", "a#b;c=d"), ("X", "y")]),
+        ("[Service]\nA=1;2\nB=#c\n", [("A", "1;2"), ("B", "#c")]),
+        ("[Service]\nA;=1\nB#=2\n", [("A;", "1"), ("B#", "2")]),
+    ],
+)
+def test_the_lines_of_a_service(text, found):
+    assert _systemd.settings_of(text) == found
+
+
+@pytest.mark.parametrize(
+    ("dropin", "found"),
+    [
+        ("[Service]\nUser=root\n", ["User"]),
+        ("[Service]\nUser=prometheus\n", []),
+        # What adds comes first, and what changes after it.
+        ("[Service]\nReadWritePaths=/srv\nUser=root\nExecStartPre=/bin/x\n", ["User"]),
+        ("[Service]\nReadWritePaths=\nUser=root\n", ["ReadWritePaths", "User"]),
+        ("[Service]\nCPUWeight=20\n[Unit]\nUser=root\n", []),
+    ],
+)
+def test_what_a_foreign_drop_in_changes(dropin, found):
+    unit = UNIT.format(limit=5) + "[Service]\nReadWritePaths=/var/lib/prometheus\n"
+    assert _systemd.overridden(unit, dropin) == found

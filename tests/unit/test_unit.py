@@ -88,14 +88,75 @@ def test_directives_of_all_shapes():
     assert "WantedBy=multi-user.target" in text
 
 
-def test_a_value_cannot_smuggle_in_a_directive():
-    with pytest.raises(ValueError, match="line break"):
-        unit("prometheus", User="x\nExecStartPre=/bin/sh")
+WHOLE = r"""# Written by vigil.monitoring; your own lines belong into a drop-in.
+[Unit]
+StartLimitIntervalSec=0
+Description=A service
+After=network.target
+
+[Service]
+Restart=on-failure
+RestartSec=1s
+RestartSteps=5
+RestartMaxDelaySec=30s
+User=svc
+ExecStart=/usr/bin/Svc \
+  "--path=/srv/a b" \
+  "--re=^x$$"
+Environment="A=1 $x"
+Environment=B=%%h
+ReadWritePaths="/srv/my data"
+ReadOnlyPaths="/srv/a b"
+LimitNOFILE=1024
+{0}
+
+[Install]
+WantedBy=multi-user.target
+"""
 
 
-def test_an_unknown_profile_is_named():
-    with pytest.raises(ValueError, match="nginx"):
+def test_a_unit_is_as_it_was_read_by_a_person():
+    service = {
+        "User": "svc",
+        "ExecStart": ["/usr/bin/Svc", "--path=/srv/a b", "--re=^x$"],
+        "Environment": ["A=1 $x", "B=%h"],
+        "ReadWritePaths": ["/srv/my data"],
+        "ReadOnlyPaths": ["/srv/a b"],
+        "LimitNOFILE": 1024,
+    }
+    given = {"Unit": {"Description": "A service", "After": "network.target"}, "Service": service}
+    text = _unit.unit_text(given, "prometheus")
+    names = {**_unit.HARDENING, **_unit.PROFILES["prometheus"]}
+    hardened = [line for line in text.splitlines() if line.partition("=")[0] in names]
+    assert text == WHOLE.format("\n".join(hardened))
+    other = _unit.unit_text({**given, "Install": {"WantedBy": "timers.target"}}, "prometheus")
+    assert other == text.replace("multi-user.target", "timers.target")
+    assert "[Unit]\nStartLimitIntervalSec=0\n\n" in _unit.unit_text({"Service": service}, "prometheus")
+
+
+def test_dollar_and_percent_are_doubled_where_systemd_replaces_them():
+    assert (_unit.quote_word("$x %h"), _unit.quote_word("$x %h", True)) == ('"$x %%h"', '"$$x %%h"')
+
+
+@pytest.mark.parametrize("value", ["x\nExecStartPre=/bin/sh", "x\rExecStartPre=/bin/sh"])
+def test_a_value_cannot_smuggle_in_a_directive(value):
+    with pytest.raises(ValueError, match=r"^User holds a line break$"):
+        unit("prometheus", User=value)
+
+
+def test_what_cannot_be_written_is_named():
+    with pytest.raises(ValueError, match=r"^no hardening profile is named 'nginx', but alertmanager, .*, prometheus$"):
         unit("nginx")
+    with pytest.raises(ValueError, match=r"^'a\\nb' holds a control character, which a unit file cannot carry$"):
+        _unit.quote_word("a\nb")
+    with pytest.raises(ValueError, match=r"^a unit needs the plain absolute path of its program, found \['x'\]$"):
+        _unit.command_line(["x", "--password=y"])
+
+
+def test_what_lies_below_a_directory():
+    assert _unit.is_below("/home/x", ["/srv", "/home/"]) and _unit.is_below("/home", ["/home"])
+    assert not _unit.is_below("/homes", ["/home"]) and not _unit.is_below("/", ["/home"])
+    assert not _unit.is_below("/homeX/y", ["/homeX/z"]) and not _unit.is_below("/home/y", ["/homeX"])
 
 
 def test_a_service_is_never_given_up():
@@ -160,6 +221,8 @@ SEEN = {"User": "x", "ExecStart": ["/usr/local/bin/x"]}
             ["BindReadOnlyPaths=/home/x/etc"],
         ),
         ({"Environment": ["PASS_FILE=/run/user/5/pass"]}, [], ["BindReadOnlyPaths=/run/user/5"]),
+        # The path stands behind the last of the signs.
+        ({"Environment": ["DSN=file=/home/x/db/pass"]}, [], ["BindReadOnlyPaths=/home/x/db"]),
         ({"ReadWritePaths": ["/home/a b:c"]}, [], ['BindPaths="/home/a b\\\\:c"']),
         ({"ExecStart": ["/x", "--web.external-url=http://h/home/x"]}, [], ["ProtectHome=yes"]),
         ({"ReadWritePaths": ["/homes/x"]}, ["/rooted"], ["ProtectHome=yes"]),
@@ -172,6 +235,10 @@ def test_what_the_sandbox_hides_is_let_through_where_it_was_given(service, reada
         assert line in text
     if "ProtectHome=yes" in lines:
         assert not [line for line in text if line.startswith("Bind") and "/home" in line]
+
+
+def test_a_service_without_paths_needs_nothing_let_through():
+    assert _unit.let_through({}, _unit.HARDENING, []) == {}
 
 
 def test_what_is_in_sight_anyway_is_not_bound():
