@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
         words = [_scope.left_out_words(left_out, how)] if left_out else []
         if not lines and not left_out:
             words += _scope.nothing_words(groups, task_vars["ansible_play_hosts_all"], how, limit)
-        return words + _scope.slip_words(groups)
+        return words + _scope.typo_messages(groups)
 
     def _lines(self, given, task_vars):
         """One line for each service that a host of this play should run, whether there is a result or not.

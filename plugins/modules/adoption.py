@@ -6,17 +6,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: adoption
-short_description: Compare how monitoring runs on a host with what the roles would make of the inventory
+short_description: Compare the monitoring services on a host with what the roles would deploy from the inventory
 description:
-  - For each group of a service that the host is in, the service that runs there is held against what the role would deploy,
-    whoever deployed it - prometheus.prometheus, cloudalchemy, grafana.grafana, a distribution, a person.
-  - Compared is by meaning - scrape jobs and targets, alerts and recording rules, receivers and routes, flags, retention,
-    accounts, versions, data sources, dashboards, settings. Upstream's defaults count as given, and an order that means nothing
-    does not count.
-  - One table for each host says what would be gained, lost and changed, and which variable keeps it as it is. Secrets are
-    masked.
-  - Nothing is changed, on the host or elsewhere. For a service in a container that another tool made, the table says what
-    cannot be seen.
+  - For each service group of the host, the running service is compared with what the role would deploy, whatever tool
+    deployed it - prometheus.prometheus, cloudalchemy, grafana.grafana, a distribution, or an administrator by hand.
+  - The comparison is semantic - scrape jobs and targets, alerts and recording rules, receivers and routes, flags, retention,
+    system users, versions, data sources, dashboards, settings. Values equal to upstream's defaults are treated as set, and
+    irrelevant order is ignored.
+  - One table for each host lists what would be gained, lost and changed, and which variable keeps the current state. Secrets
+    are masked.
+  - Nothing is changed, on the host or elsewhere. For a service in a container that another tool created, the table says what
+    cannot be compared.
 version_added: 0.3.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -37,7 +37,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See what a run of the roles would change
+- name: Show what a run of the roles would change
   hosts: prometheus:alertmanager:node_exporter
   gather_facts: false
   tasks:
@@ -52,11 +52,11 @@ summary:
   returned: always
 differences:
   description: Role to its differences, each with C(section), C(name), C(kind) (V(gained), V(lost) or V(changed)), C(detail) and
-    C(keep), the variable that keeps it as it is.
+    C(keep), the variable that keeps the current state.
   type: dict
   returned: always
 kept:
-  description: Role to how many things of each section stay as they are.
+  description: Role to the number of unchanged entries of each section.
   type: dict
   returned: always
 """
@@ -65,7 +65,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main():
-    """There is nothing to do on the host: the action plugin of the same name does it all."""
+    """Nothing is done on the host: the action plugin of the same name does everything."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     module.fail_json(msg="this module runs on the controller and needs its action plugin")
 

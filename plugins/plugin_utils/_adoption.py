@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs, against what a role would make of the inventory, by meaning. Data in, data out.
+"""Compare a running service with what a role would deploy from the inventory, semantically. Data in, data out.
 
 Both sides go through the same function, :func:`view`, which turns a command line and files into sections of named things:
 what is written differently and means the same is the same there. :func:`compare` says what would be gained, lost or changed.
@@ -72,13 +72,13 @@ _KEEP = (
 
 
 class Difference(NamedTuple):
-    """One thing that would not be as it is.
+    """One difference.
 
-    :ivar section: what kind of thing: ``jobs``, ``alerts``, ``flags``, …
+    :ivar section: its kind: ``jobs``, ``alerts``, ``flags``, …
     :ivar name: its name.
     :ivar kind: ``gained``, ``lost`` or ``changed``.
-    :ivar detail: how, without secrets; may be empty.
-    :ivar keep: what to set to keep it as it is, or None.
+    :ivar detail: the difference, without secrets; may be empty.
+    :ivar keep: the variable to set to keep the current state, or None.
     """
 
     section: str
@@ -92,7 +92,7 @@ class Difference(NamedTuple):
 
 
 def load(text):
-    """A YAML document, or None for what is none."""
+    """A YAML document, or None if it is invalid."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return yaml.load(text, Loader=loader)
@@ -101,7 +101,7 @@ def load(text):
 
 
 def mapping(found):
-    """A mapping, also where something else stands."""
+    """A mapping; empty if the value is something else."""
     return found if isinstance(found, dict) else {}
 
 
@@ -111,7 +111,7 @@ def dicts(found):
 
 
 def normal(value, key=""):
-    """A value in a form in which equal meanings are equal."""
+    """A value, normalized so that equal meanings compare equal."""
     if isinstance(value, dict):
         # What is null or empty is as if it were not there.
         found = {str(name): normal(inner, str(name)) for name, inner in value.items()}
@@ -128,7 +128,7 @@ def normal(value, key=""):
 
 
 def as_duration(number):
-    """Seconds as Prometheus writes them, in the largest unit that fits."""
+    """Seconds as a Prometheus duration, in the largest exact unit."""
     for unit, size in UNITS.items():
         if number and number % size == 0:
             return "{0:g}{1}".format(number / size, unit)
@@ -136,13 +136,13 @@ def as_duration(number):
 
 
 def without(found, defaults):
-    """A mapping without what is upstream's default anyway."""
+    """A mapping without keys that have upstream's default value."""
     defaults = normal(defaults)
     return {name: value for name, value in normal(found).items() if name not in defaults or value != defaults[name]}
 
 
 def numbered(entries):
-    """Pairs of names and values as a mapping; of several with one name each gets a number."""
+    """Pairs of names and values as a mapping; duplicate names get a number."""
     found = {}
     for name, value in entries:
         key, number = name, 2
@@ -163,7 +163,7 @@ def matching(files, directory, patterns):
 
 
 def view(kind, argv, directory, files):
-    """A service as sections of named things.
+    """A service as sections with named entries.
 
     :param kind: name of its role.
     :param argv: its command line.
@@ -195,7 +195,7 @@ def _flags(defaults, flags):
 
 
 def version_of(live):
-    """The version that a service says it has, without build metadata; None where it says none."""
+    """The version that a service reports, without build metadata; None if it reports none."""
     for path, answer in live.get("answers", {}).items():
         found = re.search(
             r'_build_info\{[^}]*\bversion="([^"+]+)' if path.endswith("/metrics") else r'"version":"([^"+]+)',
@@ -207,14 +207,14 @@ def version_of(live):
 
 
 def further_files(kind, live):
-    """Patterns of files that belong to a service and lie outside its configuration's directory."""
+    """Patterns of files that belong to a service, but are outside its configuration directory."""
     if not live["running"]:
         return []
     return _rooms.load(kind).further_files(live, {path: entry["content"] for path, entry in live["files"].items()})
 
 
 def named_files(live, files):
-    """Patterns of the files outside its configuration's directory that a service's configuration names.
+    """Patterns of the files outside its configuration directory that a service's configuration refers to.
 
     :param files: path to text.
     """
@@ -228,7 +228,7 @@ def named_files(live, files):
 
 
 def is_theirs(path, text, directory, peers):
-    """Whether a file is one that a peer's role is known to write.
+    """Whether a file is known to be written by a role of another collection.
 
     :param peers: as :func:`_peers.written_by_peers` returns them.
     """
@@ -236,7 +236,7 @@ def is_theirs(path, text, directory, peers):
 
 
 def staying(files, directory, wanted, peers):
-    """The files of others that stay in our configuration's directory: path to text."""
+    """Files of other tools that remain in our configuration directory: path to text."""
     inside = directory.rstrip("/") + "/"
     return {
         path: text
@@ -246,7 +246,7 @@ def staying(files, directory, wanted, peers):
 
 
 def words_about(kind, live, directory, wanted, peers, take_over):
-    """Sentences about a service that no table of differences can say.
+    """Notes about a service that the table of differences cannot show.
 
     :param directory: of the configuration that the role writes.
     :param wanted: files that it writes there: path to text.
@@ -255,15 +255,17 @@ def words_about(kind, live, directory, wanted, peers, take_over):
     files = {path: entry["content"] for path, entry in live["files"].items()}
     if live["contained"]:
         words.append(
-            "it runs in a container, as process {0}: its compose file, image, volumes, networks and limits cannot be seen, and its"
-            " paths and accounts are those inside. The role takes no container over that it did not make: stop it first, and"
-            " give its data a place that {1} names".format(live["pid"], _rooms.load(kind).data_variable or "the role")
+            "it runs in a container, as process {0}: its compose file, image, volumes, networks and limits cannot be read, and its"
+            " paths and users are those inside. The role does not take over a container that it did not create: stop it first,"
+            " and move its data to the directory in {1}".format(
+                live["pid"], _rooms.load(kind).data_variable or "the role"
+            )
         )
     if live["several"] > 1:
-        words.append("{0} processes of it run here: the oldest, {1}, is compared".format(live["several"], live["pid"]))
+        words.append("{0} of its processes run here: the oldest, {1}, is compared".format(live["several"], live["pid"]))
     if live["config_dir"].rstrip("/") != directory.rstrip("/"):
         words.append(
-            "its configuration is in {0}, and the role writes to {1}: {2}_config_dir: {0} keeps it".format(
+            "its configuration is in {0}, but the role writes to {1}: set {2}_config_dir: {0} to keep it".format(
                 live["config_dir"], directory, kind
             )
         )
@@ -274,23 +276,29 @@ def words_about(kind, live, directory, wanted, peers, take_over):
         words.append(
             "{0}_take_over: {1}".format(
                 kind,
-                "true is set, which lets" if take_over else "true is needed, to let",
+                "true is set, which allows" if take_over else "true is required to allow",
             )
-            + " the role replace {0}{1}".format(
+            + " the role to replace {0}{1}".format(
                 listed(replaced) or "nothing", " and remove " + listed(gone) if gone else ""
             )
         )
     if stay:
-        words.append("stays as it is, and is used where the configuration names it: {0}".format(listed(stay)))
+        words.append("not changed, and used if the configuration refers to it: {0}".format(listed(stay)))
     owners = sorted({live["files"][path]["owner"] for path in replaced if live["files"][path]["owner"] != "root"})
     if owners:
-        words.append("files that belong to {0} now will be root's, for its group to read".format(", ".join(owners)))
+        words.append(
+            "files that belong to {0} now will belong to root, readable by the group of the service".format(
+                ", ".join(owners)
+            )
+        )
     config = flags_of(live["argv"]).get("config.file")
     for path, answer in live["answers"].items():
         if path == "/api/v1/status/config" and config:
             names = unloaded(answer["text"], mapping(load(files.get(config[0], ""))))
             if names:
-                words.append("what it has loaded is not what is on disk: the jobs {0} differ".format(", ".join(names)))
+                words.append(
+                    "the loaded configuration differs from the file on disk: jobs {0}".format(", ".join(names))
+                )
     return words
 
 
@@ -302,7 +310,7 @@ def listed(paths):
 
 
 def unloaded(answer, config):
-    """What of the file is not what Prometheus has loaded: names of jobs; None where it does not say."""
+    """Jobs whose loaded configuration differs from the file; None if Prometheus does not report it."""
     try:
         loaded = mapping(load(json.loads(answer)["data"]["yaml"]))
     except (ValueError, KeyError, TypeError):
@@ -315,7 +323,7 @@ def unloaded(answer, config):
 
 
 def leaves(value, path=()):
-    """Every value of a structure with the keys that lead to it."""
+    """All values of a structure, each with its path of keys."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from leaves(inner, (*path, name))
@@ -327,7 +335,7 @@ def leaves(value, path=()):
 
 
 def shown(path, value):
-    """A value for the eye: without secrets, and short."""
+    """A value for display: without secrets, and short."""
     keys = [key for key in path if not key.isdigit()]
     if any(is_secret_key(key, above) for above, key in zip([None, *keys], keys)):
         return MASK
@@ -337,7 +345,7 @@ def shown(path, value):
 
 
 def change(live, wanted, path=()):
-    """How a thing changes, in words: each value that does."""
+    """The changed values of an entry, as text."""
     if not isinstance(live, dict) or not isinstance(wanted, dict):
         live, wanted = {"": live}, {"": wanted}
     found = []
@@ -353,7 +361,7 @@ def change(live, wanted, path=()):
 
 
 def advice(role, section, name, kind, live):
-    """What to set to keep a thing as it is, or None; of what is gained only where it is not the inventory that asks for it."""
+    """The variable to set to keep an entry, or None; for a gained one only if the inventory does not define it."""
     for of, pattern, text in (*_rooms.load(role).keeps, *_KEEP):
         asked = of == section and (kind != GAINED or section in ("external labels", "service"))
         if (asked or of == "{0} {1}".format(section, kind)) and fnmatch.fnmatchcase(name, pattern):
@@ -362,7 +370,7 @@ def advice(role, section, name, kind, live):
 
 
 def compare(role, live, wanted):
-    """What would be gained, lost and changed.
+    """The entries that would be gained, lost and changed.
 
     :param role: name of our role.
     :param live: sections as :func:`view` returns them, of what runs; ``wanted`` likewise.
@@ -385,7 +393,7 @@ def compare(role, live, wanted):
 
 
 def counted(live, wanted):
-    """How many things of each section stay exactly as they are."""
+    """The number of unchanged entries of each section."""
     return {
         section: sum(name in after and after[name] == value for name, value in (live.get(section) or {}).items())
         for section, after in wanted.items()
@@ -400,28 +408,28 @@ def rendered(host, services):
     """
     count = {kind: sum(one.kind == kind for entry in services for one in entry["differences"]) for kind in MARKS}
     text = [
-        "ADOPTION OF {0}: {1} gained, {2} lost, {3} changed; nothing was touched".format(
+        "ADOPTION OF {0}: {1} gained, {2} lost, {3} changed; nothing was modified".format(
             host, count[GAINED], count[LOST], count[CHANGED]
         )
     ]
     if not services:
-        text += ["", "no service of the inventory is to run here"]
+        text += ["", "the inventory defines no service for this host"]
     for entry in services:
         same = entry["kept"] and not entry["differences"]
-        text += ["", entry["role"] + (": as the inventory asks" if same else "")]
+        text += ["", entry["role"] + (": identical to the inventory" if same else "")]
         text += ["    {0}".format(word) for word in entry["words"]]
         kept = ["{0} {1}".format(number, section) for section, number in entry["kept"].items() if number]
         if kept:
             text.append("    kept: {0}".format(", ".join(kept)))
         for (section, kind, keep), group in _grouped(entry["differences"]).items():
             lines = [one.name + (" ({0})".format(one.detail) if one.detail else "") for one in group]
-            # What is lost or changed is named in full.
+            # All lost or changed entries are listed.
             if kind == GAINED and len(lines) > LISTED:
                 lines = [*lines[:LISTED], "and {0} more".format(len(lines) - LISTED)]
             text.append("  {0} {1} {2}:".format(MARKS[kind], section, kind))
             text += ["        {0}".format(line) for line in lines]
             if keep:
-                text.append("      to keep it as it is: {0}".format(keep))
+                text.append("      to keep it: {0}".format(keep))
     return "\n".join(text)
 
 

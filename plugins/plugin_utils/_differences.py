@@ -197,7 +197,7 @@ ENTRY_POINTS = {
         EntryPoint(
             ("install", "download", "configure", "run"),
             False,
-            "Other roles of a play have them as well: name the service, as in `X_configure`. The summary says that nothing was asked.",
+            "Other roles of a play have them as well: name the service, as in `X_configure`. The summary says that nothing was verified.",
         ),
     ),
     "tasks_from": (

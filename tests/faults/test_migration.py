@@ -96,7 +96,7 @@ def test_a_host_of_the_peers_roles(theirs):
     assert site.fingerprint(*TREES) == before
     assert {service: site.pid(service) for service in SERVICES} == pids
     for words in (
-        "prometheus_take_over: true is needed",
+        "prometheus_take_over: true is required",
         "remove /etc/prometheus/rules/ansible_managed.yml",
         "- alerts lost: Watchdog (warning)",
         "NodeClockNotSynchronising (warning)",

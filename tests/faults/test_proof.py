@@ -190,7 +190,7 @@ def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
     outcome = bare.run("--tags", "mine", **own).must_be_green(changed=False)
     assert "1 of 1 service proven" in outcome.output
     outcome = bare.run("--tags", "other", **own).must_be_green(changed=False)
-    assert "nothing was asked: --tags other selects no service" in outcome.output
+    assert "nothing was verified: --tags other selects no service" in outcome.output
     bare.variables["monitoring_verify_timeout"] = 1
     bare.run(**alone).must_be_red("it does not answer on 127.0.0.1:9090", "such values belong into the inventory")
     bare.variables.update(prometheus_web_listen_address="0.0.0.0:9191", monitoring_verify_timeout=20)
@@ -201,7 +201,9 @@ def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
 def test_a_run_with_tags_says_what_it_did_not_ask(looked_at):
     outcome = looked_at.run("--tags", "prometheus").must_be_green(changed=False)
     assert "1 of 1 service proven" in outcome.output
-    assert "not asked, as --tags prometheus leaves it out: node_exporter on 1 host, alertmanager" in outcome.output
+    assert (
+        "not verified, because --tags prometheus excludes it: node_exporter on 1 host, alertmanager" in outcome.output
+    )
     assert "Could not match" not in outcome.output
     outcome = looked_at.run(
         "--start-at-task", "Switch Prometheus to it and prove that it works", "--skip-tags", "grafana"

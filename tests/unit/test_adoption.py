@@ -133,7 +133,7 @@ def test_what_differs_is_named(changes, expected):
     found = compare("prometheus", prometheus(CONFIG), prometheus(wanted))
     assert [(one.section, one.name, one.kind) for one in found] == expected
     assert all(one.keep for one in found if one.kind != "gained")
-    assert "no service of the inventory is to run here" in rendered("h", [])
+    assert "the inventory defines no service for this host" in rendered("h", [])
     assert "s3cret" not in rendered("h", [{"role": "prometheus", "words": [], "differences": found, "kept": {}}])
 
 
@@ -268,10 +268,10 @@ def live_service(**given):
 def test_what_a_table_cannot_say():
     wanted, peers = {f"{DIR}/prometheus.yml": SAME}, written_by_peers("prometheus")
     said = "\n".join(words_about("prometheus", live_service(), DIR, wanted, peers, False))
-    assert f"prometheus_take_over: true is needed, to let the role replace {DIR}/prometheus.yml" in said
+    assert f"prometheus_take_over: true is required to allow the role to replace {DIR}/prometheus.yml" in said
     assert f"and remove {DIR}/rules/ansible_managed.yml" in said
-    assert f"stays as it is, and is used where the configuration names it: {DIR}/rules/mine.yml" in said
-    assert "files that belong to prometheus now will be root's" in said
+    assert f"not changed, and used if the configuration refers to it: {DIR}/rules/mine.yml" in said
+    assert "files that belong to prometheus now will belong to root" in said
     assert "container" not in said
     said = "\n".join(
         words_about("prometheus", live_service(contained=True, config_dir="/prom"), DIR, wanted, peers, True)

@@ -82,11 +82,11 @@ def test_tags_choose_what_is_asked(begun, run_tags, skip_tags, asked):
     ],
 )
 def test_a_misspelt_group_is_named(group, service):
-    found = list(_scope.slips({"all": ["a"], group: ["a"]}))
+    found = list(_scope.typos({"all": ["a"], group: ["a"]}))
     assert found == ([(group, service)] if service else [])
-    assert not list(_scope.slips({"all": ["a"], group: []}))
+    assert not list(_scope.typos({"all": ["a"], group: []}))
     if service:
-        assert not list(_scope.slips({group: ["a"], service: ["a"]}))
+        assert not list(_scope.typos({group: ["a"], service: ["a"]}))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_misspelt_group_is_named(group, service):
             {"all": ["a", "b"], "prometheus": ["b"]},
             "",
             "a",
-            "asked of a, all that --limit a leaves; the inventory has prometheus on b",
+            "verify on a, the only hosts that match --limit a; the inventory has prometheus on b",
         ),
     ],
 )
@@ -120,7 +120,7 @@ def test_nothing_to_verify_is_told_with_its_reason(groups, how, limit, said):
             {"all": ["a", "b"], "prometheus": ["a"]},
             "b",
             "all",
-            "--limit b leaves no host of the group prometheus, which has a",
+            "--limit b matches no host of the group prometheus, which has a",
         ),
         ({"all": ["a", "b"], "prometheus": ["a"]}, "all:!prometheus", "all", "which has a"),
         (
@@ -136,7 +136,7 @@ def test_nothing_to_verify_is_told_with_its_reason(groups, how, limit, said):
             "no host is in the group prometheus; the groups of the inventory: web",
         ),
         ({"all": ["a"]}, "", "all", "the groups of the inventory: none"),
-        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "is prometeus meant to be it?"),
+        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "did you mean prometheus instead of prometeus?"),
         ({"all": []}, "", "localhost", "the inventory has no hosts"),
         ({}, "", "localhost", "the inventory has no hosts"),
     ],
@@ -158,14 +158,20 @@ def test_a_playbook_for_one_service_has_its_hosts_or_the_reason(groups, limit, h
             [],
         ),
         ({"all": ["a"], "prometheus": ["a"], "grafana": []}, "", "prometheus", "", ["in the group grafana"]),
-        ({"all": ["a"], "prometheus": ["a"], "grafanas": ["a"]}, "", "prometheus", "", ["is grafanas meant to be it?"]),
+        (
+            {"all": ["a"], "prometheus": ["a"], "grafanas": ["a"]},
+            "",
+            "prometheus",
+            "",
+            ["did you mean grafana instead of grafanas?"],
+        ),
         ({"all": ["a"], "prometheus": []}, "", "all", "no host is in the group of a service: ", []),
-        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "is prometeus meant to be it?", []),
+        ({"all": ["a"], "prometeus": ["a"]}, "", "all", "did you mean prometheus instead of prometeus?", []),
         (
             {"all": ["a", "b"], "prometheus": ["a"], "grafana": ["a"]},
             "b",
             "all",
-            "--limit b leaves no host of the groups prometheus, grafana, which have a",
+            "--limit b matches no host of the groups prometheus, grafana, which have a",
             [],
         ),
         ({"all": []}, "", "localhost", "the inventory has no hosts", []),
@@ -211,12 +217,17 @@ def playbook(tmp_path):
         ("adopt", {"web": ["a"]}, [], "no host is in the group of a service: "),
         ("adopt", {"prometheus": []}, [], "the inventory has no hosts"),
         ("adopt", {"prometheus": [], "web": ["a"]}, [], "no host is in the group of a service: "),
-        ("adopt", {"prometeus": ["a"]}, [], "no host is in a group prometheus: is prometeus meant to be it?"),
+        (
+            "adopt",
+            {"prometeus": ["a"]},
+            [],
+            "no host is in a group prometheus: did you mean prometheus instead of prometeus?",
+        ),
         (
             "adopt",
             {"prometheus": ["a"], "web": ["b"]},
             ["--limit", "b"],
-            "--limit b leaves no host of the group prometheus, which has a",
+            "--limit b matches no host of the group prometheus, which has a",
         ),
     ],
 )
@@ -231,10 +242,10 @@ def test_a_playbook_that_tags_leave_out_says_so(playbook, name):
     groups = {"prometheus": ["a"], "alertmanager": ["a"]}
     for arguments in (["--tags", "x"], ["--skip-tags", name]):
         status, output = playbook(name, groups, *arguments)
-        said = "{0}: {1} leaves it out; its tag is {2}".format(NOTHING[name], " ".join(arguments), name)
+        said = "{0}: {1} excludes it; its tag is {2}".format(NOTHING[name], " ".join(arguments), name)
         assert status == 0 and said in output
     status, output = playbook(name, {"web": ["a"]}, "--tags", name)
-    assert status == 2 and NOTHING[name] in output and "leaves it out" not in output
+    assert status == 2 and NOTHING[name] in output and "excludes it" not in output
 
 
 @pytest.mark.parametrize(
@@ -244,11 +255,11 @@ def test_a_playbook_that_tags_leave_out_says_so(playbook, name):
         (["report"], [], ""),
         (["x", "report"], ["y"], ""),
         (["tagged"], [], ""),
-        (["x"], [], "--tags x leaves it out; its tag is report"),
-        (["untagged"], [], "--tags untagged leaves it out; its tag is report"),
-        (["all"], ["report"], "--skip-tags report leaves it out; its tag is report"),
-        (["report"], ["report"], "--tags report --skip-tags report leaves it out; its tag is report"),
-        (["all"], ["tagged"], "--skip-tags tagged leaves it out; its tag is report"),
+        (["x"], [], "--tags x excludes it; its tag is report"),
+        (["untagged"], [], "--tags untagged excludes it; its tag is report"),
+        (["all"], ["report"], "--skip-tags report excludes it; its tag is report"),
+        (["report"], ["report"], "--tags report --skip-tags report excludes it; its tag is report"),
+        (["all"], ["tagged"], "--skip-tags tagged excludes it; its tag is report"),
     ],
 )
 def test_how_tags_leave_something_out(run_tags, skip_tags, said):
@@ -257,7 +268,7 @@ def test_how_tags_leave_something_out(run_tags, skip_tags, said):
 
 def test_what_tags_leave_out_is_counted():
     left_out = [("a", "prometheus"), ("a", "node_exporter"), ("b", "node_exporter")]
-    said = "not asked, as --tags x leaves it out: node_exporter on 2 hosts, prometheus on 1 host"
+    said = "not verified, because --tags x excludes it: node_exporter on 2 hosts, prometheus on 1 host"
     assert _scope.left_out_words(left_out, _scope.chooses(["x"], [])) == said
     assert _scope.chooses(["all"], ["a", "b"]) == "--skip-tags a,b"
     assert _scope.chooses(["all"], []) == ""
