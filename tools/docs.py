@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import json
 import pathlib
 import re
@@ -23,8 +24,9 @@ import tags
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "collections"))
+sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tools")]
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     LINKS,
@@ -32,8 +34,11 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     per_instance,
     tiers_of,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD
 
-ROLES = "node_exporter blackbox_exporter postgres_exporter cadvisor prometheus alertmanager grafana silenced_deployment".split()
+import roles
+
+ROLES = [*_rooms.in_order(), "silenced_deployment"]
 HOME = "https://github.com/vigil-monitoring/vigil.monitoring"
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each
@@ -147,12 +152,14 @@ def specs_of(role):
 
 def defaults_of(role):
     """The defaults of a role's inputs, templates among them, which the specs leave out."""
-    with open(ROOT / "roles" / role / "defaults" / "main.yml", encoding="utf-8") as stream:
-        return yaml.safe_load(stream)
+    path = ROOT / "roles" / role / "defaults" / "main.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def groups_of(role):
     """The inputs in the order of defaults/main.yml, under its comments: list of ``(title, names)``."""
+    if not defaults_of(role):
+        return [("Inputs", list(specs_of(role)["options"]))]
     groups = []
     for line in (ROOT / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8").splitlines()[3:]:
         if line.startswith("# "):
@@ -176,7 +183,9 @@ def role_page(role):
             if option.get("choices"):
                 kind = ", ".join("`{0}`".format(choice) for choice in option["choices"])
             meaning = cell(markdown(" ".join(option["description"])))
-            lines.append("| `{0}` | {1} | {2} | {3} |".format(name, kind, default_of(defaults[name], role), meaning))
+            lines.append(
+                "| `{0}` | {1} | {2} | {3} |".format(name, kind, default_of(defaults.get(name), role), meaning)
+            )
         lines.append("")
     return "\n".join(lines)
 
@@ -192,7 +201,7 @@ def shared_table():
     for role in ROLES:
         defaults = defaults_of(role)
         for name, option in specs_of(role)["options"].items():
-            match = re.fullmatch(r"\{\{ (monitoring_\w+) \| default\(([^|]*)\) \}\}", str(defaults[name]))
+            match = re.fullmatch(r"\{\{ (monitoring_\w+) \| default\(([^|]*)\) \}\}", str(defaults.get(name)))
             if match:
                 meaning = re.sub(r"\b{0}_".format(role), "*_", " ".join(option["description"]))
                 words = (match.group(2), for_any_role(name), meaning)
@@ -369,8 +378,14 @@ def dashboards_page():
     return "\n".join(lines)
 
 
+def role_files():
+    """Path to content of the roles of services."""
+    reloading = [name for name in _rooms.names() if _rooms.load(name).on_config_change == RELOAD]
+    return {ROOT / path: content for path, content in roles.files(reloading).items()}
+
+
 def pages():
-    """Path to content of everything that is generated."""
+    """Path to content of everything that is generated from the roles."""
     content = {ROOT / "docs" / "roles" / (role + ".md"): role_page(role) for role in ROLES}
     content[ROOT / "docs" / "roles" / "README.md"] = (
         NOTE.format("the roles' argument specs")
@@ -407,7 +422,8 @@ def main():
     if sys.argv[1:] and not check:
         sys.exit(__doc__)
     stale = 0
-    for path, content in pages().items():
+    # What the pages are made of comes first.
+    for path, content in itertools.chain.from_iterable(make().items() for make in (role_files, pages)):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         if before == content:
             continue

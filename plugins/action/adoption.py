@@ -35,12 +35,9 @@ class ActionModule(ActionBase):
             role = RoleValues(kind, self._loader, self._templar, task_vars)
             if role.get(kind + "_state") == "absent":
                 continue
-            found = {"__{0}_release".format(kind): release(kind, str(role[kind + "_version"]))}
-            roles[kind] = RoleValues(kind, self._loader, self._templar, task_vars, found)
+            roles[kind] = role
         live = self._read(roles, task_vars)
-        secrets = [
-            secret for role, kind in ((r, k) for k, r in roles.items()) for secret in role["__{0}_secrets".format(kind)]
-        ]
+        secrets = [secret for role in roles.values() for secret in role.room.secrets(role.inputs)]
         _redact.know(secrets)
         for kind, role in roles.items():
             try:
@@ -123,7 +120,7 @@ def wanted_files(kind, role):
     """The files that the role would write: path to text."""
     directory = role[kind + "_config_dir"]
     found = {}
-    for entry in role.get("__{0}_files".format(kind), []):
+    for entry in role.room.files(role.inputs, release(kind, str(role[kind + "_version"]))):
         text = entry["content"] if entry.get("content") is not None else None
         if text is None and entry.get("data") is not None:
             text = to_yaml(entry["data"])
@@ -146,9 +143,13 @@ def judged(kind, role, live):
     files = {path: entry["content"] for path, entry in live["files"].items()}
     # What others keep in the directory stays, but for what is taken over.
     stays = _adoption.staying(files, directory, wanted, written_by_peers(kind))
+    released = release(kind, str(role[kind + "_version"]))
     before = _adoption.view(kind, live["argv"], live["config_dir"], files)
     after = _adoption.view(
-        kind, [str(word) for word in role["__{0}_argv".format(kind)]], directory, {**stays, **wanted}
+        kind,
+        [str(word) for word in role.room.argv(role.inputs, released)],
+        directory,
+        {**stays, **wanted},
     )
     before["service"] = {"user": live["account"]["owner"], "group": live["account"]["group"]}
     after["service"] = {

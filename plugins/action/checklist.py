@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
         url = "{0}://{1}{2}"
         ca_path = role.get("prometheus_health_ca") or None
         certificates = [ca_path, role.get("prometheus_health_client_cert"), role.get("prometheus_health_client_key")]
-        inventory = role["__prometheus_inventory"]
+        inventory = role.room.inventory(role.inputs)
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
         options = {
             "url_username": role.get("prometheus_health_username") or None,

@@ -1,22 +1,16 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of config_files: collects the files, asks the module only where one look shows that something is
-to be done, and has the account made where the host lacks the tools for it that the module uses.
+"""The controller's side of config_files: reads the files, and has the account made where the host lacks the tools for it that the
+module uses.
 """
 
 from __future__ import annotations
 
-import posixpath
-
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._config_payload import file_to_send
 
 
 class ActionModule(ActionBase):
@@ -29,23 +23,10 @@ class ActionModule(ActionBase):
         """Send the tree to the host; at the most twice, with the account made in between."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        files = [self._collect(entry) for entry in arguments.pop("files", None) or []]
-        if boolean(arguments.get("take_over") or False):
-            arguments["superseded"] = [
-                *(arguments.get("superseded") or []),
-                *written_by_peers(arguments.get("role") or posixpath.basename(str(arguments.get("path")).rstrip("/"))),
-            ]
-        if boolean(arguments.pop("look", True)) and self._is_as_asked(arguments, files):
-            nothing = {"create": [], "update": [], "remove": []}
-            return {
-                "changed": False,
-                "validated": False,
-                "recovered": False,
-                "missing_account": False,
-                "taken_over": [],
-                "staged": nothing,
-                "readable": [],
-            }
+        files = [
+            file_to_send(entry, lambda name: self._find_needle("files", name))
+            for entry in arguments.pop("files", None) or []
+        ]
         arguments["payload"] = pack(files)
         result = self._ask_host(arguments, task_vars)
         made_none = result.get("missing_account") and not result.get("staged")
@@ -54,29 +35,7 @@ class ActionModule(ActionBase):
             result = self._ask_host(arguments, task_vars)
             if not result.get("failed"):
                 result["changed"] = True
-        # So that what comes after it need not render the configuration once more to know them.
-        result["readable"] = list(arguments.get("readable") or ())
         return result
-
-    def _is_as_asked(self, arguments, files):
-        """Whether a look at the host is enough. What the module may complain about is left to it."""
-        given = {name: arguments.get(name) for name in ("path", "user", "group")}
-        refused = [
-            leftover for leftover in arguments.get("refuse") or () if any(leftover in f["content"] for f in files)
-        ]
-        if arguments.get("readable") or refused or not all(given.values()):
-            return False
-        validators = [str(command[0]) for command in arguments.get("validate") or ()]
-        tree = Tree(
-            **given,
-            files=files,
-            directories=arguments.get("directories") or [],
-            validators=validators,
-            image=arguments.get("image"),
-            absent=[entry["path"] for entry in arguments.get("superseded") or ()],
-        )
-        output = answer(self, tree.command())
-        return output is not None and tree.is_as_asked(output)
 
     def _ask_host(self, arguments, task_vars):
         result = self._execute_module(
@@ -85,33 +44,6 @@ class ActionModule(ActionBase):
         # The invocation would repeat every argument at -vvv; nothing in it is worth the risk.
         result.pop("invocation", None)
         return result
-
-    def _collect(self, entry):
-        """One file with its content as text."""
-        path = entry.get("path")
-        given = [key for key in ("content", "data", "src") if entry.get(key) is not None]
-        if not path or len(given) != 1:
-            raise AnsibleActionFail("each file needs a path and one of content, data or src; found {0}".format(given))
-        if given == ["src"]:
-            source = self._find_needle("files", entry["src"])
-            try:
-                with open(source, encoding="utf-8") as stream:
-                    content = stream.read()
-            except (OSError, UnicodeDecodeError) as error:
-                raise AnsibleActionFail(
-                    "{0}, meant for {1}, cannot be read: {2}".format(source, path, error)
-                ) from error
-        elif given == ["data"]:
-            content = to_yaml(entry["data"])
-        else:
-            content = str(entry["content"])
-        return {
-            "path": str(path),
-            "content": content,
-            "mode": int(str(entry.get("mode", "0640")), 8),
-            "secret": bool(entry.get("secret", False)),
-            **({"kept": dict(entry["kept"])} if entry.get("kept") else {}),
-        }
 
     def _make_account(self, user, group, task_vars):
         """Create the system group and user with Ansible's own modules."""

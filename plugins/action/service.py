@@ -1,18 +1,14 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of service: one look finds a service that runs as it was proven to. Else the module is asked, and has a
-container made where it says that another one is needed.
-"""
+"""The controller's part of service: has a container made where the module says that another one is needed."""
 
 from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of, takes_input
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 
 
@@ -23,15 +19,14 @@ class ActionModule(ActionBase):
     _supports_diff = True
 
     def run(self, tmp=None, task_vars=None):
-        """Look; else ask the module, and where it wants a container, have it made and ask again."""
+        """Run the module, and where it needs a container, have it made and run the module again."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         if arguments.get("runtime") == "docker" and not arguments.get("image") and not self._task.check_mode:
             raise AnsibleActionFail("runtime docker needs the option image, as the module image returns it")
-        look = boolean(arguments.pop("look", True))
-        there, arguments["asked"] = self._look(arguments, look, task_vars)
-        if there:
-            return there
+        if arguments.get("state", "present") == "present" and arguments.get("health"):
+            # By which a later comparison knows it.
+            arguments["asked"] = Service(arguments).asked
         result = self._ask(arguments, task_vars)
         wanted, network = result.pop("wanted_container", None), result.pop("wanted_network", None)
         if result.get("failed") or not wanted:
@@ -41,20 +36,6 @@ class ActionModule(ActionBase):
             self._make("docker_network", {"name": network, "labels": {LABEL_SERVICE: "shared"}}, task_vars)
         made = self._make("docker_container", wanted, task_vars)
         return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
-
-    def _look(self, arguments, look, task_vars):
-        """The module's answer for a service that runs as it was proven to, else None; and what a later look knows it by.
-
-        :param look: whether to look at the host at all.
-        """
-        if arguments.get("state", "present") != "present" or not arguments.get("health"):
-            return None, None
-        service = Service(arguments, python_of(task_vars))
-        if not service.can_tell():
-            return None, None
-        reads = look and takes_input(self)
-        output = answer(self, service.command(reads), service.program() if reads else None) if look else None
-        return output and service.result(output), service.asked
 
     def _ask(self, arguments, task_vars):
         return self._execute_module(module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars)

@@ -16,7 +16,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._requests import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import only_from_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _run, _scope, _scrape
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import Comparison
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import StepComparison
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers
@@ -117,7 +118,7 @@ class ActionModule(ActionBase):
             if kind not in kinds or line["url"] is None:
                 continue
             role = RoleValues(kind, self._loader, self._templar, task_vars)
-            for state, text in Comparison(self, kind, role).findings(self._loader, task_vars):
+            for state, text in StepComparison(self, role.room, role.inputs).findings(task_vars):
                 line["state"] = worst([line["state"], state])
                 line["reasons"] = [*line["reasons"], text]
 
@@ -187,11 +188,11 @@ class ActionModule(ActionBase):
             "service": kind,
             "health": health,
             "version": str(role.get(kind + "_version") or "") if asked else "",
-            "secrets": role.get("__{0}_secrets".format(kind)) if room.shows_secrets else [],
+            "secrets": room.secrets(role.inputs) if room.shows_secrets else [],
             "image": role.get(kind + "_image") if contained else None,
             "unit": room.unit_name,
             "log_seconds": room.log_seconds,
-            "docker_host": role.get("__{0}_engine".format(kind))["host"] if contained else None,
+            "docker_host": docker_host(role.inputs) if contained else None,
         }
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL

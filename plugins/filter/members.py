@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
-
 
 def members(groups, service=None, limit=None):
     """The pattern of a play that is for the hosts of one service, or of any, and in words why there are none.
@@ -15,7 +13,10 @@ def members(groups, service=None, limit=None):
     :param service: the service, which is the name of its group; None for all services.
     :param limit: what ``--limit`` says, if anything.
     """
-    return imported("_scope", "members")(groups, service, limit)
+    # Imported here: Ansible loads all filters of a collection for any one of them.
+    from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scope  # noqa: PLC0415
+
+    return _scope.members(groups, service, limit)
 
 
 def left_out(tag, run_tags, skip_tags=()):
@@ -24,7 +25,9 @@ def left_out(tag, run_tags, skip_tags=()):
     :param run_tags: the magic variable ``ansible_run_tags``.
     :param skip_tags: the magic variable ``ansible_skip_tags``.
     """
-    return imported("_scope", "left_out")(tag, run_tags, skip_tags)
+    from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scope  # noqa: PLC0415
+
+    return _scope.left_out(tag, run_tags, skip_tags)
 
 
 class FilterModule:

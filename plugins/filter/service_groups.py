@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
-
 
 def service_groups(groups):
     """The groups whose hosts run a service, in the order of the services.
 
     :param groups: the magic variable of this name, or anything else that holds their names.
     """
-    return imported("_rooms", "in_order")(groups)
+    # Imported here: Ansible loads all filters of a collection for any one of them.
+    from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms  # noqa: PLC0415
+
+    return _rooms.in_order(groups)
 
 
 class FilterModule:

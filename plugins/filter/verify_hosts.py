@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
-
 
 def verify_hosts(groups, limit=None):
     """The pattern of the hosts on which services are to be proven.
@@ -14,7 +12,10 @@ def verify_hosts(groups, limit=None):
     :param groups: the magic variable of this name.
     :param limit: what ``--limit`` says, if anything.
     """
-    return ",".join(imported("_scope", "play_hosts")(groups, imported("_run", "noted")(), limit))
+    # Imported here: Ansible loads all filters of a collection for any one of them.
+    from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope  # noqa: PLC0415
+
+    return ",".join(_scope.play_hosts(groups, _run.noted(), limit))
 
 
 class FilterModule:

@@ -161,12 +161,6 @@ network. If not set, the programs of the host are used.
     description: Values that are masked in all output.
     type: list
     elements: str
-  look:
-    description: >-
-Whether the action plugin compares first, and skips this module if nothing differs. Not useful if an
-      earlier task has just changed what this one depends on.
-    type: bool
-    default: true
   payload:
     description: The files, as sent by the action plugin. For internal use.
     type: str
@@ -199,11 +193,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-readable:
-  description: The files of O(readable).
-  returned: always
-  type: list
-  elements: str
+
 staged:
   description: Paths that will change at the switch, relative to the configuration directory.
   returned: always
@@ -288,7 +278,6 @@ def main():
             },
             "pristine": {"type": "bool", "default": False},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
-            "look": {"type": "bool", "default": True},
             "payload": {"type": "str", "no_log": True},
         },
         supports_check_mode=True,

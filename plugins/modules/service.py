@@ -338,12 +338,6 @@ options:
     description: Values that are masked in all output.
     type: list
     elements: str
-  look:
-    description: >-
-      Whether the action plugin first compares the service with what was verified before, and skips this module if nothing
-      differs. Not useful if an earlier task has just changed what this one depends on.
-    type: bool
-    default: true
 seealso:
   - module: vigil.monitoring.release
   - module: vigil.monitoring.config_files
@@ -458,7 +452,6 @@ def main():
             "purge": {"type": "list", "elements": "path", "default": []},
             "spare": {"type": "list", "elements": "path", "default": []},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
-            "look": {"type": "bool", "default": True},
         },
         required_if=[("state", state, ("health",)) for state in ("present", *NOW)],
         supports_check_mode=True,

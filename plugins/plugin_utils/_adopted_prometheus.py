@@ -133,7 +133,7 @@ def targets(live, values):
     :param live: what was read of the service.
     :param values: the variables of the role.
     """
-    answer, inventory = live["answers"]["/api/v1/targets?state=active"], values["__prometheus_inventory"]
+    answer, inventory = live["answers"]["/api/v1/targets?state=active"], values.room.inventory(values.inputs)
     found = targets_of(answer["text"])
     if found is None:
         return {}, {}, ["which targets it has cannot be seen: it does not say (HTTP {0})".format(answer["status"])]

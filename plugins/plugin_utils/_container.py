@@ -9,7 +9,6 @@ import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import mounts_of, parse_reference
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source import container_source
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, route_prefix
 
 # What every container gets; <role>_container_extra has the last word.
@@ -76,62 +75,7 @@ def seconds(duration):
     return max(1, round(int(match.group(1)) * _UNITS[match.group(2)]))
 
 
-def _nothing(dummy_settings):
-    return {}
-
-
-def _node_exporter(settings):
-    """It measures the host, so it has to see it: processes, network and file systems, all of it read-only."""
-    volumes = ["/:{0}:ro,rslave".format(settings["rootfs"])]
-    if settings.get("textfile_dir"):
-        volumes.append("{0}:{0}:ro".format(settings["textfile_dir"]))
-    enabled = settings.get("enabled_collectors") or []
-    if any("systemd" in (collector if isinstance(collector, dict) else [collector]) for collector in enabled):
-        # It asks systemd over D-Bus.
-        volumes.append("/run/dbus:/var/run/dbus:ro")
-    return {"pid_mode": "host", "volumes": volumes}
-
-
-def _blackbox_exporter_icmp(settings):
-    """Raw sockets, for ICMP: the one right that it has, and that an engine gives to nobody but root."""
-    return {"capabilities": ["NET_RAW"], "user": "0:{0}".format(settings["group"])}
-
-
-def _cadvisor(dummy_settings):
-    """It measures the containers, so it has to see them: the engine, its files, and the kernel's files on both; and what
-    the kernel tells of processes that it ended for want of memory."""
-    seen = ("/:/rootfs", "/var/run:/var/run", "/sys:/sys", "/var/lib/docker:/var/lib/docker", "/dev/disk:/dev/disk")
-    return {
-        "volumes": ["{0}:ro".format(mount) for mount in seen],
-        "devices": ["/dev/kmsg:/dev/kmsg:r"],
-        "capabilities": ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"],
-    }
-
-
-def _grafana(settings):
-    """Its program itself: what the image would run instead is for those who write no configuration. So are the paths in
-    the image's environment, which would win over those of grafana.ini, unless they are empty."""
-    return {
-        "entrypoint": [settings["argv"][0]],
-        "env": {"GF_PATHS_" + name: "" for name in ("DATA", "LOGS", "PLUGINS", "PROVISIONING")},
-        "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m"],
-    }
-
-
-# What a service needs besides.
-PROFILES = {
-    "prometheus": _nothing,
-    "alertmanager": _nothing,
-    "node_exporter": _node_exporter,
-    "blackbox_exporter": _nothing,
-    "blackbox_exporter_icmp": _blackbox_exporter_icmp,
-    "postgres_exporter": container_source,
-    "cadvisor": _cadvisor,
-    "grafana": _grafana,
-}
-
-
-def container(settings, profile):
+def container(settings, needs):
     """The container of a service.
 
     :param settings: what the flags of the service are made of (``config_dir``, ``listen_address``, ``web_config``,
@@ -140,13 +84,10 @@ def container(settings, profile):
         (further listen addresses), ``memory`` (as Docker writes it, ``2g``), ``cpus``, ``limit_nofile``,
         ``stop_timeout`` (as systemd writes it, ``600s``), ``health_path``, ``ready_timeout`` (seconds) and
         ``container_extra``, which has the last word.
-    :param profile: key of :data:`PROFILES`.
+    :param needs: options that this service has beside those that all have.
     :returns: dict of options of https://docs.ansible.com/ansible/latest/collections/community/docker/docker_container_module.html.
-    :raises ValueError: for another profile, or a time that is none.
+    :raises ValueError: for a time that is none.
     """
-    if profile not in PROFILES:
-        raise ValueError("no container profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
-    needs = PROFILES[profile](settings)
     # What lies in a directory of the service's own is seen with that; mounted by itself, it would be followed by the engine
     # wherever the service has it lead.
     given = [path.rstrip("/") for path in settings.get("data_dirs") or []]

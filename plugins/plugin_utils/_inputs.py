@@ -11,9 +11,8 @@ from __future__ import annotations
 import posixpath
 import re
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import SINCE, knows
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._late import imported
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
@@ -29,6 +28,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
 _BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+LOG_LEVELS = ("debug", "info", "warn", "error")
+LOG_FORMATS = ("logfmt", "json")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
 # It asks for the password, which is then in no process list and in no history; the same without Apache's tools.
 MAKES_HASH = (
@@ -51,56 +52,6 @@ _SYSTEM = (
 )
 _SYSTEM += ("/bin", "/sbin", "/lib", "/boot", "/dev", "/proc", "/sys", "/run", "/tmp", "/srv", "/etc/systemd/system")
 
-# The flags of cAdvisor that are inputs: both bear the same names.
-CADVISOR_FLAGS = (
-    "disable_metrics docker_only enable_metrics env_metadata_whitelist housekeeping_interval listen_ip"
-    " max_housekeeping_interval port prometheus_endpoint store_container_labels whitelisted_container_labels"
-).split()
-# Flags that inputs of their own set; a second time in <role>_config_flags_extra they would contradict them.
-MANAGED_FLAGS = {
-    "prometheus": {
-        "config.file": "prometheus_config_dir",
-        "storage.tsdb.path": "prometheus_db_dir",
-        "storage.agent.path": "prometheus_db_dir",
-        "storage.local.path": "prometheus_db_dir",
-        "storage.tsdb.retention": "prometheus_storage_retention",
-        "storage.tsdb.retention.time": "prometheus_storage_retention",
-        "storage.tsdb.retention.size": "prometheus_storage_retention_size",
-        "storage.local.retention": "prometheus_storage_retention",
-        "agent": "prometheus_agent_mode",
-        "web.listen-address": "prometheus_web_listen_address",
-        "web.external-url": "prometheus_web_external_url",
-        "web.config.file": "prometheus_web_config",
-    },
-    "alertmanager": {
-        "config.file": "alertmanager_config_dir",
-        "storage.path": "alertmanager_db_dir",
-        "web.listen-address": "alertmanager_web_listen_address",
-        "web.external-url": "alertmanager_web_external_url",
-        "web.config.file": "alertmanager_web_config",
-        "cluster.peer": "alertmanager_cluster",
-    },
-    "blackbox_exporter": {
-        "config.file": "blackbox_exporter_config_dir",
-        "web.listen-address": "blackbox_exporter_web_listen_address",
-        "web.config.file": "blackbox_exporter_tls_server_config",
-    },
-    "postgres_exporter": {
-        "config.file": "postgres_exporter_config_file",
-        "web.listen-address": "postgres_exporter_web_listen_address",
-        "web.config.file": "postgres_exporter_tls_server_config",
-        "web.telemetry-path": "postgres_exporter_web_telemetry_path",
-        "log.level": "postgres_exporter_log_level",
-        "log.format": "postgres_exporter_log_format",
-    },
-    "cadvisor": dict(
-        {name: "cadvisor_" + name for name in CADVISOR_FLAGS},
-        docker_env_metadata_whitelist="cadvisor_env_metadata_whitelist",
-    ),
-}
-# Where further flags stand, for the roles that name it otherwise.
-FLAGS = {"blackbox_exporter": "blackbox_exporter_cli_flags"}
-
 
 def different_variables(role, values):
     """Variables of prometheus.prometheus that are set here and are not honoured.
@@ -120,8 +71,9 @@ def different_variables(role, values):
     return problems, warnings
 
 
-def check_release(role, values):
+def check_release(room, values):
     """Version, checksum and path of the program."""
+    role = room.name
     method = values[role + "_install_method"]
     version = str(values[role + "_version"])
     if method == "archive" and not _VERSION.fullmatch(version):
@@ -143,8 +95,9 @@ def check_release(role, values):
         )
 
 
-def check_paths(role, values):
+def check_paths(room, values):
     """Directories are absolute and the service's own."""
+    role = room.name
     names = ("config_dir", "db_dir", "textfile_dir", "binary_install_dir", "release_dir")
     for name in ("{0}_{1}".format(role, name) for name in names):
         path = values.get(name)
@@ -160,8 +113,9 @@ def check_paths(role, values):
             yield Problem(name, "is {0}".format(shown(values[name])), "give the name of a system {0}".format(kind))
 
 
-def check_web(role, values):
+def check_web(room, values):
     """Listen addresses, web configuration, and the credentials of the proof."""
+    role = room.name
     name = role + "_web_listen_address"
     if name not in values:
         return  # its own configuration says where it listens
@@ -172,11 +126,11 @@ def check_web(role, values):
             yield Problem(name, "is an empty list", "give at least one HOST:PORT")
     except ValueError as error:
         yield Problem(name, str(error), "write it like 0.0.0.0:9090 or [::1]:9090")
-    if several and len(listen) > 1 and pinned(role, values) and "several listen addresses" in SINCE[role]:
-        if not knows(role, values[role + "_version"], "several listen addresses"):
+    if several and len(listen) > 1 and pinned(role, values) and "several listen addresses" in room.since:
+        if not room.knows(values[role + "_version"], "several listen addresses"):
             yield Problem(
                 name,
-                "is a list, which needs version {0}".format(SINCE[role]["several listen addresses"]),
+                "is a list, which needs version {0}".format(room.since["several listen addresses"]),
                 "give one address, or deploy a newer version",
             )
     if role + "_tls_server_config" in values:
@@ -188,13 +142,14 @@ def check_web(role, values):
         variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
     yield from check_web_config(config, variables)
     tls = config.get("tls_server_config") if isinstance(config, dict) else None
-    yield from _check_client_certificate(role, values, tls, variables.get("tls_server_config"))
-    flag = "web.config.file" if role != "node_exporter" else "web.config"
-    if web_config(config) and pinned(role, values) and not knows(role, values[role + "_version"], flag):
+    yield from _check_client_certificate(room, values, tls, variables.get("tls_server_config"))
+    flag = "web.config" if "web.config" in room.since else "web.config.file"
+    known = flag not in room.since or room.knows(values[role + "_version"], flag)
+    if web_config(config) and pinned(role, values) and not known:
         yield Problem(
             role + "_version",
             "is {0}, which knows no web configuration".format(values[role + "_version"]),
-            "deploy {0} or newer, or leave the web configuration empty".format(SINCE[role][flag]),
+            "deploy {0} or newer, or leave the web configuration empty".format(room.since[flag]),
         )
     ca = str(values.get(role + "_health_ca") or "")
     if ca and not ca.startswith("/"):
@@ -205,12 +160,13 @@ def check_web(role, values):
         )
 
 
-def _check_client_certificate(role, values, tls, variable):
+def _check_client_certificate(room, values, tls, variable):
     """The proof shows a certificate where the service wants one.
 
     :param tls: the ``tls_server_config``.
     :param variable: its name for the message.
     """
+    role = room.name
     names = ["{0}_health_client_{1}".format(role, part) for part in ("cert", "key")]
     for name in names:
         if values.get(name) and not str(values[name]).startswith("/"):
@@ -261,25 +217,23 @@ def check_web_config(config, variables):
                     )
 
 
-def check_flags(role, values):
+def check_flags(room, values):
     """Further flags do not contradict inputs, and have no dashes of their own."""
-    name = FLAGS.get(role, role + "_config_flags_extra")
-    if role not in MANAGED_FLAGS:
-        return
+    role = room.name
+    name = "{0}_{1}".format(role, room.flags_input)
     for flag in values.get(name) or {}:
         where = "{0}[{1!r}]".format(name, str(flag))
         bare = str(flag).lstrip("-")
         if bare != str(flag):
             yield Problem(where, "begins with a dash", "write {0!r}".format(bare))
-        variable = MANAGED_FLAGS[role].get(bare[3:] if bare.startswith("no-") else bare)
-        if bare.startswith("cluster.") and bare[len("cluster.") :] in (values.get("alertmanager_cluster") or {}):
-            variable = "alertmanager_cluster"
-        if variable:
-            yield Problem(where, "the flag is set already", "use {0}".format(variable))
+        managed = room.managed_flag(bare[3:] if bare.startswith("no-") else bare, values)
+        if managed:
+            yield Problem(where, "the flag is set already", "use {0}_{1}".format(role, managed))
 
 
-def check_service(role, values):
+def check_service(room, values):
     """The unit's own inputs, and the time that the proof has."""
+    role = room.name
     dropin = str(values[role + "_systemd_dropin"] or "").strip()
     first = next((line.strip() for line in dropin.splitlines() if line.strip() and line.strip()[0] not in "#;"), "[")
     if not first.startswith("["):
@@ -292,28 +246,38 @@ def check_service(role, values):
             yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
 
 
-# Role -> the file with the checks of its own inputs, which is read by none but this role: it is compiled for each task.
-OWN_CHECKS = {
-    "prometheus": "_inputs_prometheus",
-    "alertmanager": "_inputs_alertmanager",
-    "node_exporter": "_inputs_exporters",
-    "blackbox_exporter": "_inputs_exporters",
-    "postgres_exporter": "_inputs_exporters",
-    "cadvisor": "_inputs_exporters",
-    "grafana": "_inputs_grafana",
-}
+def check_collectors(role, values):
+    """What exporters with collectors share."""
+    on, off, path = (
+        "{0}_{1}".format(role, name) for name in ("enabled_collectors", "disabled_collectors", "web_telemetry_path")
+    )
+    enabled = [str(name) for entry in values[on] or [] for name in (entry if isinstance(entry, dict) else [entry])]
+    for name in values[off] or []:
+        if name in enabled:
+            yield Problem(off, "{0} is enabled as well".format(name), "take it out here or out of {0}".format(on))
+    for name, known in (("log_level", LOG_LEVELS), ("log_format", LOG_FORMATS)):
+        value = values["{0}_{1}".format(role, name)]
+        if value not in known:
+            remedy = did_you_mean(value, known, "known are {0}".format(", ".join(known)))
+            yield Doubt("{0}_{1}".format(role, name), "is {0}".format(shown(value)), remedy)
+    if not str(values[path]).startswith("/"):
+        yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
 
 
 def problems(role, values):
     """Everything that is wrong with the values of a role's inputs.
 
-    :param role: key of :data:`OWN_CHECKS`.
+    :param role: name of a service.
     :param values: its inputs by their whole names, of the types that their specs say.
     """
-    found = []
+    room, found = _rooms.load(role), []
     checks = [check_release, check_paths, check_web, check_flags, check_service]
     if values[role + "_runtime"] == "docker":
-        checks.append(imported("_inputs_container", "check_container"))
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_container import (  # noqa: PLC0415
+            check_container,
+        )
+
+        checks.append(check_container)
     for check in checks:
-        found += check(role, values)
-    return found + list(imported(OWN_CHECKS[role], "check_" + role)(values))
+        found += check(room, values)
+    return [*found, *room.validate(values)]

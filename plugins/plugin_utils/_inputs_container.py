@@ -12,8 +12,9 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
 
 
-def check_container(role, values):
+def check_container(room, values):
     """The image, and the options of the container that are the user's own."""
+    role = room.name
     name = role + "_image"
     try:
         reference = parse_reference(values[name])

@@ -59,6 +59,20 @@ def sections(output):
     return [section.strip("\r\n") for section in output.split(MARK)[1:-1]]
 
 
+PART = "=== vigil ==="
+
+
+def combined(commands):
+    """One command out of several that each print :func:`script`'s sections; one that fails prints nothing."""
+    return "; ".join("{{ {0}; }}; echo; echo '{1}'".format(command, PART) for command in commands) + "; true"
+
+
+def parts(output, number):
+    """The output of each command of :func:`combined`; None where it is not complete."""
+    found = output.split("\n" + PART)
+    return found[:number] if len(found) == number + 1 else None
+
+
 def inside(state, command):
     """A command that is run in a directory of root's own, and fails where it is not: somebody else may have put it there."""
     place = shlex.quote(state)

@@ -22,3 +22,16 @@ def other_action(action, name, task):
         templar=action._templar,
         shared_loader_obj=action._shared_loader_obj,
     )
+
+
+def run_other(action, name, arguments, task_vars, check=None):
+    """The result of another action plugin.
+
+    :param arguments: its options.
+    :param check: whether it runs in check mode; None for as the task does.
+    """
+    task = action._task.copy()
+    task.action, task.args = name, arguments
+    if check is not None:
+        task.check_mode, task.diff = check, False
+    return other_action(action, name, task).run(task_vars=task_vars)

@@ -16,10 +16,10 @@ import re
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import knows
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+from ansible_collections.vigil.monitoring.plugins.plugin_utils.services.prometheus import Room
 
 # What means something in a regular expression. Go's take a backslash before nothing else, such as a blank.
 _SIGNS = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -158,7 +158,7 @@ def prometheus_config(settings, inventory):
 def _storage(settings):
     """The section ``storage``, with the retention where this version reads it there."""
     storage = dict(settings["storage"] or {})
-    if settings["agent_mode"] or not knows("prometheus", settings["version"], "retention in the configuration"):
+    if settings["agent_mode"] or not Room().knows(settings["version"], "retention in the configuration"):
         return storage
     tsdb = dict(storage.get("tsdb") or {})
     retention = {"time": settings["retention"]}

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 # Connections that lead to the controller itself.
@@ -21,37 +22,24 @@ class RoleValues:
     What the play gave to the role in this run goes before both.
 
     Reading two files is an order of magnitude faster than including the role for the sake of its defaults.
-
-    :param registered: what its tasks would have registered.
     """
 
-    def __init__(self, role, loader, templar, task_vars, registered=None):
+    def __init__(self, role, loader, templar, task_vars):
         folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(task_vars.get("ansible_search_path") or [])]
         self._variables = {
             **_run.role_defaults(loader, role),
             **task_vars,
             **_run.given_to(role, task_vars["inventory_hostname"], loader),
-            **_run.read_trusted(loader, os.path.join(folder, "vars", "main.yml")),
             "role_path": folder,
             "ansible_search_path": search,
-            **(registered or {}),
         }
         self._templar = templar.copy_with_new_env(available_variables=self._variables)
+        self.room = _rooms.load(role)
+        self.inputs = RoleInputs(role, loader, templar, task_vars)
 
     def __getitem__(self, name):
         return plain(self._templar.template(self._variables[name]))
-
-    def render(self, arguments):
-        """The arguments of one of the role's tasks, without those that are left out."""
-        found = plain(self._templar.template({name: value for name, value in arguments.items() if name != "look"}))
-        # From ansible-core 2.19 on, these are gone already; before, a word that nobody else would write stands there.
-        return {name: value for name, value in found.items() if value != self._variables.get("omit", ...)}
-
-    def know(self, name, value):
-        """Give the role a variable more, as a task that registers its result does."""
-        self._variables[name] = value
-        self._templar = self._templar.copy_with_new_env(available_variables=self._variables)
 
     def get(self, name, default=None):
         """A variable, or a default when there is none."""

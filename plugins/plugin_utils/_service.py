@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-RELOAD, RESTART = "reload", "restart"
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import RELOAD, RESTART, Deployment
+
+__all__ = ["RELOAD", "RESTART", "Service", "Surroundings"]
 
 
 class Surroundings(NamedTuple):
@@ -30,7 +32,7 @@ class Surroundings(NamedTuple):
     """Function of a path on the controller, which returns what the YAML file holds."""
 
 
-class Service:
+class Service(Deployment):
     """A service with the behaviour of an exporter that has no configuration; a room overrides what is different.
 
     The name is that of the room's file, of the role, of the inventory group whose hosts run the service, and the prefix of

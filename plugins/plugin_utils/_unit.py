@@ -54,69 +54,6 @@ HARDENING = {
     "SystemCallErrorNumber": "EPERM",
 }
 
-# What a service needs that the baseline would take away.
-PROFILES = {
-    "prometheus": {
-        # Its own metrics about the process (open files, memory) come from /proc/self; GOMEMLIMIT and the pressure of
-        # the host from files of /proc that are no processes.
-        "ProcSubset": "all",
-    },
-    "alertmanager": {
-        "ProcSubset": "all",
-    },
-    "node_exporter": {
-        # It measures the host, so it has to see it: all of /proc (mounts of PID 1, load, memory, pressure),
-        "ProtectProc": "default",
-        "ProcSubset": "all",
-        # file systems below /home and temporary ones (read-only, sizes only),
-        "ProtectHome": "read-only",
-        "PrivateTmp": False,
-        # the host's own name, also after it was changed,
-        "ProtectHostname": False,
-        # and the state of the clock (adjtimex without the right to set it).
-        "ProtectClock": False,
-        "SystemCallFilter": ["@system-service", "~@privileged @resources", "prlimit64 adjtimex clock_adjtime"],
-    },
-}
-
-# The metrics about the process itself need the time of the boot, from /proc/stat.
-PROFILES["blackbox_exporter"] = {"ProcSubset": "all"}
-PROFILES["postgres_exporter"] = {"ProcSubset": "all"}
-PROFILES["blackbox_exporter_icmp"] = {
-    **PROFILES["blackbox_exporter"],
-    # Raw sockets, for ICMP; a right within a user namespace would not count on the host's network.
-    "CapabilityBoundingSet": "CAP_NET_RAW",
-    "AmbientCapabilities": "CAP_NET_RAW",
-    "PrivateUsers": False,
-}
-
-PROFILES["cadvisor"] = {
-    # It measures what runs on the host: all processes and what the kernel says of them,
-    "ProtectProc": "default",
-    "ProcSubset": "all",
-    "PrivateUsers": False,
-    # processes and files that are others' (read only, as the whole file system is), and Docker's socket, which is root's,
-    "CapabilityBoundingSet": "CAP_DAC_READ_SEARCH CAP_SYS_PTRACE CAP_SYSLOG",
-    # file systems wherever they are mounted,
-    "ProtectHome": "read-only",
-    "PrivateTmp": False,
-    # the sizes of disks, and what the kernel tells of processes that it ended for want of memory,
-    "PrivateDevices": False,
-    "DeviceAllow": ["/dev/kmsg r"],
-    "ProtectKernelLogs": False,
-    # and the host's own name.
-    "ProtectHostname": False,
-}
-
-PROFILES["grafana"] = {"ProcSubset": "all"}
-PROFILES["grafana_low_port"] = {
-    **PROFILES["grafana"],
-    # A port below 1024; a right within a user namespace would not count on the host's network.
-    "CapabilityBoundingSet": "CAP_NET_BIND_SERVICE",
-    "AmbientCapabilities": "CAP_NET_BIND_SERVICE",
-    "PrivateUsers": False,
-}
-
 # A service that dies comes back for ever, at first after a second, later less often. systemd before 254 does not know
 # the last two: there the module leaves them out, and the pause stays at RestartSec.
 RESTART = {
@@ -213,7 +150,7 @@ def let_through(service, hardening, readable):
     return made
 
 
-def unit_text(sections, profile):
+def unit_text(sections, own):
     """A unit file.
 
     Paths in ``ReadWritePaths`` and ``ReadOnlyPaths`` and the entries of ``Environment`` are quoted; every other value
@@ -222,13 +159,11 @@ def unit_text(sections, profile):
     :param sections: dict of section name to dict of directives. ``ExecStart`` is an argument vector; a list gives
         one line an element; None leaves a directive out; an empty string resets it. ``Readable`` are files that the
         service has to read, wherever they are.
-    :param profile: key of :data:`PROFILES`.
-    :raises ValueError: when a value cannot be written, or the profile is not known.
+    :param own: directives in which the service differs from :data:`HARDENING`.
+    :raises ValueError: when a value cannot be written.
     """
-    if profile not in PROFILES:
-        raise ValueError("no hardening profile is named {0!r}, but {1}".format(profile, ", ".join(sorted(PROFILES))))
     service = dict(sections.get("Service") or {})
-    hardening = dict(HARDENING, **PROFILES[profile])
+    hardening = dict(HARDENING, **own)
     service.update(let_through(service, hardening, service.pop("Readable", None) or ()))
     for key in ("ReadWritePaths", "ReadOnlyPaths", "Environment"):
         if service.get(key):

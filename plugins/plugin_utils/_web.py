@@ -9,7 +9,6 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of, route_prefix
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 
 _HOST = re.compile(r"|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+")
@@ -69,8 +68,8 @@ def has_client_certificate(config):
 def health_check(settings):
     """How the host itself checks the health of a service.
 
-    :param settings: dict with ``kind``, ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
-        ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first two may be
+    :param settings: dict with ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
+        ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first may be
         missing.
     :returns: the option ``health`` of the module service.
     """
@@ -78,7 +77,7 @@ def health_check(settings):
     tls = (settings.get("web_config") or {}).get("tls_server_config")
     prefix = route_prefix(settings.get("external_url"), settings.get("extra"))
     urls = ["{0}://{1}:{2}{3}".format("https" if tls else "http", one, port, prefix) for one in hosts_of(host)]
-    answer = {**_rooms.load(settings["kind"]).health_check(), "url": urls[0]}
+    answer = {"url": urls[0]}
     if urls[1:]:
         answer["other_urls"] = urls[1:]
     if settings.get("metrics_path"):

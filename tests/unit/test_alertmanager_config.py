@@ -14,10 +14,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager imp
     alertmanager_files,
     escalation_secrets,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import exporter_files, textfile_directories
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys
+from role_inputs import Inputs, release, room
 
 
 def settings(**given):
@@ -112,12 +112,14 @@ def test_escalation():
 
 
 def test_exporter():
-    assert exporter_files({"config_dir": "/etc/ne", "web_config": {"tls_server_config": {}}}) == []
-    assert exporter_files({"config_dir": "/etc/ne", "web_config": {"basic_auth_users": {"a": "b"}}}) == [
+    exporter, there = room("node_exporter"), release("node_exporter")
+    assert exporter.files(Inputs("node_exporter", tls_server_config={}), there) == []
+    assert exporter.files(Inputs("node_exporter", basic_auth_users={"a": "b"}), there) == [
         {"path": "web_config.yml", "data": {"basic_auth_users": {"a": "b"}}}
     ]
-    assert textfile_directories({"textfile_dir": "", "user": "u", "group": "g"}) == []
-    assert textfile_directories({"textfile_dir": "/t", "user": "u", "group": "g"}) == [
+    account = {"system_user": "u", "system_group": "g"}
+    assert exporter.directories(Inputs("node_exporter", textfile_dir="", **account), there) == []
+    assert exporter.directories(Inputs("node_exporter", textfile_dir="/t", **account), there) == [
         {"path": "/t", "owner": "u", "group": "g", "mode": "0775"}
     ]
 

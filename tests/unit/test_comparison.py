@@ -5,46 +5,53 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import finding, steps
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import STEPS, finding
+from role_inputs import Inputs, release, room
 
-ROLES = Path(__file__).resolve().parents[2] / "roles"
+INVENTORY = {"jobs": [], "alertmanagers": [], "expected": [], "pools": [], "overridden": []}
+RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides": {}}
+# What lookups find where the inventory has nothing besides.
+SOME = {
+    "vigil.monitoring.scrape_targets": [{**INVENTORY, "rules": RULES}],
+    "vigil.monitoring.grafana_datasources": [[]],
+    "vigil.monitoring.grafana_dashboards": [[]],
+}
+GIVEN = {
+    "postgres_exporter": {"uri": "localhost/shop"},
+    "alertmanager": {"route": {"receiver": "a"}, "receivers": [{"name": "a"}], "cluster": {}},
+    "grafana": {"security": {"admin_password": "open-sesame"}},
+}
 
 
 @pytest.mark.parametrize("service", _rooms.names())
 @pytest.mark.parametrize(("runtime", "first"), [("systemd", "release"), ("docker", "image")])
 def test_the_steps_of_each_role(service, runtime, first):
-    tasks = [
-        task
-        for name in (runtime, "main")
-        for task in yaml.safe_load((ROLES / service / "tasks" / f"{name}.yml").read_text(encoding="utf-8"))
+    inputs, there = Inputs(service, SOME, runtime=runtime, **GIVEN.get(service, {})), release(service)
+    found = [room(service).step(name, inputs, there) for name in STEPS]
+    assert [step.module for step in found] == [
+        f"vigil.monitoring.{name}" for name in (first, "config_files", "service")
     ]
-    found = steps(tasks)
-    assert [name for name, _arguments, _register in found] == [first, "config_files", "service"]
-    assert [register for _name, _arguments, register in found] == [f"__{service}_release", f"__{service}_config", None]
-    assert all(isinstance(arguments, dict) for _name, arguments, _register in found)
+    assert all(isinstance(step.options, dict) for step in found)
 
 
 @pytest.mark.parametrize(
     ("step", "result", "state", "words"),
     [
-        ("release", {"changed": False}, None, ""),
-        ("release", {"changed": True}, RED, "not on the host"),
-        ("service", {"changed": False, "reason": "it runs as configured"}, None, ""),
-        ("service", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
-        ("service", {"failed": True, "msg": "prometheus was not changed: /etc/x"}, RED, "prometheus was not changed: /etc/x"),
-        ("service", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
-        ("service", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
-        ("config_files", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),
-        ("config_files", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
-        ("config_files", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
-        ("config_files", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNPROVEN, "beside another"),
-        ("config_files", {"changed": False, "staged": {}}, None, ""),
+        ("program", {"changed": False}, None, ""),
+        ("program", {"changed": True}, RED, "not on the host"),
+        ("activation", {"changed": False, "reason": "it runs as configured"}, None, ""),
+        ("activation", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
+        ("activation", {"failed": True, "msg": "prometheus was not changed: /etc/x"}, RED, "prometheus was not changed: /etc/x"),
+        ("activation", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
+        ("activation", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
+        ("configuration", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),
+        ("configuration", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
+        ("configuration", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
+        ("configuration", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNPROVEN, "beside another"),
+        ("configuration", {"changed": False, "staged": {}}, None, ""),
     ],
 )  # fmt: skip
 def test_what_a_step_says_against_a_host(step, result, state, words):

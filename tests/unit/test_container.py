@@ -10,6 +10,9 @@ import subprocess
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container, _data_source
+from role_inputs import Inputs, release, room
+
+LOOKUPS = {"vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}
 
 SETTINGS = {
     "service": "prometheus",
@@ -33,8 +36,15 @@ SETTINGS = {
 }
 
 
-def made(profile="prometheus", **given):
-    return _container.container({**SETTINGS, **given}, profile)
+def made(**given):
+    return _container.container({**SETTINGS, **given}, {})
+
+
+def made_for(role, **given):
+    """The container of a service."""
+    account = {"system_user": "prometheus", "system_group": "monitoring"}
+    inputs = Inputs(role, LOOKUPS, **{"runtime": "docker", "config_dir": "/etc/prometheus", **account, **given})
+    return room(role).container(inputs, release(role))
 
 
 def test_a_container_can_do_nothing_that_it_need_not():
@@ -126,14 +136,7 @@ def test_the_users_own_options_have_the_last_word():
 
 
 def test_node_exporter_sees_the_host_and_writes_nowhere():
-    options = made(
-        "node_exporter",
-        data_dirs=[],
-        readable=[],
-        rootfs="/host",
-        textfile_dir="/var/lib/node_exporter",
-        enabled_collectors=[{"textfile": {}}, "systemd"],
-    )
+    options = made_for("node_exporter", enabled_collectors=[{"textfile": {}}, "systemd"])
     assert (options["pid_mode"], options["network_mode"]) == ("host", "host")
     assert options["volumes"] == [
         "/etc/prometheus:/etc/prometheus:ro",
@@ -141,24 +144,24 @@ def test_node_exporter_sees_the_host_and_writes_nowhere():
         "/var/lib/node_exporter:/var/lib/node_exporter:ro",
         "/run/dbus:/var/run/dbus:ro",
     ]
-    less = made("node_exporter", data_dirs=[], readable=[], rootfs="/host", textfile_dir="", enabled_collectors=["ntp"])
+    less = made_for("node_exporter", textfile_dir="", enabled_collectors=["ntp"])
     assert less["volumes"][1:] == ["/:/host:ro,rslave"]
 
 
 def test_only_probes_by_icmp_need_a_right():
-    options = made("blackbox_exporter_icmp")
+    options = made_for("blackbox_exporter", configuration_modules={"a": {"prober": "icmp"}})
     assert (options["capabilities"], options["user"]) == (["NET_RAW"], "0:monitoring")
-    assert "capabilities" not in made("blackbox_exporter")
+    assert "capabilities" not in made_for("blackbox_exporter", configuration_modules={"a": {"prober": "http"}})
 
 
 def test_grafana_is_run_by_its_own_program():
-    options = made("grafana", argv=["/usr/share/grafana/bin/grafana", "server"], readable=[])
-    assert options["entrypoint"] == ["/usr/share/grafana/bin/grafana"]
-    assert options["command"] == ["server"]
+    options = made_for("grafana")
+    assert options["entrypoint"] == ["/opt/x/grafana"]
+    assert options["command"][0] == "server"
 
 
 def test_what_grafanas_image_says_of_paths_does_not_win_over_its_ini():
-    options = made("grafana", readable=[], container_extra={"env": {"GF_LOG_LEVEL": "debug"}})
+    options = made_for("grafana", container_extra={"env": {"GF_LOG_LEVEL": "debug"}})
     assert options["env"] == {
         "GF_PATHS_DATA": "",
         "GF_PATHS_LOGS": "",
@@ -166,11 +169,6 @@ def test_what_grafanas_image_says_of_paths_does_not_win_over_its_ini():
         "GF_PATHS_PROVISIONING": "",
         "GF_LOG_LEVEL": "debug",
     }
-
-
-def test_an_unknown_profile_is_an_error():
-    with pytest.raises(ValueError, match="no container profile is named 'x'"):
-        made("x")
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ DATABASE = {"name": "", "uri": "", "username": "", "password": "", "dsn_file": "
 
 
 def test_a_database_behind_a_socket_is_seen_by_its_directory():
-    options = made("postgres_exporter", **{**DATABASE, "name": "postgresql:///postgres?host=/var/run/postgresql"})
+    options = made_for("postgres_exporter", **{**DATABASE, "name": "postgresql:///postgres?host=/var/run/postgresql"})
     assert options["volumes"][-1] == "/var/run/postgresql:/var/run/postgresql:ro"
     assert options["env"] == {"DATA_SOURCE_URI_FILE": "/etc/pe/postgres_exporter_uri", "PGUSER": "prometheus"}
     assert "entrypoint" not in options
@@ -205,12 +203,12 @@ def test_a_database_behind_a_socket_is_seen_by_its_directory():
 
 def test_the_password_of_a_database_is_in_no_option():
     settings = {**DATABASE, "uri": "db:5432/shop", "username": "me", "password": "open-sesame"}
-    assert "open-sesame" not in str(made("postgres_exporter", **settings))
+    assert "open-sesame" not in str(made_for("postgres_exporter", **settings))
     # What fits into no files is read by the container itself.
-    options = made("postgres_exporter", **{**DATABASE, "name": "user=me password=open-sesame,user=you"})
+    options = made_for("postgres_exporter", **{**DATABASE, "name": "user=me password=open-sesame,user=you"})
     assert "open-sesame" not in str(options)
     assert options["entrypoint"][-1] == "/etc/pe/data_source.env"
-    assert options["command"][0] == "/bin/prometheus"
+    assert options["command"][0] == "/opt/x/postgres_exporter"
 
 
 @pytest.mark.parametrize(
@@ -230,7 +228,7 @@ def test_a_container_reads_its_environment_as_systemd_does(tmp_path, name):
 
 
 def test_cadvisor_has_what_the_documentation_says():
-    options = made("cadvisor", user="root", data_dirs=[], readable=[])
+    options = made_for("cadvisor", system_user="root")
     assert options["capabilities"] == ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"]
     assert "/var/run:/var/run:ro" in options["volumes"]
     assert options["cap_drop"] == ["ALL"]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source as ds
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import postgres_exporter_files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
+from role_inputs import Inputs, release, room
 
 NOTHING = {
     "name": "",
@@ -117,8 +117,10 @@ def test_the_role_is_the_one_that_the_exporter_logs_in_as(given, name, database,
 
 
 def test_there_is_always_a_configuration_as_without_one_its_reload_counts_as_failed():
-    given = settings(config_file="c.yml", auth_modules={}, web_config={})
-    assert postgres_exporter_files(given) == [{"path": "c.yml", "data": {"auth_modules": {}}}]
+    inputs = Inputs("postgres_exporter", config_file="c.yml", name="", uri="")
+    assert room("postgres_exporter").files(inputs, release("postgres_exporter")) == [
+        {"path": "c.yml", "data": {"auth_modules": {}}}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import Reference, parse_reference
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container
+from role_inputs import Inputs, release, room
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -283,7 +284,8 @@ def test_directories_are_mounted_never_files():
 def test_cadvisor_sees_the_host_and_changes_nothing():
     settings = {"name": "cadvisor", "image": "i", "argv": ["/c", "--port=8080"], "user": "root", "group": "root"}
     settings.update(network="host", config_dir="/etc/cadvisor", listen_address="0.0.0.0:8080", health_path="/healthz")
-    made = _container.container(settings, "cadvisor")
+    cadvisor = room("cadvisor")
+    made = _container.container(settings, cadvisor.container_needs(Inputs("cadvisor"), release("cadvisor")))
     assert [mount for mount in made["volumes"] if not mount.endswith(":ro")] == []
     assert {"/:/rootfs:ro", "/var/run:/var/run:ro", "/sys:/sys:ro"} < set(made["volumes"])
     assert (made["cap_drop"], made["devices"]) == (["ALL"], ["/dev/kmsg:/dev/kmsg:r"])

@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import (
-    alertmanager_flags,
-    blackbox_exporter_flags,
-    cadvisor_flags,
-    flag,
-    node_exporter_flags,
-    postgres_exporter_flags,
-    prometheus_flags,
-)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
+from role_inputs import Inputs, release, room
 
 EMPTY_WEB = {"tls_server_config": {}, "http_server_config": {}, "basic_auth_users": {}}
+
+
+def arguments(role, version=None, **given):
+    """The command line of a service without its program."""
+    web = given.pop("web_config", {})
+    inputs = Inputs(role, **given, **({"web_config": web} if role in ("prometheus", "alertmanager") else web))
+    return room(role).argv(inputs, release(role, version))[1:]
+
+
 WEB = {"basic_auth_users": {"admin": "hash"}}
 
 
@@ -43,18 +45,18 @@ def prometheus(**settings):
         "version": "3.5.3",
         "config_dir": "/etc/prometheus",
         "db_dir": "/data",
-        "listen_address": "0.0.0.0:9090",
-        "external_url": "",
-        "retention": "30d",
-        "retention_size": "0",
+        "web_listen_address": "0.0.0.0:9090",
+        "web_external_url": "",
+        "storage_retention": "30d",
+        "storage_retention_size": "0",
         "agent_mode": False,
         "web_config": EMPTY_WEB,
-        "extra": {},
+        "config_flags_extra": {},
     }
-    return prometheus_flags(dict(given, **settings), "/bin/prometheus")
+    return arguments("prometheus", **dict(given, **settings))
 
 
-COMMON = ["/bin/prometheus", "--config.file=/etc/prometheus/prometheus.yml"]
+COMMON = ["--config.file=/etc/prometheus/prometheus.yml"]
 STORAGE = ["--storage.tsdb.path=/data", "--storage.tsdb.retention.time=30d"]
 LISTEN = ["--web.listen-address=0.0.0.0:9090"]
 
@@ -63,8 +65,8 @@ LISTEN = ["--web.listen-address=0.0.0.0:9090"]
     ("settings", "rest"),
     [
         ({}, STORAGE + LISTEN),
-        ({"retention_size": "50GB"}, [*STORAGE, "--storage.tsdb.retention.size=50GB", *LISTEN]),
-        ({"retention_size": 0}, STORAGE + LISTEN),
+        ({"storage_retention_size": "50GB"}, [*STORAGE, "--storage.tsdb.retention.size=50GB", *LISTEN]),
+        ({"storage_retention_size": 0}, STORAGE + LISTEN),
         ({"version": "2.6.0"}, ["--storage.tsdb.path=/data", "--storage.tsdb.retention=30d", *LISTEN]),
         ({"agent_mode": True}, ["--agent", "--storage.agent.path=/data", *LISTEN]),
         (
@@ -74,9 +76,15 @@ LISTEN = ["--web.listen-address=0.0.0.0:9090"]
         # Before its release a version knows what the release knows.
         ({"agent_mode": True, "version": "3.0.1+ds1"}, ["--agent", "--storage.agent.path=/data", *LISTEN]),
         ({"web_config": WEB}, [*STORAGE, "--web.config.file=/etc/prometheus/web_config.yml", *LISTEN]),
-        ({"external_url": "https://m.example/p"}, [*STORAGE, *LISTEN, "--web.external-url=https://m.example/p"]),
+        ({"web_external_url": "https://m.example/p"}, [*STORAGE, *LISTEN, "--web.external-url=https://m.example/p"]),
         (
-            {"extra": {"web.enable-admin-api": None, "enable-feature": ["a", "b"], "alertmanager.timeout": "10s"}},
+            {
+                "config_flags_extra": {
+                    "web.enable-admin-api": None,
+                    "enable-feature": ["a", "b"],
+                    "alertmanager.timeout": "10s",
+                }
+            },
             [
                 *STORAGE,
                 *LISTEN,
@@ -97,10 +105,10 @@ def test_prometheus(settings, rest):
     [
         ({}, ["--cluster.listen-address="]),
         ({"cluster": {"listen-address": "0.0.0.0:9094", "peers": ["a:1", "b:1"], "peer-timeout": "20s"}}, None),
-        ({"cluster": {}, "extra": {"data.retention": "24h"}}, ["--data.retention=24h"]),
+        ({"cluster": {}, "config_flags_extra": {"data.retention": "24h"}}, ["--data.retention=24h"]),
         ({"cluster": {}, "version": "0.25.0"}, ["--data.maintenance-interval=1m"]),
         (
-            {"cluster": {}, "version": "0.25.0", "extra": {"data.maintenance-interval": "5m"}},
+            {"cluster": {}, "version": "0.25.0", "config_flags_extra": {"data.maintenance-interval": "5m"}},
             ["--data.maintenance-interval=5m"],
         ),
     ],
@@ -110,11 +118,11 @@ def test_alertmanager(settings, rest):
         "version": "0.24.0",
         "config_dir": "/etc/am",
         "db_dir": "/data",
-        "listen_address": "0.0.0.0:9093",
-        "external_url": "",
+        "web_listen_address": "0.0.0.0:9093",
+        "web_external_url": "",
         "cluster": {"listen-address": ""},
-        "web_config": None,
-        "extra": {},
+        "web_config": {},
+        "config_flags_extra": {},
     }
     if rest is None:
         rest = [
@@ -123,8 +131,7 @@ def test_alertmanager(settings, rest):
             "--cluster.peer=a:1",
             "--cluster.peer=b:1",
         ]
-    assert alertmanager_flags(dict(given, **settings), "/bin/alertmanager") == [
-        "/bin/alertmanager",
+    assert arguments("alertmanager", **dict(given, **settings)) == [
         "--config.file=/etc/am/alertmanager.yml",
         "--storage.path=/data",
         "--web.listen-address=0.0.0.0:9093",
@@ -148,24 +155,23 @@ def test_alertmanager(settings, rest):
         ({"disabled_collectors": ["zfs"]}, ["--no-collector.zfs"]),
         ({"web_config": WEB}, ["--web.config.file=/etc/ne/web_config.yml"]),
         ({"web_config": WEB, "version": "1.4.0"}, ["--web.config=/etc/ne/web_config.yml"]),
-        ({"disable_exporter_metrics": True}, ["--web.disable-exporter-metrics"]),
+        ({"web_disable_exporter_metrics": True}, ["--web.disable-exporter-metrics"]),
     ],
 )  # fmt: skip
 def test_node_exporter(settings, expected):
     given = {
         "version": "1.11.1",
         "config_dir": "/etc/ne",
-        "listen_address": ["127.0.0.1:9100", "[::1]:9100"],
-        "telemetry_path": "/metrics",
-        "disable_exporter_metrics": False,
+        "web_listen_address": ["127.0.0.1:9100", "[::1]:9100"],
+        "web_telemetry_path": "/metrics",
+        "web_disable_exporter_metrics": False,
         "enabled_collectors": [],
         "disabled_collectors": [],
         "log_level": "info",
         "log_format": "json",
         "web_config": EMPTY_WEB,
     }
-    assert node_exporter_flags(dict(given, **settings), "/bin/node_exporter") == [
-        "/bin/node_exporter",
+    assert arguments("node_exporter", **dict(given, **settings)) == [
         *expected,
         "--log.level=info",
         "--log.format=json",
@@ -178,12 +184,11 @@ def test_node_exporter(settings, expected):
 def test_blackbox_exporter():
     settings = {
         "config_dir": "/etc/blackbox_exporter",
-        "listen_address": ["127.0.0.1:9115", "[::1]:9115"],
+        "web_listen_address": ["127.0.0.1:9115", "[::1]:9115"],
         "web_config": WEB,
-        "extra": {"log.level": "warn", "history.limit": 10},
+        "cli_flags": {"log.level": "warn", "history.limit": 10},
     }
-    assert blackbox_exporter_flags(settings, "/b") == [
-        "/b",
+    assert arguments("blackbox_exporter", **settings) == [
         "--config.file=/etc/blackbox_exporter/blackbox_exporter.yml",
         "--web.config.file=/etc/blackbox_exporter/web_config.yml",
         "--web.listen-address=127.0.0.1:9115",
@@ -194,8 +199,8 @@ def test_blackbox_exporter():
 
 
 CADVISOR = {
-    "version": "0.60.3",
-    "listen_address": "0.0.0.0:8080",
+    "listen_ip": "0.0.0.0",
+    "port": "8080",
     "prometheus_endpoint": "/metrics",
     "enable_metrics": [],
     "disable_metrics": ["cpuset", "tcp"],
@@ -205,7 +210,7 @@ CADVISOR = {
     "docker_only": True,
     "housekeeping_interval": "10s",
     "max_housekeeping_interval": "15s",
-    "extra": {"url_base_prefix": "/c", "profiling": True},
+    "config_flags_extra": {"url_base_prefix": "/c", "profiling": True},
 }
 
 
@@ -217,8 +222,7 @@ CADVISOR = {
     ],
 )
 def test_cadvisors_flags_are_gos_own(version, changed):
-    arguments = cadvisor_flags(dict(CADVISOR, version=version), "/c")
-    assert sorted(arguments[1:]) == sorted(
+    assert sorted(arguments("cadvisor", version, **CADVISOR)) == sorted(
         [
             *changed,
             "--docker_only=true",
@@ -239,18 +243,17 @@ def test_postgres_exporter_is_not_told_its_database():
     settings = {
         "config_dir": "/etc/postgres_exporter",
         "config_file": "postgres_exporter.yml",
-        "listen_address": "0.0.0.0:9187",
-        "telemetry_path": "/metrics",
+        "web_listen_address": "0.0.0.0:9187",
+        "web_telemetry_path": "/metrics",
         "enabled_collectors": ["postmaster", {"stat_statements": {"limit": 5}}],
         "disabled_collectors": ["wal"],
         "log_level": "info",
         "log_format": "json",
         "web_config": EMPTY_WEB,
-        "extra": {"disable-default-metrics": None},
+        "config_flags_extra": {"disable-default-metrics": None},
         "password": "secret",
     }
-    assert postgres_exporter_flags(settings, "/p") == [
-        "/p",
+    assert arguments("postgres_exporter", **settings) == [
         "--config.file=/etc/postgres_exporter/postgres_exporter.yml",
         "--collector.postmaster",
         "--collector.stat_statements",

@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana a
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_grafana import check_grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from checked_health import health_of
 
 INI = {

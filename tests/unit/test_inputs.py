@@ -11,7 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
     _inputs,
     _own_variables,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_alertmanager import STAND_INS
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager_inputs import STAND_INS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, is_duration
 
 BCRYPT = "$2y$10$" + "a" * 53

@@ -17,7 +17,6 @@ from typing import ClassVar
 
 import pytest
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.action import config_files
 from ansible_collections.vigil.monitoring.plugins.action import service as service_action
 from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import complete
@@ -213,29 +212,15 @@ def test_a_command_that_fails_or_is_too_long_gives_no_answer():
     assert ran == ["true", "false"]
 
 
-@pytest.mark.parametrize("look, looks", [(None, 1), (True, 1), (False, 0)])
-def test_nobody_looks_where_something_was_just_changed(monkeypatch, look, looks):
-    ran, asked = [], []
+def test_a_deployment_is_known_again_by_a_later_comparison(monkeypatch):
+    asked = []
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
-    for plugin, given in (
-        (config_files, {"path": "/etc/x", "user": ME, "group": MINE}),
-        (
-            service_action,
-            {"name": "x", "config_dir": "/etc/x", "unit": "", "health": health_of("prometheus", "http://x")},
-        ),
-    ):
-        ran.clear()
-        action = plugin.ActionModule.__new__(plugin.ActionModule)
-        action._task = SimpleNamespace(args=given if look is None else {**given, "look": look}, check_mode=False)
-        action._is_pipelining_enabled = lambda style: True
-        action._low_level_execute_command = lambda command, in_data=None: ran.append((command, in_data)) or {"rc": 1}
-        action._execute_module = lambda module_args, **dummy: asked.append(module_args) or {"changed": True}
-        assert action.run(task_vars={})["changed"] is True
-        assert len(ran) == looks
-        # A program is read, as sudo logs command lines.
-        assert all((b"import" in (in_data or b"")) == (plugin is service_action) for dummy, in_data in ran)
-    assert not any("look" in arguments for arguments in asked)
-    assert asked[1]["asked"], "a later look knows the service again"
+    given = {"name": "x", "config_dir": "/etc/x", "unit": "", "health": health_of("prometheus", "http://x")}
+    action = service_action.ActionModule.__new__(service_action.ActionModule)
+    action._task = SimpleNamespace(args=given, check_mode=False)
+    action._execute_module = lambda module_args, **dummy: asked.append(module_args) or {"changed": True}
+    assert action.run(task_vars={})["changed"] is True
+    assert asked[0]["asked"] == _look_service.Service(given).asked
 
 
 ENGINE = """#!/bin/sh

@@ -9,7 +9,6 @@ import fnmatch
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import prometheus_flags
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
     RULE_FILES,
     SECTIONS,
@@ -19,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus impor
     promtool_checks,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys
+from role_inputs import Inputs, release, room
 
 INVENTORY = {
     "jobs": [
@@ -293,12 +293,19 @@ def test_the_retention_stands_where_the_version_wants_it(given, storage):
     """In the configuration or in the flags, in one of them and never in neither."""
     asked = settings(**given)
     assert prometheus_config(asked, INVENTORY).get("storage") == storage
-    flags = prometheus_flags({**asked, "own_config": True, "db_dir": "/d", "listen_address": ":1", "extra": {}}, "p")
+    flags = flags_of(asked, "prometheus.yml.j2")
     in_config = bool(((storage or {}).get("tsdb") or {}).get("retention"))
     assert any("tsdb.retention" in flag for flag in flags) == (not in_config and not asked["agent_mode"])
     # A template of the user's own may know nothing of it.
-    flags = prometheus_flags({**asked, "own_config": False, "db_dir": "/d", "listen_address": ":1", "extra": {}}, "p")
+    flags = flags_of(asked, "mine.yml.j2")
     assert any("tsdb.retention.time" in flag for flag in flags) == (not asked["agent_mode"])
+
+
+def flags_of(asked, template):
+    """The command line of Prometheus with the configuration from a template."""
+    retention = {"storage_" + name: asked[name] for name in ("retention", "retention_size")}
+    inputs = Inputs("prometheus", config_file=template, agent_mode=asked["agent_mode"], **retention)
+    return room("prometheus").arguments(inputs, release("prometheus", asked["version"]))
 
 
 def test_directories_for_the_files_of_others():

@@ -13,8 +13,9 @@ import sys
 
 import pytest
 import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import HEALTH
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import MANAGED_FLAGS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "meta").is_dir())
@@ -49,7 +50,9 @@ def options(role):
 def test_defaults_and_specs_say_the_same(role):
     """A template stays out of the specs: a failed validation shows them with each template's value, be it a secret."""
     defaults = read(role, "defaults/main.yml")
-    assert set(options(role)) == set(defaults)
+    assert set(options(role)) == set(defaults) | {
+        name for name, option in options(role).items() if option.get("required")
+    }
     assert {name: option["default"] for name, option in options(role).items() if "default" in option} == {
         name: value for name, value in defaults.items() if not re.sub(LITERAL, "", str(value)).count("{{")
     }
@@ -67,61 +70,61 @@ def test_every_input_is_described_and_typed(role):
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_internals_bear_two_underscores(role):
-    assert all(name.startswith("__{0}_".format(role)) for name in read(role, "vars/main.yml"))
-
-
-@pytest.mark.parametrize("role", ROLES)
 def test_every_variable_of_the_role_is_defined(role):
     """A misspelled name in tasks, variables or templates would show only when a host gets there."""
     files = [path for part in PARTS for path in (ROOT / "roles" / role / part).glob("*")]
     text = "\n".join(path.read_text(encoding="utf-8") for path in files)
-    defined = set(options(role)) | set(read(role, "vars/main.yml")) | set(re.findall(r"register: (\w+)", text))
+    defined = (
+        set(options(role)) | set(read(role, "vars/main.yml")) | set(re.findall(r"(?:register|index_var): (\w+)", text))
+    )
     # Tags begin with it too.
-    text = re.sub(r"(?m)^  tags: .*$", "", text)
+    defined |= set(read(role, "tasks/main.yml")[0].get("tags") or ())
     # Filters, and options of modules, may begin with a role's name too; variables do not follow a dot or a quote.
     used = set(re.findall(r"(?<![\w.'/])(?:__)?{0}_[a-z_]+\b(?!:)".format(role), text))
     assert used - defined - METRICS == set()
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_every_input_is_used(role):
-    files = [path for part in PARTS for path in (ROOT / "roles" / role / part).glob("*")]
-    text = "\n".join(re.sub(r"(?m)^\w+:", "", path.read_text(encoding="utf-8")) for path in files)
-    # For users' own scrape configurations, as with prometheus.prometheus.
-    unused = {name for name in options(role) if not re.search(r"\b{0}\b".format(name), text)}
-    assert unused <= {"prometheus_metrics_path"}
+# Inputs for other hosts, for plays and for users' own scrape configurations, as with prometheus.prometheus.
+FOR_OTHERS = {"prometheus_metrics_path", "alertmanager_drill_skip"}
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role + "_runtime" in options(role)])
-def test_both_runtimes_have_what_they_need(role):
-    assert options(role)[role + "_runtime"]["choices"] == list(RUNTIMES)
-    container = read(role, "vars/main.yml")["__{0}_container_settings".format(role)]
-    needed = {"service", "image", "argv", "user", "group", "network", "readable", "container_extra"}
-    assert needed <= set(container)
-    for runtime in RUNTIMES:
-        assert read(role, "tasks/{0}.yml".format(runtime))[-1]["register"] == "__{0}_release".format(role)
+@pytest.mark.parametrize("service", _rooms.names())
+def test_every_input_is_used(service):
+    """By name, in the service's room, in what all services share, or in a task or a default of its role."""
+    folder = ROOT / "plugins" / "plugin_utils"
+    python = [
+        folder / "_deployment.py",
+        folder / "_channels.py",
+        folder / "_flags.py",
+        *folder.glob(f"services/{service}.py"),
+        *folder.glob(f"_{service}*.py"),
+    ]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in python)
+    files = [path for part in PARTS for path in (ROOT / "roles" / service / part).glob("*")]
+    of_role = "\n".join(re.sub(r"(?m)^\w+:", "", path.read_text(encoding="utf-8")) for path in files)
+    text += " ".join("health_" + name for name in HEALTH)
+    # In one expression for all of them.
+    text += " " + " ".join("silence_" + name for name in ("state", "matchers", "duration", "comment", "author"))
+    unused = {
+        name
+        for name in options(service)
+        if not re.search(r"\b{0}\b".format(name), of_role)
+        and not re.search(r"\b{0}\b".format(name[len(service) + 1 :]), text)
+    }
+    assert unused - FOR_OTHERS == set()
 
 
-def tasks_of(role, name):
-    """The tasks of a file, those in blocks included; an include is one of them."""
-    waiting = list(read(role, "tasks/{0}.yml".format(name)))
-    while waiting:
-        task = waiting.pop(0)
-        inner = [one for part in ("block", "rescue", "always") for one in task.get(part, ())]
-        if inner:
-            waiting = inner + waiting
-        else:
-            yield task
+@pytest.mark.parametrize("service", _rooms.names())
+def test_both_runtimes_have_what_they_need(service):
+    assert options(service)[service + "_runtime"]["choices"] == list(RUNTIMES)
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_a_role_is_read_at_a_glance(role):
-    # With one for the handlers, which Ansible wants in a file of their own. The README is generated.
-    files = [path for path in (ROOT / "roles" / role).rglob("*") if path.is_file() and path.name != "README.md"]
-    assert len(files) <= 13
-    for runtime in RUNTIMES:
-        assert len([*tasks_of(role, "main"), *tasks_of(role, runtime)]) <= 8
+def test_a_role_reads_like_a_list():
+    tasks = yaml.safe_load((ROOT / "roles/deployment/tasks/main.yml").read_text(encoding="utf-8"))
+    assert len(tasks) == 2, "what a converged service takes"
+    for role in ROLES:
+        # With README, handlers and what Galaxy wants in files of their own.
+        assert sum(path.is_file() for path in (ROOT / "roles" / role).rglob("*")) <= 9, role
 
 
 def own_entry_points(role):
@@ -130,7 +133,6 @@ def own_entry_points(role):
     listened = [name for handler in handlers for name in handler["listen"]]
     tags = [task.get("tags") for task in read(role, "tasks/main.yml")]
     assert all(found == tags[0] for found in tags), "a tag that does a part of it"
-    assert read(role, "tasks/main.yml")[1]["ansible.builtin.include_tasks"]["apply"] == {"tags": tags[0]}
     files = [path.name for path in (ROOT / "roles" / role / "tasks").glob("*.yml")]
     return {"handlers": [*listened, *(handler["name"] for handler in handlers)], "tags": tags[0], "tasks_from": files}
 
@@ -149,8 +151,9 @@ def test_what_a_play_reaches_of_the_peer_is_there_or_explained(role, kind):
 
 
 def test_what_is_checked_is_an_input():
-    for role, flags in MANAGED_FLAGS.items():
-        assert set(flags.values()) <= set(options(role))
+    for name in _rooms.names():
+        inputs = {"{0}_{1}".format(name, one) for one in _rooms.load(name).managed_flags.values()}
+        assert inputs <= set(options(name))
 
 
 @pytest.mark.parametrize(("role", "name", "kind"), PEER_VARIABLES)

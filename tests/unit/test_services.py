@@ -18,9 +18,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, decide
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import blackbox_exporter_profile
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import OWN_CHECKS
 from checked_health import complete_health
+from role_inputs import Inputs, room
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = Running(1, "100", "/bin/x", "unit")
@@ -28,8 +27,7 @@ PROMETHEUS, POSTGRES = complete_health("prometheus"), complete_health("postgres_
 UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
 
 
-def test_each_service_has_a_role_a_play_and_checks_of_its_inputs():
-    assert set(OWN_CHECKS) == set(_rooms.names())
+def test_each_service_has_a_role_and_a_play():
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
     services = {play["tags"]: play for play in plays if "roles" in play}
     assert sorted(services) == list(_rooms.names())
@@ -100,12 +98,13 @@ def test_cadvisor_tells_its_version_in_its_own_way():
 
 
 @pytest.mark.parametrize(
-    ("modules", "profile"),
+    ("modules", "right"),
     [
-        ({"a": {"prober": "http"}}, "blackbox_exporter"),
-        ({"a": {"prober": "http"}, "b": {"prober": "icmp"}}, "blackbox_exporter_icmp"),
-        ({}, "blackbox_exporter"),
+        ({"a": {"prober": "http"}}, None),
+        ({"a": {"prober": "http"}, "b": {"prober": "icmp"}}, "CAP_NET_RAW"),
+        ({}, None),
     ],
 )
-def test_only_icmp_gets_a_right_of_its_own(modules, profile):
-    assert blackbox_exporter_profile(modules) == profile
+def test_only_icmp_gets_a_right_of_its_own(modules, right):
+    inputs = Inputs("blackbox_exporter", configuration_modules=modules)
+    assert room("blackbox_exporter").hardening_of(inputs).get("AmbientCapabilities") == right

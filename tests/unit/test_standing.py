@@ -11,6 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health_check imp
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import complaints
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
+from role_inputs import Inputs
 
 
 @pytest.mark.parametrize(
@@ -37,17 +38,20 @@ def test_complaints_are_few_and_short():
     assert max(map(len, found)) <= 300
 
 
+class Values(dict):
+    """The variables of a role, with its inputs."""
+
+
 def checks_of(kind, collectors):
     """The checks of single metrics that a service's room declares."""
-    values = {
+    values = Values({
         "node_exporter_enabled_collectors": [{name: {}} for name in collectors],
-        "__prometheus_inventory": {"alertmanagers": [], "rules": {}, "expected": [], "pools": []},
         "prometheus_alert_rules": ["x"],
         "prometheus_rule_packs": [],
-        "__prometheus_rule_files": [],
-        "__prometheus_scrape_config_files": [],
-    }
+    })  # fmt: skip
     around = Surroundings("a", ["a"], lambda host, name: None, [], None)
+    inventory = {"alertmanagers": [], "rules": {}, "expected": [], "pools": []}
+    values.inputs = Inputs(kind, {"vigil.monitoring.scrape_targets": [inventory]})
     found = _rooms.load(kind).checks(values, around)
     return [
         CHECKS[one["name"]](None, one["given"]) for one in found if one["name"] in ("failing_parts", "nonzero_metric")

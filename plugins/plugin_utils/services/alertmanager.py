@@ -5,7 +5,19 @@
 
 from __future__ import annotations
 
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+
+HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
+# https://prometheus.io/docs/alerting/latest/configuration/
+
+"""
+AMTOOL_HEADER = "# Written by vigil.monitoring from the inventory: the defaults of amtool on this host.\n"
 
 
 class Room(Service):
@@ -41,6 +53,202 @@ class Room(Service):
         ("time intervals", "*", "alertmanager_time_intervals"),
         ("message templates", "*", "alertmanager_template_files"),
     )
+
+    title = "Alertmanager"
+    description = "Prometheus Alertmanager"
+    documentation = "https://prometheus.io/docs/alerting/latest/alertmanager/"
+    binaries = ("alertmanager", "amtool")
+    hardening = {"ProcSubset": "all"}
+    container_health_path = "/-/healthy"
+    # Alertmanager expands no variables: what looks like one would be taken literally.
+    refused_texts = ("${",)
+    # The values of alertmanager_config_file and alertmanager_amtool_config_file for which the files are made here, instead of by
+    # templates of the user's own.
+    own_template = "alertmanager.yml.j2"
+    own_amtool_template = "amtool.yml.j2"
+
+    scrape = {"port": 9093}
+    since = {
+        "web.config.file": "0.22.0",
+        "several listen addresses": "0.25.0",
+        "data.maintenance-interval": "0.25.0",
+    }
+    managed_flags = {
+        "config.file": "config_dir",
+        "storage.path": "db_dir",
+        "web.listen-address": "web_listen_address",
+        "web.external-url": "web_external_url",
+        "web.config.file": "web_config",
+        "cluster.peer": "cluster",
+    }
+
+    def managed_flag(self, flag, values):
+        """A cluster is an input too, of flags without their prefix."""
+        prefix = "cluster."
+        if flag.startswith(prefix) and flag[len(prefix) :] in (values.get("alertmanager_cluster") or {}):
+            return "cluster"
+        return super().managed_flag(flag, values)
+
+    def external_url(self, i):
+        """An input of its own."""
+        return i["web_external_url"]
+
+    def data_dir(self, i):
+        """Silences and the log of notifications."""
+        return i["db_dir"]
+
+    def arguments(self, i, release):
+        """A cluster is said by flags alone."""
+        extra = self.extra_flags(i)
+        arguments = flag("config.file", i["config_dir"] + "/alertmanager.yml") + flag("storage.path", i["db_dir"])
+        if web_config(self.web_config(i)):
+            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        if i["web_external_url"]:
+            arguments += flag("web.external-url", i["web_external_url"])
+        for option, value in sorted((i["cluster"] or {}).items()):
+            if option == "peers":
+                arguments += flag("cluster.peer", list(value or []))
+            elif value is None or value == "":
+                # An empty listen address switches clustering off, and is no bare flag.
+                arguments.append("--cluster.{0}=".format(option))
+            else:
+                arguments += flag("cluster." + option, value)
+        interval = "data.maintenance-interval"
+        if self.knows(release["version"], interval) and interval not in extra:
+            # New silences are in memory alone until then: a power failure would lose those of the last fifteen minutes.
+            arguments += flag(interval, "1m")
+        return arguments + extra_flags(extra)
+
+    def published(self, i):
+        """For the other members of its cluster."""
+        address = (i["cluster"] or {}).get("listen-address")
+        return [address] if address else []
+
+    # The configuration
+
+    def settings(self, i, version):
+        """What the configuration is made of, as :mod:`_alertmanager` takes it."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import GLOBAL_KEYS
+
+        names = (
+            "config_dir escalation resolve_timeout smtp http_config global tracing event_recorder route receivers inhibit_rules"
+            " time_intervals web_config mask_diff"
+        )
+        return {
+            **{name: i[name] for name in [*names.split(), *GLOBAL_KEYS]},
+            "version": version,
+            "own_templates": self._user_files(i, COLLECTION + "/bundled/messages/vigil.tmpl", ""),
+            "template_files": self._user_files(i, i["template_files"], "alertmanager_template_files"),
+        }
+
+    @staticmethod
+    def _user_files(i, patterns, variable):
+        key = ("user_files", variable)
+        return i.once(key, lambda: i.lookup("vigil.monitoring.user_files", patterns, variable=variable))
+
+    def configuration(self, i, version):
+        """The text of ``alertmanager.yml``."""
+        return i.once(("configuration", version), lambda: self._configuration(i, version))
+
+    def _configuration(self, i, version):
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
+            alertmanager_config,
+        )
+
+        config = alertmanager_config(self.settings(i, version))
+        if i["config_file"] == self.own_template:
+            return HEADER + to_yaml(config)
+        (text,) = i.with_variables(alertmanager_configuration=config).lookup(
+            "vigil.monitoring.template_text", i["config_file"]
+        )
+        return text
+
+    def files(self, i, release):
+        """The configuration, templates of messages, files of secrets, and the configuration of its web interface."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
+            alertmanager_files,
+        )
+
+        version = release["version"]
+        return alertmanager_files(self.settings(i, version), self.configuration(i, version))
+
+    def directories(self, i, release):
+        """Its data; and the one of templates, which the peer makes as well, whether there are any or not."""
+        templates = {"path": i["config_dir"] + "/templates", "group": i["system_group"]}
+        return [*super().directories(i, release), templates]
+
+    def outside_files(self, i):
+        """amtool reads its defaults from a place of its own, where everybody who uses it can read them."""
+        if i["amtool_config_file"] == self.own_amtool_template:
+            defaults = {"alertmanager.url": i["amtool_config_alertmanager_url"]}
+            if i["amtool_config_output"]:
+                defaults["output"] = i["amtool_config_output"]
+            text = AMTOOL_HEADER + to_yaml(defaults)
+        else:
+            (text,) = i.lookup("vigil.monitoring.template_text", i["amtool_config_file"])
+        return {"/etc/amtool/config.yml": text}
+
+    def validators(self, i, release):
+        """amtool of the same release."""
+        return [[release["binaries"]["amtool"], "check-config", "%s/alertmanager.yml"]]
+
+    def configured(self, i, release):
+        """The configuration may be a template of the user's own."""
+        return [self.configuration(i, release["version"]), self.web_config(i)]
+
+    def inputs_with_secrets(self, i):
+        """Those in the configuration, wherever a template of the user's own took them from."""
+        return [self.configuration(i, i["version"]), self.web_config(i)]
+
+    def further_secrets(self, i):
+        """Those that are written into files of their own."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
+            escalation_secrets,
+        )
+
+        return escalation_secrets(self.settings(i, i["version"]))
+
+    # What its API is asked for, beside a deployment
+
+    def api_options(self, i):
+        """How the modules that work through its API reach it from its host."""
+        health = self.health(i)
+        options = {"alertmanager_url": health["url"], "use_proxy": False, "check_name": False}
+        names = {"username": "url_username", "password": "url_password", "ca_path": "ca_path"}
+        names.update({"client_cert": "client_cert", "client_key": "client_key"})
+        options.update((option, health[name]) for name, option in names.items() if health.get(name))
+        # The certificate is for the public name, and this is an address of the host itself.
+        return {**options, "validate_certs": "ca_path" in health}
+
+    def drill_options(self, i):
+        """For the module alert_drill: a synthetic alert along each route."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._drill import alertmanager_drills
+
+        found = alertmanager_drills(yaml.safe_load(self.configuration(i, i["version"])), i["drill_skip"])
+        return {**self.api_options(i), **found, "patience": i["drill_patience"]}
+
+    def silence_options(self, i):
+        """For the module silence."""
+        names = ("state", "matchers", "duration", "comment", "author")
+        return {**self.api_options(i), **{name: i["silence_" + name] for name in names}}
+
+    def operations(self, i):
+        """Those of its files of tasks, drill.yml and silence.yml."""
+        return {
+            "drill": lambda: Step("drill", "vigil.monitoring.alert_drill", self.drill_options(i)),
+            "silence": lambda: Step("silence", "vigil.monitoring.silence", self.silence_options(i)),
+        }
+
+    def validate(self, values):
+        """See :mod:`_alertmanager_inputs`."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager_inputs import (
+            check_alertmanager,
+        )
+
+        return check_alertmanager(values)
+
+    # How it is verified
 
     def checks(self, values, surroundings):
         """Its cluster, and whether its messages arrive."""

@@ -5,7 +5,20 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
+    Doubt,
+    Problem,
+    did_you_mean,
+    nearest,
+    shown,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+
+# The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
+PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
 
 class Room(Service):
@@ -18,6 +31,92 @@ class Room(Service):
     config_flags = ("config.file",)
     flag_defaults = {"web.listen-address": "0.0.0.0:9115", "log.level": "info", "log.format": "logfmt"}
     keeps = (("modules", "*", "blackbox_exporter_configuration_modules"),)
+
+    title = "blackbox_exporter"
+    description = "Prometheus blackbox_exporter"
+    documentation = "https://github.com/prometheus/blackbox_exporter"
+    binaries = ("blackbox_exporter",)
+    # The metrics about the process itself need the time of the boot, from /proc/stat.
+    hardening = {"ProcSubset": "all"}
+    container_health_path = "/-/healthy"
+
+    scrape = {"job": "blackbox_exporter", "port": 9115}
+    since = {
+        "web.config.file": "0.19.0",
+        "several listen addresses": "0.23.0",
+    }
+    managed_flags = {
+        "config.file": "config_dir",
+        "web.listen-address": "web_listen_address",
+        "web.config.file": "tls_server_config",
+    }
+    flags_input = "cli_flags"
+
+    def external_url(self, i):
+        """It is a flag like others."""
+        return self.extra_flags(i).get("web.external-url") or ""
+
+    def arguments(self, i, release):
+        """The modules are in its configuration."""
+        arguments = flag("config.file", i["config_dir"] + "/blackbox_exporter.yml")
+        if web_config(self.web_config(i)):
+            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        return arguments + extra_flags(self.extra_flags(i))
+
+    def files(self, i, release):
+        """Its modules, and the configuration of its web interface."""
+        config = {"modules": anchor(i["configuration_modules"] or {}, i["config_dir"])}
+        return [{"path": "blackbox_exporter.yml", "data": config}, *self.web_files(i)]
+
+    def validators(self, i, release):
+        """It checks its configuration itself."""
+        return [[release["binaries"]["blackbox_exporter"], "--config.check", "--config.file=%s/blackbox_exporter.yml"]]
+
+    def configured(self, i, release):
+        """Modules may name certificates and files of passwords."""
+        return [i["configuration_modules"], self.web_config(i)]
+
+    def inputs_with_secrets(self, i):
+        """Modules may hold passwords."""
+        return [i["configuration_modules"], self.web_config(i)]
+
+    @staticmethod
+    def sends_icmp(i):
+        """Whether a module sends ICMP packets, which need a right of their own."""
+        modules = (i["configuration_modules"] or {}).values()
+        return "icmp" in {module.get("prober") for module in modules if isinstance(module, dict)}
+
+    def hardening_of(self, i):
+        """Raw sockets, for ICMP; a right within a user namespace would not count on the host's network."""
+        if not self.sends_icmp(i):
+            return self.hardening
+        raw = {"CapabilityBoundingSet": "CAP_NET_RAW", "AmbientCapabilities": "CAP_NET_RAW", "PrivateUsers": False}
+        return {**self.hardening, **raw}
+
+    def container_needs(self, i, release):
+        """Raw sockets, for ICMP: the one right that it has, and that an engine gives to nobody but root."""
+        if not self.sends_icmp(i):
+            return {}
+        return {"capabilities": ["NET_RAW"], "user": "0:{0}".format(i["system_group"])}
+
+    def validate(self, values):
+        """What only blackbox_exporter has."""
+        variable = "blackbox_exporter_configuration_modules"
+        if not values[variable]:
+            yield Problem(variable, "is empty", "name at least one module, or leave it out for the default ones")
+        for name, module in (values[variable] or {}).items():
+            where = "{0}[{1!r}]".format(variable, str(name))
+            prober = module.get("prober") if isinstance(module, dict) else None
+            if not isinstance(module, dict):
+                yield Problem(where, "is not a dictionary", "write prober: http, or another one, below it")
+            elif prober not in PROBERS:
+                remedy = did_you_mean(prober, PROBERS, "there are {0}".format(", ".join(PROBERS)))
+                # A later version may have another one; what is nearly one of these is a slip, which nobody else would find.
+                kind = Doubt if isinstance(prober, str) and prober and not nearest(prober, PROBERS) else Problem
+                yield kind(where + ".prober", "is {0}".format(shown(prober)), remedy)
+
+    # How it is verified
 
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, docker_host
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
 
 
@@ -28,6 +30,271 @@ class Room(Service):
         ("dashboards", "*", "grafana_dashboards_dir, grafana_dashboards"),
     )
 
+    title = "Grafana"
+    documentation = "https://grafana.com/docs/grafana/latest/"
+    binaries = ("bin/grafana",)
+    image_program = "/usr/share/grafana/bin/grafana"
+    hardening = {"ProcSubset": "all"}
+
+    # Its ini, and what follows from it
+
+    scrape = {"port": 3000}
+    contents_title = "Set the administrator's password, and verify data sources and dashboards"
+
+    def ini(self, i):
+        """Its configuration as a structure: the sections that have an input of their own win over grafana_ini."""
+        return i.once("ini", lambda: self._ini(i))
+
+    @staticmethod
+    def _ini(i):
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import grafana_ini
+
+        sections = {name: i[name] for name in ("server", "security", "database", "users", "auth", "smtp")}
+        return grafana_ini([i["ini_default"], i["ini"], sections])
+
+    def places(self, i):
+        """Where it keeps its files, and how its API is reached: see :func:`_grafana.grafana_places`."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_places
+
+        return i.once("places", lambda: grafana_places(self.ini(i), i["health_ca"]))
+
+    def listen(self, i):
+        """Its ini says where."""
+        return self.places(i)["listen"]
+
+    def health(self, i):
+        """Its ini says how."""
+        return self.places(i)["health"]
+
+    def web_config(self, i):
+        """Its web interface is configured by its ini."""
+        return {}
+
+    def data_dir(self, i):
+        """Its database and its plugins."""
+        return self.places(i)["data"]
+
+    def written(self, i):
+        """Its data and its log."""
+        return self.places(i)["written"]
+
+    def extra_flags(self, i):
+        """The prefix of its paths, under the name that the other services have for it."""
+        return {"web.route-prefix": self.places(i)["prefix"]}
+
+    # What is provisioned
+
+    def sources(self, i):
+        """Its data sources: those of the inventory, and the user's own."""
+        return i.once("sources", lambda: self._sources(i))
+
+    @staticmethod
+    def _sources(i):
+        (found,) = i.lookup("vigil.monitoring.grafana_datasources", i["prometheus_groups"], given=i["datasources"])
+        return found
+
+    def dashboards(self, i):
+        """Its dashboards: the collection's, the user's own, and those that are downloaded."""
+        return i.once("dashboards", lambda: self._dashboards(i))
+
+    def _dashboards(self, i):
+        bundled = [COLLECTION + "/bundled/dashboards"] if i["bundled_dashboards"] else []
+        (found,) = i.lookup(
+            "vigil.monitoring.grafana_dashboards",
+            *bundled,
+            i["dashboards_dir"],
+            optional=["dashboards"],
+            downloads=i["dashboards"],
+            datasources=self.sources(i),
+            cache_dir=i["release_cache"],
+        )
+        return found
+
+    @staticmethod
+    def plugins(i):
+        """Its plugins, with the address of each."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import plugin_list
+
+        return plugin_list(i["plugins"], i["release_mirror"])
+
+    @staticmethod
+    def plugin_releases(i):
+        """The directory in which plugins are unpacked, each version beside the others."""
+        return i["release_dir"] + "/grafana-plugins"
+
+    def plugin_links(self, i):
+        """The links by which it finds its plugins."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import plugin_links
+
+        return plugin_links(self.plugins(i), self.plugin_releases(i), self.places(i)["plugins"])
+
+    def expected(self, i):
+        """What its API has to show."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_expected
+
+        return grafana_expected(self.sources(i), self.dashboards(i), self.plugins(i))
+
+    def provisioned(self, i, release):
+        """What its files are made of, as :mod:`_grafana` takes it."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_inside
+
+        return {
+            "version": release["version"],
+            "config_dir": i["config_dir"],
+            "ini": grafana_inside(self.ini(i), self.network(i)),
+            "user": i["system_user"],
+            "group": i["system_group"],
+            "ldap": i["ldap"],
+            "datasources": self.sources(i),
+            "dashboards": self.dashboards(i),
+            "alert_resources": i["alert_resources"],
+            "plugins_dir": self.places(i)["plugins"],
+            "renew_secret_key": i["renew_secret_key"],
+        }
+
+    # What it is made of
+
+    def command(self, i, release, what):
+        """A command of its program."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_home
+
+        home = grafana_home(release["binaries"]["grafana"])
+        return [what, "--homepath=" + home, "--config={0}/grafana.ini".format(i["config_dir"])]
+
+    def arguments(self, i, release):
+        """Everything else is in its ini."""
+        return self.command(i, release, "server")
+
+    def files(self, i, release):
+        """Its ini, its secrets, and what is provisioned."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_files
+
+        return grafana_files(self.provisioned(i, release))
+
+    def directories(self, i, release):
+        """Those that it complains about where they are missing, and those that it writes."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_directories
+
+        return grafana_directories(self.provisioned(i, release))
+
+    def readable(self, i, release):
+        """The files that its ini names."""
+        return self.places(i)["readable"]
+
+    def inputs_with_secrets(self, i):
+        """Its ini and what is provisioned."""
+        return [self.ini(i), self.sources(i), i["ldap"], i["alert_resources"], i["dashboards"]]
+
+    def hardening_of(self, i):
+        """A port below 1024; a right within a user namespace would not count on the host's network."""
+        if not i["cap_net_bind_service"]:
+            return self.hardening
+        right = "CAP_NET_BIND_SERVICE"
+        low = {"CapabilityBoundingSet": right, "AmbientCapabilities": right, "PrivateUsers": False}
+        return {**self.hardening, **low}
+
+    def unit_sections(self, i, release):
+        """It looks for its files below its home."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_home
+
+        home = grafana_home(release["binaries"]["grafana"])
+        return {"Service": {"WorkingDirectory": home, "TimeoutStopSec": "30s"}}
+
+    def container_health(self, i):
+        """Empty where it has TLS: it has no authority to check a certificate with."""
+        return self.places(i)["health_path"]
+
+    def read_dirs(self, i):
+        """What the links in its directory of plugins lead to."""
+        return [self.plugin_releases(i)] if i["plugins"] else []
+
+    def container_needs(self, i, release):
+        """Its program itself: what the image would run instead is for those who write no configuration. So are the paths in
+        the image's environment, which would win over those of grafana.ini, unless they are empty."""
+        return {
+            "entrypoint": [self.argv(i, release)[0]],
+            "env": {"GF_PATHS_" + name: "" for name in ("DATA", "LOGS", "PLUGINS", "PROVISIONING")},
+            "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m"],
+            "stop_timeout": 30,
+        }
+
+    # The steps of its own
+
+    def preparation(self, i):
+        """Its plugins."""
+        if not i["plugins"]:
+            return None
+        options = {
+            "plugins": self.plugins(i),
+            "path": self.plugin_releases(i),
+            "headers": i["release_headers"],
+            "headers_for": [i["release_mirror"] or "", i["binary_url"]],
+            "cache_dir": i["release_cache"],
+        }
+        return Step("Install the plugins of Grafana", "vigil.monitoring.grafana_plugins", options)
+
+    def further_service_options(self, i, release, prepared=None):
+        """Its database is copied before another version changes it; what is provisioned it reads again when its API is told to."""
+        login = self.places(i)["login"]
+        names = ("datasources", "dashboards", "alerting")
+        return {
+            "keep": self.places(i)["database"],
+            "reload": {
+                "paths": ["provisioning/", "dashboards/"],
+                "urls": ["/api/admin/provisioning/{0}/reload".format(name) for name in names],
+                **login,
+            },
+        }
+
+    def links(self, i, release):
+        """Its plugins besides its program."""
+        return {**release["links"], **self.plugin_links(i)}
+
+    def contents(self, i, release):
+        """The administrator's password, and whether it shows what is provisioned."""
+        places = self.places(i)
+        options = {
+            "url": places["health"]["url"],
+            **({"ca_path": i["health_ca"]} if i["health_ca"] else {}),
+            **places["login"],
+            "config_dir": i["config_dir"],
+            # Its own tool, for what only that can do.
+            "command": [release["commands"]["grafana"], *self.command(i, release, "cli")],
+            "user": i["system_user"],
+            "service": self.unit_name,
+            **({"docker_host": docker_host(i)} if i["runtime"] == "docker" else {}),
+            "expected": self.expected(i),
+            "secrets": self.secrets(i),
+        }
+        return Step(self.contents_title, "vigil.monitoring.grafana_content", options)
+
+    def secret_key(self, i):
+        """The file without which the secrets in its database cannot be read."""
+        return i["config_dir"] + "/secrets/security.secret_key"
+
+    def purged(self, i):
+        """Its database, its log and its plugins; and the key, which is of no use without them."""
+        return [*self.written(i), self.secret_key(i)]
+
+    def spared(self, i):
+        """What the data can be read with stays as long as they do."""
+        return [self.secret_key(i)]
+
+    def removals(self, i):
+        """Its plugins."""
+        options = {"state": "absent", "path": self.plugin_releases(i)}
+        return [Step("Remove the plugins of Grafana", "vigil.monitoring.grafana_plugins", options)]
+
+    def validate(self, values):
+        """See :mod:`_grafana_inputs`."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import (
+            check_grafana,
+        )
+
+        return check_grafana(values)
+
+    # How it is verified
+
     def endpoint(self, get):
         """As its own configuration says, in the sections of an ini."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
@@ -36,16 +303,16 @@ class Room(Service):
 
     def credentials(self, values):
         """Those of its metrics, which its own configuration names."""
-        configured = values["__grafana_places"]["health"]
+        configured = self.health(values.inputs)
         return {name: configured.get(name) for name in ("username", "password")}
 
     def login(self, values):
         """Its administrator."""
-        return values["__grafana_places"]["login"]
+        return self.places(values.inputs)["login"]
 
     def checks(self, values, surroundings):
         """Its database, its administrator, and what was provisioned."""
-        return [{"name": "grafana_content", "given": values["__grafana_expected"]}]
+        return [{"name": "grafana_content", "given": self.expected(values.inputs)}]
 
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""

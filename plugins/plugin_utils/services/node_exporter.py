@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 
 class Room(Service):
@@ -21,6 +23,79 @@ class Room(Service):
         "log.level": "info",
         "log.format": "logfmt",
     }
+
+    title = "node_exporter"
+    description = "Prometheus node_exporter"
+    documentation = "https://github.com/prometheus/node_exporter"
+    binaries = ("node_exporter",)
+    hardening = {
+        # It measures the host, so it has to see it: all of /proc (mounts of PID 1, load, memory, pressure),
+        "ProtectProc": "default",
+        "ProcSubset": "all",
+        # file systems below /home and temporary ones (read-only, sizes only),
+        "ProtectHome": "read-only",
+        "PrivateTmp": False,
+        # the host's own name, also after it was changed,
+        "ProtectHostname": False,
+        # and the state of the clock (adjtimex without the right to set it).
+        "ProtectClock": False,
+        "SystemCallFilter": ["@system-service", "~@privileged @resources", "prlimit64 adjtimex clock_adjtime"],
+    }
+    # Where its container sees the host's file systems.
+    rootfs = "/host"
+
+    scrape = {"job": "node", "port": 9100}
+    since = {
+        "web.config.file": "1.5.0",
+        "web.config": "1.0.0",
+        "several listen addresses": "1.5.0",
+    }
+
+    def arguments(self, i, release):
+        """Collectors first, as in its documentation."""
+        arguments = collector_flags(i)
+        if i["runtime"] == "docker":
+            arguments += flag("path.rootfs", self.rootfs)
+        if web_config(self.web_config(i)):
+            known = self.knows(release["version"], "web.config.file")
+            arguments += flag("web.config.file" if known else "web.config", i["config_dir"] + "/web_config.yml")
+        if i["web_disable_exporter_metrics"]:
+            arguments += flag("web.disable-exporter-metrics")
+        for name in ("log_level", "log_format"):
+            if i[name]:
+                arguments += flag(name.replace("_", "."), i[name])
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        return arguments + flag("web.telemetry-path", i["web_telemetry_path"]) if i["web_telemetry_path"] else arguments
+
+    def directories(self, i, release):
+        """The directory of text files, in which the group may write and everybody may read."""
+        if not i["textfile_dir"]:
+            return []
+        owner = {"owner": i["system_user"], "group": i["system_group"]}
+        return [{"path": i["textfile_dir"], **owner, "mode": "0775"}]
+
+    def purged(self, i):
+        """The directory of text files is all of its data."""
+        return [i["textfile_dir"]] if i["textfile_dir"] else []
+
+    def container_needs(self, i, release):
+        """It measures the host, so it has to see it: processes, network and file systems, all of it read-only."""
+        volumes = ["/:{0}:ro,rslave".format(self.rootfs)]
+        if i["textfile_dir"]:
+            volumes.append("{0}:{0}:ro".format(i["textfile_dir"]))
+        enabled = i["enabled_collectors"] or []
+        if any("systemd" in (collector if isinstance(collector, dict) else [collector]) for collector in enabled):
+            # It talks to systemd over D-Bus.
+            volumes.append("/run/dbus:/var/run/dbus:ro")
+        return {"pid_mode": "host", "volumes": volumes}
+
+    def validate(self, values):
+        """Its collectors."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import check_collectors
+
+        return check_collectors(self.name, values)
+
+    # How it is verified
 
     def checks(self, values, surroundings):
         """Collectors that were asked for by name and find nothing; others report 0 where a host has nothing for them."""

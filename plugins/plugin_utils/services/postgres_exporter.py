@@ -5,7 +5,18 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source import (
+    container_source,
+    postgres_exporter_source,
+    postgres_role,
+    source_files,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags, extra_flags, flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 
 class Room(Service):
@@ -25,6 +36,153 @@ class Room(Service):
         "log.format": "logfmt",
     }
 
+    title = "postgres_exporter"
+    description = "Prometheus postgres_exporter"
+    documentation = "https://github.com/prometheus-community/postgres_exporter"
+    binaries = ("postgres_exporter",)
+    after = ("postgresql.service",)
+    # The metrics about the process itself need the time of the boot, from /proc/stat.
+    hardening = {"ProcSubset": "all"}
+
+    scrape = {"job": "postgres", "port": 9187}
+    since = {
+        "web.config.file": "0.11.0",
+        "several listen addresses": "0.15.0",
+    }
+    managed_flags = {
+        "config.file": "config_file",
+        "web.listen-address": "web_listen_address",
+        "web.config.file": "tls_server_config",
+        "web.telemetry-path": "web_telemetry_path",
+        "log.level": "log_level",
+        "log.format": "log_format",
+    }
+
+    @staticmethod
+    def source(i):
+        """Where its database is, as :mod:`_data_source` takes it."""
+        names = ("config_dir", "name", "uri", "username", "password", "dsn_file", "system_user")
+        # systemd reads the variables of the environment for the service; inside a container nobody else does.
+        return {**{name: i[name] for name in names}, "reads_environment": i["runtime"] == "docker"}
+
+    def arguments(self, i, release):
+        """Where the database is stands in files, never here."""
+        arguments = flag("config.file", "{0}/{1}".format(i["config_dir"], i["config_file"])) + collector_flags(i)
+        if web_config(self.web_config(i)):
+            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        arguments += flag("web.telemetry-path", i["web_telemetry_path"])
+        arguments += flag("log.level", i["log_level"]) + flag("log.format", i["log_format"])
+        return arguments + extra_flags(self.extra_flags(i))
+
+    def files(self, i, release):
+        """Its configuration, without which it says for ever that its last reload failed, and where its database is."""
+        config = {"path": i["config_file"], "data": {"auth_modules": i["auth_modules"] or {}}}
+        return [config, *source_files(self.source(i)), *self.web_files(i)]
+
+    def readable(self, i, release):
+        """In a container it reads the user's own file with its data source itself."""
+        own = [i["dsn_file"]] if i["dsn_file"] and i["runtime"] == "docker" else []
+        return super().readable(i, release) + own
+
+    def inputs_with_secrets(self, i):
+        """Data sources, and the passwords of the roles in the database."""
+        passwords = [{"password": i["password"]}, {"password": i["admin_password"]}]
+        return [i["auth_modules"], self.web_config(i), i["name"], i["uri"], *passwords]
+
+    def unit_sections(self, i, release):
+        """systemd reads a data source that only root may read."""
+        found = postgres_exporter_source(self.source(i))
+        return {"Service": {"Environment": found["environment"], "EnvironmentFile": found["environment_file"]}}
+
+    def container_needs(self, i, release):
+        """Its data source, which is not among its options."""
+        return container_source({**self.source(i), "argv": self.argv(i, release), "user": i["system_user"]})
+
+    def role_options(self, i):
+        """For the module postgres_monitoring_role: the role that it logs in as, and who may manage it."""
+        role = postgres_role(self.source(i))
+        return {
+            **{name: role[name] for name in ("name", "database", "host", "port", "sslmode")},
+            "admin_user": i["admin_username"],
+            "admin_password": i["admin_password"] or None,
+            "admin_system_user": i["admin_system_user"],
+        }
+
+    def preparation(self, i):
+        """Compared here, and changed together with the service, so that it goes back with everything else."""
+        if not i["manage_role"]:
+            return None
+        options = {
+            **self.role_options(i),
+            "password": postgres_role(self.source(i))["password"] or None,
+            "config_dir": i["config_dir"],
+            "secrets": self.secrets(i),
+        }
+        title = "Compare the role in PostgreSQL that postgres_exporter logs in as"
+        return Step(title, "vigil.monitoring.postgres_monitoring_role", _given(options))
+
+    def further_service_options(self, i, release, prepared=None):
+        """The role in the database, where it has to change; and the user's own file, which is read only at the start."""
+        options = {"reads": [i["dsn_file"]] if i["dsn_file"] else []}
+        if prepared and prepared.get("changed"):
+            options["database"] = {
+                **self.role_options(i),
+                "password": postgres_role(self.source(i))["password"],
+                "password_file": i["config_dir"] + "/postgres_exporter_pass",
+            }
+        return options
+
+    def removals(self, i):
+        """The role in the database, where the data is removed as well."""
+        if not (i["purge_data"] and i["manage_role"]):
+            return []
+        options = {**self.role_options(i), "state": "absent", "secrets": self.secrets(i)}
+        title = "Drop the role in PostgreSQL that postgres_exporter logged in as"
+        return [Step(title, "vigil.monitoring.postgres_monitoring_role", _given(options))]
+
+    def validate(self, values):
+        """What only postgres_exporter has: where its database is, and who looks after its role there."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import check_collectors
+
+        yield from check_collectors(self.name, values)
+        role = "postgres_exporter_"
+        file_name = str(values[role + "config_file"])
+        if not file_name or "/" in file_name:
+            found = "is {0}".format(shown(values[role + "config_file"]))
+            yield Problem(role + "config_file", found, "give the name of a file; it lies in {0}config_dir".format(role))
+        settings = {
+            name: str(values[role + name] or "") for name in ("name", "uri", "username", "password", "dsn_file")
+        }
+        if settings["dsn_file"] and not settings["dsn_file"].startswith("/"):
+            found = "is {0}".format(shown(settings["dsn_file"]))
+            yield Problem(role + "dsn_file", found, "give the absolute path of a file on the host")
+        source = None
+        try:
+            for name in settings["name"].split(",") if settings["name"] else []:
+                _data_source.parse(name)
+            source = _data_source.first(settings)
+        except ValueError as error:
+            yield Problem(role + ("name" if settings["name"] else "uri"), str(error), "see its documentation")
+            return
+        for name in ("username", "password", "name", "uri"):
+            if settings[name] != settings[name].strip() or "\n" in settings[name]:
+                yield Problem(role + name, "begins or ends with a blank", "the exporter would strip it; leave it out")
+        if str(values[role + "manage_role"]).lower() not in ("true", "yes", "on", "1"):
+            return
+        if source is None:
+            what = "is on, and nothing says where the database is"
+            yield Problem(role + "manage_role", what, "give {0}name or {0}uri, or switch it off".format(role))
+        elif not values[role + "admin_username"]:
+            if source.host not in _data_source.LOCAL and not source.host.startswith("/"):
+                yield Problem(
+                    role + "manage_role",
+                    "is on, and the database is on {0}".format(shown(source.host)),
+                    "give {0}admin_username and {0}admin_password, or make the role there by hand".format(role),
+                )
+
+    # How it is verified
+
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers
@@ -35,3 +193,7 @@ class Room(Service):
             "postgres_exporter_user": _peers.ONE_LINE,
             "postgres_exporter_pass": _peers.ONE_LINE,
         }
+
+
+def _given(options):
+    return {name: value for name, value in options.items() if value is not None}

@@ -8,7 +8,17 @@ from __future__ import annotations
 import contextlib
 
 from ansible.errors import AnsibleError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+
+HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
+# https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+
+"""
 
 
 class Room(Service):
@@ -59,16 +69,205 @@ class Room(Service):
         ("remote read", "*", "prometheus_remote_read"),
     )
 
+    title = "Prometheus"
+    documentation = "https://prometheus.io/docs/"
+    binaries = ("prometheus", "promtool")
+    # Its own metrics about the process (open files, memory) come from /proc/self; GOMEMLIMIT and the pressure of the host from
+    # files of /proc that are no processes.
+    hardening = {"ProcSubset": "all"}
+    container_health_path = "/-/healthy"
+    # The value of prometheus_config_file for which the configuration is made here, instead of by a template of the user's own.
+    own_template = "prometheus.yml.j2"
+
+    scrape = {"port": 9090}
+    since = {
+        "storage.tsdb.retention.time": "2.7.0",
+        "storage.tsdb.retention.size": "2.7.0",
+        # Earlier ones that read it from the configuration took its time for a million times as long.
+        "retention in the configuration": "3.11.0",
+        "web.config.file": "2.24.0",
+        "enable-feature=agent": "2.32.0",
+        "agent": "3.0.0",
+    }
+    managed_flags = {
+        "config.file": "config_dir",
+        "storage.tsdb.path": "db_dir",
+        "storage.agent.path": "db_dir",
+        "storage.local.path": "db_dir",
+        "storage.tsdb.retention": "storage_retention",
+        "storage.tsdb.retention.time": "storage_retention",
+        "storage.tsdb.retention.size": "storage_retention_size",
+        "storage.local.retention": "storage_retention",
+        "agent": "agent_mode",
+        "web.listen-address": "web_listen_address",
+        "web.external-url": "web_external_url",
+        "web.config.file": "web_config",
+    }
+
+    def external_url(self, i):
+        """An input of its own."""
+        return i["web_external_url"]
+
+    def data_dir(self, i):
+        """Its time series database, or the write-ahead log of an agent."""
+        return i["db_dir"]
+
+    def arguments(self, i, release):
+        """An agent has another storage; retention is in the configuration from the version on that reads it there."""
+        version = release["version"]
+        arguments = flag("config.file", i["config_dir"] + "/prometheus.yml")
+        if i["agent_mode"]:
+            arguments += flag("agent") if self.knows(version, "agent") else flag("enable-feature", "agent")
+            arguments += flag("storage.agent.path", i["db_dir"])
+        else:
+            arguments += flag("storage.tsdb.path", i["db_dir"]) + self._retention(i, version)
+        if web_config(self.web_config(i)):
+            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        if i["web_external_url"]:
+            arguments += flag("web.external-url", i["web_external_url"])
+        return arguments + extra_flags(self.extra_flags(i))
+
+    def _retention(self, i, version):
+        """The flags of the retention; a template of the user's own knows nothing of it."""
+        if i["config_file"] == self.own_template and self.knows(version, "retention in the configuration"):
+            return []
+        if not self.knows(version, "storage.tsdb.retention.time"):
+            return flag("storage.tsdb.retention", i["storage_retention"])
+        arguments = flag("storage.tsdb.retention.time", i["storage_retention"])
+        if str(i["storage_retention_size"] or "0") != "0":
+            arguments += flag("storage.tsdb.retention.size", i["storage_retention_size"])
+        return arguments
+
+    # The configuration
+
+    @staticmethod
+    def scrape_groups():
+        """Inventory groups that are scraped unless prometheus_scrape_groups says otherwise: those of all services that have a
+        port. Variables of the service on the scraped host say port, path and scheme."""
+        rooms = [_rooms.load(name) for name in _rooms.in_order()]
+        groups = {room.name: {"service": room.name, **room.scrape} for room in rooms if room.scrape}
+        return {**groups, "application": {"port": 8000}}
+
+    def user_files(self, i, name):
+        """The files of the user's own that an input names: each with its source and its content."""
+        variable = "{0}_{1}".format(self.name, name)
+        return i.once(name, lambda: i.lookup("vigil.monitoring.user_files", i[name], variable=variable))
+
+    def inventory(self, i):
+        """What the inventory has to be scraped, and what is then expected: see the lookup scrape_targets."""
+        return i.once("inventory", lambda: self._inventory(i))
+
+    def _inventory(self, i):
+        (found,) = i.lookup(
+            "vigil.monitoring.scrape_targets",
+            self.scrape_groups(),
+            i["scrape_groups"],
+            scrape_configs=i["scrape_configs"],
+            targets=i["targets"],
+            target_files=[found["source"] for found in self.user_files(i, "static_targets_files")],
+            scrape_config_files=[found["source"] for found in self.user_files(i, "scrape_config_files")],
+            prometheus_version=i["version"],
+            server=self.name,
+        )
+        return found
+
+    def contents(self, i, version):
+        """What the configuration is made of, as :mod:`_prometheus` takes it."""
+        names = (
+            "config_dir agent_mode global external_labels replica_label remote_write remote_read otlp storage tracing scrape_configs"
+            " targets alert_rules rule_packs thresholds rule_labels rule_annotations runbook_url dashboard_url"
+            " alertmanager_config alert_relabel_configs web_config"
+        )
+        return {
+            **{name: i[name] for name in names.split()},
+            "version": version,
+            "replica": i.host,
+            "retention": i["storage_retention"],
+            "retention_size": i["storage_retention_size"],
+            "runtime": i["runtime_config"],
+            "scrape_config_patterns": i["scrape_config_files"],
+            "scrape_config_files": self.user_files(i, "scrape_config_files"),
+            "target_files": self.user_files(i, "static_targets_files"),
+            "rule_files": self.user_files(i, "alert_rules_files"),
+        }
+
+    def configuration(self, i, release):
+        """The text of ``prometheus.yml``."""
+        return i.once(("configuration", release["version"]), lambda: self._configuration(i, release["version"]))
+
+    def _configuration(self, i, version):
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
+            prometheus_config,
+        )
+
+        config = prometheus_config(self.contents(i, version), self.inventory(i))
+        if i["config_file"] == self.own_template:
+            return HEADER + to_yaml(config)
+        (text,) = i.with_variables(prometheus_configuration=config).lookup(
+            "vigil.monitoring.template_text", i["config_file"]
+        )
+        return text
+
+    def files(self, i, release):
+        """The configuration, rules, targets, and the configuration of its web interface."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
+            prometheus_files,
+        )
+
+        contents = self.contents(i, release["version"])
+        return prometheus_files(contents, self.inventory(i), self.configuration(i, release))
+
+    def directories(self, i, release):
+        """Its data, and the directories in which others may put files for it."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
+            prometheus_directories,
+        )
+
+        shared = prometheus_directories(i["config_dir"], i["system_group"], i["group_writable_dirs"])
+        return [*super().directories(i, release), *shared]
+
+    def validators(self, i, release):
+        """promtool of the same release."""
+        promtool = release["binaries"]["promtool"]
+        checks = [[promtool, "check", "config", "%s/prometheus.yml"]]
+        if web_config(self.web_config(i)):
+            checks.append([promtool, "check", "web-config", "%s/web_config.yml"])
+        return checks
+
+    def configured(self, i, release):
+        """The configuration may be a template of the user's own."""
+        return [self.configuration(i, release), self.web_config(i), self.user_files(i, "scrape_config_files")]
+
+    def inputs_with_secrets(self, i):
+        """The inputs that may hold secrets: known without a look at the whole inventory."""
+        names = "scrape_configs scrape_groups remote_write remote_read tracing alertmanager_config web_config".split()
+        return [*(i[name] for name in names), self.user_files(i, "scrape_config_files")]
+
+    def written_secrets(self, i, release):
+        """Those in the configuration as well, wherever a template of the user's own took them from."""
+        return sorted({*self.secrets(i), *secret_values([self.configuration(i, release)])})
+
+    def validate(self, values):
+        """See :mod:`_prometheus_inputs`."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus_inputs import (
+            check_prometheus,
+        )
+
+        return check_prometheus(values)
+
+    # How it is verified
+
     def checks(self, values, surroundings):
         """Targets, rules and connections: by the same data that its configuration was made of."""
         from ansible_collections.vigil.monitoring.plugins.module_utils import _prometheus_discovery
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
 
-        inventory = values["__prometheus_inventory"]
+        inventory = self.inventory(values.inputs)
         agent = bool(values.get("prometheus_agent_mode"))
         alertmanagers = values.get("prometheus_alertmanager_config") or inventory["alertmanagers"]
         packs = _rules.chosen(_rules.load_packs(), values.get("prometheus_rule_packs"), inventory["rules"])
-        rules = values.get("prometheus_alert_rules") or values["__prometheus_rule_files"] or packs
+        rules = values.get("prometheus_alert_rules") or self.user_files(values.inputs, "alert_rules_files") or packs
         addresses = [
             str(address)
             for manager in alertmanagers
@@ -99,10 +298,9 @@ class Room(Service):
             {"name": "prometheus_server", "given": given},
         ]
 
-    @staticmethod
-    def _own_files(values, load):
+    def _own_files(self, values, load):
         """The scrape configurations in the user's own files, as far as they can be read."""
-        for found in values["__prometheus_scrape_config_files"]:
+        for found in self.user_files(values.inputs, "scrape_config_files"):
             with contextlib.suppress(AnsibleError, KeyError):
                 content = load(found["source"])
                 configs = content.get("scrape_configs") if isinstance(content, dict) else content
@@ -115,9 +313,12 @@ class Room(Service):
         if not any(check["given"].get("rules") for check in checks):
             return None
         own = _rules.own_alerts(
-            {"alert_rules": values.get("prometheus_alert_rules"), "rule_files": values["__prometheus_rule_files"]}
+            {
+                "alert_rules": values.get("prometheus_alert_rules"),
+                "rule_files": self.user_files(values.inputs, "alert_rules_files"),
+            }
         )
-        facts = values["__prometheus_inventory"]["rules"]
+        facts = self.inventory(values.inputs)["rules"]
         wanted, thresholds = values.get("prometheus_rule_packs"), values.get("prometheus_thresholds")
         return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)
 

@@ -1,0 +1,73 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validates the inputs of a service's role and compares its host with them, in one round trip."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._config_payload import file_to_send
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_comparison import (
+    ACTIVATION,
+    CONFIGURATION,
+    CONTENTS,
+    DEPLOYMENT,
+    PREPARATION,
+    PROGRAM,
+    Comparison,
+    Outcome,
+)
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of, takes_input
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
+
+ORDER = (PROGRAM, PREPARATION, CONFIGURATION, ACTIVATION, CONTENTS)
+
+
+class ActionModule(ActionBase):
+    """Action plugin of the compare module."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _VALID_ARGS = frozenset(("service",))
+
+    def run(self, tmp=None, task_vars=None):
+        """Say which steps a deployment needs."""
+        result = super().run(tmp, task_vars)
+        name = self._task.args.get("service")
+        if name not in _rooms.names():
+            raise AnsibleActionFail("service has to be one of {0}".format(", ".join(_rooms.names())))
+        result.update(InputChecks(self._loader, self._templar).of_role(name, task_vars), changed=False)
+        if result.get("failed"):
+            return result
+        room, i = _rooms.load(name), RoleInputs(name, self._loader, self._templar, task_vars)
+        absent = i["state"] == "absent"
+        result.update(title=room.title, steps=[], titles={}, release=None, removals=None)
+        if absent:
+            result["removals"] = [step.title for step in room.removals(i)]
+            return result
+        outcome = self._outcome(room, i, task_vars)
+        steps, titles = set(outcome.differs), {}
+        preparation = room.preparation(i)
+        for step, title in ((PREPARATION, preparation and preparation.title), (CONTENTS, room.contents_title)):
+            if title:
+                # Only its module can compare what is in another service.
+                steps.add(step)
+                titles[step] = title
+        result.update(steps=[step for step in ORDER if step in steps], titles=titles, release=outcome.release)
+        return result
+
+    def _outcome(self, room, i, task_vars):
+        comparison = Comparison(room, i, file_to_send, python_of(task_vars))
+        if not comparison.can_tell():
+            program = room.program_step(i)
+            found = run_other(self, program.module, program.options, task_vars, check=True)
+            if found.get("failed") or found.get("changed"):
+                return Outcome(DEPLOYMENT, None)
+            comparison = Comparison(room, i, file_to_send, python_of(task_vars), found)
+        reads = takes_input(self)
+        return comparison.outcome(answer(self, comparison.command(reads), Service.program() if reads else None))

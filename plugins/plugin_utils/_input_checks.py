@@ -1,0 +1,120 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Validates the inputs of one role on a host, or of all roles on all hosts of a play, once in a run."""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _check_roles, _rooms, _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, places
+
+
+class InputChecks:
+    """What is wrong with inputs, as the answer of an action plugin.
+
+    :param loader: Ansible's data loader.
+    :param templar: that of the task.
+    """
+
+    def __init__(self, loader, templar):
+        self._loader = loader
+        self._templar = templar
+        self._specs = {}
+
+    def of_role(self, role: str, task_vars: dict) -> dict:
+        """What its own tasks see, where that was not validated before."""
+        host = task_vars["inventory_hostname"]
+        given = _run.given_here(role, task_vars, self._loader)
+        # For the verification at the end, whatever becomes of this role.
+        _run.note(role, host, given)
+        if not given and _run.looked_at(role, host):
+            return {}
+
+        def value(name):
+            return self._templar.template(task_vars[name]) if name in task_vars else None
+
+        return _answer({(role, host): self._check(role, task_vars, value)})
+
+    def of_all(self, task_vars: dict) -> dict:
+        """What the inventory says about each service of each host of the play that this run deploys."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues  # noqa: PLC0415
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._scope import asked  # noqa: PLC0415
+
+        groups = task_vars["groups"]
+        there = set(task_vars["ansible_play_hosts"])
+        run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
+        names = [name for name in _rooms.in_order() if there.intersection(groups.get(name) or ())]
+        chosen, dummy = asked(names, (), run_tags, skip_tags)
+        outcomes = {}
+        for role in chosen:
+            folder = os.path.join(COLLECTION, "roles", role)
+            defaults = {
+                **_run.role_defaults(self._loader, role),
+                "role_path": folder,
+                "ansible_search_path": [folder],
+            }
+            extra = {"groups": groups, "ansible_play_hosts": task_vars["ansible_play_hosts"]}
+            values = HostValues(task_vars["hostvars"], self._templar, extra, defaults)
+            known = {}
+            for host in groups[role]:
+                if host in there:
+                    outcomes[role, host] = self._check(
+                        role, values.raw(host), lambda name, host=host, values=values: values(host, name), known
+                    )
+        for (role, host), outcome in outcomes.items():
+            if not outcome.problems:
+                _run.looked_at(role, host, mark=True)
+        return _answer(outcomes)
+
+    def _check(self, role, raw, value, known=None):
+        """Validate a role's inputs on a host.
+
+        :param known: what was found on other hosts, so that those that say the same are validated once.
+        """
+        if role not in self._specs:
+            self._specs[role] = _check_roles.spec_of(role)
+        bases = places({**raw, "ansible_search_path": []}, self._loader.get_basedir())
+        return _check_roles.check(role, self._specs[role], raw, value, bases, known)
+
+
+def _answer(outcomes):
+    """Warnings and problems as an action plugin returns them.
+
+    :param outcomes: (role, host) -> ``_check_roles.Outcome``.
+    """
+    from ansible_collections.vigil.monitoring.plugins.plugin_utils import _own_variables  # noqa: PLC0415
+
+    result = {}
+    warnings = [text for outcome in outcomes.values() for text in outcome.warnings]
+    own = sorted({name for outcome in outcomes.values() for name in outcome.own})
+    unsaid = [name for name in own if _run.first_time("own " + name)]
+    if unsaid:
+        warnings.append(_own_variables.warning(unsaid))
+    if warnings:
+        result["warnings"] = list(dict.fromkeys(warnings))
+    problems = _sentences({key: outcome.problems for key, outcome in outcomes.items()})
+    if problems:
+        result.update(failed=True, msg=problems)
+    return result
+
+
+def _sentences(found):
+    """Everything that is wrong, or an empty text.
+
+    :param found: (role, host) -> problems.
+    """
+    hosts = {}
+    for (role, host), problems in found.items():
+        if problems:
+            hosts.setdefault((role, tuple(problems)), []).append(host)
+    parts = []
+    for (role, problems), names in hosts.items():
+        several = " and {0} more hosts".format(len(names) - 3) if len(names) > 3 else ""
+        parts.append(
+            "the inputs of {0} on {1} cannot work, nothing was changed:\n{2}".format(
+                role, ", ".join(names[:3]) + several, "\n".join("- {0}".format(problem) for problem in problems)
+            )
+        )
+    return "\n".join(parts)
