@@ -10,7 +10,7 @@ import os
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._health_check import check_health, unreachable
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
@@ -231,7 +231,7 @@ class ActionModule(ActionBase):
             if name not in containers:
                 continue
             for certain, reason in [(False, why)] if found is None else found[name]:
-                line["state"] = worst([line["state"], RED if certain else UNPROVEN])
+                line["state"] = worst([line["state"], RED if certain else UNVERIFIED])
                 line["reasons"] = [*line["reasons"], reason]
 
     def _ask_host(self, services, timeout, task_vars):

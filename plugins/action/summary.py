@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible import constants as C
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
         if unwanted:
             # To have nothing there was what was asked for.
             nothing = False
-            words.append("nothing is there to be proven: {0}".format(", ".join(unwanted)))
+            words.append("nothing has to be verified: {0}".format(", ".join(unwanted)))
         words += [] if unwanted else self._words(lines, left_out, skipped, task_vars)
         text = summary(lines, self._task.check_mode, words)
         shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
@@ -58,13 +58,13 @@ class ActionModule(ActionBase):
         if nothing and not skipped and not left_out and "all" in (task_vars.get("ansible_run_tags") or ["all"]):
             # Green would be taken for a proof. With tags, it may be another part of a playbook that was asked for.
             result["failed"] = True
-            result["msg"] = "nothing was verified; the summary says why" if shown else text
+            result["msg"] = "nothing was verified; see the summary" if shown else text
             return result
         if red:
             result["failed"] = True
             result["msg"] = failure(red) if shown else text
             return result
-        result.update(summary=text, services=lines, unproven=sum(line["state"] == UNPROVEN for line in lines))
+        result.update(summary=text, services=lines, unverified=sum(line["state"] == UNVERIFIED for line in lines))
         return result
 
     def _unwanted(self, given, task_vars):
@@ -120,7 +120,13 @@ class ActionModule(ActionBase):
                     if host in running:
                         why = "it has not been asked"
                     lines.append(
-                        {"service": service, "host": host, "state": RED, "reasons": ["no proof: " + why], "url": None}
+                        {
+                            "service": service,
+                            "host": host,
+                            "state": RED,
+                            "reasons": ["not verified: " + why],
+                            "url": None,
+                        }
                     )
         return lines, left_out, words
 
@@ -129,4 +135,4 @@ def failure(red):
     """One sentence that names the red lines."""
     names = sorted("{0} on {1}".format(line["service"], line["host"]) for line in red)
     more = " and {0} more".format(len(names) - 5) if len(names) > 5 else ""
-    return "not proven to work: {0}{1}; the summary says why".format(", ".join(names[:5]), more)
+    return "verification failed: {0}{1}; see the summary".format(", ".join(names[:5]), more)

@@ -173,7 +173,7 @@ class Activation:
         if self.params["database"] and self.verification.before:
             self.verification.reached_before = bool(self.verification.said_before().dependency_up)
             return self._watch(0, seen), decision
-        if verdict.state in ("ok", "unproven"):
+        if verdict.state in ("ok", "unverified"):
             self.verification.conclude(metrics, verdict)
             return seen, decision
         if verdict.state == "wait":

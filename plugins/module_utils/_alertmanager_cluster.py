@@ -11,7 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
     GOOD,
     IN_LOG,
     RED,
-    UNPROVEN,
+    UNVERIFIED,
     WAIT,
     Finding,
 )
@@ -75,4 +75,4 @@ def check_messages(page):
         if failed.get(key) and failed[key] >= tried[key]:
             text = "its messages by {0}{1} fail: {2:.0f} of {3:.0f} since it started; " + IN_LOG
             receiver = " to {0}".format(key[1]) if key[1] else ""
-            yield Finding(UNPROVEN, text.format(key[0], receiver, failed[key], tried[key]))
+            yield Finding(UNVERIFIED, text.format(key[0], receiver, failed[key], tried[key]))

@@ -179,7 +179,7 @@ class Deployment:
             reason=decision.reason,
             version=self.verification.said,
             pid=self.task.runtime.pid(seen),
-            unproven=self.task.unproven,
+            unverified=self.task.unverified,
             notes=self.task.notes,
             diff=diff,
         )
@@ -193,7 +193,7 @@ class Deployment:
             changed=bool(changed or would.action != "none"),
             action=DONE[would.action],
             reason=would.reason,
-            unproven=[],
+            unverified=[],
             notes=task.notes,
             diff=list(diff),
         )

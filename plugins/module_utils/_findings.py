@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reported
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import same_version
 
-OK, WAIT, RED, UNPROVEN = "ok", "wait", "red", "unproven"
+OK, WAIT, RED, UNVERIFIED = "ok", "wait", "failed", "unverified"
 # How a finding ends that the service's log explains.
 IN_LOG = "its log says why"
 
@@ -18,7 +18,7 @@ IN_LOG = "its log says why"
 class Finding(NamedTuple):
     """What one check found.
 
-    :ivar state: ``ok``; ``wait`` (may become good); ``red`` (will not); ``unproven`` (cannot be told).
+    :ivar state: ``ok``; ``wait`` (may become good); ``failed`` (will not); ``unverified`` (cannot be told).
     :ivar text: why, for people; empty when it is good.
         What is good may have a word, too.
     :ivar due: seconds that Prometheus itself takes its time until it can be good, as it looks only every so often.
@@ -43,10 +43,10 @@ def check_version(health, metrics, wanted_version):
     """
     found = reported(health, metrics)
     if found.version is None:
-        return None, Finding(RED, "what answers there is no {0}".format(health["name"]))
+        return None, Finding(RED, "another program than {0} responds".format(health["name"]))
     if wanted_version and not same_version(found.version, wanted_version):
         return found.version, Finding(
-            RED, "version {0} serves, {1} was asked for".format(found.version, wanted_version)
+            RED, "version {0} is running, {1} is expected".format(found.version, wanted_version)
         )
     if health["on_config_change"] == RELOAD and found.reload_successful is False:
         return found.version, Finding(
@@ -57,7 +57,7 @@ def check_version(health, metrics, wanted_version):
 
 def worst(states):
     """The state that counts."""
-    for state in (RED, WAIT, UNPROVEN):
+    for state in (RED, WAIT, UNVERIFIED):
         if state in states:
             return state
     return OK

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNVERIFIED, WAIT, Finding
 
 
 class GrafanaContent:
@@ -43,7 +43,7 @@ class GrafanaContent:
             self.check.access = metrics
 
     def _look_at_default_login(self, username):
-        """Whether admin/admin opens it. A name has one password: where the administrator bears it, theirs was proven."""
+        """Whether admin/admin opens it. A name has one password: where the administrator bears it, theirs was verified."""
         if username == "admin" or self.check.reply("/api/users/lookup?loginOrEmail=admin").status == 404:
             return
         access, self.check.access = self.check.access, self.check.access._replace(username="admin", password="admin")
@@ -65,7 +65,7 @@ class GrafanaContent:
         path, question = _grafana.source_question(source)
         reply = self.check.reply(path, question)
         if question is None and reply.status == 404:
-            return Finding(UNPROVEN, "not proven: {0} cannot be asked in this version of Grafana".format(name))
+            return Finding(UNVERIFIED, "not verified: {0} cannot be queried in this version of Grafana".format(name))
         problem = _grafana.answer_problem(reply.status, reply.body.decode("utf-8", "replace"))
         if problem is None:
             return Finding(OK)

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each service says about itself, and whether that is what was asked for. Answers in, verdicts out.
+"""What a service reports about itself, and whether it is healthy. Answers in, verdicts out.
 
 Everything is read off a service's own metrics, the one interface that all of them share and that is there while a long
 write-ahead log is still being replayed:
@@ -67,15 +67,12 @@ PASSING = (408, 425, 429)
 # What `Answer.why` means for a person: {0} are the words of the other side, {1} is the prefix of its variables, {2} the variable
 # in which TLS of its web interface is configured, {3} the HTTP status.
 REFUSALS = {
-    "certificate": "its certificate is refused ({0}); correct the certificate in {2}, or the authority in {1}_health_ca",
-    "stranger": (
-        "it wants to see a client certificate that it trusts ({0}); give one with {1}_health_client_cert and"
-        " {1}_health_client_key"
-    ),
-    "login": "it does not accept {1}_health_username and {1}_health_password (HTTP {3})",
-    "plain": "what answers there speaks no TLS ({0}), and {2} asks for it",
-    "tls": "what answers there speaks TLS only, and nothing in {2} asks for it",
-    "other": "what answers there does not speak HTTP ({0})",
+    "certificate": "its certificate is not trusted ({0}); correct the certificate in {2}, or the CA in {1}_health_ca",
+    "stranger": ("client certificate required ({0}); set {1}_health_client_cert and {1}_health_client_key"),
+    "login": "authentication failed with {1}_health_username and {1}_health_password (HTTP {3})",
+    "plain": "the server does not use TLS ({0}), and {2} enables it",
+    "tls": "the server requires TLS, and {2} does not enable it",
+    "other": "the server does not speak HTTP ({0})",
     "file": "{0}; see {1}_health_ca, {1}_health_client_cert and {1}_health_client_key",
 }
 
@@ -98,7 +95,7 @@ class Verdict(NamedTuple):
     """The outcome of one look at a service.
 
     :ivar state: ``ok``, ``wait`` (may still become ready), ``wrong`` (waiting will not help), ``refused`` (nor will it here,
-        once whoever answered was no one who is just leaving) or ``unproven``.
+        once whoever answered was no one who is just leaving) or ``unverified``.
     :ivar reason: a sentence for the person who reads the failure.
     """
 
@@ -160,7 +157,7 @@ def lost_dependency(health, metrics):
     """
     if reported(health, metrics).dependency_up is not False:
         return None
-    return "its {1} does not answer ({0} is 0)".format(health["dependency_metric"], health["dependency"])
+    return "its {1} is unreachable ({0} is 0)".format(health["dependency_metric"], health["dependency"])
 
 
 def reload_delay(health, metrics, argv):
@@ -211,7 +208,7 @@ def downgrade_problem(name, written_by, wanted):
 
 
 def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_before=False):
-    """Whether a service serves what was asked for.
+    """Whether a service is healthy: the expected version, ready, its configuration loaded.
 
     :param health: result of :func:`complete`.
     :param metrics: answer to the request for its metrics.
@@ -228,9 +225,9 @@ def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_be
             named = (health["name"], health["tls_variable"], answer.status)
             return Verdict("refused", lasting.format(answer.text.strip()[:200], *named))
         if answer.status == 0:
-            return Verdict("wait", "it does not answer: {0}".format(answer.text))
+            return Verdict("wait", "no response: {0}".format(answer.text))
         if answer.status in (401, 403):
-            return Verdict("unproven", "it wants to know who asks (HTTP {0})".format(answer.status))
+            return Verdict("unverified", "authentication required (HTTP {0})".format(answer.status))
         if answer.status != 200:
             # A service that is coming up says 503; what is not there, or is elsewhere, is so for good.
             lasts = 300 <= answer.status < 500 and answer.status not in PASSING
@@ -240,12 +237,12 @@ def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_be
             )
     said = reported(health, metrics.text)
     if said.version is None:
-        found = "what answers there is no {name}: its metrics hold no {version_metric}"
+        found = "another program than {name} responds: its metrics do not have {version_metric}"
         return Verdict("wrong", found.format(**health))
     if wanted_version and not same_version(said.version, wanted_version):
-        return Verdict("wrong", "version {0} answers, {1} was asked for".format(said.version, wanted_version))
+        return Verdict("wrong", "version {0} is running, {1} is expected".format(said.version, wanted_version))
     if said.reload_successful is False:
-        return Verdict("wait" if failed_before else "wrong", "it says that its last configuration reload failed")
+        return Verdict("wait" if failed_before else "wrong", "its last configuration reload failed")
     if reloaded_after is not None and (said.reloaded_at or 0) < reloaded_after:
         return Verdict("wait", "it has not loaded the new configuration yet")
     return Verdict("ok", "version {0} serves".format(said.version))

@@ -15,7 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
     IN_LOG,
     OK,
     RED,
-    UNPROVEN,
+    UNVERIFIED,
     WAIT,
     Finding,
     check_version,
@@ -38,7 +38,7 @@ CHECKS = {
 }
 # Seconds after which an address counts as one that cannot be reached from here.
 CONNECT = 3.0
-# Seconds that a service may refuse connections; it has been proven up before, so this is more than a restart takes.
+# Seconds that a service may refuse connections; it has been verified before, so this is more than a restart takes.
 GRACE = 5.0
 INTERVAL = 0.5
 
@@ -105,14 +105,14 @@ class HealthCheck:
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
                 self.access = self.access._replace(username=None, password=None, verify=False, check_name=False)
-                self.caveat = "its certificate is not proven ({0}): set {1}_health_ca".format(error, self.name)
+                self.caveat = "its certificate is not verified ({0}): set {1}_health_ca".format(error, self.name)
                 reply = self._ask(url, body)
         except _client.AskError as error:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
-            why = "it does not answer: {0}".format(error)
+            why = "no response: {0}".format(error)
             if error.kind == "stranger":
-                why += "; give one with {0}_health_client_cert and {0}_health_client_key".format(self.name)
+                why += "; set {0}_health_client_cert and {0}_health_client_key".format(self.name)
             raise Stop(Finding(WAIT if error.transient else RED, why)) from error
         self.reached = self.line["reached"] = True
         return reply
@@ -125,11 +125,13 @@ class HealthCheck:
     def _refused(self, reply, path):
         name = "{0}_health_username and {0}_health_password".format(self.name)
         if reply.status in (401, 403) and self.access.username is None:
-            return Finding(UNPROVEN, "not proven: it wants to know who asks; set {0}".format(name))
+            return Finding(
+                UNVERIFIED, "not verified: authentication required (HTTP {1}); set {0}".format(name, reply.status)
+            )
         if reply.status in (401, 403):
-            return Finding(RED, "it does not accept {0} (HTTP {1})".format(name, reply.status))
+            return Finding(RED, "authentication failed with {0} (HTTP {1})".format(name, reply.status))
         words = sanitize(reply.body[:200])
-        text = "{0} answers HTTP {1}: {2}".format(path, reply.status, words or "without a word")
+        text = "{0} returns HTTP {1}: {2}".format(path, reply.status, words or "an empty body")
         return Finding(WAIT if reply.status >= 500 or reply.status == 429 else RED, text)
 
     def look(self):
@@ -162,7 +164,7 @@ class HealthCheck:
         for check in self.checks:
             for finding in check.look(Page(metrics), reply):
                 # Where one is not good, the log of the service may say more.
-                if finding.state in (WAIT, RED, UNPROVEN) and finding.text.endswith(IN_LOG):
+                if finding.state in (WAIT, RED, UNVERIFIED) and finding.text.endswith(IN_LOG):
                     self.line["wordless"] = True
                 findings.append(finding)
         return findings
@@ -179,14 +181,14 @@ class HealthCheck:
                 self.line["reasons"] += [text] if text else []
                 continue
             if state == WAIT:
-                state = UNPROVEN if due > elapsed else otherwise
-                if state == UNPROVEN:
-                    text = "not proven within {0:.0f} s: {1}".format(elapsed, text)
+                state = UNVERIFIED if due > elapsed else otherwise
+                if state == UNVERIFIED:
+                    text = "not verified within {0:.0f} s: {1}".format(elapsed, text)
             states.append(state)
             self.line["reasons"].append(text)
         if self.caveat:
-            states.append(UNPROVEN)
-            self.line["reasons"].append("not proven: " + self.caveat)
+            states.append(UNVERIFIED)
+            self.line["reasons"].append("not verified: " + self.caveat)
         self.line["state"] = worst(states)
         return self.line
 
@@ -231,7 +233,7 @@ def unreachable(service, why):
         "version": None,
         "targets": None,
         "state": RED,
-        "reasons": ["it does not answer on {0}: {1}".format(urlsplit(url).netloc, why)],
+        "reasons": ["no response from {0}: {1}".format(urlsplit(url).netloc, why)],
         "members": [],
         "config_hash": None,
         "wordless": False,

@@ -19,7 +19,7 @@ class Running(NamedTuple):
     :ivar started: ticks since boot, from ``/proc/PID/stat``; with the pid it names the process beyond doubt.
     :ivar executable: where ``/proc/PID/exe`` points.
     :ivar fingerprint: that of the unit text it was started with, or None when it was not started by a unit of ours.
-    :ivar start: how it was started, as :func:`_glance.start` tells.
+    :ivar start: how it was started, as :func:`_process_state.start` tells.
     """
 
     pid: int
@@ -53,7 +53,7 @@ def other_start(now, then):
 
     What a unit says is not enough: it may have been another one for the time of a start.
 
-    :param now: how it was started, as :func:`_glance.start` tells; of what is empty nothing is known.
+    :param now: how it was started, as :func:`_process_state.start` tells; of what is empty nothing is known.
     :param then: how it has to be, likewise.
     """
     now, then = now or {}, then or {}
@@ -108,7 +108,7 @@ def is_loaded(proof, same, touched, configuration, started_after):
 
     :param proof: the record of the last proof.
     :param same: whether that was of this process and of this generation.
-    :param touched: as :func:`_glance.touched` tells.
+    :param touched: as :func:`_process_state.touched` tells.
     :param configuration: what stands for the configuration that the service says it has loaded, or None.
     :param started_after: whether the process began after the last file was written.
     """
@@ -125,7 +125,7 @@ def decide(running, executable, fingerprint, loaded, on_change, start=None):
     :param fingerprint: that of the unit on disk.
     :param loaded: whether this process is known to have loaded the configuration that is on disk.
     :param on_change: what makes the service take up a configuration: ``reload``, ``restart``, or None for nothing.
-    :param start: how it has to be started, as :func:`_glance.start` tells; None where that is not known.
+    :param start: how it has to be started, as :func:`_process_state.start` tells; None where that is not known.
     """
     if running is None:
         return Decision("start", "it is not running")

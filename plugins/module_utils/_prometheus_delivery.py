@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import IN_LOG, RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import IN_LOG, RED, UNVERIFIED, WAIT, Finding
 
 ALERTS_SENT = "prometheus_notifications_sent_total"
 ALERTS_FAILED = "prometheus_notifications_errors_total"
@@ -141,9 +141,11 @@ def check_alerts(watch, counts, settled, resend, fires, history=None):
             yield Finding(WAIT, text.format(url, now.failed, max(now.tried, now.failed)), resend if fires else 0.0)
         elif state != "good" and fires:
             text = "no alert was sent to {0} since its configuration was loaded (one is every {1:.0f} s)"
-            yield Finding(WAIT, text.format(url, resend), resend, UNPROVEN)
+            yield Finding(WAIT, text.format(url, resend), resend, UNVERIFIED)
         elif state != "good":
-            yield Finding(UNPROVEN, "not proven: no notification was sent to {0} yet, as no alert fires".format(url))
+            yield Finding(
+                UNVERIFIED, "not verified: no notification was sent to {0} yet, as no alert fires".format(url)
+            )
 
 
 def check_queue(page):
@@ -169,14 +171,14 @@ def check_samples(watch, streams, settled, history=None):
         if state == "good":
             continue
         if not now.failed:
-            yield Finding(WAIT, "no sample was sent to {0} yet".format(key[1]), BATCH, UNPROVEN)
+            yield Finding(WAIT, "no sample was sent to {0} yet".format(key[1]), BATCH, UNVERIFIED)
             continue
         text = "its samples do not arrive at {0} ({1}): {2:.0f} were refused, {3:.0f} had to be sent again; " + IN_LOG
         text = text.format(key[1], key[0], stream.lost, now.failed - stream.lost)
         if stream.none_arrived and not stream.lost:
-            yield Finding(UNPROVEN, text)
+            yield Finding(UNVERIFIED, text)
         else:
-            yield Finding(WAIT, text, 0.0 if state == "failing" else BATCH, RED if stream.lost else UNPROVEN)
+            yield Finding(WAIT, text, 0.0 if state == "failing" else BATCH, RED if stream.lost else UNVERIFIED)
 
 
 def history_query(start, length):

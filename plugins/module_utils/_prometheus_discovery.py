@@ -8,7 +8,14 @@ The counters of Prometheus distinguish mechanisms, from 3.6 on jobs as well; the
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import IN_LOG, OK, RED, UNPROVEN, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
+    IN_LOG,
+    OK,
+    RED,
+    UNVERIFIED,
+    WAIT,
+    Finding,
+)
 
 DISCOVERED = "prometheus_sd_discovered_targets"
 REFRESHED = "prometheus_sd_refresh_duration_seconds_count"
@@ -92,7 +99,7 @@ def check(watch, page, jobs, age=None):
             yield Finding(WAIT, text.format(job, ", ".join("{0}_sd_configs".format(one) for one in failing)))
         elif None in verdicts.values():
             text = "its job {0} has no target, and service discovery ({1}) has failed before"
-            yield Finding(WAIT, text.format(job, named), REFRESH, UNPROVEN)
+            yield Finding(WAIT, text.format(job, named), REFRESH, UNVERIFIED)
         else:
             text = "its job {0} has no target: service discovery ({1}) finds none".format(job, named)
             early = age is not None and age < FIRST
@@ -103,4 +110,4 @@ def check(watch, page, jobs, age=None):
     for (job,), failed in sorted(page.by("prometheus_target_sync_failed_total", "scrape_job").items()):
         if failed:
             text = "{1:.0f} of the discovered targets of its job {0} are invalid; " + IN_LOG
-            yield Finding(UNPROVEN, text.format(job, failed))
+            yield Finding(UNVERIFIED, text.format(job, failed))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -78,14 +78,14 @@ class Record:
         return dict(proof, asked=asked, files=files, reads=reads, account=runtime.account())
 
     def watched(self):
-        """What of the configuration the running service may have read again; see :func:`_glance.touched`."""
+        """What of the configuration the running service may have read again; see :func:`_process_state.touched`."""
         reload, health = self.params["reload"], self.verification.health
         files = [""] if health["on_config_change"] == RELOAD else reload["paths"] if reload else []
         return {"files": files, "directories": health["loaded_directories"]}
 
     def touched(self, manifest):
         """What tells that somebody wrote to the configuration, be it as before."""
-        return _glance.touched(self.state.config_dir, manifest["files"], self.watched())
+        return _process_state.touched(self.state.config_dir, manifest["files"], self.watched())
 
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""

@@ -34,14 +34,14 @@ class Removal:
         left = [runtime for runtime in task.runtimes.all if runtime.is_left(manifest)]
         changed = bool(written or purged or left or os.path.isdir(self.state.directory))
         if module.check_mode or not changed:
-            module.exit_json(changed=changed, action="none", reason="", unproven=[], notes=task.notes)
+            module.exit_json(changed=changed, action="none", reason="", unverified=[], notes=task.notes)
         for runtime in left:
             runtime.shut_down()
         self._take_away(manifest, written, purged)
         for runtime in task.runtimes.all:
             runtime.refresh()
             runtime.forget_failures()
-        module.exit_json(changed=True, action="removed", reason="its state is absent", unproven=[], notes=task.notes)
+        module.exit_json(changed=True, action="removed", reason="its state is absent", unverified=[], notes=task.notes)
 
     def _undo_an_interrupted_switch(self):
         """A part of what an interrupted switch put there is in no manifest yet."""

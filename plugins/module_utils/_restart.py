@@ -32,7 +32,7 @@ class Restart:
         task, module = self.task, self.task.module
         manifest, proof = self.state.manifest(), self.state.proven()
         wanted = module.params["state"]
-        result = {"reason": "requested", "unproven": task.unproven, "notes": task.notes}
+        result = {"reason": "requested", "unverified": task.unverified, "notes": task.notes}
         if not manifest["container"] and not any(runtime.has(manifest) for runtime in task.runtimes.all):
             module.exit_json(changed=False, action="none", **dict(result, reason="it is not deployed here"))
         task.runtimes.current = task.runtimes.of(manifest)

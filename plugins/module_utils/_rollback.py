@@ -9,8 +9,8 @@ import contextlib
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import shown
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import shown
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Before
@@ -83,7 +83,7 @@ class Rollback:
             msg=message,
             action="failed",
             reason=activation.decision.reason,
-            unproven=task.unproven,
+            unverified=task.unverified,
             notes=task.notes,
         )
 
@@ -124,9 +124,9 @@ class Rollback:
         if before.health is None:
             return "The previous deployment was restored and runs again. It could not be verified, as its address is not known."
         where = shown(self.verification.health, self.verification.asked_at)
-        if self.task.unproven:
+        if self.task.unverified:
             return "The previous deployment was restored and runs again. Not verified at {0}: {1}.".format(
-                where, "; ".join(self.task.unproven)
+                where, "; ".join(self.task.unverified)
             )
         version = self.verification.said or "version not known"
         return "The previous deployment ({0}) was restored and is healthy again at {1}.".format(version, where)

@@ -22,8 +22,7 @@ import signal
 import sys
 import time
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import published
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     LABEL_DEFINITION,
     LABEL_IMAGE,
@@ -45,6 +44,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     version_in,
     version_problem,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import published
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -165,7 +165,7 @@ class Docker(Runtime):
         stat = self.machine.proc("{0}/stat".format(pid)) if pid else ""
         if not stat:
             return None
-        start = _glance.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
+        start = _process_state.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
         return Running(pid, start_ticks(stat), seen["Id"], label(seen, LABEL_DEFINITION), start)
 
     @staticmethod

@@ -9,7 +9,7 @@ import glob
 import os
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotProven,
@@ -104,7 +104,7 @@ class Systemd(Runtime):
             executable = self.machine.executable(pid)
         except OSError:
             return None
-        start = _glance.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
+        start = _process_state.start(lambda name: self.machine.proc("{0}/{1}".format(pid, name)))
         return Running(pid, start_ticks(stat), executable, fingerprint, start)
 
     @staticmethod

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNPROVEN, worst
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
 
-MARKS = {OK: "✓", RED: "✗", UNPROVEN: "?", "unchecked": "·"}
+MARKS = {OK: "✓", RED: "✗", UNVERIFIED: "?", "unchecked": "·"}
 # More lines of one service than this are folded into one, as far as they are good and alike.
 FOLD = 30
 # More reasons than twice as many are only counted.
@@ -47,10 +47,10 @@ def only_from_host(line, why, from_where, for_people):
     :param from_where: ``auto``, ``controller`` or ``host``; see the option C(from) of the module service_health.
     :param for_people: whether people have to reach it; of the others the scrapes tell whether Prometheus reaches them.
     """
-    if line["state"] not in (OK, UNPROVEN):
+    if line["state"] not in (OK, UNVERIFIED):
         return line
     text = "only its own host was answered there, and not the controller: {0}".format(why)
-    state = {"controller": RED, "host": OK}.get(from_where, UNPROVEN if for_people else OK)
+    state = {"controller": RED, "host": OK}.get(from_where, UNVERIFIED if for_people else OK)
     return {**line, "state": worst([line["state"], state]), "reasons": [*line["reasons"], text]}
 
 
@@ -68,14 +68,14 @@ def summary(lines, check_mode=False, words=()):
     """
     lines = sorted(lines, key=lambda line: (line["service"], line["host"]))
     count = {state: sum(line["state"] == state for line in lines) for state in MARKS}
-    title = "MONITORING: {0} of {1} service{2} proven".format(count[OK], len(lines), "s" if len(lines) != 1 else "")
+    title = "MONITORING: {0} of {1} service{2} verified".format(count[OK], len(lines), "s" if len(lines) != 1 else "")
     if not lines:
-        title = "MONITORING: nothing was proven"
-    for state, word in ((RED, "red"), (UNPROVEN, "not proven in full"), ("unchecked", "not there yet")):
+        title = "MONITORING: nothing was verified"
+    for state, word in ((RED, "failed"), (UNVERIFIED, "not fully verified"), ("unchecked", "not there yet")):
         if count[state]:
             title += ", {0} {1}".format(count[state], word)
     if check_mode and lines:
-        title += " (check mode: nothing is proven)" if not count[OK] else " (check mode)"
+        title += " (check mode: nothing is verified)" if not count[OK] else " (check mode)"
     rows = [
         (MARKS[line["state"]], line["service"], line["host"], line.get("version") or "-", targets_text(line) or "-",
          line.get("url") or "-")

@@ -20,7 +20,7 @@ class Task:
     :ivar state: what is remembered about the service.
     :ivar runtimes: what it may run under, a :class:`_runtimes.Runtimes`.
     :ivar notes: what a person should know besides.
-    :ivar unproven: what could not be verified.
+    :ivar unverified: what could not be verified.
     :ivar unknown: what check mode cannot tell, as it changes nothing.
     """
 
@@ -31,7 +31,7 @@ class Task:
         self.name = module.params["name"]
         self.role = module.params["role"] or self.name
         self.state = State(module.params["config_dir"].rstrip("/"))
-        self.notes, self.unproven, self.unknown = [], [], []
+        self.notes, self.unverified, self.unknown = [], [], []
         self.runtimes = Runtimes(module.params, self.state, machine)
         self.notes += self.runtimes.take_notes()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import (
+from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import (
     credentials_of,
     derive,
     flags_of,
@@ -104,7 +104,7 @@ class Verification:
             self.before = Before(ways[0] if ways else None, None)
             for way in ways or [self.health]:
                 metrics, ready = self.ask(way)
-                if self.judge(metrics, ready, None).state in ("ok", "unproven"):
+                if self.judge(metrics, ready, None).state in ("ok", "unverified"):
                     self.before = Before(way, metrics.text)
                     break
         return self.before
@@ -150,7 +150,7 @@ class Verification:
         """What stands for the configuration that the service says it has loaded, or None."""
         if self.health["loaded_config_path"]:
             answer = self.answer(self.health, self.health["loaded_config_path"])
-            return _glance.of_configuration(answer.status, answer.text)
+            return _process_state.of_configuration(answer.status, answer.text)
         if self.health["config_hash_metric"]:
             return self.reported(self.answer(self.health, self.health["metrics_path"]).text).configuration
         return None
@@ -180,8 +180,8 @@ class Verification:
 
     def conclude(self, metrics, verdict):
         """Keep what the service said, or that it said nothing."""
-        if verdict.state == "unproven":
-            self.task.unproven.append(
+        if verdict.state == "unverified":
+            self.task.unverified.append(
                 "version and configuration: {0}; give {1}_health_username and {1}_health_password".format(
                     verdict.reason, self.task.role
                 )
@@ -191,7 +191,7 @@ class Verification:
         lost = self.lost_dependency(metrics.text)
         if lost:
             # Nobody would be better off with the exporter put back: the database is what needs a person.
-            self.task.unproven.append(lost)
+            self.task.unverified.append(lost)
             self.task.module.warn(
                 "{0} serves, but {1}. Last log lines:\n{2}".format(
                     self.task.name, lost, self.task.runtime.last_words(self.machine.now() - 5, 3)

@@ -105,7 +105,7 @@ class Watch:
 
     def _settled_at(self, verdict, waited):
         """The moment of the watch at which it will have stayed up for long enough, or None."""
-        if verdict.state not in ("ok", "unproven"):
+        if verdict.state not in ("ok", "unverified"):
             self.ready_since = None
             return None
         if self.ready_since is None:

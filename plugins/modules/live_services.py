@@ -98,12 +98,12 @@ import pwd
 import stat
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import get
-from ansible_collections.vigil.monitoring.plugins.module_utils._live import (
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._running_service import (
     config_directory,
     flags_of,
     url_of,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 
 # Of one file, in bytes, and of all files of a service: a configuration is smaller.

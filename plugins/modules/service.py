@@ -374,7 +374,7 @@ version:
   description: Version that the service reports.
   returned: when the service was verified
   type: str
-unproven:
+unverified:
   description: What could not be verified, for example because a password is required that was not given.
   returned: always
   type: list

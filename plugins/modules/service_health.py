@@ -25,7 +25,7 @@ description:
   - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
   - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
   - C(<service>_health_username), C(<service>_health_password), C(<service>_health_ca), C(<service>_health_client_cert) and
-    C(<service>_health_client_key) open services that are behind a password or TLS. What cannot be proven without them is
+    C(<service>_health_client_key) open services that are behind a password or TLS. What cannot be verified without them is
     said in the result.
 options:
   groups:
@@ -36,7 +36,7 @@ options:
   timeout:
     description:
       - Seconds until everything has to be good. Targets and rules that are looked at less often than this by Prometheus
-        itself are then not proven, all others are red.
+        itself are then unverified, all others have failed.
       - In check mode each service is asked once.
     type: float
     default: 60
@@ -44,8 +44,8 @@ options:
     description:
       - What it means that only a service's own host could ask it, and not the controller, though it is served on an
         address that others can have. That is said in any case.
-      - With V(auto), Prometheus, Alertmanager and Grafana, which people have to reach, are not proven in full; of exporters
-        the scrapes tell whether Prometheus reaches them. With V(controller), each is red. With V(host), each is good, as for a
+      - With V(auto), Prometheus, Alertmanager and Grafana, which people have to reach, are not fully verified; of exporters
+        the scrapes tell whether Prometheus reaches them. With V(controller), each has failed. With V(host), each is good, as for a
         controller that has only SSH to its hosts.
     type: str
     choices: [auto, controller, host]
@@ -243,11 +243,11 @@ EXAMPLES = r"""
   tasks:
     - name: Ask each service
       vigil.monitoring.service_health:
-      register: proof
+      register: health
 
     - name: Show what was found, and fail when something is red
       vigil.monitoring.summary:
-        results: proof
+        results: health
       run_once: true
 """
 
@@ -272,7 +272,7 @@ services:
       type: str
       sample: prometheus
     state:
-      description: V(ok), V(red), V(unproven), or V(unchecked) for what is not there in check mode.
+      description: V(ok), V(failed), V(unverified), or V(unchecked) for what is not there in check mode.
       type: str
       sample: ok
     version:
@@ -289,7 +289,7 @@ services:
       elements: int
       sample: [7, 7]
     reasons:
-      description: What is wrong or not proven.
+      description: What is wrong or not verified.
       type: list
       elements: str
       sample: []
@@ -378,7 +378,7 @@ def main():
             name = service["unit"]
             since = time.time() - service["log_seconds"]
             words = last_words_of(name, service["docker_host"], since, LOG_LINES)
-            line["reasons"].append("the last words of its log:\n{0}".format(words))
+            line["reasons"].append("its last log lines:\n{0}".format(words))
         lines.append(line)
     module.exit_json(changed=False, services=lines)
 

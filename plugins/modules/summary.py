@@ -7,12 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: summary
-short_description: Show what was proven about the monitoring services of all hosts, and fail when something is red
+short_description: Show the health of the monitoring services of all hosts, and fail when one has failed
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Prints one table of the services of all hosts of the play, and below it why a line is red or not proven in full.
+  - Prints one table of the services of all hosts of the play, and below it why a line is red or not fully verified.
   - Hosts that failed earlier in the run have no result and are red.
   - Alertmanagers of one cluster that have different configurations are red.
   - Runs once, on the controller alone.
@@ -43,7 +43,7 @@ seealso:
 EXAMPLES = r"""
 - name: Show what was found, and fail when something is red
   vigil.monitoring.summary:
-    results: proof
+    results: health
 """
 
 RETURN = r"""
@@ -56,8 +56,8 @@ services:
   type: list
   elements: dict
   returned: when nothing is red
-unproven:
-  description: How many services could not be proven in full.
+unverified:
+  description: How many services could not be fully verified.
   type: int
   returned: when nothing is red
   sample: 0

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils._duration import UNITS, seconds
-from ansible_collections.vigil.monitoring.plugins.module_utils._live import flags_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import MASK, is_secret_key, redact_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._running_service import flags_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 
 GAINED, LOST, CHANGED = "gained", "lost", "changed"

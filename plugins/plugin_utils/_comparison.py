@@ -8,7 +8,7 @@ in check mode. So there is one decision about it, and one place where each optio
 from __future__ import annotations
 
 from ansible.errors import AnsibleError
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 
 # What a service is made of. Accounts in databases, plugins and contents are proven by what the services say.
@@ -26,7 +26,7 @@ def finding(step, result):
         said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
         if said.startswith("root is needed"):
             text = "what runs was not compared with what the inventory asks for: root is needed for it; run with become: true"
-            return UNPROVEN, text
+            return UNVERIFIED, text
         return RED, "it is not as the inventory asks for: {0}".format(said)
     if not result.get("changed"):
         return None
@@ -44,7 +44,7 @@ def _of_files(result):
     listed = ", ".join(names[:SHOWN]) + (" and {0} more".format(len(names) - SHOWN) if names[SHOWN:] else "")
     if staged.get("remove"):
         # Files that lie beside the playbook which deploys are not seen from another one.
-        return UNPROVEN, (
+        return UNVERIFIED, (
             "its configuration differs from what the inventory asks for ({0}); where some of it lies beside another"
             " playbook, this one cannot know it".format(listed)
         )
@@ -73,7 +73,7 @@ class StepComparison:
                 result = run_other(self.action, step.module, step.options, task_vars, check=True)
             except AnsibleError as error:
                 text = "what runs could not be compared with what the inventory specifies: {0}".format(error)
-                return [*found, (UNPROVEN, text)]
+                return [*found, (UNVERIFIED, text)]
             if release is None:
                 release = result
             one = finding(name, result)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import mounts_of, parse_reference
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import hosts_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, route_prefix
 
 # What every container gets; <role>_container_extra has the last word.

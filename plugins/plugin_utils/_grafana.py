@@ -9,7 +9,7 @@ import json
 import posixpath
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, plain_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key

@@ -76,7 +76,7 @@ class Service:
     @staticmethod
     def program():
         """What Python runs on the host."""
-        return (MODULE_UTILS / "_glance.py").read_text(encoding="utf-8")
+        return (MODULE_UTILS / "_process_state.py").read_text(encoding="utf-8")
 
     def command(self, reads=False):
         """What to run on the host.
@@ -192,7 +192,7 @@ class Service:
             "reason": AS_ON_DISK.reason,
             "version": reported(health, metrics.text).version,
             "pid": proven["pid"],
-            "unproven": [],
+            "unverified": [],
             "notes": [],
             "diff": [],
         }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._asking import hosts_of, route_prefix
+from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import hosts_of, route_prefix
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 
 _HOST = re.compile(r"|\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[^\s:/\[\]]+")

@@ -91,7 +91,7 @@ def test_the_verification_alone_compares_too(site):
     site.variables["alertmanager_resolve_timeout"] = "9m"
     site.host.run(f"prlimit --nofile=777:777 --pid {site.pid('node_exporter')}")
     site.run(**verify).must_be_red(
-        "MONITORING: 0 of 3 services proven, 3 red",
+        "MONITORING: 0 of 3 services verified, 3 failed",
         "it runs with --storage.tsdb.retention.time=30d instead of --storage.tsdb.retention.time=12d",
         "its configuration differs from what the inventory asks for (alertmanager.yml)",
         "it runs with other limits (Max open files: 777/777",

@@ -78,7 +78,7 @@ def test_it_is_deployed_from_a_release_that_is_no_archive(site):
     site.run("--check", "--diff").must_be_green(changed=True)
     assert not site.serves("cadvisor")
     outcome = site.run().must_be_green(changed=True)
-    assert "MONITORING: 2 of 2 services proven" in outcome.output
+    assert "MONITORING: 2 of 2 services verified" in outcome.output
     site.run().must_be_green(changed=False)
     assert site.host.run("systemctl show -P NRestarts cadvisor").stdout.strip() == "0"
 

@@ -42,4 +42,4 @@ def test_ansible_core(bare, monkeypatch, version, pythons):
         assert "DEPRECATED" not in said, said
     again.must_be_green(changed=False)
     check.must_be_green(changed=False)
-    assert "MONITORING: 3 of 3 services proven" in again.output
+    assert "MONITORING: 3 of 3 services verified" in again.output

@@ -120,8 +120,8 @@ def test_another_limit_is_another_container_with_the_same_data(site):
     ("service", "behaviour", "words"),
     [
         ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
-        ("alertmanager", "exec sleep 600", ("not ready within 3 s", "it does not answer")),
-        ("prometheus", 'exec /bin/prometheus "$@"', (f"answers, {BAD} was asked for",)),
+        ("alertmanager", "exec sleep 600", ("not ready within 3 s", "no response")),
+        ("prometheus", 'exec /bin/prometheus "$@"', (f"is running, {BAD} is expected",)),
     ],
 )
 def test_an_image_that_does_not_work_is_taken_back(site, service, behaviour, words):
@@ -272,7 +272,7 @@ def test_each_prometheus_scrapes_the_other_host_however_that_is_run(site):
         both = Both(site.host, site.folder, base_variables(), groups)
         both.hosts = (site.host, other)
         outcome = both.run().must_be_green(changed=True)
-        assert "MONITORING: 4 of 4 services proven" in outcome.output
+        assert "MONITORING: 4 of 4 services verified" in outcome.output
         both.run().must_be_green(changed=False)
         assert site.there() == sorted(SERVICES)
         assert active(site, "prometheus") == "inactive"

@@ -72,7 +72,7 @@ def test_the_first_deployment_makes_the_role_with_the_right_to_look_and_nothing_
     assert stack.sql("SELECT count(*) FROM pg_roles WHERE rolname = 'postgres-exp'") == "0"
 
     outcome = stack.run().must_be_green(changed=True)
-    assert "MONITORING: 2 of 2 services proven" in outcome.output
+    assert "MONITORING: 2 of 2 services verified" in outcome.output
     assert stack.pg_up() == "1"
     assert stack.sql("SELECT string_agg(g.rolname, ',') FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid"
                      " JOIN pg_roles r ON r.oid = m.member WHERE r.rolname = 'postgres-exp'") == "pg_monitor"  # fmt: skip
@@ -141,7 +141,7 @@ def test_what_a_failed_deployment_did_to_the_role_goes_back_with_it(stack):
 def test_a_wrong_password_is_taken_back(stack):
     stack.variables.update(postgres_exporter_password="Sentinel-Wrong-73", postgres_exporter_manage_role=False)
     outcome = stack.run(groups=DATABASE)
-    outcome.must_be_red("its database does not answer (pg_up is 0), and it did before the change")
+    outcome.must_be_red("its database is unreachable (pg_up is 0), and it did before the change")
     outcome.must_be_red("password authentication failed", "was restored and is healthy again")
     assert "Sentinel-Wrong-73" not in outcome.output
     assert stack.pg_up() == "1"
@@ -152,7 +152,7 @@ def test_a_password_that_was_always_wrong_is_red_in_the_exporters_own_words(stac
     stack.sql("ALTER ROLE \"postgres-exp\" PASSWORD 'something else'")
     stack.host.run("systemctl restart postgres_exporter")
     outcome = stack.run(playbook="playbooks/verify.yml", groups=DATABASE)
-    outcome.must_be_red("postgres_exporter on subject: its database does not answer", "password authentication failed")
+    outcome.must_be_red("postgres_exporter on subject: its database is unreachable", "password authentication failed")
     stack.sql(f"ALTER ROLE \"postgres-exp\" PASSWORD '{stored}'")
     stack.host.run("systemctl restart postgres_exporter")
 
@@ -165,7 +165,7 @@ def test_a_database_that_is_down_takes_no_exporter_back(stack):
     outcome = stack.run(groups=DATABASE)
     outcome.must_be_red(
         "the database cannot be reached, so the role postgres-exp was not looked at",
-        "0 of 1 service proven, 1 red",
+        "0 of 1 service verified, 1 failed",
         "connect: connection refused",
     )
     assert stack.host.run("grep -c log.level=warn /etc/systemd/system/postgres_exporter.service").stdout.strip() == "1"

@@ -107,7 +107,7 @@ def test_the_first_deployment_shows_everything_and_tells_nobody(shown):
         outcome = must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
         shown.run().must_be_green(changed=False)
         shown.run("--check").must_be_green(changed=False)
-    assert "MONITORING: 2 of 2 services proven" in outcome.output
+    assert "MONITORING: 2 of 2 services verified" in outcome.output
     assert not [command for command in seen if "vigil-sentinel" in command and "grep" not in command]
     assert readable_by_others(shown) == []
     secrets = shown.host.run(
@@ -254,7 +254,7 @@ def test_a_data_source_that_does_not_answer_is_named(shown):
         outcome = shown.run(playbook="playbooks/verify.yml", **ALONE)
         outcome.must_be_red(
             "grafana on subject: its data source Prometheus (http://127.0.0.1:9090) does not answer",
-            "the last words of its log",
+            "its last log lines",
             "connection refused",
         )
     finally:

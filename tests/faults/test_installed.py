@@ -36,7 +36,7 @@ def test_an_archive_that_is_installed_deploys_and_proves_without_the_clone(tmp_p
         environment = collection.environment(tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed))
         ended = play.run(argv, tmp_path, environment, timeout=300).must_be_green(changed=True)
 
-        assert "MONITORING: 3 of 3 services proven" in ended.output
+        assert "MONITORING: 3 of 3 services verified" in ended.output
         assert site.there() == ["node_exporter"]
         rules = json.loads(host.run("curl -fsS http://127.0.0.1:9090/api/v1/rules").stdout)
         assert len(rules["data"]["groups"]) > 1

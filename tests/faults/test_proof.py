@@ -41,7 +41,7 @@ def verify(site, *arguments, **variables):
 @LOOKS
 def test_a_deployed_host_is_proven(looked_at):
     outcome = verify(looked_at).must_be_green(changed=False)
-    assert "MONITORING: 3 of 3 services proven\n" in outcome.output
+    assert "MONITORING: 3 of 3 services verified\n" in outcome.output
     for line in (
         r"✓ +node_exporter +subject +1\.\S+ +- +http://127.0.0.1:9100",
         r"✓ +alertmanager +subject +0\.\S+ +- +http://127.0.0.1:9093",
@@ -54,11 +54,11 @@ def test_services_that_are_dead(site):
     site.host.run("systemctl stop node_exporter alertmanager")
     outcome = verify(site, monitoring_verify_timeout=8)
     outcome.must_be_red(
-        "0 of 3 services proven, 3 red",
-        "node_exporter on subject: it does not answer on 127.0.0.1:9100: connection refused",
-        "alertmanager on subject: it does not answer on 127.0.0.1:9093: connection refused",
+        "0 of 3 services verified, 3 failed",
+        "node_exporter on subject: no response from 127.0.0.1:9100: connection refused",
+        "alertmanager on subject: no response from 127.0.0.1:9093: connection refused",
         "1 of 3 expected targets are up: 2 down",
-        "not proven to work: alertmanager on subject, node_exporter on subject, prometheus on subject",
+        "verification failed: alertmanager on subject, node_exporter on subject, prometheus on subject",
     )
 
 
@@ -66,8 +66,8 @@ def test_services_that_are_dead(site):
 @pytest.mark.parametrize(
     "variables, words",
     [
-        ({"node_exporter_version": "1.0.0"}, "serves, 1.0.0 was asked for"),
-        ({"prometheus_web_listen_address": "0.0.0.0:9099"}, "it does not answer on 127.0.0.1:9099"),
+        ({"node_exporter_version": "1.0.0"}, "is running, 1.0.0 is expected"),
+        ({"prometheus_web_listen_address": "0.0.0.0:9099"}, "no response from 127.0.0.1:9099"),
         ({"prometheus_targets": {"app": [{"targets": ["127.0.0.1:8000"]}]}}, "missing app 127.0.0.1:8000"),
         (
             {"prometheus_scrape_configs": [{"job_name": "s", "static_configs": [{"targets": ["x:1"]}]}]},
@@ -124,17 +124,17 @@ def test_a_password_that_the_proof_does_not_know(site):
     }
     site.run().must_be_green()
     outcome = verify(site).must_be_green(changed=False)
-    assert "2 of 3 services proven, 1 not proven in full" in outcome.output
+    assert "2 of 3 services verified, 1 not fully verified" in outcome.output
     assert "set prometheus_health_username and prometheus_health_password" in outcome.output
     known = {"prometheus_health_username": "me", "prometheus_health_password": PASSWORD}
     outcome = verify(site, "-vvv", **known).must_be_green(changed=False)
-    assert "3 of 3 services proven" in outcome.output and PASSWORD not in outcome.output
-    verify(site, **{**known, "prometheus_health_password": "wrong"}).must_be_red("does not accept")
+    assert "3 of 3 services verified" in outcome.output and PASSWORD not in outcome.output
+    verify(site, **{**known, "prometheus_health_password": "wrong"}).must_be_red("authentication failed")
 
 
 def test_check_mode_on_a_bare_host(bare):
     outcome = verify(bare, "--check").must_be_green(changed=False)
-    assert "0 of 3 services proven, 3 not there yet (check mode: nothing is proven)" in outcome.output
+    assert "0 of 3 services verified, 3 not there yet (check mode: nothing is verified)" in outcome.output
     verify(bare, monitoring_verify_timeout=0).must_be_red("3 red")
 
 
@@ -146,8 +146,8 @@ def test_a_host_that_cannot_be_reached_is_red(looked_at):
         "node_exporter: {hosts: {gone: {ansible_host: vigil-nowhere, ansible_connection: community.docker.docker}}}\n"
     )
     outcome = verify(looked_at, "-i", str(inventory), monitoring_verify_timeout=1)
-    outcome.must_be_red("node_exporter on gone: it does not answer on vigil-nowhere:9100", "2 of 4 services proven")
-    verify(looked_at, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service proven, 1 red")
+    outcome.must_be_red("node_exporter on gone: no response from vigil-nowhere:9100", "2 of 4 services verified")
+    verify(looked_at, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service verified, 1 failed")
 
 
 @LOOKS
@@ -158,7 +158,7 @@ def test_a_host_that_failed_earlier_in_the_run_is_red(looked_at):
         " monitoring_scrape: {node_exporter: false}}}}\n"
     )
     outcome = looked_at.run("-i", str(inventory))
-    outcome.must_be_red("3 of 4 services proven, 1 red", "node_exporter on broken: no proof: an earlier task")
+    outcome.must_be_red("3 of 4 services verified, 1 failed", "node_exporter on broken: not verified: an earlier task")
 
 
 README = """
@@ -179,28 +179,28 @@ def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
     playbook.write_text(README)
     own = {"playbook": str(playbook), "groups": ("monitoring",)}
     outcome = bare.run("--check", **own).must_be_green()
-    assert "0 of 1 service proven, 1 not there yet" in outcome.output
+    assert "0 of 1 service verified, 1 not there yet" in outcome.output
     bare.variables["monitoring_verify_timeout"] = 1
     # Nothing was deployed, and the host remembers nothing.
-    bare.run(**alone).must_be_red("MONITORING: nothing was proven", "the groups of the inventory: monitoring")
+    bare.run(**alone).must_be_red("MONITORING: nothing was verified", "the groups of the inventory: monitoring")
     bare.variables["monitoring_verify_timeout"] = 20
     outcome = bare.run(**own).must_be_green(changed=True)
     assert re.search(r"✓ +prometheus +subject +3\.\S+ +1/1 +http://127.0.0.1:9191", outcome.output), outcome.output
-    assert "1 of 1 service proven" in outcome.output and "WARNING" not in outcome.output
+    assert "1 of 1 service verified" in outcome.output and "WARNING" not in outcome.output
     outcome = bare.run("--tags", "mine", **own).must_be_green(changed=False)
-    assert "1 of 1 service proven" in outcome.output
+    assert "1 of 1 service verified" in outcome.output
     outcome = bare.run("--tags", "other", **own).must_be_green(changed=False)
     assert "nothing was verified: --tags other selects no service" in outcome.output
     bare.variables["monitoring_verify_timeout"] = 1
-    bare.run(**alone).must_be_red("it does not answer on 127.0.0.1:9090", "such values belong into the inventory")
+    bare.run(**alone).must_be_red("no response from 127.0.0.1:9090", "such values belong into the inventory")
     bare.variables.update(prometheus_web_listen_address="0.0.0.0:9191", monitoring_verify_timeout=20)
-    assert "1 of 1 service proven" in bare.run(**alone).must_be_green(changed=False).output
+    assert "1 of 1 service verified" in bare.run(**alone).must_be_green(changed=False).output
 
 
 @LOOKS
 def test_a_run_with_tags_says_what_it_did_not_ask(looked_at):
     outcome = looked_at.run("--tags", "prometheus").must_be_green(changed=False)
-    assert "1 of 1 service proven" in outcome.output
+    assert "1 of 1 service verified" in outcome.output
     assert (
         "not verified, because --tags prometheus excludes it: node_exporter on 1 host, alertmanager" in outcome.output
     )
@@ -238,13 +238,13 @@ def test_connected_means_delivered_and_only_scrapes_since_the_reload_count(site)
     ]
     outcome = asked("wrong", PASSWORD, prometheus_scrape_configs=discoveries)
     outcome.must_be_red(
-        "2 of 3 services proven, 1 red",
+        "2 of 3 services verified, 1 failed",
         "its alerts do not reach http://127.0.0.1:9093/api/v2/alerts",
         "its job containers has no target, because service discovery fails (docker_sd_configs)",
         "its job web has no target, because service discovery fails (http_sd_configs)",
-        "the last words of its log",
+        "its last log lines",
     )
     assert PASSWORD not in outcome.output
-    assert "3 of 3 services proven" in asked(PASSWORD, PASSWORD).must_be_green(changed=True).output
+    assert "3 of 3 services verified" in asked(PASSWORD, PASSWORD).must_be_green(changed=True).output
     # A reload, in which the targets keep the health of their last scrape for up to ten seconds.
     asked(PASSWORD, "wrong").must_be_red("down alertmanager 127.0.0.1:9093", "401 Unauthorized")

@@ -76,8 +76,8 @@ def must_be_gone(site: Site, service: str) -> None:
     [
         # A crash loop is seen at once, whatever the time-out says.
         ("node_exporter", CRASHES, ("it keeps restarting", "status 3", "sentinel: no such storage")),
-        ("alertmanager", HANGS, ("not ready within 3 s", "it does not answer", "sentinel: reading a very long log")),
-        ("prometheus", None, ("version {old}", f"answers, {VERSION} was asked for")),
+        ("alertmanager", HANGS, ("not ready within 3 s", "no response", "sentinel: reading a very long log")),
+        ("prometheus", None, ("version {old}", f"is running, {VERSION} is expected")),
     ],
     ids=("crash-loop", "never-ready", "wrong-version"),
 )
@@ -170,7 +170,7 @@ def must_have_a_certificate(site: Site) -> None:
         node_exporter_health_client_cert="/etc/tls/node.crt", node_exporter_health_client_key="/etc/tls/node.key"
     )
     site.run(groups=("node_exporter",)).must_be_red(
-        "client certificate that it trusts", "is healthy again at http://127.0.0.1:9100/metrics"
+        "client certificate required", "is healthy again at http://127.0.0.1:9100/metrics"
     )
     site.variables.update(
         node_exporter_health_client_cert="/etc/tls/ca.crt", node_exporter_health_client_key="/etc/tls/ca.key"

@@ -25,7 +25,7 @@ LOGIN = {"username": "me", "password": PASSWORD}
 NOWHERE = "http://127.0.0.1:9"
 LOUD = ("-vvvv", "--diff")
 # Nobody listens where the samples go, which the proof at the end of a run rightly holds against Prometheus.
-UNPROVEN = (*LOUD, "--skip-tags", "verify")
+UNVERIFIED = (*LOUD, "--skip-tags", "verify")
 # Behind each secret of the second age: whatever masks a part of it leaves this.
 HOSTILE = """'s "100%" {b} [c], $d \\e <f>&g; é中 `h` #vigil-sentinel-end"""
 # What the second age has where nobody looks for a secret: it has to stay readable in paths.
@@ -251,8 +251,8 @@ def broken(site):
 
 def test_no_secret_gets_out(site):
     with processes() as seen:
-        must_be_silent(site.run("--check", *UNPROVEN)).must_be_green(changed=True)
-        must_be_silent(site.run(*UNPROVEN)).must_be_green(changed=True)
+        must_be_silent(site.run("--check", *UNVERIFIED)).must_be_green(changed=True)
+        must_be_silent(site.run(*UNVERIFIED)).must_be_green(changed=True)
         for command in ("grep -rha vigil-sentinel /etc/prometheus", "grep -rha vigil-sentinel /etc/alertmanager"):
             assert places(site.host.run(command).stdout)
         written = places(site.host.run("grep -rha vigil-sentinel /etc").stdout)
@@ -261,12 +261,12 @@ def test_no_secret_gets_out(site):
         assert readable_by_others(site) == []
 
         site.variables.update(secrets("second"))
-        diff = must_be_silent(site.run("--check", *UNPROVEN)).must_be_green(changed=True)
-        must_be_silent(site.run(*UNPROVEN)).must_be_green(changed=True)
-        must_be_silent(site.run(*UNPROVEN)).must_be_green(changed=False)
+        diff = must_be_silent(site.run("--check", *UNVERIFIED)).must_be_green(changed=True)
+        must_be_silent(site.run(*UNVERIFIED)).must_be_green(changed=True)
+        must_be_silent(site.run(*UNVERIFIED)).must_be_green(changed=False)
         # Storage and receivers are away, which the proof says in words of its own.
         loud = must_be_silent(site.run(*LOUD)).must_be_green(changed=False)
-        assert "not proven in full" in loud.output and "its log says why" in loud.output
+        assert "not fully verified" in loud.output and "its log says why" in loud.output
         assert readable_by_others(site) == []
         assert re.search("/etc/prometheus/prometheus.yml", diff.output) and "/etc/********" not in diff.output
 
@@ -274,7 +274,7 @@ def test_no_secret_gets_out(site):
         for variables, words in broken(site).values():
             site.variables = {**good, **variables}
             (service,) = {name for name in SERVICES for variable in variables if variable.startswith(name)}
-            outcome = must_be_silent(site.run(*UNPROVEN, groups=(service,)))
+            outcome = must_be_silent(site.run(*UNVERIFIED, groups=(service,)))
             if words:
                 outcome.must_be_red(*words)
         assert readable_by_others(site) == []

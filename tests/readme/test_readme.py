@@ -98,7 +98,7 @@ def test_on_a_host_of_ones_own(clone, tmp_path):
     assert "--check" in check
     assert "changed=0" not in said[check].split("PLAY RECAP")[-1]
     for command in (site, verify):
-        assert f"MONITORING: {len(DEPLOYED)} of {len(DEPLOYED)} services proven" in said[command], said[command]
+        assert f"MONITORING: {len(DEPLOYED)} of {len(DEPLOYED)} services verified" in said[command], said[command]
     assert list((folder / "reports").iterdir()), said[report]
     # The last of them has made containers of them.
     running = host.run("docker ps --format '{{.Names}}'").stdout.split()
@@ -122,7 +122,7 @@ def test_a_playbook_of_ones_own(clone, tmp_path):
         environment = collection.environment(tmp_path, ANSIBLE_COLLECTIONS_PATH=str(folder / "collections"))
         argv = [venv.tool("ansible-playbook"), "mine.yml", "-i", "hosts.json"]
         done = run(argv, cwd=tmp_path, env=environment, timeout=300)
-        assert "MONITORING: 1 of 1 service proven" in done.stdout
+        assert "MONITORING: 1 of 1 service verified" in done.stdout
 
 
 def test_the_demo():

@@ -8,7 +8,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils._live import config_directory, flags_of, url_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._running_service import (
+    config_directory,
+    flags_of,
+    url_of,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._adopted_prometheus import both_targets, targets_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._adoption import (
     compare,

@@ -14,7 +14,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance, _systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state, _systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployment import Deployment
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
@@ -168,12 +168,12 @@ class Host(System):
         files = json.loads((state / "manifest.json").read_text())["files"]
         kind_names = ("prometheus_build_info", "prometheus_config_last_reload_successful")
         lines = [line for line in self.answers["/metrics"][1].splitlines() if line.startswith(kind_names)]
-        shown = _glance.of_configuration(*self.answers["/api/v1/status/config"])
+        shown = _process_state.of_configuration(*self.answers["/api/v1/status/config"])
         process = {"stat": self.proc(f"{PID}/stat"), "executable": self.pointed}
-        process["start"] = _glance.start(lambda name: self.proc(f"{PID}/{name}"))
+        process["start"] = _process_state.start(lambda name: self.proc(f"{PID}/{name}"))
         seen = {
             "process": process if process["stat"] else None,
-            "touched": _glance.touched(str(self.config), files, proven["watched"]),
+            "touched": _process_state.touched(str(self.config), files, proven["watched"]),
             "said": [
                 {"status": self.answers["/metrics"][0], "text": "\n".join(lines)},
                 {"status": self.answers["/-/ready"][0], "text": ""},
@@ -403,7 +403,7 @@ def test_a_process_of_another_start_is_left_to_the_module_which_finds_it_as_aske
 
 
 def test_nothing_is_told_by_what_the_kernel_does_not_say(host):
-    start = _glance.start(lambda name: host.proc(f"{PID}/{name}"))
+    start = _process_state.start(lambda name: host.proc(f"{PID}/{name}"))
     assert other_start({part: {} for part in start}, start) is None
     assert other_start(start, {}) is None
     assert other_start(None, start) is None
@@ -413,7 +413,7 @@ def test_no_secret_of_the_environment_is_kept(host):
     host.files[ENVIRON] += "DATA_SOURCE_PASS=sentinel\0"
     other = copy.copy(host.files[ENVIRON]).replace("sentinel", "another")
     kept = [
-        _glance.start(lambda name, text=text: text if name == "environ" else "")
+        _process_state.start(lambda name, text=text: text if name == "environ" else "")
         for text in (host.files[ENVIRON], other)
     ]
     assert kept[0] == kept[1]

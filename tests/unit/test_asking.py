@@ -15,7 +15,7 @@ import ssl
 import threading
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _asking, _http
+from ansible_collections.vigil.monitoring.plugins.module_utils import _endpoint, _http
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import judge
 from checked_health import complete_health
 from cryptography import x509
@@ -50,7 +50,7 @@ TLS = "tls_server_config:\n  cert_file: x\n"
     ],
 )  # fmt: skip
 def test_ways_to_ask_what_nobody_wrote_down(argv, addresses, web, urls):
-    ways = _asking.derive(HEALTH, ["prometheus", *argv], addresses, lambda path: web)
+    ways = _endpoint.derive(HEALTH, ["prometheus", *argv], addresses, lambda path: web)
     assert [way["url"] + way["metrics_path"] for way in ways] == urls
     assert all(way["username"] == "me" and way["ready_path"] == "/-/ready" for way in ways)
 
@@ -71,15 +71,15 @@ def test_where_a_process_listens():
                 mine.add(os.readlink(entry.path))
             except OSError:
                 continue
-        found = _asking.listening(tables, mine)
+        found = _endpoint.listening(tables, mine)
         assert f"127.0.0.2:{one.getsockname()[1]}" in found
         assert f"[::1]:{other.getsockname()[1]}" in found
-        assert _asking.listening(tables, set()) == []
+        assert _endpoint.listening(tables, set()) == []
 
 
 def test_where_a_container_is_reached():
     ports = ["127.0.0.1:9191:9090", "9093:9093/tcp", "[::]:1:2"]
-    assert _asking.published(ports) == ["127.0.0.1:9191", ":9093", "[::]:1"]
+    assert _endpoint.published(ports) == ["127.0.0.1:9191", ":9093", "[::]:1"]
 
 
 # Answers
@@ -227,7 +227,7 @@ def test_what_asking_again_will_not_change_is_known_by_its_cause(server, folder,
         (302, "", "", "refused"),
         (429, "", "", "wait"),
         (503, "Service Unavailable", "", "wait"),
-        (401, "", "", "unproven"),
+        (401, "", "", "unverified"),
         (403, "", "login", "refused"),
         (0, "Connection refused", "", "wait"),
     ],

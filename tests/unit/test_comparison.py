@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNPROVEN
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import STEPS, finding
 from role_inputs import Inputs, release, room
@@ -45,12 +45,12 @@ def test_the_steps_of_each_role(service, runtime, first):
         ("activation", {"changed": False, "reason": "it runs as configured"}, None, ""),
         ("activation", {"changed": True, "reason": "it runs with x"}, RED, "it runs with x; run site.yml"),
         ("activation", {"failed": True, "msg": "prometheus was not changed: /etc/x"}, RED, "prometheus was not changed: /etc/x"),
-        ("activation", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNPROVEN, "become: true"),
+        ("activation", {"failed": True, "msg": "root is needed to deploy a service; …"}, UNVERIFIED, "become: true"),
         ("activation", {"failed": True, "module_stderr": "no python"}, RED, "no python"),
         ("configuration", {"changed": True, "staged": {"update": ["a.yml"], "create": ["b.yml"]}}, RED, "(b.yml, a.yml)"),
         ("configuration", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
         ("configuration", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
-        ("configuration", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNPROVEN, "beside another"),
+        ("configuration", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNVERIFIED, "beside another"),
         ("configuration", {"changed": False, "staged": {}}, None, ""),
     ],
 )  # fmt: skip

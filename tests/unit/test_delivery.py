@@ -149,14 +149,14 @@ def test_without_a_history_the_next_notification_is_waited_for(monkeypatch):
 def test_every_alert_fails(monkeypatch):
     asked = Prometheus(monkeypatch, sent=steps(40, 60), errors=steps(40, 60))
     state, why = asked.prove()
-    assert state == "red" and f"its alerts do not reach {URL}: 61 of 61 failed" in why
+    assert state == "failed" and f"its alerts do not reach {URL}: 61 of 61 failed" in why
 
 
 def test_alerts_that_fail_since_the_last_reload(monkeypatch):
     """Before it they arrived, so that only the next one tells."""
     asked = Prometheus(monkeypatch, loaded=5, sent=steps(40, 60), errors=steps(40))
     state, why = asked.prove()
-    assert state == "red" and "its alerts do not reach" in why
+    assert state == "failed" and "its alerts do not reach" in why
 
 
 def test_alerts_that_arrive_since_the_last_reload(monkeypatch):
@@ -169,7 +169,7 @@ def test_how_long_a_notification_may_take_is_the_flag_s_to_say(monkeypatch):
     assert asked.prove() == ("ok", "") and asked.now == 0
     asked = Prometheus(monkeypatch, loaded=5, resend="10m", sent=still(60), errors=still(0))
     state, why = asked.prove()
-    assert (state, asked.now) == ("unproven", 60) and "no alert was sent to" in why and "every 620 s" in why
+    assert (state, asked.now) == ("unverified", 60) and "no alert was sent to" in why and "every 620 s" in why
 
 
 def test_an_alertmanager_that_comes_up_in_time(monkeypatch):
@@ -180,7 +180,7 @@ def test_an_alertmanager_that_comes_up_in_time(monkeypatch):
 def test_where_no_alert_fires_nothing_is_proven(monkeypatch):
     asked = Prometheus(monkeypatch, fires=False)
     state, why = asked.prove()
-    assert state == "unproven" and "no notification was sent to" in why and asked.now == 0
+    assert state == "unverified" and "no notification was sent to" in why and asked.now == 0
 
 
 def test_alerts_that_are_dropped(monkeypatch):
@@ -211,16 +211,16 @@ def test_remote_storage_that_takes_nothing(monkeypatch):
     fine = {"sent": still(60), "errors": still(0)}
     asked = Prometheus(monkeypatch, samples=steps(1, 10), samples_failed=steps(1, 10), **fine)
     state, why = asked.prove()
-    assert state == "red" and "its samples do not arrive at http://r/x (r)" in why
+    assert state == "failed" and "its samples do not arrive at http://r/x (r)" in why
     asked = Prometheus(monkeypatch, samples=still(10), samples_failed=still(0), **fine)
     assert asked.prove() == ("ok", "") and asked.now == 0
     # What waits for a storage that is away is not lost, and nothing would come of waiting longer here.
     asked = Prometheus(monkeypatch, samples=steps(1, 10), samples_retried=steps(1, 9), samples_newest=still(0), **fine)
     state, why = asked.prove()
-    assert state == "unproven" and "0 were refused, 9 had to be sent again" in why and asked.now == 0
+    assert state == "unverified" and "0 were refused, 9 had to be sent again" in why and asked.now == 0
     # An agent sends no alerts, and samples all the same.
     asked = Prometheus(monkeypatch, samples=steps(1, 10), samples_failed=steps(1, 10))
-    assert asked.prove(agent=True)[0] == "red"
+    assert asked.prove(agent=True)[0] == "failed"
     assert "api/v1/rules" not in asked.asked
 
 
@@ -234,7 +234,7 @@ def test_a_channel_that_takes_no_message(failed, receiver, said):
         **{_alertmanager_cluster.MESSAGES_SENT: {labels: 4}, _alertmanager_cluster.MESSAGES_FAILED: {labels: failed}}
     )
     found = list(_alertmanager_cluster.check_messages(Page(page)))
-    assert [finding.state for finding in found] == (["unproven"] if said else [])
+    assert [finding.state for finding in found] == (["unverified"] if said else [])
     assert not said or said in found[0].text
 
 
@@ -258,7 +258,9 @@ def test_a_scrape_from_before_the_reload_says_nothing(monkeypatch):
     fine = {"sent": still(60), "errors": still(0), "resend": "1s"}
     asked = Prometheus(monkeypatch, loaded=30, scraped=-31, **fine)
     state, why = asked.prove(expect=SCRAPED)
-    assert state == "red" and "not scraped" in why and "no scrape since its configuration was loaded (every 15s)" in why
+    assert (
+        state == "failed" and "not scraped" in why and "no scrape since its configuration was loaded (every 15s)" in why
+    )
     asked = Prometheus(monkeypatch, loaded=30, scraped=-29, **fine)
     assert asked.prove(expect=SCRAPED) == ("ok", "") and asked.now == 0
     # A clock that was set back tells nothing of before and after.
@@ -332,14 +334,14 @@ def test_what_is_discovered_and_cannot_be_a_target():
     )
     assert [
         finding.state for finding in _prometheus_discovery.check(_prometheus_discovery.Watch(), Page(page), {})
-    ] == ["red", "unproven"]
+    ] == ["failed", "unverified"]
 
 
 def test_a_discovery_that_may_fail(monkeypatch):
     asked = Prometheus(monkeypatch, sent=still(60), errors=still(0))
     page = asked.metrics() + discovered(**refreshes(1, 1))
     monkeypatch.setattr(asked, "metrics", lambda: page)
-    assert asked.prove(discoveries={"dock": ["docker"]})[0] == "red"
+    assert asked.prove(discoveries={"dock": ["docker"]})[0] == "failed"
     assert asked.prove(discoveries={"dock": ["docker"]}, ignore=[{"job": "do.k"}]) == ("ok", "")
 
 

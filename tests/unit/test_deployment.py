@@ -152,7 +152,7 @@ BAD = {
     "it dies": ({"dies": True}, "it keeps restarting"),
     "it dies after a moment": ({"dies_after": 0.5}, "it restarted during verification"),
     "it is never ready": ({"ready_after": 10_000}, "not ready within 120 s"),
-    "another version answers": ({"says": "3.5.9"}, "version 3.5.9 answers, 3.6.0 was asked for"),
+    "another version answers": ({"says": "3.5.9"}, "version 3.5.9 is running, 3.6.0 is expected"),
 }
 
 
@@ -203,11 +203,11 @@ def test_a_program_that_the_collection_does_not_know_goes_back(unknown):
     unknown.install("2.0.0", says="9.9.9")
     files = unknown.files()
     done = deploy(unknown, version="2.0.0", health=QUEUE)
-    assert "version 9.9.9 answers, 2.0.0 was asked for" in done["msg"]
+    assert "version 9.9.9 is running, 2.0.0 is expected" in done["msg"]
     assert "(1.0.0) was restored and is healthy again" in done["msg"]
     assert unknown.files() == files
     wrong = deploy(unknown, version="1.0.0", lines="Nice=5\n", health={**QUEUE, "version_metric": "other_build_info"})
-    assert "what answers there is no queue_exporter: its metrics hold no other_build_info" in wrong["msg"]
+    assert "another program than queue_exporter responds: its metrics do not have other_build_info" in wrong["msg"]
 
 
 # What is put back is asked as it was asked before
@@ -280,7 +280,7 @@ def test_what_did_not_answer_before_is_not_blamed_on_the_rollback(deployed):
 
 
 PERMANENT = {
-    "scheme": ({"health": {"url": "https://127.0.0.1:9090"}}, "speaks no TLS", "prometheus_web_config"),
+    "scheme": ({"health": {"url": "https://127.0.0.1:9090"}}, "does not use TLS", "prometheus_web_config"),
     "path": ({"health": {"metrics_path": "/other"}}, "HTTP 404", "its metrics"),
 }
 
@@ -367,7 +367,7 @@ def test_a_failed_reload_that_nobody_mended_is_tried_again(deployed):
     assert (done.get("msg"), done["action"], done["reason"]) == (
         None,
         "reloaded",
-        "it says that its last configuration reload failed",
+        "its last configuration reload failed",
     )
 
 

@@ -97,13 +97,13 @@ def test_everything_is_there(proof):
 )
 def test_what_is_missing_is_red(proof, answers, words):
     line = proof(Grafana(answers))
-    assert line["state"] == "red"
+    assert line["state"] == "failed"
     assert words in line["reasons"][0]
 
 
 def test_a_login_that_does_not_work_is_red(proof):
     line = proof(Grafana(login=("admin", "another")))
-    assert (line["state"], line["reasons"]) == ("red", ["its administrator admin cannot log in"])
+    assert (line["state"], line["reasons"]) == ("failed", ["its administrator admin cannot log in"])
 
 
 def test_the_first_password_of_an_account_that_is_not_the_administrators(proof):
@@ -116,7 +116,7 @@ def test_the_first_password_of_an_account_that_is_not_the_administrators(proof):
 def test_a_data_source_that_cannot_be_asked_is_not_proven(proof):
     source = {"name": "M", "uid": "m", "type": "mysql", "url": "db", "org": 1}
     grafana = Grafana({"/api/datasources/uid/m": {"name": "M", "type": "mysql", "url": "db"}})
-    assert proof(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unproven"
+    assert proof(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unverified"
 
 
 # On its host

@@ -38,10 +38,10 @@ def metrics(kind, version="3.5.3", reload=1):
         (metrics("prometheus"), "3.5.3", "ok"),
         (metrics("prometheus", "3.5.3+ds1"), "v3.5.3", "ok"),
         (metrics("prometheus"), "", "ok"),
-        (metrics("prometheus"), "3.5.4", "red"),
-        (metrics("prometheus", reload=0), "3.5.3", "red"),
-        (metrics("alertmanager"), "3.5.3", "red"),
-        ("<html>", "3.5.3", "red"),
+        (metrics("prometheus"), "3.5.4", "failed"),
+        (metrics("prometheus", reload=0), "3.5.3", "failed"),
+        (metrics("alertmanager"), "3.5.3", "failed"),
+        ("<html>", "3.5.3", "failed"),
     ],
 )
 def test_version_and_reload(text, wanted, state):
@@ -91,7 +91,7 @@ def test_alertmanagers():
         ("ready", 3, 2, "ok"),
         ("ready", 1, 2, "wait"),
         ("settling", 2, 2, "wait"),
-        ("disabled", 0, 2, "red"),
+        ("disabled", 0, 2, "failed"),
         ("disabled", 0, 0, "ok"),
         ("ready", 1, 0, "ok"),
     ],
@@ -120,33 +120,35 @@ def test_members_of_one_cluster_have_one_configuration():
 
 def test_the_summary_reads_well():
     lines = [
-        line("prometheus", "mon", "red", targets=[5, 7], url="http://m:9091", version="3.5.3", reasons=["one\n  two"]),
+        line(
+            "prometheus", "mon", "failed", targets=[5, 7], url="http://m:9091", version="3.5.3", reasons=["one\n  two"]
+        ),
         line("node_exporter", "web2", url="http://w2:9100", version="1.11.1"),
-        line("node_exporter", "web1", "red", url=None, version=None, reasons=["no proof: it failed"]),
-        line("alertmanager", "mon", "unproven", url="http://m:9093", version="0.33.1", reasons=["not proven: x"]),
+        line("node_exporter", "web1", "failed", url=None, version=None, reasons=["not verified: it failed"]),
+        line("alertmanager", "mon", "unverified", url="http://m:9093", version="0.33.1", reasons=["not verified: x"]),
     ]
     assert _summary.summary(lines) == (
-        "MONITORING: 1 of 4 services proven, 2 red, 1 not proven in full\n"
+        "MONITORING: 1 of 4 services verified, 2 failed, 1 not fully verified\n"
         "     SERVICE        HOST  VERSION  TARGETS  URL\n"
         "  ?  alertmanager   mon   0.33.1   -        http://m:9093\n"
         "  ✗  node_exporter  web1  -        -        -\n"
         "  ✓  node_exporter  web2  1.11.1   -        http://w2:9100\n"
         "  ✗  prometheus     mon   3.5.3    5/7      http://m:9091\n"
-        "\n✗ node_exporter on web1:\n    no proof: it failed\n"
+        "\n✗ node_exporter on web1:\n    not verified: it failed\n"
         "\n✗ prometheus on mon:\n    one\n      two\n"
-        "\n? alertmanager on mon:\n    not proven: x"
+        "\n? alertmanager on mon:\n    not verified: x"
     )
 
 
 def test_ten_thousand_good_lines_are_one():
-    lines = [line(host=f"h{n}") for n in range(10000)] + [line(host="x", state="red", reasons=["why"])]
+    lines = [line(host=f"h{n}") for n in range(10000)] + [line(host="x", state="failed", reasons=["why"])]
     text = _summary.summary(lines)
     assert "10000 hosts" in text and "✗ node_exporter on x" in text and text.count("\n") < 10
 
 
 def test_check_mode_says_that_nothing_is_proven():
     text = _summary.summary([line(state="unchecked", version=None, url=None)], check_mode=True)
-    assert text.startswith("MONITORING: 0 of 1 service proven, 1 not there yet (check mode: nothing is proven)")
+    assert text.startswith("MONITORING: 0 of 1 service verified, 1 not there yet (check mode: nothing is verified)")
 
 
 class Server:
@@ -235,25 +237,25 @@ def test_what_may_become_good_is_waited_for(monkeypatch):
 def test_a_target_that_stays_down_is_red_after_the_time(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "targets": [targets("down")]})
     found = server.prove(expect=NODE)
-    assert found["state"] == "red" and "refused" in found["reasons"][0]
+    assert found["state"] == "failed" and "refused" in found["reasons"][0]
     assert server.now == 60
 
 
 def test_a_target_that_is_scraped_a_little_later_is_waited_for(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown", interval="1m")]})
     found = server.prove(expect=NODE)
-    assert server.now == 70 and found["state"] == "red"
+    assert server.now == 70 and found["state"] == "failed"
 
 
 def test_a_target_that_is_scraped_much_later_is_not_proven(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown", interval="1d")]})
     found = server.prove(expect=NODE)
-    assert server.now == 60 and found["state"] == "unproven" and "not proven within 60 s" in found["reasons"][0]
+    assert server.now == 60 and found["state"] == "unverified" and "not verified within 60 s" in found["reasons"][0]
 
 
 def test_a_wrong_version_is_red_at_once(monkeypatch):
     server = Server(monkeypatch, **FINE)
-    assert server.prove(version="3.4.0", expect=NODE)["state"] == "red"
+    assert server.prove(version="3.4.0", expect=NODE)["state"] == "failed"
     assert server.now == 0
 
 
@@ -275,25 +277,25 @@ def test_nobody_there(monkeypatch):
 def test_a_password_that_is_not_there_is_not_proven_and_a_wrong_one_is_red(monkeypatch):
     server = Server(monkeypatch, metrics=[401])
     found = server.prove()
-    assert found["state"] == "unproven" and "prometheus_health_username" in found["reasons"][0]
-    assert server.prove(health={"username": "me", "password": "secret"})["state"] == "red"
+    assert found["state"] == "unverified" and "prometheus_health_username" in found["reasons"][0]
+    assert server.prove(health={"username": "me", "password": "secret"})["state"] == "failed"
 
 
 def test_an_unknown_certificate_is_not_proven_and_sees_no_password(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "metrics": [_client.AskError("tls", "self-signed"), metrics("prometheus")]})
     found = server.prove(expect=NODE, health={"username": "me", "password": "secret"})
-    assert found["state"] == "unproven" and "prometheus_health_ca" in found["reasons"][-1]
+    assert found["state"] == "unverified" and "prometheus_health_ca" in found["reasons"][-1]
     assert all(access.username is None for path, access in server.asked[1:])
 
 
 def test_a_certificate_that_the_given_authority_did_not_sign_is_red(monkeypatch):
     server = Server(monkeypatch, metrics=[_client.AskError("tls", "self-signed")])
-    assert server.prove(health={"ca_path": "/ca"})["state"] == "red"
+    assert server.prove(health={"ca_path": "/ca"})["state"] == "failed"
 
 
 def test_something_else_that_answers_is_red(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "targets": ["<html>"]})
-    assert server.prove(expect=NODE)["state"] == "red"
+    assert server.prove(expect=NODE)["state"] == "failed"
 
 
 def test_an_alertmanager_and_its_cluster(monkeypatch):
@@ -301,7 +303,7 @@ def test_an_alertmanager_and_its_cluster(monkeypatch):
     server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status])
     found = server.prove(service="alertmanager", version="0.33.1", members=2)
     assert (found["state"], found["members"], found["config_hash"]) == ("ok", ["a", "b"], "2.74e+14")
-    assert server.prove(service="alertmanager", version="0.33.1", members=3)["state"] == "red"
+    assert server.prove(service="alertmanager", version="0.33.1", members=3)["state"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -326,12 +328,12 @@ def test_texts_without_secrets(text):
 @pytest.mark.parametrize(
     ("service", "before", "from_where", "state"),
     [
-        ("grafana", "ok", "auto", "unproven"),
+        ("grafana", "ok", "auto", "unverified"),
         ("node_exporter", "ok", "auto", "ok"),
-        ("node_exporter", "ok", "controller", "red"),
+        ("node_exporter", "ok", "controller", "failed"),
         ("grafana", "ok", "host", "ok"),
-        ("grafana", "unproven", "host", "unproven"),
-        ("grafana", "red", "host", "red"),
+        ("grafana", "unverified", "host", "unverified"),
+        ("grafana", "failed", "host", "failed"),
     ],
 )
 def test_what_only_its_own_host_reaches_is_said(service, before, from_where, state):
@@ -340,4 +342,4 @@ def test_what_only_its_own_host_reaches_is_said(service, before, from_where, sta
     )
     assert found["state"] == state
     said = any("only its own host was answered there" in reason for reason in found["reasons"])
-    assert said == (before != "red")
+    assert said == (before != "failed")

@@ -18,7 +18,7 @@ from typing import ClassVar
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.action import service as service_action
-from ansible_collections.vigil.monitoring.plugins.module_utils import _glance
+from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import complete
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running, start_ticks
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
@@ -371,7 +371,7 @@ class World:
         )
         health = complete(self.options["health"], self.options["name"])
         kept = Record(task, SimpleNamespace(health=health, configuration=lambda: None))
-        process = _glance.process(os.getpid())
+        process = _process_state.process(os.getpid())
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
         proof = kept.of(running, self.look().asked, {})
         (self.folder / ".vigil").mkdir(mode=0o700, exist_ok=True)

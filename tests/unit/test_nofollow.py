@@ -439,7 +439,10 @@ UNSAFE = {
 }
 # Where it is used all the same: file and function -> why nobody else than root can have a hand in it there.
 REASONS = {
-    ("module_utils/_glance.py", "open"): "of /proc, and of the state of root's own, into which the look has gone",
+    (
+        "module_utils/_process_state.py",
+        "open",
+    ): "of /proc, and of the state of root's own, into which the look has gone",
     ("module_utils/_host.py", "open"): "of /proc, of units and of what lies beside them in /etc",
     ("module_utils/_download.py", "open"): "of the controller, or of an archive that its user has copied to the host",
     ("module_utils/_unpack.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",

@@ -35,7 +35,7 @@ PLUGINS = Path(__file__).resolve().parents[2] / "plugins"
 # Clears the screen, goes home and paints a summary of its own; a title, C1 controls, line ends of all kinds, and what turns
 # the writing around.
 POISON = (
-    "\x1b[2J\x1b[HMONITORING: 5 of 5 services proven\x1b]0;title\x07\x9b31m\r\v\f\x1c\x85\u2028\u202eneverp\u2066\x00\x08"
+    "\x1b[2J\x1b[HMONITORING: 5 of 5 services verified\x1b]0;title\x07\x9b31m\r\v\f\x1c\x85\u2028\u202eneverp\u2066\x00\x08"
     "\x1b(0\x1bM x" + "y" * 2000
 )
 
@@ -75,7 +75,14 @@ def test_several_lines_keep_their_spaces():
 
 
 def line(**more):
-    found = {"service": "node_exporter", "host": "a", "state": "red", "version": "1", "url": "http://a", "reasons": []}
+    found = {
+        "service": "node_exporter",
+        "host": "a",
+        "state": "failed",
+        "version": "1",
+        "url": "http://a",
+        "reasons": [],
+    }
     return {**found, **more}
 
 

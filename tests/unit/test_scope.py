@@ -107,7 +107,7 @@ def test_nothing_to_verify_is_told_with_its_reason(groups, how, limit, said):
     words = _scope.nothing_words(groups, ["a"], how, limit)
     assert said in " ".join(words)
     shown = summary([], words=words)
-    assert shown.startswith("MONITORING: nothing was proven\n") and said in shown and "0 of 0" not in shown
+    assert shown.startswith("MONITORING: nothing was verified\n") and said in shown and "0 of 0" not in shown
 
 
 @pytest.mark.parametrize(

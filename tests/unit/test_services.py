@@ -75,7 +75,7 @@ def test_a_database_that_is_down_is_no_fault_of_the_exporter_but_is_said():
         status, text = 200, UP % 0
 
     assert judge(POSTGRES, Answer, None, "0.19.1").state == "ok"
-    assert lost_dependency(POSTGRES, UP % 0) == "its database does not answer (pg_up is 0)"
+    assert lost_dependency(POSTGRES, UP % 0) == "its database is unreachable (pg_up is 0)"
     assert lost_dependency(POSTGRES, UP % 1) is None
     # An exporter for the targets of its path /probe alone has no database of its own.
     assert lost_dependency(POSTGRES, "") is None
@@ -93,7 +93,8 @@ def test_cadvisor_tells_its_version_in_its_own_way():
     assert judge(complete_health("cadvisor"), Answer, None, "0.60.4").state == "wrong"
     Answer.text = "up 1\n"
     assert (
-        "its metrics hold no cadvisor_version_info" in judge(complete_health("cadvisor"), Answer, None, "0.60.3").reason
+        "its metrics do not have cadvisor_version_info"
+        in judge(complete_health("cadvisor"), Answer, None, "0.60.3").reason
     )
 
 
