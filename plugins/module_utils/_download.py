@@ -74,7 +74,7 @@ def entry_advice(name):
     return Advice(
         name,
         f"Is there such a version? Check {name}.",
-        f"Check the network, or {name}; a file on the controller will do as well.",
+        f"Check the network, or {name}; or use a file on the controller.",
     )
 
 
@@ -144,7 +144,7 @@ class Source:
             return None
         return (
             f"{self.role}: the checksum of {base_name(self.url)} comes over plain http ({shown(self.checksums_url)}), so "
-            f"whoever is on the way can exchange both; give {self.role}_checksum, or use https"
+            f"both could be replaced on the network; set {self.role}_checksum, or use https"
         )
 
     def look(self):
@@ -191,8 +191,8 @@ class Source:
     def _verify(self, stream, found, expected):
         if found != expected and _is_cut_short(stream):
             raise ReleaseError(
-                f"truncated archive: {shown(self.url)} ends after {stream.seek(0, os.SEEK_END)} bytes, in the middle. "
-                f"It was not used. Put the whole archive there, and run again."
+                f"truncated archive: {shown(self.url)} ends after {stream.seek(0, os.SEEK_END)} bytes, incomplete. "
+                f"It was not used. Replace it with the complete archive, and run again."
             )
         if not self.digest and self.known == expected:
             check_upstream(self.url, found, expected, self.role)
@@ -212,7 +212,7 @@ class Source:
     def _unreadable(self, path, error):
         return ReleaseError(
             f"cannot read {path} on the controller: {error.strerror}. Does monitoring_release_mirror (or "
-            f"{self.role}_binary_url) name the right directory, and does it hold this {self.role}_version?"
+            f"{self.role}_binary_url) name the right directory, and does it contain this {self.role}_version?"
         )
 
 
@@ -359,11 +359,11 @@ class Download:
                     raise
                 if not is_remote(error.url) or (origin(url)[0] == "https" and origin(error.url)[0] != "https"):
                     raise ReleaseError(
-                        f"{shown(self.url)} redirects from {origin(url)[0]} to {shown(error.url)}, which nobody vouches "
-                        f"for; set {self.advice.variable} to an address that does not"
+                        f"{shown(self.url)} redirects from {origin(url)[0]} to {shown(error.url)}, which is not "
+                        f"secure; set {self.advice.variable} to a URL that does not"
                     ) from error
                 url = error.url
-        raise ReleaseError(f"{shown(self.url)} redirects in a circle; correct {self.advice.variable}")
+        raise ReleaseError(f"{shown(self.url)} redirects in a loop; correct {self.advice.variable}")
 
     def _write(self, stream, piece):
         try:
@@ -380,7 +380,7 @@ class Download:
         elif error.code in (404, 410):
             advice = self.advice.missing
         else:
-            advice = "The server's own log may say more."
+            advice = "The server's own log may have details."
         return (
             f"{shown(self.url)} answers {error.code} {http.client.responses.get(error.code, '')}".rstrip()
             + f". {advice}"
@@ -390,5 +390,5 @@ class Download:
         reason = getattr(error, "reason", error)
         words = str(getattr(reason, "strerror", None) or reason) or type(reason).__name__
         if isinstance(error, (_Interrupted, http.client.IncompleteRead)):
-            return f"{shown(self.url)} could not be read to its end: {words}. It was thrown away; run again."
+            return f"{shown(self.url)} could not be read to its end: {words}. It was discarded; run again."
         return f"cannot reach {shown(self.url)} from {os.uname().nodename}: {words}. {self.advice.unreachable}"

@@ -64,23 +64,23 @@ def expectation(dashboard):
 
 
 def dashboard_problem(expected, answer):
-    """Why a dashboard in Grafana is not the one that was provisioned: words, or None.
+    """Why a dashboard in Grafana is not the provisioned one: a message, or None.
 
     :param expected: as :func:`expectation` says.
     :param answer: parsed answer of ``/api/dashboards/uid/UID``.
     """
     if not (answer.get("meta") or {}).get("provisioned"):
-        return "was not provisioned but made by somebody"
+        return "was not provisioned, but created by a user"
     found = expectation(answer.get("dashboard") or {})
     if found["digest"] == expected["digest"]:
         return None
     if found["schema"] != expected["schema"] and found["meaning"] == expected["meaning"]:
         return None
-    return "is not the one that is on disk"
+    return "differs from the file on disk"
 
 
 def source_problem(expected, answer):
-    """Why a data source in Grafana is not the one that was provisioned: words, or None.
+    """Why a data source in Grafana is not the provisioned one: a message, or None.
 
     :param expected: dict with ``name``, ``type`` and ``url``.
     :param answer: parsed answer of ``/api/datasources/uid/UID``.
@@ -92,7 +92,7 @@ def source_problem(expected, answer):
 
 
 def source_question(source):
-    """What has a data source answer a question through Grafana: path and body; no body where only its health is asked."""
+    """A request that queries a data source through Grafana: path and body; no body for a health check only."""
     uid, question = source["uid"], QUESTIONS.get(source.get("type"))
     if question is None:
         return "/api/datasources/uid/{0}/health".format(quote(uid)), None
@@ -101,7 +101,7 @@ def source_question(source):
 
 
 def answer_problem(status, text):
-    """Why an answer to such a question is none: words, or None.
+    """Why the response to such a query is an error: a message, or None.
 
     :param status: HTTP status.
     :param text: body.
@@ -117,29 +117,29 @@ def answer_problem(status, text):
 
 
 def message_of(text):
-    """The words of Grafana's own in an answer, short enough for a sentence."""
+    """The error message in a response of Grafana, short enough for a sentence."""
     try:
         answer = json.loads(text)
     except ValueError:
         answer = None
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
-    return sanitize(said or text) or "no word"
+    return sanitize(said or text) or "empty response"
 
 
 def health_problem(text):
-    """What ``/api/health`` complains about: words, or None."""
+    """The problem that ``/api/health`` reports: a message, or None."""
     try:
         health = json.loads(text)
     except ValueError:
-        return "its health is no JSON"
+        return "its health is not JSON"
     if not isinstance(health, dict) or health.get("database") != "ok":
         state = health.get("database") if isinstance(health, dict) else None
-        return "its database does not work (it says {0!r})".format(state)
+        return "its database does not work (health: {0!r})".format(state)
     return None
 
 
 def plugin_problems(wanted, answer):
-    """Plugins that are not there, sentences.
+    """Sentences about missing plugins.
 
     :param wanted: plugin -> version.
     :param answer: parsed answer of ``/api/plugins``.
@@ -147,6 +147,6 @@ def plugin_problems(wanted, answer):
     there = {plugin.get("id"): (plugin.get("info") or {}).get("version") for plugin in answer}
     for name, version in sorted(wanted.items()):
         if name not in there:
-            yield "it did not load the plugin {0}; its log says why (plugins have to be signed)".format(name)
+            yield "it did not load the plugin {0}; see its log (plugins must be signed)".format(name)
         elif there[name] != version:
-            yield "it has version {1} of the plugin {0}, {2} was asked for".format(name, there[name], version)
+            yield "it has version {1} of the plugin {0}, expected is {2}".format(name, there[name], version)

@@ -94,7 +94,7 @@ def run(argv, timeout=120, **kwargs):
     except OSError as error:
         return 126, str(error)
     except subprocess.TimeoutExpired:
-        return 124, "{0} did not end within {1} s".format(argv[0], timeout)
+        return 124, "{0} did not finish within {1} s".format(argv[0], timeout)
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
@@ -146,7 +146,7 @@ def _lock(descriptor, title, patience):
         except BlockingIOError:
             if time.monotonic() > deadline:
                 raise HostError(
-                    "another run has been at work on {0} for more than {1} s; wait until it has ended".format(
+                    "another run has been changing {0} for more than {1} s; wait until it has finished".format(
                         title, patience
                     )
                 ) from None
@@ -208,7 +208,7 @@ def mark_writer(data_dir, version):
         write_atomically(os.path.join(data_dir, WRITER), version.encode("ascii", "replace") + b"\n", 0o600)
     except (OSError, HostError) as error:
         raise HostError(
-            "{0} cannot be marked with the version that writes there: {1}".format(data_dir, error)
+            "the version that writes to {0} cannot be recorded there: {1}".format(data_dir, error)
         ) from error
 
 
@@ -338,9 +338,7 @@ class State:
         try:
             self._carry_out()
         except (HostError, OSError, subprocess.CalledProcessError) as error:
-            raise HostError(
-                "{0}, the journal of an interrupted switch, failed: {1}".format(self.undo, error)
-            ) from error
+            raise HostError("{0}, the journal of an interrupted run, failed: {1}".format(self.undo, error)) from error
 
     def _carry_out(self):
         """Put the old generation back; the lock on the directory is held."""

@@ -54,7 +54,7 @@ class Server:
         self.program = shutil.which(PROGRAM)
         if not self.program:
             raise NotThere(
-                "there is no psql on this host; install the client of PostgreSQL (Debian: postgresql-client), or make"
+                "psql is not installed on this host; install the PostgreSQL client (Debian: postgresql-client), or create"
                 " the role by hand and set postgres_exporter_manage_role: false"
             )
         self.account = None
@@ -63,12 +63,14 @@ class Server:
                 self.account = pwd.getpwnam(parameters["admin_system_user"])
             except KeyError:
                 raise NotThere(
-                    "there is no system user {0} on this host; give postgres_exporter_admin_username, or the user that"
-                    " runs PostgreSQL as postgres_exporter_admin_system_user".format(parameters["admin_system_user"])
+                    "there is no system user {0} on this host; set postgres_exporter_admin_username, or set"
+                    " postgres_exporter_admin_system_user to the user that runs PostgreSQL".format(
+                        parameters["admin_system_user"]
+                    )
                 ) from None
 
     def environment(self, user):
-        """The environment of psql: where to connect, no habits of anybody's, and a search path that nobody can plant."""
+        """The environment of psql: connection settings, no user configuration, and a safe search path."""
         given = self.parameters
         host = given["host"]
         if self.account and host in LOCAL_HOSTS:
@@ -121,7 +123,7 @@ class Server:
                     **become,
                 )
             except subprocess.TimeoutExpired:
-                raise Unreachable("psql did not end within {0} s".format(SECONDS)) from None
+                raise Unreachable("psql did not finish within {0} s".format(SECONDS)) from None
         if done.returncode:
             words = sanitize(done.stderr)
             # 2: the connection went bad; see "Exit Status" in psql(1).
@@ -138,16 +140,16 @@ class Server:
 
 
 def problem(name, state):
-    """Why the role cannot be had: a sentence, or None."""
+    """Why the role cannot be managed: a sentence, or None."""
     if state["version"] < _postgres.OLDEST:
         return (
-            "PostgreSQL before 10 has no pg_monitor; make a role by hand and set postgres_exporter_manage_role: false"
+            "PostgreSQL before 10 has no pg_monitor; create a role by hand and set postgres_exporter_manage_role: false"
         )
     more = _postgres.excess(state)
     if more:
         return (
-            "the role {0} is there and has more than pg_monitor: {1}; name another one for monitoring, take that away"
-            " from it, or set postgres_exporter_manage_role: false".format(name, ", ".join(more))
+            "the role {0} exists and has more privileges than pg_monitor: {1}; use another role for monitoring, revoke them,"
+            " or set postgres_exporter_manage_role: false".format(name, ", ".join(more))
         )
     return None
 
@@ -188,15 +190,16 @@ class Role:
         wanted = _postgres.statements(self.name, self.database, state, new_password)
         if wanted and state["standby"]:
             raise HostError(
-                "the role {0} has to be changed, and this server is a standby: run the role on the primary"
-                " first".format(self.name)
+                "the role {0} must be changed, but this server is a standby: run the play on the primary first".format(
+                    self.name
+                )
             )
         return wanted
 
     def make(self):
-        """Say what is missing; returns the statements as they may be shown."""
+        """Run the missing statements; returns them without secrets."""
         said = []
-        # Twice: what a new role may do is known after it was made.
+        # Twice: the privileges of a new role are known only after it was created.
         for dummy in range(2):
             state = self.look()
             wanted = self.missing(state)
@@ -208,10 +211,10 @@ class Role:
         return said
 
     def way_back(self, password_file):
-        """The statements that bring it back to what it is now.
+        """The statements that restore its current state.
 
         :param password_file: file that may hold its password, for an administrator who may not read what is stored.
-        :returns: the statements, and why its password cannot be put back: a sentence, or None.
+        :returns: the statements, and why its password cannot be restored: a sentence, or None.
         """
         state = self.look()
         reason = None
@@ -221,7 +224,7 @@ class Role:
                 state["stored"] = _postgres.scram_verifier(password)
             else:
                 reason = (
-                    "its password is the new one: the administrator may not read what is stored, and the one before is"
+                    "its password is the new one: the administrator may not read the stored password, and the previous one is"
                     " not known"
                 )
         return _postgres.undo(self.name, self.database, state), reason

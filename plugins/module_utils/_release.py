@@ -151,7 +151,7 @@ def digest_in_sums(text, name, sums_url, role):
     if not text.strip():
         found = "is empty"
     elif not sums:
-        found = "holds no SHA-256 checksums"
+        found = "contains no SHA-256 checksums"
     else:
         others = sorted(sums)
         found = f"has no line for it, only for {', '.join(others[:5])}{', ...' if len(others) > 5 else ''}"
@@ -186,7 +186,9 @@ def plain_digest(checksum, variable):
     digest = str(checksum).strip().lower()
     digest = digest[len("sha256:") :] if digest.startswith("sha256:") else digest
     if not _SHA256.fullmatch(digest):
-        raise ReleaseError(f"{variable} is {checksum!r}, which is no SHA-256: expected are 64 hexadecimal digits")
+        raise ReleaseError(
+            f"{variable} is {checksum!r}, which is not a SHA-256 checksum: expected are 64 hexadecimal digits"
+        )
     return digest
 
 
@@ -215,7 +217,7 @@ def check_upstream(url, found, expected, role):
     if found != expected:
         raise ReleaseError(
             f"{shown(url)} is not the build that upstream published: its SHA-256 is {found}, upstream's is {expected}. "
-            f"It was not used. Have the mirror serve upstream's archive; for a build of your own, give its SHA-256 as "
+            f"It was not used. Make the mirror serve upstream's archive; for a build of your own, set its SHA-256 in "
             f"{role}_checksum."
         )
 
@@ -235,7 +237,7 @@ def check_names(program, version, role):
     :raises ReleaseError: naming the variable.
     """
     if not _NAME.fullmatch(program):
-        raise ReleaseError(f"{program!r} is no name of a program")
+        raise ReleaseError(f"{program!r} is not a valid program name")
     if not _VERSION.fullmatch(plain_version(version)):
         raise ReleaseError(f"{role}_version is {version!r}; expected is a pinned version such as 3.5.3")
 
@@ -252,7 +254,7 @@ def split_member(name):
     if name.startswith("/") or ".." in parts:
         raise ReleaseError(f"the archive is unsafe: its member {name!r} lies outside of the archive")
     if not name.isprintable() or "\\" in name or len(parts) > DEEPEST:
-        raise ReleaseError(f"the archive is unsafe: it has a member with an absurd name, {name[:200]!r}")
+        raise ReleaseError(f"the archive is unsafe: it has a member with an invalid name, {name[:200]!r}")
     if any(len(part.encode("utf-8")) > LONGEST_NAME for part in parts):
         raise ReleaseError(f"the archive is unsafe: it has a member with a name too long for a disk, {name[:200]!r}")
     return (parts[0], "/".join(parts[1:])) if parts else ("", "")
@@ -265,7 +267,7 @@ def no_space(directory, needed, free, role=None):
     :param needed: bytes.
     :param free: bytes, or None.
     """
-    way_out = f"Make room, or set monitoring_release_dir. {role} was not changed." if role else "Make room."
+    way_out = f"Free disk space, or set monitoring_release_dir. {role} was not changed." if role else "Free disk space."
     return ReleaseError(
         f"no space in {directory}: the release needs {needed >> 20} MiB unpacked, "
         f"{(free or 0) >> 20} MiB are free. {way_out}"

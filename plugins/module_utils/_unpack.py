@@ -67,7 +67,7 @@ def unpack(archive, target, executables=(), role=None, usual="tar.gz"):
     try:
         kind = kind_of(archive)
         if kind == "program" and not executables:
-            raise ReleaseError(f"it is a program, and no {usual}")
+            raise ReleaseError(f"it is a program, not a {usual}")
         free = free_bytes(os.path.dirname(target))
         needed = _needed(archive, kind, free)
         if free is not None and needed > free:
@@ -76,14 +76,14 @@ def unpack(archive, target, executables=(), role=None, usual="tar.gz"):
         os.chmod(target, 0o755)
         names = _place(archive, target, executables[0]) if kind == "program" else _extract(archive, target, executables)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, struct.error) as error:
-        raise ReleaseError(f"the archive is damaged or is no {usual}: {error or 'it ends too early'}") from error
+        raise ReleaseError(f"the archive is damaged or is not a {usual}: {error or 'it ends too early'}") from error
     except (NotImplementedError, RuntimeError) as error:  # a zip with a password, or of a method that Python lacks
         raise ReleaseError(f"the archive cannot be unpacked: {error}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(releases, needed, free_bytes(os.path.dirname(target)), role) from error
         if error.errno is None:  # gzip.BadGzipFile
-            raise ReleaseError(f"the archive is damaged or is no {usual}: {error}") from error
+            raise ReleaseError(f"the archive is damaged or is not a {usual}: {error}") from error
         raise
     missing = [name for name in executables if name not in names]
     if missing:

@@ -111,16 +111,16 @@ class Cache:
         except ReleaseError as error:
             if not known:
                 raise
-            doubts.append(f"{error} What was downloaded before is used, although nothing vouches for it.")
+            doubts.append(f"{error} The previous download is used, although it cannot be verified.")
             return Kept(os.path.join(self.directory, known), doubts)
         if wanted.url.startswith("http:"):
             doubts.append(
-                f"{wanted.advice.variable}: {shown(wanted.url)} came over plain http and nothing vouches for it; "
-                f"give its checksum, or use https"
+                f"{wanted.advice.variable}: {shown(wanted.url)} came over plain http and cannot be verified; "
+                f"set its checksum, or use https"
             )
         if known and known != found[0]:
             doubts.append(
-                f"{wanted.advice.variable}: {shown(wanted.url)} is another file than before; give its checksum"
+                f"{wanted.advice.variable}: {shown(wanted.url)} differs from the previous download; set its checksum"
             )
         self._bring(os.path.join(self.directory, name), lambda stream: stream.write(found[0].encode("ascii")))
         return Kept(os.path.join(self.directory, found[0]), doubts)

@@ -27,9 +27,9 @@ class Difference(NamedTuple):
 
 
 _CACHE = "archives are cached by their checksums, for each user on the controller; nothing is unpacked there"
-_SKIP = "a host that has the release is left alone anyway"
+_SKIP = "a host that already has the release is not changed anyway"
 _RENAMED = "renamed long ago"
-_OTHERS = "subscriptions are somebody else's to manage"
+_OTHERS = "subscriptions are managed elsewhere"
 _SECTION = "a section or a key of grafana.ini since version 6"
 _SECTIONS_BEFORE_6 = [
     "grafana_" + name
@@ -47,8 +47,12 @@ DIFFERENCES = {
     "blackbox_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "postgres_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
     "cadvisor_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "alertmanager_hipchat_api_url": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
-    "alertmanager_hipchat_auth_token": Difference(False, "HipChat is gone, and with it its support in Alertmanager"),
+    "alertmanager_hipchat_api_url": Difference(
+        False, "HipChat no longer exists, and Alertmanager has removed its support"
+    ),
+    "alertmanager_hipchat_auth_token": Difference(
+        False, "HipChat no longer exists, and Alertmanager has removed its support"
+    ),
     # Names that prometheus.prometheus itself only knows to refuse them or to warn.
     "node_exporter_skip_install": Difference(False, _SKIP, "node_exporter_install_method"),
     "prometheus_skip_install": Difference(False, _SKIP, "prometheus_install_method"),
@@ -69,16 +73,20 @@ DIFFERENCES = {
     "grafana_rhsm_subscription": Difference(False, _OTHERS, "grafana_manage_repo"),
     "grafana_rhsm_repo": Difference(False, _OTHERS, "grafana_manage_repo"),
     "grafana_use_provisioning": Difference(True, "everything is provisioned by files"),
-    "grafana_provisioning_synced": Difference(True, "what leaves the inventory always leaves Grafana"),
+    "grafana_provisioning_synced": Difference(
+        True, "what is removed from the inventory is always removed from Grafana"
+    ),
     "grafana_provisioning_dashboards_from_file_structure": Difference(
         True, "folders are always those of the directory"
     ),
-    "grafana_api_url": Difference(True, "Grafana is asked by its own host, where its configuration says"),
+    "grafana_api_url": Difference(True, "requests are sent by Grafana's own host, to the address in its configuration"),
     "grafana_environment": Difference(True, "nothing is downloaded by the host", "monitoring_release_mirror"),
     "grafana_alert_notifications": Difference(
-        False, "the alerting that it is for left Grafana with version 11", "grafana_alert_resources"
+        False, "Grafana removed this alerting in version 11", "grafana_alert_resources"
     ),
-    "grafana_api_keys": Difference(False, "API keys gave way to service accounts, whose tokens are no configuration"),
+    "grafana_api_keys": Difference(
+        False, "API keys were replaced by service accounts, whose tokens are not configuration"
+    ),
     "grafana_api_keys_dir": Difference(True, "there are no API keys"),
     # Of grafana.grafana before version 6, which only knows them to refuse them.
     **{name: Difference(False, _SECTION, "grafana_ini") for name in _SECTIONS_BEFORE_6},
@@ -86,62 +94,62 @@ DIFFERENCES = {
 
 # What a variable does differently although it is honoured.
 CHANGES = {
-    "*_version": "`latest` is refused: a version is pinned, so that a run tomorrow deploys what it deployed today.",
-    "*_basic_auth_users": "Takes bcrypt hashes as the services do; a plain password is refused instead of hashed anew.",
-    "*_binary_url": "`{arch}` in it stands for the architecture of the host; no facts are needed.",
+    "*_version": "`latest` is refused: the version is pinned, so that every run deploys the same.",
+    "*_basic_auth_users": "Requires bcrypt hashes, as the services do; a plain password is refused, not hashed at each run.",
+    "*_binary_url": "`{arch}` in it is replaced by the architecture of the host; no facts are needed.",
     "*_config_flags_extra": (
         "`false` gives `--no-FLAG` and a number its value, where prometheus.prometheus gives the bare flag or nothing."
     ),
     "prometheus_scrape_configs": (
-        "Stands beside the jobs that come from the inventory (`prometheus_scrape_groups`) and wins over one of the same"
-        " name; its default is empty, because Prometheus itself and the nodes are such jobs."
+        "Added to the jobs from the inventory (`prometheus_scrape_groups`); replaces one of the same name. Its default is empty,"
+        " because Prometheus itself and the nodes are jobs from the inventory."
     ),
-    "prometheus_targets": "Targets that no job reads get a job of their own instead of an error.",
+    "prometheus_targets": "Targets that no job uses get a job of their own instead of an error.",
     "prometheus_alertmanager_config": "Empty means the Alertmanagers of the inventory's group, not none.",
     "prometheus_alert_rules": (
-        "The default is empty: the packs of `prometheus_rule_packs` take its place. They stand beside rules of your own as"
-        " well, which the summary says; `prometheus_rule_packs: []` deploys your own alone."
+        "The default is empty: the packs of `prometheus_rule_packs` replace it. They are deployed in addition to your own rules,"
+        " which the summary mentions; `prometheus_rule_packs: []` deploys only your own."
     ),
     "prometheus_external_labels": (
-        "By default `environment` is `monitoring_environment`, or left out, instead of the name of each host; that name is the"
-        " label `replica` (`prometheus_replica_label`), which is dropped before Alertmanager: two servers that see the same"
-        " thing make one alert."
+        "By default `environment` is `monitoring_environment`, or omitted, instead of the name of each host; that name is the"
+        " label `replica` (`prometheus_replica_label`), which is dropped from alerts, so that two servers with the same targets"
+        " send one alert."
     ),
-    "prometheus_remote_read": "Left out in agent mode, which does not know it.",
+    "prometheus_remote_read": "Omitted in agent mode, which does not support it.",
     "*_files": (
         "Relative patterns are looked up in the inventory's directory, then in that of the playbook that was started, in both"
-        " below `files` first; two files of one name are an error, and one that leaves the inventory leaves the host. Names"
-        " may end in anything that the service can be told to read; templates (`.j2`) and backups are refused."
+        " below `files` first; two files of one name are an error, and one removed from the inventory is removed from the host."
+        " Any file extension that the service can read is allowed; templates (`.j2`) and backups are refused."
     ),
     "blackbox_exporter_configuration_modules": "The default has modules for TCP, TLS, ICMP, DNS, SSH and SMTP as well.",
     "postgres_exporter_config_file": (
-        "Holds `postgres_exporter_auth_modules`, where prometheus.prometheus writes one named `foo1`; the password is in"
-        " it only where you put it."
+        "Contains `postgres_exporter_auth_modules`, while prometheus.prometheus writes one named `foo1`; it contains a password"
+        " only if you add one."
     ),
     "postgres_exporter_name": (
-        "Need not be emptied for `postgres_exporter_uri` to count. A password in it goes to a file that others cannot"
-        " read instead of into the unit."
+        "Need not be emptied to use `postgres_exporter_uri`. A password in it is written to a file that others cannot"
+        " read, not into the unit."
     ),
-    "cadvisor_docker_only": "The default is true: what systemd's own units use is in nobody's dashboards.",
+    "cadvisor_docker_only": "The default is true: dashboards do not use the metrics of systemd's own units.",
     "cadvisor_disable_metrics": (
-        "The default also leaves out what costs most: the sizes of containers' directories (`disk`), and each core for"
+        "The default also disables the most expensive metrics: the sizes of containers' directories (`disk`), and each core for"
         " itself (`percpu`)."
     ),
     "cadvisor_store_container_labels": (
-        "The default is false: every label of every container would be one of each of its series; name those that you want"
+        "The default is false: every label of every container would be one of each of its series; list those that you want"
         " in `cadvisor_whitelisted_container_labels`."
     ),
     "alertmanager_cluster": (
-        "By default the Alertmanagers of the inventory's group are one cluster: each of several alone would send every message."
+        "By default the Alertmanagers of the inventory's group are one cluster: without it, each of them would send every notification."
     ),
     "grafana_ini": (
-        "A secret in it becomes a file that only the service can read; lists are written as Grafana splits them."
+        "A secret in it is written to a file that only the service can read; lists are written as Grafana splits them."
     ),
-    "grafana_datasources": "Stands beside the Prometheus servers of the inventory; each gets a uid that stays.",
-    "grafana_dashboards": "A revision is pinned; the JSON is fetched once by the controller, not at every run.",
-    "grafana_dashboards_dir": "Is looked up in the inventory's directory first, then beside the playbook.",
-    "grafana_plugins": "A plugin names its version: `grafana-clock-panel 2.1.3`.",
-    "alertmanager_receivers": "The default is one receiver that sends nothing, so that a bare deployment works.",
+    "grafana_datasources": "Added to the Prometheus servers of the inventory; each gets a stable uid.",
+    "grafana_dashboards": "A revision is pinned; the controller downloads the JSON once, not at every run.",
+    "grafana_dashboards_dir": "It is looked up in the inventory's directory first, then in the playbook's.",
+    "grafana_plugins": "A plugin needs a version: `grafana-clock-panel 2.1.3`.",
+    "alertmanager_receivers": "The default is one receiver that sends nothing, so that a deployment without further settings works.",
 }
 
 
@@ -163,8 +171,8 @@ ENTRY_POINTS = {
         EntryPoint(
             ("restart X", "Restart X", "reload X", "Reload X", "restart_grafana", "restart grafana", "Restart grafana"),
             True,
-            "Do so at once, in either runtime, and are red unless the service serves afterwards. Whatever a role changes it restarts"
-            " or reloads itself.",
+            "Do so at once, in either runtime, and fail unless the service works afterwards. A role restarts or reloads the service"
+            " itself after its own changes.",
         ),
         EntryPoint(
             (
@@ -191,8 +199,8 @@ ENTRY_POINTS = {
                 "grafana_notifications",
             ),
             True,
-            "Each has the whole role run: release, files and unit are switched together, and what is as asked is left alone. For the"
-            " same reason `--skip-tags` with one of them leaves the whole role out; a host that has the release needs none.",
+            "Each runs the whole role: release, files and unit are activated together, and what is unchanged is skipped. For the"
+            " same reason `--skip-tags` with one of them skips the whole role; a host that has the release needs none.",
         ),
         EntryPoint(
             ("install", "download", "configure", "run"),
@@ -213,7 +221,7 @@ ENTRY_POINTS = {
                 "api_keys.yml",
             ),
             False,
-            "Ansible says that there is no such file: import the role as a whole.",
+            "Ansible reports that the file does not exist: import the whole role.",
         ),
     ),
 }

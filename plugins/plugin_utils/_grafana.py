@@ -189,13 +189,13 @@ def complete_sources(found, given):
             source["secureJsonData"] = secure
         if not _UID.fullmatch(str(source["uid"])):
             raise ValueError(
-                "grafana_datasources: {0!r} has the uid {1!r}; letters, digits, - and _ make one, 40 at the most".format(
+                "grafana_datasources: {0!r} has the uid {1!r}; use at most 40 letters, digits, - and _".format(
                     name, source["uid"]
                 )
             )
         if source["uid"] in uids:
             raise ValueError(
-                "grafana_datasources: {0!r} and {1!r} have one uid, {2}; give one of them another".format(
+                "grafana_datasources: {0!r} and {1!r} have the same uid, {2}; change one of them".format(
                     uids[source["uid"]], name, source["uid"]
                 )
             )
@@ -229,17 +229,17 @@ def normal_dashboard(text, source, folder, datasources, stem):
     try:
         data = json.loads(text)
     except ValueError as error:
-        raise FileProblem("{0} is no JSON: {1}".format(source, error)) from error
+        raise FileProblem("{0} is not JSON: {1}".format(source, error)) from error
     if not isinstance(data, dict) or not isinstance(data.get("title"), str) or not data["title"].strip():
-        raise FileProblem("{0} is no dashboard: it has no title".format(source))
+        raise FileProblem("{0} is not a dashboard: it has no title".format(source))
     changed = dict(data)
     for input_ in data.get("__inputs") or []:
         if input_.get("type") == "datasource":
             uid = datasources.get(input_.get("name")) or datasources.get("*")
             if not uid:
                 raise FileProblem(
-                    "{0} wants to be told a data source for {1}, and nothing says which; give grafana_dashboards a"
-                    " datasource for it".format(source, input_.get("name"))
+                    "{0} needs a data source for {1}, but none is set; set datasource in its entry of"
+                    " grafana_dashboards".format(source, input_.get("name"))
                 )
             changed = _replaced(changed, "${%s}" % input_["name"], uid)
         elif input_.get("type") == "constant":
@@ -254,7 +254,7 @@ def normal_dashboard(text, source, folder, datasources, stem):
         changed["uid"] = slug(stem)
     if not _UID.fullmatch(str(changed["uid"])):
         raise FileProblem(
-            "{0} has the uid {1!r}; letters, digits, - and _ make one, 40 at the most".format(source, changed["uid"])
+            "{0} has the uid {1!r}; use at most 40 letters, digits, - and _".format(source, changed["uid"])
         )
     content = text if changed == data else json.dumps(changed, indent=2, ensure_ascii=False) + "\n"
     path = posixpath.join("dashboards", folder, posixpath.basename(stem) + ".json")
@@ -287,10 +287,10 @@ def check_dashboards(dashboards):
     seen = {}
     for found in dashboards:
         marks = [
-            (("uid", found["uid"]), "have one uid, {0}".format(found["uid"])),
+            (("uid", found["uid"]), "have the same uid, {0}".format(found["uid"])),
             (
                 ("title", found["folder"], found["title"].lower()),
-                "have one title in one folder, {0!r}".format(found["title"]),
+                "have the same title in one folder, {0!r}".format(found["title"]),
             ),
         ]
         for mark, what in marks:
@@ -301,8 +301,8 @@ def check_dashboards(dashboards):
             seen[mark] = found["source"]
         if slug(found["title"]) in folders:
             raise FileProblem(
-                "the dashboard {0} bears the name of a folder, {1!r}, so that Grafana could not tell them apart; give it"
-                " another title".format(found["source"], folders[slug(found["title"])])
+                "the dashboard {0} has the name of a folder, {1!r}, so that Grafana could not distinguish them; change its"
+                " title".format(found["source"], folders[slug(found["title"])])
             )
 
 
@@ -407,7 +407,7 @@ def plugin_list(given, mirror=""):
         name, version = str(entry.get("id") or entry.get("name") or ""), str(entry.get("version") or "")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or not re.fullmatch(r"\d[\w.+-]*", version):
             raise ValueError(
-                "grafana_plugins: {0!r} names no version; write `ID VERSION`, so that every run deploys the same".format(
+                "grafana_plugins: {0!r} has no version; write `ID VERSION`, so that every run deploys the same".format(
                     name if name else entry
                 )
             )

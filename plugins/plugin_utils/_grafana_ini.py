@@ -84,7 +84,9 @@ def _quoted(word):
         return "`{0}`".format(word)
     if '"""' not in word and not word.endswith('"'):
         return '"""{0}"""'.format(word)
-    raise ValueError("a value of grafana_ini holds both a backtick and three quotes; no ini file can carry that")
+    raise ValueError(
+        "a value of grafana_ini contains both a backtick and three quotes, which an ini file cannot represent"
+    )
 
 
 def is_secret(key, value):
@@ -109,15 +111,15 @@ def secret_key(config_dir, data, renew):
         "what": "the key with which Grafana encrypts passwords in its database",
         "variable": "grafana_security.secret_key",
         "everybody": (
-            "It goes on being used, as what is in {0} can be read with it alone. To change it, end the use of its data keys"
+            "It is kept, because the data in {0} can be decrypted only with it. To change it, rotate its data keys"
             " (POST /api/admin/encryption/rotate-data-keys), then set grafana_security.secret_key and"
-            " grafana_renew_secret_key: true for one run; passwords that were entered by hand have to be entered again".format(
+            " grafana_renew_secret_key: true for one run; passwords that were entered by hand must be entered again".format(
                 data
             )
         ),
         "another": (
-            "What is encrypted in {0} could no longer be read. Leave it out, or accept that with"
-            " grafana_renew_secret_key: true; passwords that were entered by hand have to be entered again then".format(
+            "The secrets in {0} could no longer be decrypted. Remove it, or accept that with"
+            " grafana_renew_secret_key: true; passwords that were entered by hand must then be entered again".format(
                 data
             )
         ),

@@ -210,8 +210,8 @@ def one_uid(shown):
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (no_json, ["dashboards/Shop/bad.json is no JSON: Expecting property name"]),
-        (one_uid, ["dashboards/One/mine.json and", "Two/mine.json have one uid, mine"]),
+        (no_json, ["dashboards/Shop/bad.json is not JSON: Expecting property name"]),
+        (one_uid, ["dashboards/One/mine.json and", "Two/mine.json have the same uid, mine"]),
         ({"grafana_security": {}}, ["grafana_security.admin_password: is not set; put one into a vault"]),
         (
             {"grafana_security": {"admin_password": "admin"}},

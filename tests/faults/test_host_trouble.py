@@ -41,7 +41,7 @@ FULL = {
         "/opt/vigil",
         "node_exporter",
         {"node_exporter_version": mirror.versions()["node_exporter"]["old"]},
-        ["no space in /opt/vigil/bin", "Make room, or set monitoring_release_dir"],
+        ["no space in /opt/vigil/bin", "Free disk space, or set monitoring_release_dir"],
     ),
     "configuration": ("/etc/prometheus", "prometheus", RULE, ["no space left for /etc/prometheus", "free some"]),
     "data": (

@@ -94,7 +94,7 @@ def remove_it(archive):
 BROKEN = {
     "cut short": (cut_short, ["truncated archive", "ends after 500000 bytes", "It was not used"]),
     "damaged": (damage, ["wrong checksum", "It was not used", "Replace the damaged archive"]),
-    "a page": (put_a_page_there, ["the archive is damaged or is no tar.gz"]),
+    "a page": (put_a_page_there, ["the archive is damaged or is not a tar.gz"]),
     "another version": (put_another_version_there, ["holds node_exporter", "correct node_exporter_binary_url"]),
     "no sums": (empty_the_sums, ["cannot be verified", "sha256sums.txt is empty", "node_exporter_checksum"]),
     "not there": (remove_it, ["cannot read", "on the controller", "Does monitoring_release_mirror"]),

@@ -73,7 +73,7 @@ def test_the_ini_reads_back_as_it_was_meant():
     assert parsed["users"]["motto"] == '"""it`s; so"""'
     assert parsed["paths"]["provisioning"] == "/etc/grafana/provisioning"
     assert parsed["paths"]["plugins"] == "/var/lib/grafana/plugins"
-    with pytest.raises(ValueError, match="no ini file can carry"):
+    with pytest.raises(ValueError, match="an ini file cannot represent"):
         files(ini={**INI, "users": {"motto": '`"""'}})
 
 
@@ -209,7 +209,7 @@ def test_a_dollar_means_itself_unless_it_names_something(text, written, shown):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([{"name": "A b", "type": "x"}, {"name": "a-b", "type": "x"}], "have one uid, a-b"),
+        ([{"name": "A b", "type": "x"}, {"name": "a-b", "type": "x"}], "have the same uid, a-b"),
         (
             [{"name": "a", "type": "x", "isDefault": True}, {"name": "b", "type": "x", "isDefault": True}],
             "both the default",
@@ -259,13 +259,13 @@ def test_an_export_is_made_fit_for_provisioning():
     data = json.loads(found["content"])
     assert data["panels"] == [{"datasource": {"uid": "prometheus"}, "title": "y", "old": "prometheus"}]
     assert (data["id"], data["uid"], "__inputs" in data, "__requires" in data) == (None, "shop-one-two", False, False)
-    with pytest.raises(FileProblem, match="wants to be told a data source for DS_X"):
+    with pytest.raises(FileProblem, match="needs a data source for DS_X"):
         dashboard(json.dumps(export))
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "one.json is no JSON"), ("[]", "it has no title"), ('{"title": "x", "uid": "a b"}', "has the uid 'a b'")],
+    [("{", "one.json is not JSON"), ("[]", "it has no title"), ('{"title": "x", "uid": "a b"}', "has the uid 'a b'")],
 )
 def test_what_is_no_dashboard(text, words):
     with pytest.raises(FileProblem, match=words):
@@ -275,9 +275,9 @@ def test_what_is_no_dashboard(text, words):
 @pytest.mark.parametrize(
     ("others", "words"),
     [
-        ([dashboard(source="b", folder="B")], "a and b have one uid, one"),
-        ([dashboard(source="b", uid="two")], "a and b have one title in one folder"),
-        ([dashboard(source="b", uid="two", title="two", folder="One")], "a bears the name of a folder, 'One'"),
+        ([dashboard(source="b", folder="B")], "a and b have the same uid, one"),
+        ([dashboard(source="b", uid="two")], "a and b have the same title in one folder"),
+        ([dashboard(source="b", uid="two", title="two", folder="One")], "a has the name of a folder, 'One'"),
     ],
 )
 def test_dashboards_that_cannot_stand_beside_each_other(others, words):
@@ -329,8 +329,8 @@ def test_a_dashboard_in_grafana_is_the_one_on_disk():
 
     panel = wanted["panels"][0]
     assert problem(id=3, version=9, panels=[{**panel, "w": 1}]) is None
-    assert problem(provisioned=False) == "was not provisioned but made by somebody"
-    assert problem(panels=[{**panel, "w": 2}]) == "is not the one that is on disk"
+    assert problem(provisioned=False) == "was not provisioned, but created by a user"
+    assert problem(panels=[{**panel, "w": 2}]) == "differs from the file on disk"
     # A newer Grafana brings it up to its own schema: what it is about has to be the same.
     assert problem(schemaVersion=41, panels=[{**panel, "w": 2}]) is None
     assert problem(schemaVersion=41, panels=[{**panel, "targets": [{"expr": "down"}]}]) is not None
@@ -350,11 +350,11 @@ def test_data_sources_plugins_and_health():
     problems = list(said.plugin_problems({"a": "1", "b": "2", "c": "1"}, answer))
     assert [problem[:34] for problem in problems] == [
         "it has version 1 of the plugin b, ",
-        "it did not load the plugin c; its ",
+        "it did not load the plugin c; see ",
     ]
     assert said.health_problem('{"database": "ok"}') is None
     assert "database does not work" in said.health_problem('{"database": "failing"}')
-    assert said.health_problem("<html>") == "its health is no JSON"
+    assert said.health_problem("<html>") == "its health is not JSON"
     assert said.message_of('{"message": "a  b"}') == "a b"
 
 
@@ -399,7 +399,7 @@ def test_plugins_are_pinned_and_have_an_address():
     assert grafana.plugin_list(["a 1"])[0]["url"] == "https://grafana.com/api/plugins/a/versions/1/download"
     assert grafana.plugin_links(found[:1], "/r", "/p") == {"/p/a-panel": "/r/a-panel-1.2.3"}
     for wrong in ("a-panel", "a-panel latest", "../a 1.0"):
-        with pytest.raises(ValueError, match="names no version"):
+        with pytest.raises(ValueError, match="has no version"):
             grafana.plugin_list([wrong])
     with pytest.raises(ValueError, match="the checksum of c 1 in grafana_plugins is 'md5'"):
         grafana.plugin_list([{"id": "c", "version": "1", "checksum": "md5"}])
@@ -454,7 +454,7 @@ GOOD = {
         ({"datasources": [{"name": "x", "type": "x"}] * 2}, "grafana_datasources: has two of the name 'x'"),
         ({"dashboards": [{"dashboard_id": 1}]}, "grafana_dashboards[0]: has no revision_id"),
         ({"dashboards": [{"dashbord_url": "x"}]}, "did you mean dashboard_url?"),
-        ({"plugins": ["x"]}, "grafana_plugins: 'x' names no version"),
+        ({"plugins": ["x"]}, "grafana_plugins: 'x' has no version"),
         ({"alert_resources": {"contactpoints": []}}, "did you mean contactPoints?"),
         ({"ldap": {"server": {}}}, "grafana_ldap: has no servers"),
     ],

@@ -261,7 +261,7 @@ def test_an_archive_that_is_not_what_was_asked_for(tmp_path, keys, words):
 
 def test_what_is_no_archive(tmp_path):
     (tmp_path / "a.zip").write_text("<html>")
-    with pytest.raises(ReleaseError, match="damaged or is no zip"):
+    with pytest.raises(ReleaseError, match="damaged or is not a zip"):
         grafana_plugins.install(
             {"id": "a", "version": "1", "url": "u"}, str(tmp_path / "a.zip"), str(tmp_path / "plugins")
         )

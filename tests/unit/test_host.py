@@ -460,7 +460,7 @@ def test_second_run_waits_for_the_first(tmp_path):
 
 def test_second_run_gives_up_with_a_reason(tmp_path):
     impatient = _host.one_run_at_a_time(str(tmp_path), patience=0.2)
-    with _host.one_run_at_a_time(str(tmp_path)), pytest.raises(HostError, match="another run has been at"), impatient:
+    with _host.one_run_at_a_time(str(tmp_path)), pytest.raises(HostError, match="another run has been changing"), impatient:
         pass
     with _host.one_run_at_a_time(str(tmp_path), patience=0.2):
         pass
@@ -603,7 +603,7 @@ def test_amended_manifest_keeps_its_generation(world):
         (["cat"], 0, ""),
         (["printf", "\\377"], 0, "\ufffd"),
         (["/no/such/program"], 127, "No such file"),
-        (["sleep", "5"], 124, "sleep did not end within 0.2 s"),
+        (["sleep", "5"], 124, "sleep did not finish within 0.2 s"),
     ],
 )
 def test_run(argv, status, said):

@@ -81,7 +81,7 @@ def test_the_newest_writer_is_remembered_with_the_data(tmp_path):
     assert (tmp_path / WRITER).stat().st_mode & 0o777 == 0o600
     assert os.listdir(tmp_path) == [WRITER]
     assert newest_writer(str(tmp_path / "none")) is None
-    with pytest.raises(HostError, match="cannot be marked"):
+    with pytest.raises(HostError, match="cannot be recorded"):
         mark_writer(str(tmp_path / "none"), "1")
 
 
