@@ -178,7 +178,9 @@ def test_a_role_that_may_do_more_is_left_alone(stack):
     stack.variables["postgres_exporter_name"] = "postgresql://boss:Sentinel-Boss-74@localhost/shop?sslmode=disable"
     pid = stack.pid("postgres_exporter")
     outcome = stack.run(groups=DATABASE)
-    outcome.must_be_red("boss exists and has more privileges than pg_monitor: SUPERUSER, membership in pg_read_server_files")
+    outcome.must_be_red(
+        "boss exists and has more privileges than pg_monitor: SUPERUSER, membership in pg_read_server_files"
+    )
     assert stack.pid("postgres_exporter") == pid
     assert stack.sql("SELECT rolpassword IS NULL FROM pg_authid WHERE rolname = 'boss'") == "t"
     assert "Sentinel-Boss-74" not in outcome.output

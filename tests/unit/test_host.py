@@ -460,7 +460,11 @@ def test_second_run_waits_for_the_first(tmp_path):
 
 def test_second_run_gives_up_with_a_reason(tmp_path):
     impatient = _host.one_run_at_a_time(str(tmp_path), patience=0.2)
-    with _host.one_run_at_a_time(str(tmp_path)), pytest.raises(HostError, match="another run has been changing"), impatient:
+    with (
+        _host.one_run_at_a_time(str(tmp_path)),
+        pytest.raises(HostError, match="another run has been changing"),
+        impatient,
+    ):
         pass
     with _host.one_run_at_a_time(str(tmp_path), patience=0.2):
         pass

@@ -191,9 +191,7 @@ def test_a_redirect_from_https_to_http(monkeypatch):
         raise HTTPError(url.replace("https:", "http:"), 302, "Found", {}, None)
 
     monkeypatch.setattr(_download, "open_url", moved)
-    with pytest.raises(
-        ReleaseError, match=r"redirects from https to http://mirror.invalid/x, which is not secure"
-    ):
+    with pytest.raises(ReleaseError, match=r"redirects from https to http://mirror.invalid/x, which is not secure"):
         Download("https://mirror.invalid/x", entry_advice("x")).size()
 
 
