@@ -280,7 +280,7 @@ def test_what_a_table_cannot_say():
     said = "\n".join(
         words_about("prometheus", live_service(contained=True, config_dir="/prom"), DIR, wanted, peers, True)
     )
-    assert "its compose file, image, volumes, networks and limits cannot be seen" in said
+    assert "its compose file, image, volumes, networks and limits cannot be read" in said
     assert "prometheus_config_dir: /prom keeps it" in said
     loaded = json.dumps({"data": {"yaml": CONFIG.replace("job_name: db", "job_name: gone")}})
     answers = {"/api/v1/status/config": {"status": 200, "text": loaded}}
