@@ -14,6 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _no
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import (
     Change,
     FilePlan,
+    Owners,
     plan_files,
     undo_steps,
 )
@@ -238,3 +239,14 @@ def test_journal_of_an_older_version_is_carried_out(world):
     _nofollow.put_back(dict(told, reload=False))
     assert world.snapshot() == before
     assert not (world.state / "undo").exists()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_how_a_directory_passes_to_another_account_is_kept_as_a_word(inside):
+    """Numbers and permission bits as a person reads them, and back to what they were."""
+    owners = Owners((1, 2, 0o750), (30, 40, 0o2775), inside)
+    assert owners.text() == "1:2:750 30:40:2775 " + ("inside" if inside else "alone")
+    assert Owners.of(owners.text()) == owners
+    assert owners.back() == ((30, 40, 0o2775), (1, 2, 0o750), inside)
+    changes = [Change("/data", "owner", owners.text()), Change("/a", "file"), Change("/b", "link")]
+    assert undo_steps(changes, {"/a": "/copy"}) == [["/data", list(owners.back())], ["/a", "/copy"], ["/b", None]]
