@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _requires_connection = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp=None, task_vars=None):  # noqa: C901
         """Ask every service of this host once it is known what to ask."""
         result = super().run(tmp, task_vars)
         given = self._arguments()

@@ -218,32 +218,15 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
         handlers.append(_Https(connect_timeout, tls_context(access)))
     handlers.append(urllib.request.ProxyHandler(None if access.use_proxy else {}))
     opener = urllib.request.build_opener(*handlers)
-    headers = {"Accept": "application/json, text/plain;q=0.5, */*;q=0.1", "User-Agent": "vigil.monitoring"}
-    if access.username is not None:
-        pair = "{0}:{1}".format(access.username, access.password or "").encode("utf-8")
-        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
-    data = None
-    if body is not None:
-        data = json.dumps(body).encode("utf-8")
-        headers["Content-Type"] = "application/json"
+    data = None if body is None else json.dumps(body).encode("utf-8")
     try:
         try:
-            request = urllib.request.Request(url, data=data, headers=headers, method=method)
+            request = urllib.request.Request(url, data=data, headers=_headers(access, data), method=method)
             response = opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             response = error
         with response:
-            chunks = []
-            while True:
-                chunk = response.read(CHUNK)
-                if not chunk:
-                    break
-                chunks.append(chunk)
-                if time.monotonic() > deadline:
-                    raise AskError("slow", "the response was not complete after {0:.0f} s".format(timeout))
-            return Reply(
-                response.status if hasattr(response, "status") else response.code, response.headers, b"".join(chunks)
-            )
+            return _read(response, deadline, timeout)
     except urllib.error.URLError as error:
         raise _not_connected(error.reason, connect_timeout) from error
     except ssl.SSLError as error:
@@ -258,6 +241,34 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
         ) from error
     except ValueError as error:
         raise AskError("input", without_secrets("{0}: {1}".format(url, error))) from error
+
+
+def _headers(access, data):
+    """What is sent besides the body: credentials, and what it is."""
+    headers = {"Accept": "application/json, text/plain;q=0.5, */*;q=0.1", "User-Agent": "vigil.monitoring"}
+    if access.username is not None:
+        pair = "{0}:{1}".format(access.username, access.password or "").encode("utf-8")
+        headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+    if data is not None:
+        headers["Content-Type"] = "application/json"
+    return headers
+
+
+def _read(response, deadline, timeout):
+    """A complete response.
+
+    :raises AskError: when it is not complete in time.
+    """
+    chunks = []
+    while True:
+        chunk = response.read(CHUNK)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        if time.monotonic() > deadline:
+            raise AskError("slow", "the response was not complete after {0:.0f} s".format(timeout))
+    status = response.status if hasattr(response, "status") else response.code
+    return Reply(status, response.headers, b"".join(chunks))
 
 
 def _not_connected(reason, seconds):

@@ -304,7 +304,7 @@ def _mend(weak, path):
     return "{0} can change what is in {1}: see who did, and put {2} right".format(weak[1], weak[0], path)
 
 
-def _walk(path, last, make=False):
+def _walk(path, last, make=False):  # noqa: C901
     """Hold the directory that a path leads to.
 
     :param path: absolute.

@@ -101,7 +101,7 @@ def is_secret_key(key, above=None):
     return key in ANYWHERE or bool(_SECRET_KEY.search(key))
 
 
-def redact_text(text):
+def redact_text(text):  # noqa: C901
     """Text in YAML or a like shape, with the values of secret keys, credentials in URLs and bcrypt hashes masked.
 
     Nested values and block scalars under a secret key are masked as well, line by line.

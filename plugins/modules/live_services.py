@@ -182,6 +182,16 @@ def files_below(root, directory):
     return found
 
 
+def files_elsewhere(root, flags, patterns):
+    """The files that flags name, and those that patterns match: path to what :func:`read` says."""
+    named = [path for flag in ("web.config.file", "config.my-cnf") for path in flags.get(flag, ())]
+    paths = [root + path for path in named if os.path.isabs(path)]
+    for pattern in patterns:
+        paths += sorted(glob.glob(root + pattern, recursive=True))[:MOST_FILES]
+    found = ((path[len(root) :], read(path)) for path in paths)
+    return {path: entry for path, entry in found if entry}
+
+
 def look(service):
     """All about one service."""
     running = processes(service["programs"])
@@ -192,17 +202,7 @@ def look(service):
     root = "/proc/{0}/root".format(pid) if contained else ""
     flags = flags_of(argv)
     directory = config_directory(service["config_flags"], flags, service["config_dir"])
-    files = files_below(root, directory)
-    for flag in ("web.config.file", "config.my-cnf"):
-        for path in flags.get(flag, ()):
-            entry = read(root + path) if os.path.isabs(path) else None
-            if entry:
-                files[path] = entry
-    for pattern in service["further"]:
-        for path in sorted(glob.glob(root + pattern, recursive=True))[:MOST_FILES]:
-            entry = read(path)
-            if entry:
-                files[path[len(root) :]] = entry
+    files = {**files_below(root, directory), **files_elsewhere(root, flags, service["further"])}
     status = os.stat("/proc/{0}".format(pid))
     found = {
         "running": True,

@@ -263,7 +263,7 @@ def secret_path(name, *keys):
     return "secrets/" + ".".join((name,) + keys)
 
 
-def check_channel(where, name, channel, settings):
+def check_channel(where, name, channel, settings):  # noqa: C901
     """Problems of a channel.
 
     :param where: its path in the declaration.

@@ -32,7 +32,7 @@ def check_rules(values):
     yield from _rules.check_additions(*added, version)
 
 
-def check_prometheus(values):
+def check_prometheus(values):  # noqa: C901
     """What only Prometheus has."""
     yield from check_rules(values)
     for key in ("scrape_interval", "scrape_timeout", "evaluation_interval"):

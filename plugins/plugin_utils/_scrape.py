@@ -289,7 +289,7 @@ def with_server(groups, inventory, service, host):
     return {**inventory, own[0]: [*(inventory.get(own[0]) or ()), host]}
 
 
-def targets_of_group(group, entry, hosts, value, own_host=None):
+def targets_of_group(group, entry, hosts, value, own_host=None):  # noqa: C901
     """The targets of one inventory group, in the order of its hosts.
 
     :param group: name of the inventory group.
@@ -468,7 +468,7 @@ def alertmanagers(group, entry, hosts, value, own_host=None):
     ]
 
 
-def plan(
+def plan(  # noqa: C901
     groups,
     inventory,
     value,

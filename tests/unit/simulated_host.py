@@ -274,42 +274,56 @@ class Host(System):
     # systemd
 
     def _systemctl(self, verb, names, argv):
-        mine = NAME + ".service"
         title = names[0] if names else ""
+        acting = {"enable": self._enable, "disable": self._disable, "mask": self._mask, "reload": self._reload}
         if verb == "show":
             return 0, self._show(title)
         if verb == "daemon-reload":
             self._read_units()
-        elif verb == "enable":
-            self._read_units()
-            if not self.unit.exists():
-                return 1, f"Unit file {title} does not exist."
-            self.world.enabled.add(title)
-        elif verb == "disable":
-            self.world.enabled.discard(title)
-            if "--now" in argv:
-                self._stop(title)
-        elif verb == "mask":
-            self.world.masked.add(title)
-            self._stop(title)
+        elif verb in acting:
+            return acting[verb](title, argv)
         elif verb == "reset-failed":
             self.world.failed.discard(title)
         elif verb == "stop":
             self._stop(title)
-        elif verb in ("start", "restart") and title == mine:
-            if mine not in self.world.read:
-                return 5, f"Unit {title} not found."
-            if verb == "restart":
-                self._stop(mine)
-            if not self.process:
-                self.world.restarts = 0
-                self._start()
-        elif verb == "reload":
-            if not self.process:
-                return 1, f"{title} is not active, cannot reload."
-            self._load(self.process)
+        elif verb in ("start", "restart") and title == NAME + ".service":
+            return self._start_or_restart(title, verb)
         else:
             return 1, f"unknown operation {verb}"
+        return 0, ""
+
+    def _enable(self, title, dummy):
+        self._read_units()
+        if not self.unit.exists():
+            return 1, f"Unit file {title} does not exist."
+        self.world.enabled.add(title)
+        return 0, ""
+
+    def _disable(self, title, argv):
+        self.world.enabled.discard(title)
+        if "--now" in argv:
+            self._stop(title)
+        return 0, ""
+
+    def _mask(self, title, dummy):
+        self.world.masked.add(title)
+        self._stop(title)
+        return 0, ""
+
+    def _reload(self, title, dummy):
+        if not self.process:
+            return 1, f"{title} is not active, cannot reload."
+        self._load(self.process)
+        return 0, ""
+
+    def _start_or_restart(self, title, verb):
+        if title not in self.world.read:
+            return 5, f"Unit {title} not found."
+        if verb == "restart":
+            self._stop(title)
+        if not self.process:
+            self.world.restarts = 0
+            self._start()
         return 0, ""
 
     def _show(self, title):
