@@ -11,7 +11,7 @@ LAB := PYTHONPATH=tests $(PYTHON) -m lab
 STAGES := unit lint sanity packaging rules report routes readme live molecule faults
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test quick one $(STAGES) mutation bench docs upstream versions sums clean
+.PHONY: help venv lab demo demo-break demo-down test quick one $(STAGES) mutation bench docs site pictures test-core upstream versions sums clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,9 +62,18 @@ versions: venv ## Tell what is newer upstream than the default versions, with it
 sums: venv ## Write the checksums that upstream publishes of the default versions into the collection
 	@.venv/bin/python tools/versions.py --write-sums
 
-docs: venv ## Write what is generated: dashboards, docs, and tables of the README
+docs: venv ## Write what is generated: dashboards, docs, and the READMEs of the roles
 	@PYTHONPATH=tools .venv/bin/python -m dashboards
 	@.venv/bin/python tools/docs.py
+
+site: ## Build the documentation site in build/site/html; EXTERNAL=1: check its links to other sites instead
+	@$(LAB) site $(if $(EXTERNAL),--external)
+
+pictures: ## Draw the documentation's pictures of a real deployment; takes about ten minutes
+	@$(LAB) pictures
+
+test-core: ## Deploy to a lab host with another ansible-core: make test-core CORE=2.21
+	@$(LAB) test-core $(CORE)
 
 clean: ## Remove what the tests built in this folder
 	@rm -rf build .pytest_cache .ruff_cache .ansible

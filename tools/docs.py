@@ -1,11 +1,12 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write the documentation that is generated: variables, alerts, dashboards, and what differs from prometheus.prometheus.
+"""Write the documentation that is generated: variables, tags, alerts, dashboards, and what differs from prometheus.prometheus.
 
 usage: tools/docs.py [--check], or `make docs`
 
-Whole files below docs/, and in README.md what stands between `<!-- generated: NAME -->` and `<!-- end: NAME -->`.
+Whole files below docs/, the README of each role, and what stands between `<!-- generated: differences -->` and its end in
+docs/migration.md.
 With --check nothing is written; the status is 1 when something is out of date.
 """
 
@@ -61,7 +62,7 @@ SHARED = {
     "monitoring_probes": (
         "everywhere, a group or a host",
         "What the blackbox exporters of the inventory probe: a list of `module`, `targets`, and optionally `name`, `labels`"
-        " and `group`; see [What is probed](#what-is-probed).",
+        " and `group`; see [probes](../howto/probes.md).",
     ),
     "monitoring_verify_ignore": (
         "everywhere",
@@ -405,14 +406,14 @@ def pages():
     for pack, found in packs.items():
         for alert in found["alerts"]:
             content[ROOT / "docs" / "runbooks" / (alert + ".md")] = runbook_page(pack, alert, found["alerts"][alert])
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    for name, table in (("differences", differences_tables()), ("shared", shared_table())):
-        section = re.compile("(<!-- generated: {0} -->\n).*?(<!-- end: {0} -->)".format(name), re.S)
-        text, found = section.subn(lambda match, table=table: match.group(1) + table + match.group(2), text)
-        if not found:
-            sys.exit("README.md has no section <!-- generated: {0} -->".format(name))
-    content[readme] = text
+    migration = ROOT / "docs" / "migration.md"
+    section = re.compile("(<!-- generated: differences -->\n).*?(<!-- end: differences -->)", re.S)
+    text, found = section.subn(
+        lambda match: match[1] + differences_tables() + match[2], migration.read_text(encoding="utf-8")
+    )
+    if not found:
+        sys.exit("docs/migration.md has no section <!-- generated: differences -->")
+    content[migration] = text
     return content
 
 

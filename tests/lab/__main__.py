@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 
-from . import containers, demo, engine, hosts, images, mirror, mutation, stages, venv
-from .common import LabError, say
+from . import containers, demo, engine, hosts, images, mirror, mutation, site, stages, venv
+from .common import ROOT, LabError, say
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +38,13 @@ def main(argv: list[str] | None = None) -> int:
     show.add_argument("runtime", nargs="?", choices=tuple(demo.RUNTIMES), default="systemd")
     commands.add_parser("demo-break", help="stop the demo's database, show who is told of it, and start it again")
     commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
+    core = commands.add_parser("test-core", help="deploy, check and deploy again with another ansible-core")
+    core.add_argument("version", help="such as 2.21, or 2.21.5")
+    commands.add_parser("pictures", help="draw the documentation's pictures of a real deployment")
+    built = commands.add_parser("site", help="build the documentation site in build/site/html")
+    built.add_argument(
+        "--external", action="store_true", help="check its links to other sites instead; needs a network"
+    )
     commands.add_parser("ls", help="list the hosts")
     up = commands.add_parser("up", help="boot hosts (or keep those that run)")
     up.add_argument("names", nargs="+", metavar="NAME[:SUITE]")
@@ -113,6 +121,22 @@ def _demo_break(_options) -> int:
 
 def _demo_down(_options) -> None:
     demo.down()
+
+
+def _test_core(options) -> int:
+    return stages.test_core(options.version)
+
+
+def _pictures(_options) -> int:
+    venv.ensure()
+    # In .venv, whose packages draw them.
+    return subprocess.call(
+        [venv.tool("python"), "-c", "from lab import pictures; pictures.make()"], env=stages.environment()
+    )
+
+
+def _site(options) -> int:
+    return site.build(ROOT / "build" / "site", "linkcheck" if options.external else "html")
 
 
 def _ls(_options) -> None:

@@ -205,6 +205,20 @@ def one(arguments: list[str]) -> int:
     return subprocess.call(_pytest(*arguments), cwd=ROOT, env=environment())
 
 
+def test_core(version: str) -> int:
+    """Deploy with another ansible-core, such as 2.21 or 2.21.5; returns pytest's exit status."""
+    if not re.fullmatch(r"2\.\d+(\.\d+)?", version):
+        raise LabError(f"CORE is a version of ansible-core such as 2.21 or 2.21.5, not '{version}'")
+    venv.ensure()
+    if venv.core(version) is None:
+        raise LabError(
+            f"ansible-core {version} needs one of Python {', '.join(venv.pythons(version))}, and none is here"
+        )
+    prepare()
+    argv = _pytest("tests/faults/test_cores.py", "-k", "chosen")
+    return subprocess.call(argv, cwd=ROOT, env={**environment(), "VIGIL_CORE": version})
+
+
 def bench(arguments: list[str]) -> int:
     """Run the benchmark in the foreground, with arguments of its own; returns its exit status."""
     script = ROOT / "tests" / "bench" / "run.py"

@@ -88,15 +88,24 @@ def find_python(version: str) -> Path | None:
     return None
 
 
-def core(version: str, pythons: tuple[str, ...]) -> Path | None:
+def pythons(version: str) -> list[str]:
+    """The versions of Python that an ansible-core runs on, the newest first: three, which move by one with every second release."""
+    oldest = 10 + (int(version.split(".")[1]) - 16) // 2
+    return [f"3.{oldest + step}" for step in (2, 1, 0)]
+
+
+def core(version: str) -> Path | None:
     """The programs of an ansible-core, in an environment of its own that all clones share; None without such a Python.
 
     It finds the collections that the lab connects with in .venv.
+
+    :param version: one such as 2.21.5, or a line such as 2.21, of which the newest is taken.
     """
-    python = next(filter(None, map(find_python, pythons)), None)
+    python = next(filter(None, map(find_python, pythons(version))), None)
     if python is None:
         return None
-    return _shared(cache_dir() / "cores" / version, python, [f"ansible-core=={version}", "requests"])
+    wanted = version if version.count(".") > 1 else f"{version}.*"
+    return _shared(cache_dir() / "cores" / version, python, [f"ansible-core=={wanted}", "requests"])
 
 
 def group(name: str) -> Path:

@@ -131,6 +131,17 @@ def test_an_execution_environment_gets_what_the_collection_needs(unpacked):
     assert all("vigil.monitoring" in line for line in found["system"])
 
 
+def test_the_documented_execution_environment_is_one(archive, tmp_path):
+    """Up to the image itself, which needs a registry."""
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    (definition,) = re.findall(r"(?ms)^```yaml\n(# execution-environment.yml\n.*?)^```", page)
+    (tmp_path / "execution-environment.yml").write_text(definition, encoding="utf-8")
+    argv = [str(venv.group("galaxy") / "ansible-builder"), "create", "--output-filename", "Containerfile"]
+    common.run(argv, cwd=tmp_path)
+    requirements = yaml.safe_load((tmp_path / "context" / "_build" / "requirements.yml").read_text(encoding="utf-8"))
+    assert archive.name in [one["name"] for one in requirements["collections"]]
+
+
 def test_the_controller_needs_ansible_core_alone():
     """Which is why meta/execution-environment.yml names nothing of Python."""
     needed = {}

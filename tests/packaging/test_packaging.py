@@ -87,11 +87,11 @@ def test_the_links_hold_the_repository(clone):
         assert (folder / name).resolve() == (clone / name).resolve(), name
 
 
-def test_the_commands_of_the_readme_install_the_collection_from_its_clone(clone, tmp_path):
+def test_the_documented_commands_install_the_collection_from_its_clone(clone, tmp_path):
     """As they stand, in the clone, with its ansible.cfg; no server is there, and no other collection."""
     commands = [
         line
-        for line in (clone / "README.md").read_text(encoding="utf-8").splitlines()
+        for line in (clone / "docs" / "installation.md").read_text(encoding="utf-8").splitlines()
         if line.startswith("ansible-galaxy collection build")
     ]
     (line,) = commands
@@ -143,6 +143,20 @@ def test_an_installed_collection_runs_its_playbook(installed, clone, tmp_path):
         assert f"{NAME}.{name}" in shown or f"{name} :" in shown, shown
 
 
+def test_the_documented_inventory_and_commands_of_an_installed_collection(installed, clone, tmp_path):
+    """As they stand, but that Ansible lists the tasks; tests/faults/test_installed.py carries them out."""
+    page = (clone / "docs" / "installation.md").read_text(encoding="utf-8")
+    (inventory,) = re.findall(r"(?ms)^```yaml\n(# hosts.yml\n.*?)^```", page)
+    (tmp_path / "hosts.yml").write_text(inventory, encoding="utf-8")
+    commands = re.findall(r"(?m)^(ansible-playbook vigil\S+ -i hosts.yml)", page)
+    assert len(commands) == 2
+    for command in commands:
+        argv = [*command.split(), "--list-tasks", "--list-hosts"]
+        shown = run(*argv, cwd=tmp_path, home=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(installed))
+        assert {"mon1", "web1"} <= set(shown.split()), shown
+        assert "Could not match" not in shown
+
+
 def test_the_archive_holds_no_development_files(installed):
     folder = installed / "ansible_collections" / "vigil" / "monitoring"
     allowed = {
@@ -159,10 +173,7 @@ def test_the_archive_holds_no_development_files(installed):
         "plugins",
         "roles",
     }
-    # What a person may want beside the collection, and does no harm.
-    playbooks = {"adopt.yml", "drill.yml", "report.yml", "silence.yml", "site.yml", "verify.yml"}
-    tolerated = {"ansible.cfg", "examples", "inventories", *playbooks}
-    assert {path.name for path in folder.iterdir()} <= allowed | tolerated
+    assert {path.name for path in folder.iterdir()} <= allowed
     assert not list(folder.rglob("*.pyc"))
 
 

@@ -1,9 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What README says to type is typed, word for word, in a clean clone; and what it says to write is what a role takes.
+"""What README and the documentation say to type is typed, word for word, in a clean clone; and what they say to write is what a
+role takes.
 
-Only where the hosts are, and that releases come from the lab's mirror, stands beside what README says.
+Only where the hosts are, and that releases come from the lab's mirror, stands beside what they say.
 """
 
 from __future__ import annotations
@@ -19,18 +20,49 @@ import yaml
 from lab import collection, containers, hosts, mirror, venv
 from lab.common import ROOT, run
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+# In this order; the last one makes containers of the services.
+LAST = "docs/howto/containers.md"
+PAGES = {
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in (
+        "README.md",
+        *sorted(
+            path.relative_to(ROOT).as_posix()
+            for folder in ("docs", "docs/howto")
+            for path in (ROOT / folder).glob("*.md")
+            if path.relative_to(ROOT).as_posix() != LAST
+        ),
+        "CONTRIBUTING.md",
+        LAST,
+    )
+}
 # What begins a command where it stands in a sentence.
 TOOLS = ("ansible-", "make ", "git ")
 # Who runs what is not run here.
 ELSEWHERE = {
     "make test": "what runs this",
+    "make test unit lint": "parts of what runs this",
     "make quick": "three of its parts",
+    "make rules": "a part of what runs this",
+    "make live": "a part of what runs this",
+    "make routes": "a part of what runs this",
+    "make lint": "a part of what runs this",
+    "make sanity": "a part of what runs this",
+    "make lab": "what every test on hosts needs",
+    "make venv": "what every test needs",
+    "make docs": "tests/unit: what is generated is up to date",
+    "make site": "tests/packaging builds it",
+    "make upstream": "reads upstream's sources from the Go module proxy",
+    "make test-core CORE=2.21": "tests/faults: the oldest and the newest",
+    "make one TEST='tests/faults/test_mirror.py -k checksum'": "tests/faults",
     "git clone https://github.com/vigil-monitoring/vigil.monitoring.git": "a copy of the clone stands for it",
     "cd vigil.monitoring": "the tests begin there",
     "ansible-galaxy collection build": "tests/packaging",
+    "ansible-galaxy collection install": "tests/packaging",
     "ansible-galaxy collection install vigil-monitoring-*.tar.gz": "tests/packaging",
     "ansible-galaxy collection install community.docker": "no server of collections is to be had: .venv has it",
+    "ansible-playbook vigil.monitoring.site -i hosts.yml": "tests/packaging, and tests/faults on a host",
+    "ansible-playbook vigil.monitoring.verify -i hosts.yml": "tests/packaging, and tests/faults on a host",
     "ansible-playbook drill.yml -i inventories/prod": "tests/routes: it needs channels that messages arrive in",
 }
 DEMO = ("make demo", "make demo RUNTIME=docker", "make demo-break", "make demo-down")
@@ -38,12 +70,14 @@ DEPLOYED = ("node_exporter", "blackbox_exporter", "alertmanager", "prometheus")
 
 
 def commands() -> list[str]:
-    """Every command of README in its order, each once: of its blocks, and those in its sentences."""
-    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", README)
-    lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
-    words = [word for word in re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", README)) if "…" not in word]
-    words = [re.sub(r"vigil-monitoring-\S+", "vigil-monitoring-*.tar.gz", word) for word in lines + words]
-    found = [part.strip() for word in words for part in word.split("&&")]
+    """Every command of the pages in their order, each once: of their blocks, and those in their sentences."""
+    found = []
+    for text in PAGES.values():
+        blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", text)
+        lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
+        words = [word for word in re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```", "", text)) if "…" not in word]
+        words = [re.sub(r"vigil-monitoring-\S+", "vigil-monitoring-*.tar.gz", word) for word in lines + words]
+        found += [part.strip() for word in words for part in word.split("&&")]
     return list(dict.fromkeys(one for one in found if one.startswith((*TOOLS, "cd ")) and " " in one))
 
 
@@ -106,9 +140,9 @@ def test_on_a_host_of_ones_own(clone, tmp_path):
 
 
 def test_a_playbook_of_ones_own(clone, tmp_path):
-    """The example of README, on another inventory than that of the clone, as a host of a group of one's own."""
+    """The example of the documentation, on another inventory than that of the clone, as a host of a group of one's own."""
     folder, _host = clone
-    blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", README)
+    blocks = re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGES["docs/howto/playbooks.md"])
     (playbook,) = [block for block in blocks if "hosts: monitoring" in block]
     with hosts.host("trixie", group="readme") as host:
         (tmp_path / "mine.yml").write_text(playbook, encoding="utf-8")
@@ -137,13 +171,22 @@ def test_the_demo():
     assert not hosts.listing("demo")
 
 
-@pytest.mark.parametrize(
-    "block", [block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", README) if not block.startswith("- ")]
-)
+def variables() -> list:
+    """The blocks of variables; a playbook is none, nor is another file, which is named in its first line."""
+    return [
+        pytest.param(block, id=f"{name}-{number}")
+        for name, text in PAGES.items()
+        for number, block in enumerate(re.findall(r"(?ms)^```yaml\n(.*?)^```", text), 1)
+        if not re.match(r"- |# [\w-]+\.yml$", block, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("block", variables())
 def test_variables_are_inputs(block):
     specs = set()
     for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"):
         for entry in yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"].values():
             specs |= set(entry["options"])
-    shared = set(re.findall(r"(?m)^\| `((?:monitoring|docker)_\w+)` \|", README))
+    page = (ROOT / "docs" / "roles" / "README.md").read_text(encoding="utf-8")
+    shared = set(re.findall(r"(?m)^\| `((?:monitoring|docker)_\w+)` \|", page))
     assert set(yaml.safe_load(block)) <= specs | shared
