@@ -139,11 +139,19 @@ def test_a_page_fits_the_screen_in_light_and_dark(built, tab, name):
     assert colours["light"] != colours["dark"]
 
 
-def test_the_variables_of_a_role_can_be_seen(built, tab):
-    for width in WIDTHS.values():
+def test_the_variables_of_a_role_can_be_read(built, tab):
+    """Seen, and with their descriptions within the page, without scrolling to the side."""
+    for screen, width in WIDTHS.items():
         tab.set_viewport_size({"width": width, "height": 900})
         tab.goto((built / "reference" / "prometheus_role.html").as_uri())
-        assert tab.get_by_text("prometheus_storage_retention_size", exact=True).first.is_visible()
+        option = tab.locator("table.ansible-option-table tr", has_text="prometheus_storage_retention_size").first
+        assert option.is_visible()
+        option.scroll_into_view_if_needed()
+        tab.screenshot(path=ROOT / "build" / "browser" / f"site-variable-{screen}.png")
+        for cell in option.locator("td").all():
+            box = cell.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
 
 
 def test_a_search_finds_a_variable_and_an_alert(built, tab):

@@ -19,6 +19,8 @@ html_theme_options = {
     "source_branch": "main",
     "top_of_page_buttons": [],
 }
+# In the colours of the theme: see site.css.
+antsibull_ext_color_scheme = "none"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
