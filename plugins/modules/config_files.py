@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 module: config_files
 short_description: Stage and validate the whole configuration of a service
 description:
-- Manages all configuration files of a service, which are rendered on the controller.
-- The files are staged together with copies of the user's own files in the same directory, and validated by
-the validator of the new version. The running service is not affected; M(vigil.monitoring.service) activates
-the staged files.
-- A manifest lists the written files, so that a file that was removed from the inventory is removed from the host, and the
-user's own files are never changed.
+  - Manages all configuration files of a service, which are rendered on the controller.
+  - The files are staged together with copies of the user's own files in the same directory, and validated by
+    the validator of the new version. The running service is not affected; M(vigil.monitoring.service) activates
+    the staged files.
+  - A manifest lists the written files, so that a file that was removed from the inventory is removed from the host, and the
+    user's own files are never changed.
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -44,7 +44,7 @@ options:
     type: str
     required: true
   files:
-description: The configuration files.
+    description: The configuration files.
     type: list
     elements: dict
     suboptions:
@@ -56,7 +56,7 @@ description: The configuration files.
         description: Content as text.
         type: str
       data:
-description: Content as data, written as YAML.
+        description: Content as data, written as YAML.
         type: raw
       src:
         description: File on the controller whose content is copied unchanged.
@@ -110,8 +110,8 @@ description: Content as data, written as YAML.
     default: []
   image:
     description: >-
-ID of the container image with the programs of O(validate). They are run in a container of it, without a
-network. If not set, the programs of the host are used.
+      ID of the container image with the programs of O(validate). They are run in a container of it, without a
+      network. If not set, the programs of the host are used.
     type: str
   docker_host:
     description: Address of the Docker engine on the host.

@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 module: grafana_content
 short_description: Verify Grafana's administrator and its provisioned data sources, dashboards and plugins
 description:
-- Ensures that the administrator can log in with the password. Otherwise it is reset by Grafana's command line tool,
-which reads it from its standard input, and the login is verified afterwards.
-- Fails if the default login of Grafana, C(admin) with the password C(admin), is accepted.
-- Deletes data sources that were provisioned before and have been removed from the configuration, and empty folders whose last
-dashboard was removed.
-- Waits until the data sources, dashboards and plugins are present as provisioned.
+  - Ensures that the administrator can log in with the password. Otherwise it is reset by Grafana's command line tool,
+    which reads it from its standard input, and the login is verified afterwards.
+  - Fails if the default login of Grafana, C(admin) with the password C(admin), is accepted.
+  - Deletes data sources that were provisioned before and have been removed from the configuration, and empty folders whose last
+    dashboard was removed.
+  - Waits until the data sources, dashboards and plugins are present as provisioned.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -33,7 +33,7 @@ options:
     type: str
     required: true
   ca_path:
-description: File on the host with the CA certificate that signed Grafana's certificate.
+    description: File on the host with the CA certificate that signed Grafana's certificate.
     type: path
   username:
     description: Login name of the administrator.
@@ -85,7 +85,7 @@ description: File on the host with the CA certificate that signed Grafana's cert
         type: dict
         default: {}
   timeout:
-description: Seconds to wait until everything is present.
+    description: Seconds to wait until everything is present.
     type: float
     default: 30
   secrets:

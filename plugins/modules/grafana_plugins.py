@@ -8,10 +8,10 @@ DOCUMENTATION = r"""
 module: grafana_plugins
 short_description: Install Grafana plugins, one directory for each version
 description:
-- Unpacks plugins in the given versions. Grafana does not load them until
-M(vigil.monitoring.service) activates their links, together with everything else.
-- The controller downloads an archive once, or reads it from a mirror that is a directory; a host that has the
-plugin is not changed.
+  - Unpacks plugins in the given versions. Grafana does not load them until
+    M(vigil.monitoring.service) activates their links, together with everything else.
+  - The controller downloads an archive once, or reads it from a mirror that is a directory; a host that has the
+    plugin is not changed.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -55,11 +55,11 @@ options:
         required: true
       checksum:
         description: SHA-256 of the archive. Without it, the server of the archive is trusted, with a warning if
-it is downloaded over plain HTTP. Grafana itself loads signed plugins only.
+          it is downloaded over plain HTTP. Grafana itself loads signed plugins only.
         type: str
         default: ""
   headers:
-description: HTTP headers of the requests for archives.
+    description: HTTP headers of the requests for archives.
     type: dict
     default: {}
   headers_for:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: image
 short_description: Pull or load the container image of a service
 description:
-- Ensures that the Docker engine of the host has the image, pulled from its registry or loaded from an archive.
+  - Ensures that the Docker engine of the host has the image, pulled from its registry or loaded from an archive.
   - An image that is present is neither pulled nor loaded again. If its name contains a digest, the digest has to match.
   - An engine that does not answer, is too old, or cannot be used because Python's requests is missing is reported before
     changes.
@@ -21,7 +21,7 @@ attributes:
   check_mode:
     support: full
     description: >-
-Reports whether the image would be pulled or loaded, and what would make a run fail, such as a registry that does not
+      Reports whether the image would be pulled or loaded, and what would make a run fail, such as a registry that does not
       answer or has no such image for this host's architecture. Pulls nothing.
   diff_mode:
     support: none
@@ -108,11 +108,11 @@ image:
   sample: sha256:6b9f60b4c33e2f7d9e2e1f2ba1a2a3d2f7bd7b3c8e1d8a9a0b6a6b6f6a3a3a3a
 digest:
   description: Digest in its registry, or its ID if it was loaded from an archive.
-returned: when the image is present
+  returned: when the image is present
   type: str
   sample: sha256:0d0c2b1d6a2c7a5ab1f8e1a3b7d9f0c4e2b6a8d1c3f5e7a9b1c3d5e7f9a1b3c5
 version:
-description: The requested version.
+  description: The requested version.
   returned: success
   type: str
   sample: 3.5.3

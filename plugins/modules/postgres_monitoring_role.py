@@ -8,19 +8,19 @@ DOCUMENTATION = r"""
 module: postgres_monitoring_role
 short_description: Manage a read-only PostgreSQL monitoring role
 description:
-- Ensures that a role can log in to a database with a password and is a member of C(pg_monitor) and of no other role.
+  - Ensures that a role can log in to a database with a password and is a member of C(pg_monitor) and of no other role.
   - It uses C(psql) of the host, so that no Python library is required there. Passwords are passed to it in files
-that only root can read, and to the server as the hash that it stores, so that its log never contains them.
+    that only root can read, and to the server as the hash that it stores, so that its log never contains them.
   - An existing role of this name with further privileges is refused and not changed.
-- A server that cannot be reached is a warning and not a failure, because the exporter can be deployed nevertheless. The
-verification reports it then.
+  - A server that cannot be reached is a warning and not a failure, because the exporter can be deployed nevertheless. The
+    verification reports it then.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 attributes:
   check_mode:
     support: full
-description: Reports what would be changed.
+    description: Reports what would be changed.
   diff_mode:
     support: full
     description: Shows the statements, without passwords.
@@ -33,7 +33,7 @@ options:
     type: str
     required: true
   state:
-description: Whether the role is created or removed.
+    description: Whether the role is created or removed.
     type: str
     choices: [present, absent]
     default: present
@@ -58,7 +58,7 @@ description: Whether the role is created or removed.
     default: ""
   admin_user:
     description:
-- Role that may create roles. If not set, the module becomes O(admin_system_user) and uses the server's socket.
+      - Role that may create roles. If not set, the module becomes O(admin_system_user) and uses the server's socket.
     type: str
     default: ""
   admin_password:
@@ -71,8 +71,8 @@ description: Whether the role is created or removed.
   config_dir:
     description:
       - Configuration directory of the service that logs in as the role.
-- If set, the role is only compared and not changed. If it has to be changed, the option C(database) of
-M(vigil.monitoring.service) makes the change as part of its activation, and reverts it in a rollback.
+      - If set, the role is only compared and not changed. If it has to be changed, the option C(database) of
+        M(vigil.monitoring.service) makes the change as part of its activation, and reverts it in a rollback.
     type: path
   secrets:
     description: Further values that are masked in all output.

@@ -13,7 +13,7 @@ short_description: Install a release of a program
 description:
   - Installs a version of a program, verified by its checksum, into a directory of its
     own, O(releases_dir)/PROGRAM-VERSION.
-- Nothing is activated. The links of RV(links) are created by M(vigil.monitoring.service), together with the unit and the
+  - Nothing is activated. The links of RV(links) are created by M(vigil.monitoring.service), together with the unit and the
     configuration that belong to the release; so an earlier version stays in use, and stays there for a rollback.
   - A host that has the release costs one round trip; neither its disk nor the network is touched.
   - Alternatively uses packages of the distribution, or a program that is already installed on the host.
@@ -27,7 +27,7 @@ options:
     type: str
   state:
     description:
-- Whether the program is to be installed.
+      - Whether the program is to be installed.
       - With V(absent), all of the program's releases in O(releases_dir) that this module unpacked are removed. Packages
         and preinstalled programs are left alone.
     type: str
@@ -50,7 +50,7 @@ options:
   binaries:
     description:
       - Executables that the archive must contain, as paths below its top directory. The first is the service itself, which is
-run with C(--version).
+        run with C(--version).
     type: list
     elements: str
     required: true
@@ -65,11 +65,11 @@ run with C(--version).
   checksum:
     description:
       - SHA-256 of the archive in hexadecimal, with or without C(sha256:), or a dictionary of checksums by architecture.
-- Used instead of O(checksums_url). One of the two is required.
+      - Used instead of O(checksums_url). One of the two is required.
     type: raw
   fetch:
     description:
-- Where the archive is downloaded. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads
+      - Where the archive is downloaded. The V(controller) keeps archives in a cache and copies them to the hosts, the V(host) downloads
         by itself.
       - A mirror that is a directory is always read by the controller.
     type: str
@@ -129,15 +129,15 @@ run with C(--version).
     type: dict
   known_checksums:
     description: SHA-256 of upstream's own builds by architecture, which a mirror cannot override. Set by the action plugin
-alone; O(checksum) takes precedence.
+      alone; O(checksum) takes precedence.
     type: dict
     default: {}
 attributes:
   check_mode:
     support: full
     description: >-
-Reports what would be downloaded from where, and what would make a run fail, such as a missing archive, a wrong
-checksum, or a disk that is full or read-only. Downloads no archive, and writes nothing.
+      Reports what would be downloaded from where, and what would make a run fail, such as a missing archive, a wrong
+      checksum, or a disk that is full or read-only. Downloads no archive, and writes nothing.
   diff_mode:
     support: full
     description: Shows the releases that are there before and after.
