@@ -281,11 +281,11 @@ def test_what_a_table_cannot_say():
         words_about("prometheus", live_service(contained=True, config_dir="/prom"), DIR, wanted, peers, True)
     )
     assert "its compose file, image, volumes, networks and limits cannot be read" in said
-    assert "prometheus_config_dir: /prom keeps it" in said
+    assert "set prometheus_config_dir: /prom to keep it" in said
     loaded = json.dumps({"data": {"yaml": CONFIG.replace("job_name: db", "job_name: gone")}})
     answers = {"/api/v1/status/config": {"status": 200, "text": loaded}}
     said = "\n".join(words_about("prometheus", live_service(answers=answers), DIR, wanted, peers, True))
-    assert "the jobs db, gone differ" in said
+    assert "the loaded configuration differs from the file on disk: jobs db, gone" in said
     assert unloaded("no", {}) is None
 
 
