@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
         run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
         how = _scope.chooses(run_tags, skip_tags)
         if skipped:
-            return ["nothing was asked, as {0} leaves the proof out".format(how)]
+            return ["nothing was verified, because {0} excludes the verification".format(how)]
         words = [_scope.left_out_words(left_out, how)] if left_out else []
         if not lines and not left_out:
             words += _scope.nothing_words(groups, task_vars["ansible_play_hosts_all"], how, limit)

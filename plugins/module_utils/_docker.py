@@ -159,7 +159,7 @@ def room_problem(message, root, variable):
     """
     if not re.search(r"no space left on device|disk quota exceeded", message, re.IGNORECASE):
         return None
-    return "there is no room in {0} for what {1} asks for; make room there, such as with `docker image prune`".format(
+    return "not enough free space in {0} for what {1} specifies; free disk space there, such as with `docker image prune`".format(
         root or "the directory of the Docker engine", variable
     )
 
@@ -340,7 +340,7 @@ def health_problems(container, images, reference, age):
         found.append((True, text.format(container["RestartCount"], age)))
     made_of = label(container, LABEL_IMAGE)
     if made_of != reference:
-        found.append((True, "it runs the image {0}, {1} was asked for".format(made_of, reference)))
+        found.append((True, "it runs the image {0}, expected is {1}".format(made_of, reference)))
     elif container["Image"] in images:
         wrong = image_problem(reference, images[container["Image"]])
         found += [(True, wrong)] if wrong else []

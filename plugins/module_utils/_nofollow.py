@@ -516,7 +516,7 @@ def must_be_roots(path, why):
             with directory(path) as found:
                 if found.weak:
                     raise HostError(
-                        "{1} can change what is in {0}, and root {2}; have it belong to root and be written by nobody"
+                        "{1} can change what is in {0}, and root {2}; make it owned by root and writable by nobody"
                         " else, or name another directory".format(*found.weak, why)
                     )
                 return
@@ -797,7 +797,7 @@ def journal(steps, state_dir, reload_systemd, program):
     return "\n".join(
         [
             "#!/bin/sh",
-            "# Puts back what stood here before a switch that was not proven. Written by vigil.monitoring; safe to repeat.",
+            "# Restores the previous generation after a failed activation. Written by vigil.monitoring; safe to repeat.",
             'python={0}; [ -x "$python" ] || python=python3'.format(shlex.quote(sys.executable or "/usr/bin/python3")),
             "exec \"$python\" -I - <<'END OF THE JOURNAL'",
             program,

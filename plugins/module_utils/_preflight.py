@@ -166,6 +166,6 @@ def copy_problem(task, kept):
     sizes = [os.path.getsize(change.path) for change in kept if os.path.isfile(change.path)]
     if not sizes or not is_short(task.state.config_dir, sum(sizes) + LEAST_SPACE):
         return None
-    return "there is no room in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
+    return "not enough free space in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
         task.state.directory, kept[0].path, sum(sizes) >> 20, task.name, task.params["version"] or ""
     )

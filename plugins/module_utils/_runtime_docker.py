@@ -363,7 +363,7 @@ class Docker(Runtime):
         if made is None:
             return self.target
         if made["Image"] != self.image or label(made, LABEL_DEFINITION) != self.fingerprint():
-            raise HostError("the container {0} is not what was asked for; run again".format(self.next))
+            raise HostError("the container {0} differs from the specified one; run again".format(self.next))
         if self.container.get("memory") and not made["HostConfig"].get("Memory"):
             self.notes.append("this host's kernel can limit no memory: the container has no limit")
         return {
@@ -437,7 +437,7 @@ class Docker(Runtime):
     def program_problem(self, status, output, version, role):
         image = self.container["image"]
         if status:
-            return "{0} of the image {1} ends with status {2} when it is asked for its version: {3}".format(
+            return "{0} of the image {1} exits with status {2} when called with --version: {3}".format(
                 self.name, image, status, output.strip()[:500]
             )
         found = version_in(output)

@@ -75,7 +75,7 @@ options:
         type: str
         required: true
       version:
-        description: Version that was asked for. Without it, any.
+        description: Expected version. Without it, any.
         type: str
       health:
         description: How its health is checked, as O(vigil.monitoring.service#module:health).

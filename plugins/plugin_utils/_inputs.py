@@ -177,7 +177,7 @@ def _check_client_certificate(room, values, tls, variable):
         yield Problem(
             names[0],
             "is empty, and {0} has client_auth_type: {1}".format(variable, tls["client_auth_type"]),
-            "give the proof a certificate that the service trusts, with {0} and {1}".format(*names),
+            "set a client certificate that the service trusts for health checks, with {0} and {1}".format(*names),
         )
 
 

@@ -65,7 +65,7 @@ def copy(action, path, name):
     except AnsibleError as error:
         size, words = os.path.getsize(path) >> 20, sanitize(error)
         raise CannotCopy(
-            "cannot copy {0} ({1} MiB) to the host; is there room for it? {2}".format(path, size, words)
+            "cannot copy {0} ({1} MiB) to the host; is there enough free space? {2}".format(path, size, words)
         ) from error
     # Nothing that is copied is to be executed.
     action._fixup_perms2((folder, target), execute=False)

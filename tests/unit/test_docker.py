@@ -94,7 +94,7 @@ def test_what_an_engine_that_remaps_accounts_would_refuse(info, container, words
 def test_an_engine_without_room_is_named():
     said = "write /blobs/x: no space left on device"
     problem = _docker.room_problem(said, "/data/docker", "grafana_image_archive")
-    assert "no room in /data/docker for what grafana_image_archive asks for" in problem
+    assert "not enough free space in /data/docker for what grafana_image_archive specifies" in problem
     assert "the directory of the Docker engine" in _docker.room_problem("Disk quota exceeded", "", "x_image")
     assert _docker.room_problem("unauthorized", "/data/docker", "x_image") is None
 
@@ -203,7 +203,7 @@ def served(name=NAME, **state):
         (served(restarts=3), NAME, 4000, []),
         (served(restarts=3), NAME, 7, [(True, "has restarted it 3 times, the last time 7 s ago")]),
         (served(OOMKilled=True), NAME, 5, [(True, "out of memory")]),
-        (served("q/p:v2"), NAME, 5, [(True, "runs the image q/p:v2, q/p:v1 was asked for")]),
+        (served("q/p:v2"), NAME, 5, [(True, "runs the image q/p:v2, expected is q/p:v1")]),
         (served("q/p@" + DIGEST), "q/p@" + DIGEST, 5, [(True, "has other digests")]),
         (served("q/p@" + OTHER), "q/p@" + OTHER, 5, []),
         (served(Health={"Status": "unhealthy", "Log": None}), NAME, 5, [(False, "health check fails: no output")]),

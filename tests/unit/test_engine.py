@@ -230,7 +230,9 @@ def test_a_disk_that_fills_up_while_an_image_comes_is_named(module, variable):
     action = image_action.ActionModule(*[None] * 6)
     action._root = "/data/docker"
     action._execute_module = lambda **dummy: says
-    with pytest.raises(AnsibleActionFail, match=f"no room in /data/docker for what grafana{variable} asks for.*Error:"):
+    with pytest.raises(
+        AnsibleActionFail, match=f"not enough free space in /data/docker for what grafana{variable} specifies.*Error:"
+    ):
         action._obtain(module, {"program": "grafana"}, {}, {}, "x cannot be had", variable)
     says["msg"] = "unauthorized"
     with pytest.raises(AnsibleActionFail, match=r"^x cannot be had: unauthorized"):

@@ -327,7 +327,7 @@ def test_the_candidate_does_not_start_by_itself(world):
     runtime.candidate = world.make("prometheus-vigil-next", fingerprint=runtime.fingerprint())["Id"]
     assert runtime.entry()["id"] == runtime.candidate
     world.all[runtime.candidate]["Image"] = "sha256:2"
-    with pytest.raises(HostError, match="not what was asked for"):
+    with pytest.raises(HostError, match="differs from the specified one"):
         runtime.entry()
 
 

@@ -104,7 +104,7 @@ class Room(Service):
             "metric": "node_scrape_collector_success",
             "label": "collector",
             "names": [str(name) for one in enabled for name in (one if isinstance(one, dict) else [one])],
-            "text": "its collector {0} was asked for and finds nothing; its log says why",
+            "text": "its collector {0} is enabled but returns nothing; its log has the reason",
         }
         return [{"name": "failing_parts", "given": given}]
 
