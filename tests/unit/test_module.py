@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pathlib
 
 import pytest
+import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _redact
@@ -118,3 +120,16 @@ def test_every_module_that_is_told_a_secret_answers_without_it(path):
         on_controller = "this module runs on the controller" in text
         assert on_controller or "_module import Module" in text
         assert on_controller or "AnsibleModule(" not in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "plugins/modules").glob("*.py")), ids=lambda path: path.stem)
+def test_the_documentation_of_a_module_is_yaml(path):
+    texts = {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign)
+        and getattr(node.targets[0], "id", "") in ("DOCUMENTATION", "EXAMPLES", "RETURN")
+    }
+    assert len(texts) == 3
+    parsed = {name: yaml.safe_load(text) for name, text in texts.items()}
+    assert parsed["DOCUMENTATION"]["module"] == path.stem
