@@ -82,7 +82,7 @@ def task_of(tmp_path, recovered=False, generation=None, proven=None, **given):
         raise Ended(said)
 
     return SimpleNamespace(
-        done=done, runtime=runtime, runtimes=runtimes, state=state, name="prometheus", notes=["n"], unproven=[],
+        done=done, runtime=runtime, runtimes=runtimes, state=state, name="prometheus", notes=["n"], unverified=[],
         params={"keep": [], "data_dir": "", "database": None, "links": {}, "settle": 1},
         module=SimpleNamespace(fail_json=fail),
     )  # fmt: skip
@@ -153,7 +153,7 @@ def put_back(made):
 
 
 @pytest.mark.parametrize(
-    ("before", "ends", "unproven", "said", "words"),
+    ("before", "ends", "unverified", "said", "words"),
     [
         (
             Before(HEALTH, "up 1"), None, [], "3.5.3",
@@ -188,10 +188,10 @@ def put_back(made):
         ),
     ],
 )  # fmt: skip
-def test_what_is_said_of_what_was_restored(tmp_path, before, ends, unproven, said, words):
+def test_what_is_said_of_what_was_restored(tmp_path, before, ends, unverified, said, words):
     task = task_of(tmp_path, generation="g")
     made = rollback_of(task, before=before, said=said)
-    made.ends, task.unproven = ends, unproven
+    made.ends, task.unverified = ends, unverified
     assert put_back(made) == words
     assert task.done == ["roll back", ("reinstate", "g"), "start", *([] if ends else [("running", False)])]
     # Only what came up is remembered as verified, with what was known of it.
@@ -246,7 +246,7 @@ def test_a_failure_has_the_reason_the_last_log_lines_and_what_was_done(
         (tmp_path / "rollback").touch()
     made = rollback_of(task, switches=switches, kept=kept)
     activation = SimpleNamespace(since=5, decision=SimpleNamespace(reason="another unit"))
-    task.unproven = ["x"]
+    task.unverified = ["x"]
     with pytest.raises(Ended) as ended:
         made.give_up("it did not become ready", activation)
     said = "prometheus.service failed verification: it did not become ready.\nLast log lines:\nwords since 5"
@@ -254,7 +254,32 @@ def test_a_failure_has_the_reason_the_last_log_lines_and_what_was_done(
         "msg": said + words.format(data),
         "action": "failed",
         "reason": "another unit",
-        "unproven": ["x"],
+        "unverified": ["x"],
         "notes": ["n"],
     }  # fmt: skip
     assert ("roll back" in task.done) is (switches and journal)
+
+
+@pytest.mark.parametrize("metrics", [None, "pg_up 1\n"])
+def test_what_was_restored_is_watched_as_it_was_before(tmp_path, metrics):
+    """With the version that it had, at the address that it had, and for what it reached."""
+    task, reported, judged = task_of(tmp_path), [], []
+
+    def report(text):
+        reported.append(text)
+        return SimpleNamespace(dependency_up=1.0 if text else None, version="3.5.3")
+
+    def judge(asked, ready, *expected):
+        judged.append(expected)
+        raise NotProven("it did not become ready")
+
+    task.runtime.since_start, task.runtime.trouble = (lambda seen: seen), (lambda baseline, seen: None)
+    made = rollback_of(task, _rollback.Rollback, before=Before(HEALTH, metrics))
+    verification = made.verification
+    verification.task, verification.machine = task, SimpleNamespace(monotonic=lambda: 0)
+    verification.health, verification.reported, verification.judge = None, report, judge
+    verification.ask = lambda: ("", False)
+    assert "is not healthy either" in put_back(made)
+    assert task.done[-1] == "restart" and verification.health is HEALTH
+    assert reported == [metrics or ""] and judged == [("3.5.3", None, False)]
+    assert verification.reached_before is bool(metrics)
