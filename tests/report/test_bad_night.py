@@ -19,6 +19,7 @@ from pathlib import Path
 
 import night
 import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from night import HOUR, MINUTE
 
 from lab import play
@@ -44,8 +45,8 @@ def world(programs, tmp_path_factory):
 
 
 def ask(url, **options):
-    """The result of the module."""
-    return module("checklist", prometheus_url=url, **options)
+    """The result of the module, with what its action plugin adds."""
+    return module("checklist", prometheus_url=url, version_metrics=_rooms.version_metrics(), **options)
 
 
 @pytest.fixture(scope="module")
