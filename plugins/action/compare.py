@@ -9,6 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._config_payload import file_to_send
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer, python_of, takes_input
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_comparison import (
     ACTIVATION,
     CONFIGURATION,
@@ -20,8 +21,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_comparison 
     Outcome,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer, python_of, takes_input
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
@@ -62,12 +61,13 @@ class ActionModule(ActionBase):
         return result
 
     def _outcome(self, room, i, task_vars):
-        comparison = Comparison(room, i, file_to_send, python_of(task_vars))
+        python, pipelining = python_of(task_vars), takes_input(self)
+        comparison = Comparison(room, i, file_to_send, python, pipelining=pipelining)
         if not comparison.can_tell():
             program = room.program_step(i)
             found = run_other(self, program.module, program.options, task_vars, check=True)
             if found.get("failed") or found.get("changed"):
                 return Outcome(DEPLOYMENT, None)
-            comparison = Comparison(room, i, file_to_send, python_of(task_vars), found)
-        reads = takes_input(self)
-        return comparison.outcome(answer(self, comparison.command(reads), Service.program() if reads else None))
+            comparison = Comparison(room, i, file_to_send, python, found, pipelining)
+        command = comparison.command()
+        return comparison.outcome(answer(self, command, comparison.login))

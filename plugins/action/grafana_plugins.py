@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of grafana_plugins: looks what is missing, obtains the archives, and sends them."""
+"""The controller's side of grafana_plugins: finds what is missing, obtains the archives, and sends them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     plain_digest,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
 
 display = Display()

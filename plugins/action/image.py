@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's part of image: an image that a container of the service runs already is found by one look. Else the
+"""The controller's part of image: an image that a container of the service runs already is found by one command. Else the
 module says what is wanted, and community.docker loads or pulls it.
 """
 
@@ -22,9 +22,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     room_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Image
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._packages import install
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
     CannotCopy,
@@ -66,14 +66,14 @@ class ActionModule(ActionBase):
     _root = ""
 
     def run(self, tmp=None, task_vars=None):
-        """Look; obtain what is missing; look again."""
+        """Compare; obtain what is missing; compare again."""
         super().run(tmp, task_vars)
         options = {name: value for name, value in self._task.args.items() if value not in (None, "")}
         try:
             reference = parse_reference(options["image"])
         except ValueError as error:
             raise AnsibleActionFail("{0}_image: {1}".format(self._role(options), error)) from error
-        there = self._look(options)
+        there = self._compare(options)
         if there:
             return there
         must_be_there(self._shared_loader_obj, "docker_image_pull")
@@ -98,7 +98,7 @@ class ActionModule(ActionBase):
     def _role(options):
         return options.get("role") or options["program"]
 
-    def _look(self, options):
+    def _compare(self, options):
         """The answer for an image that the service's container runs already, else None."""
         image = Image(options["name"], options["image"], options.get("docker_host") or DEFAULT_HOST)
         output = answer(self, image.command())

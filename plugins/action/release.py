@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The controller's part of ``vigil.monitoring.release``.
 
-One look finds a release of an archive that is there already, or that nothing of it is there. Else the module says what is
+One command finds a release of an archive that is there already, or that nothing of it is there. Else the module says what is
 ``wanted``: to obtain the archive and copy it to the host, or to have packages installed. Then the module is asked again.
 """
 
@@ -22,8 +22,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_release import Release
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import (
     CannotCopy,
     adopt_directory,
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
         # A host that downloads nothing itself is not told the secrets of the mirror.
         hidden = () if options.get("fetch") == "host" else ("headers",)
         told = {name: value for name, value in options.items() if name not in hidden}
-        there, wanted = self._look(options)
+        there, wanted = self._compare(options)
         if there:
             return there
         if options.get("method") == "archive" and options.get("state") != "absent":
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
             return self._with_packages(told, answer, wanted, task_vars)
         return self._with_archive(options, told, wanted, task_vars)
 
-    def _look(self, options):
+    def _compare(self, options):
         """The answer for a release that is there already, else None; and what the module would want, where that is clear.
 
         What is to be complained about is left to the module.

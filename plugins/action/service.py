@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
 
 
 class ActionModule(ActionBase):

@@ -16,12 +16,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._requests import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import only_from_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _run, _scope, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Containers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import StepComparison
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import answer
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Containers
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
 
@@ -140,8 +140,8 @@ class ActionModule(ActionBase):
         """Those of some services that a host has by what this collection left there, whatever the inventory says."""
         roles = {kind: RoleValues(kind, self._loader, self._templar, task_vars) for kind in named}
         folders = {kind: role.get(kind + "_config_dir") for kind, role in roles.items()}
-        look = Remains({kind: folder for kind, folder in folders.items() if folder})
-        return look.kinds(answer(self, look.command()) or "")
+        comparison = Remains({kind: folder for kind, folder in folders.items() if folder})
+        return comparison.kinds(answer(self, comparison.command()) or "")
 
     def _arguments(self):
         dummy, given = self.validate_argument_spec(
@@ -218,14 +218,14 @@ class ActionModule(ActionBase):
         :param containers: name of the container -> name of the image that was asked for.
         """
         host = self._templar.template(task_vars.get("monitoring_docker_host") or DEFAULT_HOST)
-        look = Containers(containers, host)
+        comparison = Containers(containers, host)
         try:
-            output = answer(self, look.command())
+            output = answer(self, comparison.command())
         except AnsibleConnectionFailure as error:
             output, why = None, "its host cannot be asked about the container: {0}".format(error)
         else:
             why = "its container could not be asked about: no `docker` answers on the host"
-        found = look.problems(output) if output else None
+        found = comparison.problems(output) if output else None
         for line in lines:
             name = _rooms.load(line["service"]).unit_name
             if name not in containers:

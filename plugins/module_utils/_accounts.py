@@ -9,16 +9,11 @@ import grp
 import pwd
 import shutil
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._account_access import find_account, is_known
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, run
 
 # What a service's account is not for.
 NO_LOGIN = ("--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin")
-
-
-def find_account(user, group):
-    """The numbers of a user and a group; None where the host lacks one of them."""
-    uid, gid = id_of(pwd.getpwnam, user), id_of(grp.getgrnam, group)
-    return None if uid is None or gid is None else (uid, gid)
 
 
 def make_account(user, group):
@@ -39,22 +34,3 @@ def make_account(user, group):
         if status and not is_known(find, name):
             raise HostError("{0} could not create {1}: {2}".format(argv[0], name, output.strip()))
     return find_account(user, group) is not None
-
-
-def is_known(find, name):
-    """Whether the host has an account of this name.
-
-    :param find: ``grp.getgrnam`` or ``pwd.getpwnam``.
-    """
-    try:
-        return bool(find(name))
-    except KeyError:
-        return False
-
-
-def id_of(find, name):
-    """The number of an account; None where the host does not have it, as in the check of a host that is yet to get it.
-
-    :param find: ``grp.getgrnam`` or ``pwd.getpwnam``.
-    """
-    return find(name)[2] if is_known(find, name) else None

@@ -10,7 +10,7 @@ import os
 import pwd
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._accounts import id_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._account_access import id_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, ensure_directory, restore_context
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Owners

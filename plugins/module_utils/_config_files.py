@@ -11,7 +11,8 @@ import secrets
 import stat
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._accounts import find_account, make_account
+from ansible_collections.vigil.monitoring.plugins.module_utils._account_access import find_account
+from ansible_collections.vigil.monitoring.plugins.module_utils._accounts import make_account
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_directories import Directories
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_references import reference_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_validation import Validation

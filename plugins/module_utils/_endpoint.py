@@ -51,6 +51,21 @@ def credentials_of(health):
     return {name: health.get(name) for name in names}
 
 
+def answer(get, health, path):
+    """The answer of the first address at which there is one, else the one that tells most; with that address or None.
+
+    :param get: :func:`_http.get`.
+    :param path: below its base URL.
+    """
+    refused = None
+    for url in urls_of(health):
+        found = get(url + path, **credentials_of(health))
+        if found.status:
+            return found, url
+        refused = found if refused is None or (found.why and not refused.why) else refused
+    return refused, None
+
+
 def shown(health, url):
     """How a service was asked, for people: no password is shown.
 

@@ -256,6 +256,22 @@ class State:
         """Remember that the current generation works."""
         self._write_json("proven.json", record)
 
+    def install_program(self, name, files):
+        """Have a program of the comparison's in the state directory, and no other version of it.
+
+        :param name: of its directory.
+        :param files: relative path -> text; the one that starts it is the last.
+        """
+        for path, text in files.items():
+            target, data = self._path(os.path.join(name, path)), text.encode("utf-8")
+            if read_bytes(target, roots=True) != data:
+                ensure_directory(os.path.dirname(target), mode=0o700)
+                write_atomically(target, data, 0o600)
+        with _nofollow.directory(self.directory) as found:
+            others = [other for other in found.names() if other.startswith("comparison-") and other != name]
+        for other in others:
+            _nofollow.remove(self._path(other))
+
     def asked(self, generation):
         """How a generation was asked when it was proven, or None where that is not known.
 

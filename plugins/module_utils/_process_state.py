@@ -1,25 +1,17 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the process of a service is, how it was started, when its files were last touched, and what it says.
+"""What the process of a service is, how it was started, and when its files were last touched.
 
-Also a program of its own: the controller hands its text to Python on the host, where a module would take several times as
-long to arrive and to begin. The module service imports the same functions, so that both see the same.
-
-usage: python3 -I -c TEXT DIRECTORY URL NAMES CONFIGURATION PATH...
+Needs only the standard library: the module service and the comparison on the host use the same functions.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
 import re
-import sys
-from urllib.parse import urlsplit
-
-TIMEOUT = 5.0  # seconds; whoever takes longer is left to the module
 
 # Variables that differ with each start, and those of the language, which no service here looks at.
 _VOLATILE = re.compile(
@@ -103,68 +95,36 @@ def _digest(text):
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def process(pid):
-    """What the kernel says of a process, its executable and its start; None where there is none of this id."""
-
-    def read(name):
-        try:
-            with open("/proc/{0}/{1}".format(pid, name), encoding="utf-8", errors="replace") as stream:
-                return stream.read()
-        except OSError:
-            return ""
-
+def proc(path):
+    """Text of a file below ``/proc``, or an empty string when there is none."""
     try:
-        executable = os.readlink("/proc/{0}/exe".format(pid))
+        with open("/proc/" + path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def executable(pid):
+    """Where ``/proc/PID/exe`` points.
+
+    :raises OSError: when the process has ended.
+    """
+    return os.readlink("/proc/{0}/exe".format(pid))
+
+
+def process(pid, machine):
+    """What the kernel says of a process, its executable and its start; None where there is none of this id.
+
+    :param machine: what has :func:`proc` and :func:`executable`.
+    """
+    try:
+        found = machine.executable(pid)
     except OSError:
         return None
-    return {"stat": read("stat"), "executable": executable, "start": start(read)}
-
-
-def said(url, names, configuration, paths):
-    """Status and telling lines of a service's answers, and the digest of its configuration; None where it gives no answer.
-
-    :param names: metrics whose lines are wanted.
-    :param configuration: path at which it shows the configuration that it has loaded; empty for none.
-    """
-    where = urlsplit(url)
-    telling = re.compile(r"(?m)^(?:{0})[ {{].*$".format("|".join(map(re.escape, names))))
-    found, shown = [], None
-    try:
-        for path in [*paths, configuration] if configuration else paths:
-            connection = http.client.HTTPConnection(where.hostname, where.port or 80, timeout=TIMEOUT)
-            connection.request("GET", where.path.rstrip("/") + path)
-            answer = connection.getresponse()
-            text = answer.read().decode("utf-8", "replace")
-            connection.close()
-            if path == configuration:
-                shown = of_configuration(answer.status, text)
-            else:
-                found.append({"status": answer.status, "text": "\n".join(telling.findall(text))})
-    except (OSError, http.client.HTTPException):
-        return None, None
-    return found, shown
+    start_now = start(lambda name: machine.proc("{0}/{1}".format(pid, name)))
+    return {"stat": machine.proc("{0}/stat".format(pid)), "executable": found, "start": start_now}
 
 
 def of_configuration(status, text):
     """What stands for the configuration that a service shows; None where it shows none."""
     return _digest(text) if status == 200 else None
-
-
-def main(config_dir, url, names, configuration, *paths):
-    """Print what there is to be seen, as one line of JSON; where it is run lie the proof and the manifest."""
-    with open("proven.json", encoding="utf-8") as stream:
-        known = json.load(stream)
-    with open("manifest.json", encoding="utf-8") as stream:
-        files = json.load(stream)["files"]
-    answers, shown = said(url, names.split(","), configuration, paths)
-    seen = {
-        "process": process(int(known["pid"])),
-        "touched": touched(config_dir, files, known["watched"]),
-        "said": answers,
-        "configuration": shown,
-    }
-    sys.stdout.write(json.dumps(seen) + "\n")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

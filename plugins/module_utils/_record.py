@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
+from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -42,6 +42,7 @@ class Record:
         running = self.task.runtime.running(seen)
         if running is None:
             return
+        self.state.install_program(_compare_program.directory(), _compare_program.files())
         proof = self.of(running, asked, seen)
         if proof.items() <= known.items():
             return
@@ -75,7 +76,7 @@ class Record:
         paths = [*params["files"], *runtime.paths()]
         files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
         reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
-        return dict(proof, asked=asked, files=files, reads=reads, account=runtime.account())
+        return dict(proof, asked=asked, files=files, reads=reads, account=runtime.account(), devices=runtime.devices())
 
     def watched(self):
         """What of the configuration the running service may have read again; see :func:`_process_state.touched`."""

@@ -185,6 +185,10 @@ class Runtime:
         """The service's account as the host knows it now, where the runtime has only its number."""
         return ""
 
+    def devices(self) -> list:
+        """Paths of the host's devices that the service is given, sorted."""
+        return []
+
     def other_dropins(self) -> dict:
         """Somebody else's drop-ins that have the service started otherwise than asked: path -> directives."""
         return {}

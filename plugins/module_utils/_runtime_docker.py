@@ -282,6 +282,9 @@ class Docker(Runtime):
         status, output = self.machine.run(["id", self._user])
         return "" if status else output.strip()
 
+    def devices(self):
+        return sorted(device.split(":")[0] for device in self.container.get("devices") or ())
+
     def order(self):
         if self.candidate:
             return None

@@ -9,11 +9,10 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import (
-    credentials_of,
+    answer,
     derive,
     flags_of,
     listening,
-    urls_of,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
     REFUSALS,
@@ -72,14 +71,9 @@ class Verification:
         :param health: how to ask.
         :param path: below its base URL.
         """
-        refused = None
-        for url in urls_of(health):
-            found = self.machine.get(url + path, **credentials_of(health))
-            if found.status:
-                self.asked_at = url
-                return found
-            refused = found if refused is None or (found.why and not refused.why) else refused
-        return refused
+        found, url = answer(self.machine.get, health, path)
+        self.asked_at = url or self.asked_at
+        return found
 
     def judge(self, metrics, ready, *more):
         """The verdict about two answers, see :func:`_health.judge`."""

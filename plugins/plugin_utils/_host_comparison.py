@@ -8,16 +8,17 @@ What is compared is what the modules would compare; whatever is not exactly as s
 
 from __future__ import annotations
 
+import posixpath
 from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import image_answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, archive_answer, check_names
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import combined, parts
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_containers import Image
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_release import Release
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import Tree
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Image
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_files import Tree
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_release import Release
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import combined, parts
 
 PROGRAM, PREPARATION, CONFIGURATION, ACTIVATION, CONTENTS = (
     "program",
@@ -51,26 +52,29 @@ class Comparison:
     :param files: function that makes the files as config_files sends them out of those of its option ``files``.
     :param python: Python on the host.
     :param release: what the program's module has returned, where only that can know; else None.
+    :param pipelining: whether the command can be given something to read.
+    :ivar login: what it has to be given: a password, which must not stand in a command line; else None.
     """
 
-    def __init__(self, room, i, files, python="python3", release=None):
+    def __init__(self, room, i, files, python="python3", release=None, pipelining=False):
         self.room, self.i, self.files, self.python = room, i, files, python
         self.given = release
+        self.pipelining = pipelining
+        self.login = None
         self.contained = i["runtime"] == "docker"
 
     def can_tell(self) -> bool:
         """Whether one command can be enough: a package or a program of somebody else's has a version that only it can say."""
         return bool(self.given) or self.contained or self.i["install_method"] == "archive"
 
-    def command(self, reads: bool) -> str:
-        """What to run on the host.
-
-        :param reads: whether the program that it runs is read from the standard input instead of the command line.
-        """
+    def command(self) -> str:
+        """What to run on the host."""
         self._program = self._program_part()
         release = self.given or self._provisional()
         self._tree, self._service = self._parts(release)
-        wanted = [self._program.command() if self._program else ":", self._tree.command(), self._service.command(reads)]
+        self.login = self._service.login() if self.pipelining else None
+        service = self._service.command(bool(self.login))
+        wanted = [self._program.command() if self._program else ":", self._tree.command(), service]
         return combined(wanted)
 
     def outcome(self, output: str | None) -> Outcome:
@@ -85,9 +89,9 @@ class Comparison:
         if self.contained:
             # Only now it is known which image that is.
             self._tree, self._service = self._parts(release)
-        if not self._tree_as_specified(tree):
+        if not self._files_match(tree) or not self._service.can_read(service):
             return Outcome((CONFIGURATION, ACTIVATION), release)
-        if not self._service.can_tell() or self._service.result(service) is None:
+        if not self._service.matches(service, bool(self.login)):
             return Outcome((ACTIVATION,), release)
         return Outcome((), release)
 
@@ -136,7 +140,6 @@ class Comparison:
 
     def _parts(self, release):
         options = self.room.config_options(self.i, release)
-        self._config = options
         files = [self.files(entry) for entry in options["files"]]
         self._refused = [
             text for text in options.get("refuse") or () if any(text in entry["content"] for entry in files)
@@ -151,8 +154,12 @@ class Comparison:
             options.get("image"),
             [entry["path"] for entry in options.get("superseded") or ()],
         )
-        return tree, Service(self.room.service_options(self.i, release), self.python)
+        # What is deployed with them is readable for the service.
+        own = {posixpath.join(options["path"], entry["path"]) for entry in files}
+        readable = [path for path in options["readable"] if posixpath.normpath(path) not in own]
+        account = (options["user"], options["group"])
+        return tree, Service(self.room.service_options(self.i, release), self.python, readable, account)
 
-    def _tree_as_specified(self, output):
+    def _files_match(self, output):
         # What the module may complain about is left to it.
-        return not self._config["readable"] and not self._refused and self._tree.is_as_asked(output)
+        return not self._refused and self._tree.matches(output)

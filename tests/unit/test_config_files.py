@@ -11,8 +11,8 @@ import tempfile
 from types import SimpleNamespace
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils._account_access import readability
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
-from ansible_collections.vigil.monitoring.plugins.module_utils._config_references import readability
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
@@ -135,18 +135,16 @@ def test_a_disk_that_takes_nothing_is_no_matter_where_nothing_changes(tmp_path, 
     assert tree.directories.place_problems(manifest, tree.compare(manifest)) == []
 
 
-def test_what_an_account_could_read_that_is_yet_to_be_made(tmp_path):
-    tree = make(tmp_path)
-    tree.uid = tree.gid = None
+def test_what_an_account_could_read_that_is_yet_to_be_made():
     with tempfile.TemporaryDirectory() as folder:  # pytest's own lets nobody else in
         os.chmod(folder, 0o755)
         for name, mode in (("open", 0o644), ("closed", 0o600)):
             with open(os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT), "w") as stream:
                 stream.write("x")
             os.chmod(f"{folder}/{name}", mode)
-        assert readability(tree, f"{folder}/open") is None
-        assert readability(tree, f"{folder}/closed") == "unreadable"
-        assert readability(tree, f"{folder}/gone") == "missing"
+        assert readability(f"{folder}/open", "nobody-yet", None) is None
+        assert readability(f"{folder}/closed", "nobody-yet", None) == "unreadable"
+        assert readability(f"{folder}/gone", "nobody-yet", None) == "missing"
 
 
 def test_a_directory_of_the_tree_may_be_asked_for_with_a_mode_of_its_own(tmp_path):

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import kept_content, pack
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_files import _digest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import KNOWN_KEY, secret_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_tree import _digest
 
 OWN = "a-key-of-ones-own"
 INI = "[server]\nsecret_key = not-this\n[security]\nadmin_user = admin\nsecret_key = {0}\n[users]\nsecret_key = nor-this\n"

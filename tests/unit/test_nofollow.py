@@ -439,10 +439,8 @@ UNSAFE = {
 }
 # Where it is used all the same: file and function -> why nobody else than root can have a hand in it there.
 REASONS = {
-    (
-        "module_utils/_process_state.py",
-        "open",
-    ): "of /proc, and of the state of root's own, into which the look has gone",
+    ("module_utils/_process_state.py", "open"): "of /proc",
+    ("module_utils/_compare_program.py", "open"): "of the state of root's own, into which the comparison has gone",
     ("module_utils/_host.py", "open"): "of /proc, of units and of what lies beside them in /etc",
     ("module_utils/_download.py", "open"): "of the controller, or of an archive that its user has copied to the host",
     ("module_utils/_unpack.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",
@@ -456,7 +454,7 @@ REASONS = {
     ("module_utils/_config_validation.py", "symlink"): "likewise",
     ("module_utils/_config_validation.py", "TemporaryDirectory"): "made where nobody else can exchange it",
     ("module_utils/_config_validation.py", "open"): "likewise",
-    ("module_utils/_config_references.py", "open"): "by a process that has become the service's account",
+    ("module_utils/_account_access.py", "open"): "by a process that has become the service's account",
     ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
     ("module_utils/_system.py", "scandir"): "of /proc",
     (

@@ -18,7 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.filter.members import left_out
 from ansible_collections.vigil.monitoring.plugins.filter.verify_hosts import verify_hosts
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run, _scope
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_remains import Remains
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import merge_groups, plan, with_server
 
 from lab import play
@@ -347,8 +347,11 @@ def test_a_server_is_no_target_twice_nor_against_the_inventory(groups, inventory
 
 
 def test_a_host_says_what_was_left_on_it():
-    look = Remains({"prometheus": "/etc/prometheus", "grafana": "/etc/my grafana"})
-    command = look.command()
+    comparison = Remains({"prometheus": "/etc/prometheus", "grafana": "/etc/my grafana"})
+    command = comparison.command()
     assert "test -e '/etc/my grafana/.vigil/manifest.json'" in command and "grafana-server.service" in command
-    assert look.kinds("--- vigil ---\ngrafana\n--- vigil ---\nprometheus\n--- vigil ---\n") == ["prometheus", "grafana"]
-    assert look.kinds("") == []
+    assert comparison.kinds("--- vigil ---\ngrafana\n--- vigil ---\nprometheus\n--- vigil ---\n") == [
+        "prometheus",
+        "grafana",
+    ]
+    assert comparison.kinds("") == []

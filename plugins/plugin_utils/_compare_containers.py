@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at what an engine runs."""
+"""Compares the images and containers of an engine with the inventory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     image_problem,
     label,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import script, sections
 
 
 class Image:
@@ -51,7 +51,7 @@ class Image:
 
 
 class Containers:
-    """The containers of services, for their own words in the proof.
+    """The containers of services, for the verification of what they run.
 
     :param wanted: name of the container -> name of the image that was asked for.
     :param host: address of the engine.

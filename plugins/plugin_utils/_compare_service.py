@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A look at a service that was proven."""
+"""Compares a service that was verified with the inventory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _health
+from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _health
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     limits,
@@ -28,7 +28,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
     reported,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
-    AS_ON_DISK,
     is_loaded,
     other_start,
     start_ticks,
@@ -41,56 +40,79 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     parse_show,
     unit_path,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import SUMS, inside, of, script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import SUMS, inside, of, script, sections
 
+# Of the option `health`, what the program on the host is told: no password.
+SENT = (
+    "url",
+    "other_urls",
+    "metrics_path",
+    "ready_path",
+    "loaded_config_path",
+    "ca_path",
+    "client_cert",
+    "client_key",
+)
 MODULE_UTILS = Path(_health.__file__).parent
 
 
 class Service:
-    """A service that runs, as it was proven to for exactly the same options.
+    """A service that runs, as it was verified for exactly the same options.
 
     :param options: those of the module service.
     :param python: Python on the host.
+    :param readable: files that the configuration names.
+    :param account: user and group that have to be able to read them.
     """
 
-    def __init__(self, options, python="python3"):
+    def __init__(self, options, python="python3", readable=(), account=("", "")):
         self.options = options
         self.python = python
+        self.readable = list(readable)
+        self.account = account
         self.name = options["name"]
         self.health = complete(options["health"], options.get("role") or self.name)
         self.contained = options.get("runtime") == "docker"
         self.state = posixpath.join(options["config_dir"].rstrip("/"), ".vigil")
         self.links = options.get("links") or {}
+        container = options.get("container") if self.contained else None
+        self.devices = sorted(device.split(":")[0] for device in (container or {}).get("devices") or ())
         # Without what may be a password, of which nothing is kept on the host, not even a digest.
         told = {name: value for name, value in options.items() if name not in ("secrets", "reload", "database")}
+        told["health"] = {name: value for name, value in options["health"].items() if name != "password"}
         text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)
         self.asked = hashlib.sha256(text.encode("utf-8")).hexdigest()
 
-    def can_tell(self):
-        """Whether a look can be enough: not where a password, a certificate or a device of the host has its part in it."""
+    def login(self):
+        """What the program on the host is given to read, where the service requires a password; else None."""
         health = self.health
-        protected = any(health[name] for name in ("username", "password", "ca_path", "client_cert"))
-        devices = self.contained and (self.options.get("container") or {}).get("devices")
-        return not protected and not devices and str(health["url"]).startswith("http://")
+        if not health["username"]:
+            return None
+        return json.dumps({"username": health["username"], "password": health["password"]}) + "\n"
 
-    @staticmethod
-    def program():
-        """What Python runs on the host."""
-        return (MODULE_UTILS / "_process_state.py").read_text(encoding="utf-8")
+    def program_options(self, login=False):
+        """What the program on the host is asked, see :func:`_compare_program.compare`."""
+        user, group = self.account
+        return {
+            "config_dir": posixpath.dirname(self.state),
+            "health": {name: self.health[name] for name in SENT},
+            "names": metric_names(self.health),
+            "readable": self.readable,
+            "user": user,
+            "group": group,
+            "login": login,
+        }
 
-    def command(self, reads=False):
+    def command(self, login=False):
         """What to run on the host.
 
-        :param reads: whether it is given :meth:`program` to read, instead of having it in its command line.
+        :param login: whether it is given :meth:`login` to read. A password stands in no command line.
         """
-        options, health = self.options, self.health
+        options = self.options
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
-        glance = ["-I", "-"] if reads else ["-I", "-c", self.program()]
-        glance += [posixpath.dirname(self.state), health["url"]]
-        glance += [",".join(metric_names(health)), health["loaded_config_path"] or ""]
-        glance += [health["metrics_path"]]
-        glance += [health["ready_path"]] if health["ready_path"] else []
+        # Nothing of the user's may be imported, and nothing is needed of what is installed for this Python.
+        program = [self.python, "-I", "-S", _compare_program.directory(), json.dumps(self.program_options(login))]
         return inside(
             self.state,
             script(
@@ -103,7 +125,8 @@ class Service:
                 of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
                 of("stat -c %Z", options.get("reads") or ()),
                 of("id", [self.user()] if self.contained else ()),
-                "{0} {1}".format(shlex.quote(self.python), " ".join(map(shlex.quote, glance))),
+                of("ls -d", self.devices),
+                " ".join(map(shlex.quote, program)),
             ),
         )
 
@@ -122,14 +145,26 @@ class Service:
         properties = "Id,LoadState,ActiveState,UnitFileState,MainPID,NeedDaemonReload," + ",".join(DEFINITION)
         return "systemctl show --property={0} -- {1}".format(properties, " ".join(map(shlex.quote, units)))
 
-    def result(self, output):
-        """The module's answer where there is nothing to do, else None."""
+    def can_read(self, output):
+        """Whether the service can read the files that its configuration names."""
+        if not self.readable:
+            return True
         try:
-            names, *known, runtime, sums, links, binary, times, account, seen = sections(output)
+            return json.loads(sections(output)[-1])["unusable"] == {}
+        except (ValueError, LookupError, TypeError):
+            return False
+
+    def matches(self, output, login=False):
+        """Whether there is nothing to do.
+
+        :param login: whether the program was given :meth:`login`.
+        """
+        try:
+            names, *known, runtime, sums, links, binary, times, account, devices, seen = sections(output)
             manifest, proven, seen = *map(json.loads, known), json.loads(seen)
             names = set(names.splitlines())
-            if not (
-                # Neither in the middle of a switch nor with one that was not proven.
+            return (
+                # Neither in the middle of a switch nor with one that was not verified.
                 not {"undo", "staged"} & names
                 and (self.contained or "engine" not in names)
                 and manifest["generation"] == proven["generation"]
@@ -138,18 +173,18 @@ class Service:
                 and links.splitlines() == [target for dummy, target in sorted(self.links.items())]
                 and list(map(int, times.splitlines())) == proven["reads"]
                 and account == proven["account"]
-                and seen["process"]
+                and devices.splitlines() == proven["devices"]
+                and bool(seen["process"])
                 and start_ticks(seen["process"]["stat"]) == proven["started"]
                 and other_start(seen["process"]["start"], proven["start"]) is None
                 and self._runs(runtime, manifest, proven, seen["process"]["executable"], binary)
-            ):
-                return None
-            return self._answer([SimpleNamespace(**one) for one in seen["said"] or ()], proven, seen)
+                and self._serves(proven, seen, login)
+            )
         except (ValueError, LookupError, TypeError):
-            return None
+            return False
 
     def _runs(self, runtime, manifest, proven, executable, binary):
-        """Whether the runtime's main process is the one that was proven, and nothing is in its way."""
+        """Whether the runtime's main process is the one that was verified, and nothing is in its way."""
         if not self.contained:
             mine, *others = map(parse_show, runtime.split("\n\n"))
             wanted = {
@@ -172,30 +207,20 @@ class Service:
             and container["HostConfig"]["RestartPolicy"]["Name"] == policy_of(made)
         )
 
-    def _answer(self, answers, proven, seen):
-        """The module's answer for a service that says what it has to, else None."""
+    def _serves(self, proven, seen, login):
+        """Whether the service answers as it has to."""
         health = self.health
-        if not answers:
-            return None
-        metrics, ready = answers[0], answers[1] if len(answers) > 1 else None
-        verdict = judge(health, metrics, ready, self.options.get("version"))
+        metrics, *others = [SimpleNamespace(**one) for one in seen["answers"]]
+        verdict = judge(health, metrics, others[0] if others else None, self.options.get("version"))
+        if verdict.state == "unverified":
+            # Of the very process that was verified; a password that was given is not refused this way.
+            return not login and is_loaded(proven, True, seen["touched"], None, False)
         configuration = reported(health, metrics.text).configuration or seen["configuration"]
         # A service that showed what it had loaded, and does so no longer, is left to the module.
         as_loaded = configuration == proven["configuration"]
         if not as_loaded or not is_loaded(proven, True, seen["touched"], configuration, False):
-            return None
-        if verdict.state != "ok" or lost_dependency(health, metrics.text):
-            return None
-        return {
-            "changed": False,
-            "action": AS_ON_DISK.action,
-            "reason": AS_ON_DISK.reason,
-            "version": reported(health, metrics.text).version,
-            "pid": proven["pid"],
-            "unverified": [],
-            "notes": [],
-            "diff": [],
-        }
+            return False
+        return verdict.state == "ok" and not lost_dependency(health, metrics.text)
 
 
 def _of_sum(line):
@@ -204,6 +229,6 @@ def _of_sum(line):
 
 
 def code():
-    """A digest of the code that decides about services: what another version proved is looked at again."""
+    """A digest of the code that decides about services: what another version verified is verified anew."""
     files = [*sorted(MODULE_UTILS.glob("*.py")), MODULE_UTILS.parent / "modules" / "service.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A look for a release that is unpacked on a host."""
+"""Compares the release that is unpacked on a host with the inventory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     given_digest,
     matches,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import of, script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import of, script, sections
 
 
 class Release:

@@ -1,13 +1,13 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a host is as asked already, found out by one shell command instead of a module.
+"""Compares a host with the inventory by one shell command instead of a module.
 
 A module brings its Python code along and imports Ansible's on the host, which takes several times as long as all that it
-then does on a converged host. What is compared by such a look is what the module would compare; whatever is not exactly
-as asked, or cannot be read, is left to the module.
+then does on a converged host. What is compared is what the module would compare; whatever differs, or cannot be read, is
+left to the module.
 
-There is a file for each kind of look, ``_look_*.py``: Ansible compiles what a task imports anew for each task.
+There is a file for each thing that is compared, ``_compare_*.py``: Ansible compiles what a task imports anew for each task.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state, _systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _process_state, _systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployment import Deployment
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
@@ -22,8 +22,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import other_start
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import MARK
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import MARK
 from checked_health import complete_health
 
 PID = 4711
@@ -155,31 +155,19 @@ class Host(System):
         service = self.module()
         runtime = service.task.runtime
         seen = runtime.look()
-        proof = service.record.of(runtime.running(seen), self.look().asked, seen)
+        proof = service.record.of(runtime.running(seen), self.comparison().asked, seen)
         (self.config / ".vigil/proven.json").write_text(json.dumps(proof))
 
-    def look(self):
+    def comparison(self):
         return Service(self.options, "python3")
 
-    def passes_the_look(self):
+    def compares_equal(self):
         """Whether the controller finds nothing to do."""
         state = self.config / ".vigil"
         proven = json.loads((state / "proven.json").read_text())
-        files = json.loads((state / "manifest.json").read_text())["files"]
-        kind_names = ("prometheus_build_info", "prometheus_config_last_reload_successful")
-        lines = [line for line in self.answers["/metrics"][1].splitlines() if line.startswith(kind_names)]
-        shown = _process_state.of_configuration(*self.answers["/api/v1/status/config"])
-        process = {"stat": self.proc(f"{PID}/stat"), "executable": self.pointed}
-        process["start"] = _process_state.start(lambda name: self.proc(f"{PID}/{name}"))
-        seen = {
-            "process": process if process["stat"] else None,
-            "touched": _process_state.touched(str(self.config), files, proven["watched"]),
-            "said": [
-                {"status": self.answers["/metrics"][0], "text": "\n".join(lines)},
-                {"status": self.answers["/-/ready"][0], "text": ""},
-            ],
-            "configuration": shown,
-        }
+        comparison = self.comparison()
+        seen = _compare_program.compare(comparison.program_options(), None, self, str(state))
+        seen["process"] = seen["process"] if self.proc(f"{PID}/stat") else None
         unit = self.folder / "units/prometheus.service"
         sums = f"{digest(unit.read_bytes())}  {unit}"
         sections = [
@@ -192,10 +180,11 @@ class Host(System):
             os.path.realpath(self.link),
             "",
             "",
+            "",
             json.dumps(seen),
         ]
         output = "".join(f"{MARK}\n{section}\n" for section in sections) + MARK
-        return self.look().result(output) is not None
+        return comparison.matches(output)
 
     def decided(self):
         """What the module finds to do, in words; None for nothing."""
@@ -363,7 +352,7 @@ STATES = {
 
 def test_a_host_as_asked(host):
     assert host.decided() is None
-    assert host.passes_the_look()
+    assert host.compares_equal()
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -372,7 +361,7 @@ def test_a_state_that_is_not_as_asked(host, state):
     change(host)
     found = host.decided()
     assert found is not None and found.startswith(words), found
-    assert not host.passes_the_look()
+    assert not host.compares_equal()
 
 
 INDIFFERENT = {
@@ -393,13 +382,13 @@ INDIFFERENT = {
 def test_a_state_that_makes_no_difference(host, state):
     INDIFFERENT[state](host)
     assert host.decided() is None
-    assert host.passes_the_look()
+    assert host.compares_equal()
 
 
 def test_a_process_of_another_start_is_left_to_the_module_which_finds_it_as_asked(host):
     another_start(host)
     assert host.decided() is None
-    assert not host.passes_the_look()
+    assert not host.compares_equal()
 
 
 def test_nothing_is_told_by_what_the_kernel_does_not_say(host):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A look at a configuration tree."""
+"""Compares the configuration files on a host with the inventory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import json
 import posixpath
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import SUMS, inside, of, script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import SUMS, inside, of, script, sections
 
 
 class Tree:
-    """A configuration tree that is complete, proven, and ours.
+    """A configuration tree that is complete, verified, and ours.
 
     :param path: the configuration directory.
     :param files: list of dicts with ``path``, ``content``, ``mode`` (int) and ``secret``.
@@ -60,7 +60,7 @@ class Tree:
             ),
         )
 
-    def is_as_asked(self, output):
+    def matches(self, output):
         """Whether the output says that there is nothing to do."""
         try:
             names, manifest, proven, uid, sums, lines, identity, present = sections(output)
@@ -74,7 +74,7 @@ class Tree:
         digests = {entry["path"]: _digest(entry, recorded) for entry in self.files}
         return (
             uid.isdigit()
-            # Neither in the middle of a switch nor with one that was not proven.
+            # Neither in the middle of a switch nor with one that was not verified.
             and not {"undo", "staged"} & set(names.splitlines())
             and not present
             and manifest.get("generation") == proven.get("generation")

@@ -1,14 +1,14 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at what the collection has left on a host of which the inventory does not say what it runs."""
+"""Finds what the collection has left on a host of which the inventory does not say what it runs."""
 
 from __future__ import annotations
 
 import shlex
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._look import script, sections
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import script, sections
 
 
 class Remains:
@@ -22,9 +22,9 @@ class Remains:
 
     def command(self):
         """What to run on the host."""
-        look = "{{ test -e {0} || head -n 1 {1} | grep -q vigil.monitoring; }} && echo {2}"
+        search = "{{ test -e {0} || head -n 1 {1} | grep -q vigil.monitoring; }} && echo {2}"
         steps = [
-            look.format(
+            search.format(
                 shlex.quote("{0}/.vigil/manifest.json".format(folder)),
                 shlex.quote("/etc/systemd/system/{0}.service".format(_rooms.load(kind).unit_name)),
                 kind,
