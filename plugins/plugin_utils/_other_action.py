@@ -13,8 +13,10 @@ def other_action(action, name, task):
     :param name: full name of the one that is wanted.
     :param task: what it is to do, a copy of the task of ``action`` with arguments of its own.
     """
-    return action._shared_loader_obj.action_loader.get(
-        name,
+    loader = action._shared_loader_obj.action_loader
+    return loader.get(
+        # A module without an action plugin of its own has the one that only runs modules.
+        name if loader.has_plugin(name) else "ansible.legacy.normal",
         task=task,
         connection=action._connection,
         play_context=action._play_context,

@@ -22,7 +22,8 @@ GIVEN = {
 
 def modules(service):
     """Every module that a step of this service's role may run."""
-    inputs, about = Inputs(service, **GIVEN.get(service, {})), room(service)
+    lookups = {"vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}
+    inputs, about = Inputs(service, lookups, **GIVEN.get(service, {})), room(service)
     steps = [about.program_step(inputs), about.preparation(inputs), *about.removals(inputs)]
     steps += [about.step(name, inputs, None) for name in ("restarted", "removal", *about.operations(inputs))]
     return {step.module for step in steps if step}
