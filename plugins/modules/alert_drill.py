@@ -23,7 +23,7 @@ extends_documentation_fragment:
   - vigil.monitoring.access.alertmanager
 options:
   drills:
-    description: The alerts, as the filter P(vigil.monitoring.alertmanager_drills#filter) returns them.
+    description: The alerts to send, one for each route of the configuration.
     type: list
     elements: dict
     required: true
@@ -74,9 +74,7 @@ attributes:
     description: Each run sends new notifications, and leaves nothing behind.
     support: none
 seealso:
-  - plugin: vigil.monitoring.alertmanager_drills
-    plugin_type: filter
-    description: Generates the drills of a configuration.
+  - module: vigil.monitoring.silence
 """
 
 EXAMPLES = r"""

@@ -66,7 +66,7 @@ options:
       it, systemd runs Grafana.
     type: str
   expected:
-    description: What was provisioned, as returned by P(vigil.monitoring.grafana_expected#filter).
+    description: What was provisioned.
     type: dict
     required: true
     suboptions:
@@ -105,7 +105,7 @@ EXAMPLES = r"""
     config_dir: /etc/grafana
     command: [/usr/local/bin/grafana, cli, --homepath=/usr/share/grafana, --config=/etc/grafana/grafana.ini]
     user: grafana
-    expected: "{{ sources | vigil.monitoring.grafana_expected(dashboards, plugins) }}"
+    expected: "{{ provisioned }}"
 """
 
 RETURN = r"""
