@@ -380,9 +380,9 @@ def dashboards_page():
 
 
 def role_files():
-    """Path to content of the roles of services."""
+    """Path to content of the roles of services, and of what lists them."""
     reloading = [name for name in _rooms.names() if _rooms.load(name).on_config_change == RELOAD]
-    return {ROOT / path: content for path, content in roles.files(reloading).items()}
+    return {ROOT / path: content for path, content in roles.files(_rooms.in_order(), reloading).items()}
 
 
 def pages():

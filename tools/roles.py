@@ -4,7 +4,8 @@
 """The roles of services, written from ``plugins/plugin_utils/services/*.yml``: inputs, specifications, tasks, handlers.
 
 A file of a service has ``title``, ``short_description`` and ``description`` of the role; ``upstream``, the address of the releases,
-and their ``layout`` where it is not the usual one; ``image`` and ``image_tag``; ``defaults`` of shared variables, ``without`` those
+and their ``layout`` where it is not the usual one (``archive`` and ``checksums``, names of files with ``{version}`` and ``{arch}``,
+``bare``, ``flat``: parameters of the filter release_url); ``image`` and ``image_tag``; ``defaults`` of shared variables, ``without`` those
 that it lacks, and what ``differs`` about others; and its own ``variables``, below the titles of their sections.
 """
 
@@ -61,7 +62,9 @@ def variables(name):
         "<service>": name,
         "<title>": about["title"],
         "<upstream>": about["upstream"],
-        "<layout>": ", {0}=true".format(about["layout"]) if about.get("layout") else "",
+        "<layout>": _layout(about),
+        "<archive>": layout_of(about)["archive"].format(program="NAME", version="VERSION", arch="ARCH"),
+        "<checksums>": layout_of(about)["checksums"],
         "<image>": about["image"],
         "<tag>": _tag(name, about["image_tag"]),
     }
@@ -81,6 +84,18 @@ def variables(name):
             for title in [title for title in about["variables"] if title not in read("shared")]:
                 sections[title] = _own(name, about["variables"][title])
     return sections
+
+
+def layout_of(about):
+    """How upstream names the files of a release: ``archive`` and ``checksums``; and whether it is ``bare`` or ``flat``."""
+    usual = {"archive": "{program}-{version}.linux-{arch}.tar.gz", "checksums": "sha256sums.txt"}
+    return {**usual, **(about.get("layout") or {})}
+
+
+def _layout(about):
+    """The layout as arguments of the filters release_url and release_sums_url."""
+    layout = about.get("layout") or {}
+    return "".join(", {0}={1}".format(key, "true" if value is True else repr(value)) for key, value in layout.items())
 
 
 def _own(name, options):
@@ -198,12 +213,52 @@ def handlers_file(name, reloads):
     return "---\n" + NOTE.format(name) + "\n".join(to_yaml([handler]) for handler in handlers)
 
 
-def files(reloading):
+SITE = """---
+# Written by `make docs` from plugins/plugin_utils/services and tools/roles.py; do not edit.
+# Exporters first, then Alertmanager, Prometheus and Grafana, so that the verification at the end finds everything deployed.
+# Tags are the services' names, and verify; a missing group is treated as a group without hosts.
+- name: Gather facts if the inventory needs them
+  ansible.builtin.import_playbook: facts.yml
+
+- name: Validate the inputs of all services before anything is changed
+  hosts: "{{ groups | vigil.monitoring.service_groups | join(':') | default('all:!all', true) }}"
+  gather_facts: false
+  strategy: ansible.builtin.linear
+  tags: always
+  tasks:
+    - name: Refuse inputs that cannot work
+      vigil.monitoring.validate_inputs:
+      run_once: true
+
+<plays>
+- name: Verify monitoring
+  ansible.builtin.import_playbook: verify.yml
+"""
+PLAY = """- name: Deploy <title>
+  hosts: "{{ '<service>' if '<service>' in groups else 'all:!all' }}"
+  gather_facts: false
+  tags: <service>
+  roles:
+    - role: vigil.monitoring.<service>
+"""
+
+
+def site_file(order):
+    """``playbooks/site.yml``: a play for each service.
+
+    :param order: names of the services in the order of their deployment.
+    """
+    places = ({"<service>": name, "<title>": read(name)["title"]} for name in order)
+    return SITE.replace("<plays>", "\n".join(_filled(PLAY, of_one) for of_one in places))
+
+
+def files(order, reloading):
     """Path below the repository to content of everything that is written.
 
+    :param order: names of the services in the order of their deployment.
     :param reloading: names of the services that read their configuration again when they are told to.
     """
-    content = {}
+    content = {"playbooks/site.yml": site_file(order)}
     for name in names():
         role = "roles/{0}/".format(name)
         content[role + "defaults/main.yml"] = defaults_file(name)

@@ -52,28 +52,35 @@ def architecture(machine):
 # Addresses
 
 
-def release_url(program, version, mirror=None, upstream=None, bare=False, flat=False):
+def release_url(program, version, mirror=None, upstream=None, bare=False, flat=False, archive=None, checksums=None):
     """Address of a release's archive; ``{arch}`` is left in it for the host to fill in.
 
     :param mirror: URL or directory in the layout ``NAME/vVERSION/FILE``; None or empty means upstream.
     :param upstream: URL in the layout ``vVERSION/FILE``.
     :param bare: whether the release is no archive but the program itself, ``NAME-vVERSION-linux-ARCH``.
     :param flat: whether all versions lie beside each other, without ``vVERSION``.
+    :param archive: name of upstream's archives where it is not ``NAME-{version}.linux-{arch}.tar.gz``.
+    :param checksums: only for :func:`release_sums_url`.
     """
     plain = plain_version(version)
-    name = f"{program}-v{plain}-linux-{{arch}}" if bare else f"{program}-{plain}.linux-{{arch}}.tar.gz"
+    usual = "{program}-v{version}-linux-{arch}" if bare else "{program}-{version}.linux-{arch}.tar.gz"
+    name = (archive or usual).replace("{program}", program).replace("{version}", plain)
     return f"{_folder(program, plain, mirror, upstream, flat)}/{name}"
 
 
-def release_sums_url(program, version, mirror=None, upstream=None, bare=False, flat=False):
+def release_sums_url(
+    program, version, mirror=None, upstream=None, bare=False, flat=False, archive=None, checksums=None
+):
     """Address of the file with the checksums of a release; parameters as in :func:`release_url`.
 
     Beside a program without an archive, upstream has a file of its own for the checksum of each build; so has everybody
     where all versions lie beside each other.
+
+    :param checksums: name of the file where it is not ``sha256sums.txt``.
     """
     if flat or (bare and not mirror):
-        return release_url(program, version, mirror, upstream, bare, flat) + ".sha256"
-    return f"{_folder(program, plain_version(version), mirror, upstream, flat)}/sha256sums.txt"
+        return release_url(program, version, mirror, upstream, bare, flat, archive) + ".sha256"
+    return f"{_folder(program, plain_version(version), mirror, upstream, flat)}/{checksums or 'sha256sums.txt'}"
 
 
 def _folder(program, version, mirror, upstream, flat):

@@ -62,6 +62,18 @@ def test_address_of_a_program_that_is_published_without_an_archive():
     assert sums("cadvisor", "0.60.3", mirror="/m", upstream=UPSTREAM, bare=True) == "/m/cadvisor/v0.60.3/sha256sums.txt"
 
 
+def test_address_of_a_program_whose_files_upstream_names_otherwise():
+    filters = FilterModule().filters()
+    layout = {"archive": "process-exporter-{version}.linux-{arch}.tar.gz", "checksums": "checksums.txt"}
+    for given, folder in (
+        ({"upstream": UPSTREAM}, f"{UPSTREAM}/v0.8.7"),
+        ({"mirror": "/m"}, "/m/process_exporter/v0.8.7"),
+    ):
+        url = filters["release_url"]("process_exporter", "v0.8.7", **given, **layout)
+        assert url == f"{folder}/process-exporter-0.8.7.linux-{{arch}}.tar.gz"
+        assert filters["release_sums_url"]("process_exporter", "0.8.7", **given, **layout) == f"{folder}/checksums.txt"
+
+
 @pytest.mark.parametrize(
     "url, remote, name",
     [

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
@@ -13,15 +13,13 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     nearest,
     shown,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD
 
 # The probers of blackbox_exporter 0.26 to 0.29. Its own check accepts any word, and then no probe works.
 PROBERS = ("http", "tcp", "icmp", "dns", "grpc", "unix", "websocket")
 
 
-class Room(Service):
+class Room(Exporter):
     """The blackbox exporter: probes of addresses over HTTP, TCP, ICMP and DNS."""
 
     on_config_change = RELOAD
@@ -29,57 +27,35 @@ class Room(Service):
     programs = ("blackbox_exporter", "prometheus-blackbox-exporter")
     port = 9115
     config_flags = ("config.file",)
-    flag_defaults = {"web.listen-address": "0.0.0.0:9115", "log.level": "info", "log.format": "logfmt"}
+    flag_defaults = {"log.level": "info", "log.format": "logfmt"}
     keeps = (("modules", "*", "blackbox_exporter_configuration_modules"),)
 
-    title = "blackbox_exporter"
-    description = "Prometheus blackbox_exporter"
     documentation = "https://github.com/prometheus/blackbox_exporter"
-    binaries = ("blackbox_exporter",)
-    # The metrics about the process itself need the time of the boot, from /proc/stat.
-    hardening = {"ProcSubset": "all"}
     container_health_path = "/-/healthy"
 
-    scrape = {"job": "blackbox_exporter", "port": 9115}
+    scrape = {"job": "blackbox_exporter"}
     since = {
         "web.config.file": "0.19.0",
         "several listen addresses": "0.23.0",
     }
-    managed_flags = {
-        "config.file": "config_dir",
-        "web.listen-address": "web_listen_address",
-        "web.config.file": "tls_server_config",
-    }
+    managed_flags = {"config.file": "config_dir"}
     flags_input = "cli_flags"
 
     def external_url(self, i):
         """It is a flag like others."""
         return self.extra_flags(i).get("web.external-url") or ""
 
-    def arguments(self, i, release):
-        """The modules are in its configuration."""
-        arguments = flag("config.file", i["config_dir"] + "/blackbox_exporter.yml")
-        if web_config(self.web_config(i)):
-            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
-        arguments += flag("web.listen-address", self.listen_inside(i))
-        return arguments + extra_flags(self.extra_flags(i))
+    def config_name(self, i):
+        """The name that its packages give it."""
+        return "blackbox_exporter.yml"
 
-    def files(self, i, release):
-        """Its modules, and the configuration of its web interface."""
-        config = {"modules": anchor(i["configuration_modules"] or {}, i["config_dir"])}
-        return [{"path": "blackbox_exporter.yml", "data": config}, *self.web_files(i)]
+    def config(self, i):
+        """Its modules."""
+        return {"modules": i["configuration_modules"] or {}}
 
     def validators(self, i, release):
         """It checks its configuration itself."""
         return [[release["binaries"]["blackbox_exporter"], "--config.check", "--config.file=%s/blackbox_exporter.yml"]]
-
-    def configured(self, i, release):
-        """Modules may name certificates and files of passwords."""
-        return [i["configuration_modules"], self.web_config(i)]
-
-    def inputs_with_secrets(self, i):
-        """Modules may hold passwords."""
-        return [i["configuration_modules"], self.web_config(i)]
 
     @staticmethod
     def sends_icmp(i):

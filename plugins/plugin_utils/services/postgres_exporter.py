@@ -13,13 +13,13 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source impo
     source_files,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags, extra_flags, flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART
 
 
-class Room(Service):
+class Room(Exporter):
     """postgres_exporter: metrics of a PostgreSQL server."""
 
     on_config_change = RESTART
@@ -29,34 +29,18 @@ class Room(Service):
     programs = ("postgres_exporter", "prometheus-postgres-exporter")
     port = 9187
     config_flags = ("config.file", "web.config.file")
-    flag_defaults = {
-        "web.listen-address": "0.0.0.0:9187",
-        "web.telemetry-path": "/metrics",
-        "log.level": "info",
-        "log.format": "logfmt",
-    }
+    flag_defaults = {"web.telemetry-path": "/metrics", "log.level": "info", "log.format": "logfmt"}
+    input_flags = {"log.level": "log_level", "log.format": "log_format"}
 
-    title = "postgres_exporter"
-    description = "Prometheus postgres_exporter"
     documentation = "https://github.com/prometheus-community/postgres_exporter"
-    binaries = ("postgres_exporter",)
     after = ("postgresql.service",)
-    # The metrics about the process itself need the time of the boot, from /proc/stat.
-    hardening = {"ProcSubset": "all"}
 
-    scrape = {"job": "postgres", "port": 9187}
+    scrape = {"job": "postgres"}
     since = {
         "web.config.file": "0.11.0",
         "several listen addresses": "0.15.0",
     }
-    managed_flags = {
-        "config.file": "config_file",
-        "web.listen-address": "web_listen_address",
-        "web.config.file": "tls_server_config",
-        "web.telemetry-path": "web_telemetry_path",
-        "log.level": "log_level",
-        "log.format": "log_format",
-    }
+    managed_flags = {"config.file": "config_file"}
 
     @staticmethod
     def source(i):
@@ -65,20 +49,21 @@ class Room(Service):
         # systemd reads the variables of the environment for the service; inside a container nobody else does.
         return {**{name: i[name] for name in names}, "reads_environment": i["runtime"] == "docker"}
 
-    def arguments(self, i, release):
-        """Where the database is stands in files, never here."""
-        arguments = flag("config.file", "{0}/{1}".format(i["config_dir"], i["config_file"])) + collector_flags(i)
-        if web_config(self.web_config(i)):
-            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
-        arguments += flag("web.listen-address", self.listen_inside(i))
-        arguments += flag("web.telemetry-path", i["web_telemetry_path"])
-        arguments += flag("log.level", i["log_level"]) + flag("log.format", i["log_format"])
-        return arguments + extra_flags(self.extra_flags(i))
+    def config_name(self, i):
+        """An input, as prometheus.prometheus has it."""
+        return i["config_file"]
+
+    def config(self, i):
+        """Without one it says for ever that its last reload failed."""
+        return {"auth_modules": i["auth_modules"] or {}}
+
+    def first_arguments(self, i, release):
+        """Its collectors. Where the database is stands in files, never here."""
+        return collector_flags(i)
 
     def files(self, i, release):
-        """Its configuration, without which it says for ever that its last reload failed, and where its database is."""
-        config = {"path": i["config_file"], "data": {"auth_modules": i["auth_modules"] or {}}}
-        return [config, *source_files(self.source(i)), *self.web_files(i)]
+        """Its configuration, and where its database is."""
+        return [*super().files(i, release), *source_files(self.source(i))]
 
     def readable(self, i, release):
         """In a container it reads the user's own file with its data source itself."""
