@@ -16,12 +16,10 @@ import sys
 
 import yaml
 
-PROMETHEUS_ROLES = ("node_exporter", "blackbox_exporter", "postgres_exporter", "cadvisor", "prometheus", "alertmanager")
-# Collection -> its roles that have a counterpart, and the file that holds their variables.
-PEERS = {
-    "prometheus": (PROMETHEUS_ROLES, "prometheus.prometheus-0.30.yml"),
-    "grafana": (("grafana",), "grafana.grafana-6.0.yml"),
-}
+from roles import names as services
+
+# Collection -> the file that holds the variables of its roles that have a counterpart here.
+PEERS = {"prometheus": "prometheus.prometheus-0.30.yml", "grafana": "grafana.grafana-6.0.yml"}
 HEAD = """---
 # The variables of {name} {version}, from the argument specs or the defaults of its roles: name to type; and the names of
 # its handlers, tags and files of tasks.
@@ -85,7 +83,8 @@ def main():
     collection = pathlib.Path(sys.argv[1])
     found = about(collection)
     version = str(found["version"])
-    roles, file_name = PEERS[found["name"]]
+    roles = [name for name in services() if (collection / "roles" / name).is_dir()]
+    file_name = PEERS[found["name"]]
     data = {
         "version": version,
         "roles": {role: variables_of(collection, role) for role in roles},

@@ -3,10 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The roles of services, written from ``plugins/plugin_utils/services/*.yml``: inputs, specifications, tasks, handlers.
 
-A file of a service has ``title``, ``short_description`` and ``description`` of the role; ``upstream``, the address of the releases,
-and their ``layout`` where it is not the usual one (``archive`` and ``checksums``, names of files with ``{version}`` and ``{arch}``,
-``bare``, ``flat``: parameters of the filter release_url); ``image`` and ``image_tag``; ``defaults`` of shared variables, ``without`` those
-that it lacks, and what ``differs`` about others; and its own ``variables``, below the titles of their sections.
+A file of a service has
+
+- ``title``, ``short_description`` and ``description`` of the role;
+- ``upstream``, the address of its releases, and their ``repository`` on GitHub where they are elsewhere;
+- ``layout`` where upstream names their files otherwise: ``archive`` and ``checksums``, with ``{version}`` and ``{arch}``, or ``bare``
+  or ``flat``, as parameters of the filter release_url;
+- ``image`` and ``image_tag``;
+- ``defaults`` of shared variables, ``without`` those that it lacks, and what ``differs`` about others;
+- its own ``variables``, below the titles of their sections.
 """
 
 from __future__ import annotations

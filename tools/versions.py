@@ -5,7 +5,7 @@
 
 usage: tools/versions.py [--write-sums], or `make versions` and `make sums`
 
-The default versions stand in one place each, roles/NAME/defaults/main.yml. Upstream is asked for its tags by git, and where
+The default versions stand in one place each, plugins/plugin_utils/services/NAME.yml. Upstream is asked for its tags by git, and where
 that does not answer the Go module proxy by the go client; its security notes come from GitHub. With --write-sums the
 checksums that upstream publishes beside the releases are written into plugins/plugin_utils/_upstream_sums.py. The status is
 0 whatever is newer, and 1 only where something is wrong here.
@@ -22,10 +22,8 @@ import tempfile
 import urllib.request
 from typing import NamedTuple
 
-import yaml
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "collections"))
+sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tools")]
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ARCHITECTURES,
@@ -36,6 +34,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream_sums import SUMS
 
+import roles
+
 TABLE = ROOT / "plugins" / "plugin_utils" / "_upstream_sums.py"
 PATIENCE = 30  # seconds for an answer of upstream's
 
@@ -45,27 +45,33 @@ class Program(NamedTuple):
 
     :ivar repository: on GitHub.
     :ivar module: Go module of it, empty where the proxy has none of its releases.
-    :ivar bare: whether upstream publishes the program itself, not an archive.
-    :ivar flat: whether all versions lie beside each other.
+    :ivar upstream: address of its releases.
+    :ivar layout: names of their files, as parameters of ``release_url``.
+    :ivar version: the default version.
     """
 
     repository: str
-    module: str = ""
-    bare: bool = False
-    flat: bool = False
+    module: str
+    upstream: str
+    layout: dict
+    version: str
 
 
-PROGRAMS = {
-    "prometheus": Program("prometheus/prometheus", "github.com/prometheus/prometheus"),
-    "alertmanager": Program("prometheus/alertmanager", "github.com/prometheus/alertmanager"),
-    "node_exporter": Program("prometheus/node_exporter", "github.com/prometheus/node_exporter"),
-    "blackbox_exporter": Program("prometheus/blackbox_exporter", "github.com/prometheus/blackbox_exporter"),
-    "postgres_exporter": Program(
-        "prometheus-community/postgres_exporter", "github.com/prometheus-community/postgres_exporter"
-    ),
-    "cadvisor": Program("google/cadvisor", "github.com/google/cadvisor", bare=True),
-    "grafana": Program("grafana/grafana", flat=True),
-}
+def _programs():
+    """The programs, from the files of the services."""
+    found = {}
+    for name in roles.names():
+        about = roles.read(name)
+        upstream, elsewhere = about["upstream"], about.get("repository")
+        repository = elsewhere or re.match("https://github.com/([^/]+/[^/]+)", upstream).group(1)
+        module = "" if elsewhere else "github.com/" + repository
+        found[name] = Program(
+            repository, module, upstream, about.get("layout") or {}, str(about["defaults"]["version"])
+        )
+    return found
+
+
+PROGRAMS = _programs()
 
 
 class NoAnswer(Exception):
@@ -179,11 +185,7 @@ def table_of(sums):
 
 def pins():
     """The default version of each program."""
-    found = {}
-    for program in PROGRAMS:
-        path = ROOT / "roles" / program / "defaults" / "main.yml"
-        found[program] = str(yaml.safe_load(path.read_text(encoding="utf-8"))[f"{program}_version"])
-    return found
+    return {name: program.version for name, program in PROGRAMS.items()}
 
 
 def fetch(url):
@@ -241,13 +243,11 @@ def notes_about(program, version):
 def published_sums(program, version):
     """The checksums that upstream publishes of a release, by architecture; empty where it does not answer."""
     about = PROGRAMS[program]
-    variables = yaml.safe_load((ROOT / "roles" / program / "vars" / "main.yml").read_text(encoding="utf-8"))
-    place = (program, version, None, variables[f"__{program}_upstream"], about.bare, about.flat)
-    found = {}
+    found, place = {}, {"upstream": about.upstream, **about.layout}
     for arch in sorted(set(ARCHITECTURES.values())):
-        name = release_url(*place).rsplit("/", 1)[1].replace("{arch}", arch)
+        name = release_url(program, version, **place).rsplit("/", 1)[1].replace("{arch}", arch)
         try:
-            text = fetch(release_sums_url(*place).replace("{arch}", arch)).decode("utf-8", "replace")
+            text = fetch(release_sums_url(program, version, **place).replace("{arch}", arch)).decode("utf-8", "replace")
         except NoAnswer as error:
             print(f"{name}: {error}")
             continue

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ARCHITECTURES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream_sums import SUMS, sums_of
 
 _PATH = Path(__file__).resolve().parents[2] / "tools" / "versions.py"
@@ -92,6 +93,13 @@ def test_what_is_told():
         "prometheus 3.16.0: newest unknown: GitHub does not answer",
         "    security notes unknown: GitHub does not answer",
     ]
+
+
+def test_the_programs_are_those_of_the_rooms():
+    assert set(versions.PROGRAMS) == set(_rooms.names())
+    assert versions.PROGRAMS["postgres_exporter"].repository == "prometheus-community/postgres_exporter"
+    assert versions.PROGRAMS["grafana"][:2] == ("grafana/grafana", "")
+    assert all(re.fullmatch(r"\d+(\.\d+)+", version) for version in versions.pins().values())
 
 
 def test_which_checksums_are_missing():
