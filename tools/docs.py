@@ -30,7 +30,7 @@ sys.path[:0] = [str(ROOT / "collections"), str(ROOT / "tools")]
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import CHANGES, DIFFERENCES, ENTRY_POINTS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
-    LINKS,
+    link_of,
     load_packs,
     per_instance,
     tiers_of,
@@ -327,7 +327,7 @@ def runbook_page(pack, name, alert):
                 value_of(rule["default"]) if "default" in rule else "see above" if "from" not in rule else "inventory"
             )
             lines.append("| `{0}` | {1} | {2} | {3} |".format(key, rule["unit"], between, default))
-    uid = LINKS[pack].dashboard
+    uid = link_of(load_packs()[pack]).dashboard
     shown = dashboards()[uid]
     where = "the dashboard {0} (`{1}`)".format(shown["title"], uid)
     for panel in shown["panels"]:
@@ -357,7 +357,7 @@ def dashboards():
     """The dashboards that the role grafana deploys, by uid."""
     files = sorted((ROOT / "bundled" / "dashboards").glob("*/*.json"))
     found = [json.loads(path.read_text(encoding="utf-8")) for path in files]
-    order = [link.dashboard for link in LINKS.values()]
+    order = [link_of(pack).dashboard for pack in load_packs().values()]
     return {shown["uid"]: shown for shown in sorted(found, key=lambda shown: order.index(shown["uid"]))}
 
 

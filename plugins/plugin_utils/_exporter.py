@@ -29,6 +29,9 @@ class Exporter(Service):
     web_config_flag: str = "web.config.file"
     """Flag that names the file with TLS and users; empty where it has none (the role is then ``without`` those inputs)."""
 
+    web_flags: ClassVar[dict] = {"web.listen-address": "web_listen_address", "web.telemetry-path": "web_telemetry_path"}
+    """The flags of its web interface, and the inputs that set them."""
+
     several_addresses: bool = True
     """Whether it may listen on several addresses."""
 
@@ -54,10 +57,8 @@ class Exporter(Service):
         cls.scrape = {"port": cls.port, **own.get("scrape", {})}
         cls.config_flags = cls.config_flags or (cls.config_flag, cls.web_config_flag)
         cls.flag_defaults = {"web.listen-address": "0.0.0.0:{0}".format(cls.port), **own.get("flag_defaults", {})}
-        managed = {"web.listen-address": "web_listen_address", "web.telemetry-path": "web_telemetry_path"}
-        if cls.web_config_flag:
-            managed[cls.web_config_flag] = "tls_server_config"
-        cls.managed_flags = {**managed, **cls.input_flags, **own.get("managed_flags", {})}
+        web = {cls.web_config_flag: "tls_server_config"} if cls.web_config_flag else {}
+        cls.managed_flags = {**cls.web_flags, **web, **cls.input_flags, **own.get("managed_flags", {})}
 
     def config_name(self, i) -> str:
         """Name of its configuration file, below its configuration directory."""
@@ -83,9 +84,8 @@ class Exporter(Service):
         arguments += self.first_arguments(i, release)
         if web_config(self.web_config(i)):
             arguments += flag(self.web_config_flag, i["config_dir"] + "/web_config.yml")
-        arguments += flag("web.listen-address", self.listen_inside(i))
-        if i.get("web_telemetry_path"):
-            arguments += flag("web.telemetry-path", i["web_telemetry_path"])
+        for name, of_input in self.web_flags.items():
+            arguments += flag(name, self.listen_inside(i) if of_input == "web_listen_address" else i[of_input])
         for name, of_input in self.input_flags.items():
             arguments += self._of_go(name, i[of_input]) if self.go_flags else flag(name, i[of_input])
         return arguments + extra_flags(self.extra_flags(i))

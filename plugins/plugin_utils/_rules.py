@@ -26,7 +26,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     unknown_key,
 )
 
-PACKS = ("host", "api", "database", "containers", "probe", "tls", "backup", "monitoring")
 # In a list of packs, it selects those whose exporters are in the inventory.
 AUTO = "auto"
 TIERS = ("critical", "warning", "info", "none")
@@ -36,6 +35,17 @@ OWN_ANNOTATIONS = ("summary", "description", "runbook_url", "dashboard_url")
 VARIABLE = "prometheus_thresholds"
 
 _DIRECTORY = os.path.join(COLLECTION, "bundled", "rules")
+# The order of the packs in Prometheus: that of a rule file that is there already; others follow by name.
+_FIRST = ("host", "api", "database", "containers", "probe", "tls", "backup", "monitoring")
+
+
+def _packs(directory=_DIRECTORY):
+    """The names of the packs, from their files."""
+    names = {name[:-4] for name in os.listdir(directory) if name.endswith(".yml")}
+    return tuple(sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)))
+
+
+PACKS = _packs()
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
@@ -54,18 +64,6 @@ class Link(NamedTuple):
 
     dashboard: str
     variables: tuple = ()
-
-
-LINKS = {
-    "host": Link("mon-system", ("job", "instance")),
-    "api": Link("mon-app", ("job", "handler")),
-    "database": Link("mon-db", ("job", "instance", "datname")),
-    "containers": Link("mon-system"),
-    "probe": Link("mon-app"),
-    "tls": Link("mon-self"),
-    "backup": Link("mon-self"),
-    "monitoring": Link("mon-self"),
-}
 
 
 class RulesError(ValueError):
@@ -92,6 +90,14 @@ def load_packs(directory=_DIRECTORY):
         with open(os.path.join(directory, name + ".yml"), encoding="utf-8") as stream:
             packs[name] = yaml.load(stream, Loader=loader)
     return packs
+
+
+def link_of(pack):
+    """The dashboard of a pack.
+
+    :param pack: as loaded from its file: ``dashboard`` is the uid, ``variables`` those that are also labels.
+    """
+    return Link(pack["dashboard"], tuple(pack.get("variables") or ()))
 
 
 def alerts_of(packs):
@@ -396,7 +402,7 @@ def rule_groups(packs, settings, facts):
         known = {**facts, "own_jobs": own_jobs(pack, facts)}
         for alert in pack["alerts"]:
             if alert not in taken:
-                rules += _Alert(name, alert, pack["alerts"][alert], settings, known).rules()
+                rules += _Alert(name, pack, alert, settings, known).rules()
         groups[name] = {"name": "vigil-" + name, "rules": rules}
     return groups
 
@@ -410,10 +416,10 @@ def own_jobs(pack, facts):
 class _Alert:
     """Generates the rules of an alert."""
 
-    def __init__(self, pack, name, alert, settings, facts):
-        self.pack, self.name, self.alert = pack, name, alert
+    def __init__(self, name_of_pack, pack, name, settings, facts):
+        self.pack, self.link, self.name, self.alert = name_of_pack, link_of(pack), name, pack["alerts"][name]
         self.settings, self.facts = settings, facts
-        self.parameters = alert.get("parameters") or {}
+        self.parameters = self.alert.get("parameters") or {}
 
     def rules(self):
         """The rules of all severities, including hosts with thresholds of their own."""
@@ -479,7 +485,7 @@ class _Alert:
 
     def panel(self):
         """The path in Grafana of the alert's panel, with the alert's labels selected; else of its dashboard."""
-        link = LINKS[self.pack]
+        link = self.link
         path = "/d/{0}".format(link.dashboard)
         if "panel" not in self.alert:
             return path
@@ -523,10 +529,10 @@ def thresholds_of(packs, settings, facts):
     taken = set(own_alerts(settings))
     for pack in chosen(packs, settings["rule_packs"], facts):
         known = {**facts, "own_jobs": own_jobs(packs[pack], facts)}
-        for name, alert in packs[pack]["alerts"].items():
+        for name in packs[pack]["alerts"]:
             if name in taken:
                 continue
-            shaped = _Alert(pack, name, alert, settings, known)
+            shaped = _Alert(pack, packs[pack], name, settings, known)
             for tier, variants in shaped.variants().items():
                 template = shaped.template(tier)
                 compared = _COMPARED.findall(template)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import LINKS, alerts_of, load_packs, resolve
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import alerts_of, link_of, load_packs, resolve
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
@@ -342,9 +342,9 @@ def _described(shown: Dashboard, panel: Panel) -> str:
     """What a panel shows, and the alerts that lead to it."""
     led = [
         name
-        for pack, found in load_packs().items()
+        for found in load_packs().values()
         for name, alert in found["alerts"].items()
-        if LINKS[pack].dashboard == shown.uid and alert.get("panel") == panel.id
+        if link_of(found).dashboard == shown.uid and alert.get("panel") == panel.id
     ]
     return panel.about + (f" Alerts: {', '.join(led)}." if led else "")
 

@@ -38,6 +38,7 @@ class Room(Exporter):
         "web.config.file": "0.19.0",
         "several listen addresses": "0.23.0",
     }
+    web_flags = {"web.listen-address": "web_listen_address"}
     managed_flags = {"config.file": "config_dir"}
     flags_input = "cli_flags"
 
