@@ -45,7 +45,7 @@ one: ## Run one test, or some: make one TEST='tests/faults/test_rollback.py -k v
 $(STAGES):
 	@$(if $(filter test,$(MAKECMDGOALS)),:,$(LAB) test $@)
 
-mutation: ## Change decisions in the code and count the changes that no unit test notices; takes hours. SUBJECT=secrets: one kind
+mutation: ## Change decisions in the code and count the changes that no unit test notices; a quarter of an hour for each SUBJECT: secrets, hardening, rollback, restarts
 	@$(LAB) mutation $(SUBJECT)
 
 bench: ## Measure the speed promises; BENCH=--write puts the figures into docs/benchmarks.md
