@@ -15,6 +15,8 @@ from types import SimpleNamespace
 from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _health
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
+    LABEL_DEFINITION,
+    label,
     limits,
     names_of,
     policy_of,
@@ -121,6 +123,7 @@ class Service:
                 "cat proven.json",
                 self._ask_runtime(),
                 of(SUMS, sorted(files)),
+                of("stat -c %F", sorted(files)),
                 of("readlink", sorted(self.links)),
                 of("readlink -f", () if self.contained else (options.get("argv") or ())[:1]),
                 of("stat -c %Z", options.get("reads") or ()),
@@ -160,7 +163,7 @@ class Service:
         :param login: whether the program was given :meth:`login`.
         """
         try:
-            names, *known, runtime, sums, links, binary, times, account, devices, seen = sections(output)
+            names, *known, runtime, sums, kinds, links, binary, times, account, devices, seen = sections(output)
             manifest, proven, seen = *map(json.loads, known), json.loads(seen)
             names = set(names.splitlines())
             return (
@@ -170,6 +173,8 @@ class Service:
                 and manifest["generation"] == proven["generation"]
                 and proven["asked"] == self.asked
                 and dict(map(_of_sum, sums.splitlines())) == proven["files"]
+                # No link in their place, whose target somebody else may change.
+                and all(kind.startswith("regular") for kind in kinds.splitlines())
                 and links.splitlines() == [target for dummy, target in sorted(self.links.items())]
                 and list(map(int, times.splitlines())) == proven["reads"]
                 and account == proven["account"]
@@ -201,6 +206,7 @@ class Service:
         return (
             container["Id"] == made["id"]
             and container["Image"] == self.options["image"] == made["image"]
+            and label(container, LABEL_DEFINITION) == made["fingerprint"]
             and container["State"]["Pid"] == proven["pid"]
             and not trouble(None, container)
             and limits(container) == made["limits"]

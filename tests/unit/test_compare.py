@@ -590,6 +590,7 @@ SERVICE_CHANGES = {
     "a file that is gone": lambda world: os.unlink(world.beside),
     "a link to another program": lambda world: (os.unlink(world.tool), world.tool.symlink_to("/bin/sh")),
     "no link": lambda world: os.unlink(world.tool),
+    "a link in place of a file": lambda world: (os.rename(world.beside, world.folder / "x"), world.beside.symlink_to("x")),
     "a newer file that it reads": lambda world: (os.utime(world.read), amend(world.folder / ".vigil/proven.json", reads=[1])),
     "a file that it reads and that is gone": lambda world: os.unlink(world.read),
     "a process that was started otherwise": lambda world: amend(world.folder / ".vigil/proven.json", start={"arguments": ["x"]}),
@@ -658,10 +659,11 @@ def test_a_container_that_runs_as_it_was_proven(tmp_path, served, engine):
         "State": {"Running": True, "Pid": os.getpid(), "StartedAt": "2026-11-25T22:13:14.516346015Z"},
         "HostConfig": {"RestartPolicy": {"Name": "unless-stopped"}},
         "NetworkSettings": {"Networks": {"host": {}}},
+        "Config": {"Labels": {**CONTAINER["Config"]["Labels"], "monitoring.vigil.definition": "f"}},
     }
     docker = {"runtime": "docker", "image": "sha256:1", "docker_host": "unix:///its.sock", "conflicts": []}
     world = World(tmp_path, served[1], container={"user": ME}, **docker)
-    made = {"id": "c1", "image": "sha256:1", "limits": {"networks": ["host"]}, "definition": {}}
+    made = {"id": "c1", "image": "sha256:1", "fingerprint": "f", "limits": {"networks": ["host"]}, "definition": {}}
     world.manifest = {"generation": "g1", "files": {}, "container": made}
     world.prove()
     engine([IMAGE], [container])
@@ -671,6 +673,7 @@ def test_a_container_that_runs_as_it_was_proven(tmp_path, served, engine):
         [container, {**container, "Name": "/prometheus-vigil-next"}],
         [{**container, "Id": "c2"}],
         [{**container, "Image": "sha256:2"}],
+        [{**container, "Config": CONTAINER["Config"]}],
         [{**container, "State": {**container["State"], "Pid": 1}}],
         [{**container, "State": {**container["State"], "Restarting": True}}],
         [{**container, "HostConfig": {"RestartPolicy": {"Name": "no"}}}],

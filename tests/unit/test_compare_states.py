@@ -176,6 +176,7 @@ class Host(System):
             json.dumps(proven),
             "".join(f"{name}={value}\n" for name, value in self.shown.items()),
             sums,
+            "regular file",
             os.readlink(self.link),
             os.path.realpath(self.link),
             "",
