@@ -125,11 +125,13 @@ class Service(Deployment):
 
     def __init_subclass__(cls):
         super().__init_subclass__()
-        cls.name = cls.__dict__.get("name") or cls.__module__.rpartition(".")[2]
-        cls.programs = cls.programs or (cls.name,)
-        cls.unit_name = cls.unit_name or cls.name
-        cls.metrics_prefix = cls.metrics_prefix or cls.name
-        cls.version_metric = cls.version_metric or cls.metrics_prefix + "_build_info"
+        # Of its own: what a base of several rooms got by default is not theirs.
+        own = cls.__dict__
+        cls.name = own.get("name") or cls.__module__.rpartition(".")[2]
+        cls.programs = own.get("programs") or (cls.name,)
+        cls.unit_name = own.get("unit_name") or cls.name
+        cls.metrics_prefix = own.get("metrics_prefix") or cls.name
+        cls.version_metric = own.get("version_metric") or cls.metrics_prefix + "_build_info"
 
     def health_check(self) -> dict:
         """How the service is checked on any host: suboptions of ``health`` of the module service."""

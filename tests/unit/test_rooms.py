@@ -21,7 +21,9 @@ def test_each_file_is_a_service_and_bears_its_name():
     for name in _rooms.names():
         room = _rooms.load(name)
         assert isinstance(room, Service)
-        assert room.name == name
+        assert room.name == room.unit_name == name
+        assert room.metrics_prefix
+        assert not room.metrics_prefix.startswith("_")
         assert room.on_config_change in (None, RELOAD, RESTART)
         assert bool(room.dependency) == bool(room.dependency_metric)
 
@@ -32,7 +34,8 @@ def test_a_name_without_a_room_is_refused_with_the_nearest():
 
 
 def test_the_order_of_deployment():
-    exporters = ["blackbox_exporter", "cadvisor", "node_exporter", "postgres_exporter"]
+    exporters = [name for name in _rooms.names() if _rooms.load(name).stage == 1]
+    assert {"blackbox_exporter", "cadvisor", "node_exporter", "postgres_exporter"} <= set(exporters)
     assert _rooms.in_order() == [*exporters, "alertmanager", "prometheus", "grafana"]
     assert _rooms.in_order(["web", "grafana", "cadvisor"]) == ["cadvisor", "grafana"]
     assert _rooms.groups_of({"grafana": "ui", "cadvisor": "engines"}) == {"cadvisor": "engines", "grafana": "ui"}
