@@ -7,7 +7,7 @@ The module service writes it into its state directory, from where a shell comman
 take several times as long to arrive and to begin. It consists of files that the modules use as well, so that both find the
 same.
 
-usage: python3 -I -S DIRECTORY JSON
+usage: python3 -I -S -B DIRECTORY JSON
 """
 
 from __future__ import annotations

@@ -113,8 +113,8 @@ class Service:
         options = self.options
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
-        # Nothing of the user's may be imported, and nothing is needed of what is installed for this Python.
-        program = [self.python, "-I", "-S", _compare_program.directory(), json.dumps(self.program_options(login))]
+        # Nothing of the user's may be imported, nothing is needed of what is installed for this Python, and nothing is written.
+        program = [self.python, "-I", "-S", "-B", _compare_program.directory(), json.dumps(self.program_options(login))]
         return inside(
             self.state,
             script(
