@@ -21,7 +21,8 @@ def test_each_file_is_a_service_and_bears_its_name():
     for name in _rooms.names():
         room = _rooms.load(name)
         assert isinstance(room, Service)
-        assert room.name == room.unit_name == name
+        assert room.name == name
+        assert room.unit_name == vars(type(room)).get("unit_name", name)
         assert room.metrics_prefix
         assert not room.metrics_prefix.startswith("_")
         assert room.on_config_change in (None, RELOAD, RESTART)
