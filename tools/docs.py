@@ -381,8 +381,10 @@ def dashboards_page():
 
 def role_files():
     """Path to content of the roles of services, and of what lists them."""
-    reloading = [name for name in _rooms.names() if _rooms.load(name).on_config_change == RELOAD]
-    return {ROOT / path: content for path, content in roles.files(_rooms.in_order(), reloading).items()}
+    rooms = {name: _rooms.load(name) for name in _rooms.in_order()}
+    reloading = [name for name, room in rooms.items() if room.on_config_change == RELOAD]
+    content = {**roles.files(list(rooms), reloading), "tests/lab/services.json": roles.lab_file(rooms)}
+    return {ROOT / path: text for path, text in content.items()}
 
 
 def pages():

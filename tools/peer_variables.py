@@ -34,6 +34,12 @@ class Indented(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
+class Specs(yaml.SafeLoader):
+    """Reads ``!unsafe``, Ansible's mark of texts that are no templates."""
+
+
+Specs.add_constructor("!unsafe", lambda loader, node: loader.construct_scalar(node))
+
 TYPES = {bool: "bool", int: "int", list: "list", dict: "dict"}
 
 
@@ -49,7 +55,7 @@ def variables_of(collection, role):
     """Name to type of a role's variables, sorted; where it has no specs its defaults tell."""
     specs = collection / "roles" / role / "meta" / "argument_specs.yml"
     if specs.exists():
-        options = yaml.safe_load(specs.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+        options = yaml.load(specs.read_text(encoding="utf-8"), Specs)["argument_specs"]["main"]["options"]
         return {name: options[name].get("type", "str") for name in sorted(options)}
     defaults = yaml.safe_load((collection / "roles" / role / "defaults" / "main.yml").read_text(encoding="utf-8"))
     return {name: TYPES.get(type(defaults[name]), "str") for name in sorted(defaults)}

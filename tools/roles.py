@@ -16,6 +16,7 @@ A file of a service has
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 
@@ -255,6 +256,29 @@ def site_file(order):
     """
     places = ({"<service>": name, "<title>": read(name)["title"]} for name in order)
     return SITE.replace("<plays>", "\n".join(_filled(PLAY, of_one) for of_one in places))
+
+
+def lab_file(rooms):
+    """``tests/lab/services.json``: what the lab, which reads no YAML, makes releases and images of.
+
+    :param rooms: name to the room of each service.
+    """
+    found = {}
+    for name, room in rooms.items():
+        about = read(name)
+        program = (room.binaries or (name,))[0]
+        found[name] = {
+            "package": about["defaults"]["packages"][0],
+            "members": about["defaults"]["package_binaries"],
+            "program": program.rpartition("/")[2],
+            "bare": bool((about.get("layout") or {}).get("bare")),
+            **{key: layout_of(about)[key] for key in ("archive", "checksums")},
+            "image": about["image"],
+            "tag": about["image_tag"],
+            "image_program": room.image_program or "/bin/" + program,
+            "port": room.port or room.scrape.get("port"),
+        }
+    return json.dumps(found, indent=1) + "\n"
 
 
 def files(order, reloading):

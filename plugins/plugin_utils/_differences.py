@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Optional
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+
 
 class Difference(NamedTuple):
     """A variable of prometheus.prometheus or grafana.grafana that has no meaning here.
@@ -41,12 +43,7 @@ _SECTIONS_BEFORE_6 = [
 ]
 
 DIFFERENCES = {
-    "node_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "prometheus_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "alertmanager_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "blackbox_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "postgres_exporter_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
-    "cadvisor_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache"),
+    **{name + "_local_cache_path": Difference(True, _CACHE, "monitoring_release_cache") for name in _rooms.names()},
     "alertmanager_hipchat_api_url": Difference(
         False, "HipChat no longer exists, and Alertmanager has removed its support"
     ),

@@ -40,10 +40,7 @@ class Exporter(Service):
 
     go_flags: bool = False
     """Whether its flags are those of Go's own package: ``--x=true`` instead of ``--x``, and one list as ``--x=a,b``. An input
-    that is empty or false gives none."""
-
-    on_by_default: ClassVar[tuple] = ()
-    """With :attr:`go_flags`, the flags that are true unless they are given."""
+    that is empty, false or the value in :attr:`flag_defaults` gives none."""
 
     # The metrics about the process itself need the time of the boot, from /proc/stat.
     hardening: ClassVar[dict] = {"ProcSubset": "all"}
@@ -91,12 +88,13 @@ class Exporter(Service):
         return arguments + extra_flags(self.extra_flags(i))
 
     def _of_go(self, name, value):
-        if isinstance(value, bool):
-            usual = name in self.on_by_default
-            return [] if value == usual else flag(name, str(value).lower())
-        if isinstance(value, (list, tuple)):
-            value = ",".join(map(str, value))
-        return [] if value in ("", None) else flag(name, value)
+        text = ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        usual = self.flag_defaults.get(name, False if isinstance(value, bool) else "")
+        return [] if text in (usual, None) else flag(name, str(text).lower() if isinstance(text, bool) else text)
+
+    def web_files(self, i):
+        """None where no flag names it."""
+        return super().web_files(i) if self.web_config_flag else []
 
     def files(self, i, release):
         """Its configuration, and that of its web interface."""

@@ -97,6 +97,22 @@ SHAPES = {
     ),
 }
 
+# Others hold their program and nothing else.
+SHAPES.update(
+    (
+        name,
+        Shape(
+            about["image"].partition("/")[2],
+            about["port"],
+            (about["program"],),
+            upstream=about["image"].partition("/")[0],
+            entrypoint=(about["image_program"],),
+        ),
+    )
+    for name, about in mirror.SERVICES.items()
+    if name not in SHAPES and name in mirror.PROGRAMS
+)
+
 # Upstream's image of Grafana holds the whole release, and says in its environment where everything is, which has more
 # weight than grafana.ini. There is one where the mirror has an archive of it.
 GRAFANA = {
@@ -209,7 +225,8 @@ def image(program: str, age: str = "new") -> Image:
         second = 1_000_000_000
         settings["Healthcheck"] = {"Test": ["CMD-SHELL", shape.health], "Interval": 30 * second, "Timeout": 3 * second}
     layers = (_base(), _program_layer(program, shape, version))
-    return Image(shape.upstream, shape.repository, f"v{version}", settings, layers)
+    tag = mirror.SERVICES[program]["tag"].replace("<version>", version)
+    return Image(shape.upstream, shape.repository, tag, settings, layers)
 
 
 def grafana(version: str) -> Image:
@@ -304,7 +321,7 @@ def _base() -> Layer:
 
 def _program_layer(program: str, shape: Shape, version: str) -> Layer:
     folder = mirror.path() / program / f"v{version}"
-    (release,) = (path for path in folder.iterdir() if path.name != "sha256sums.txt")
+    release = folder / mirror.PROGRAMS[program].name(program, version)
 
     def fill(tar: tarfile.TarFile) -> None:
         programs = Path(_entrypoint(shape)[0]).parent.as_posix().lstrip("/")
@@ -321,7 +338,9 @@ def _program_layer(program: str, shape: Shape, version: str) -> Layer:
             for template in sorted((mirror.path() / "extra" / "alertmanager").iterdir()):
                 _add(tar, f"usr/share/prometheus/alertmanager/{template.name}", template.read_bytes())
 
-    return _pack(f"{program}-{version}", [repr(shape).encode(), (folder / "sha256sums.txt").read_bytes()], fill)
+    return _pack(
+        f"{program}-{version}", [repr(shape).encode(), (folder / mirror.PROGRAMS[program].checksums).read_bytes()], fill
+    )
 
 
 def _programs(release: Path, names: tuple[str, ...]) -> Iterator[tuple[str, bytes]]:

@@ -1,12 +1,13 @@
 """A release mirror in upstream's layout, made of the real programs that Debian builds.
 
-    MIRROR/NAME/vVERSION/NAME-VERSION.linux-ARCH.tar.gz, sha256sums.txt     (cAdvisor: NAME-vVERSION-linux-ARCH)
+    MIRROR/NAME/vVERSION/NAME-VERSION.linux-ARCH.tar.gz, sha256sums.txt     (or as upstream names them: services.json)
     MIRROR/grafana/         Grafana's archives, where there are any; see grafana()
     MIRROR/versions.json    {"prometheus": {"new": "3.5.3", "old": "2.53.3"}, ...}
     MIRROR/extra/           what the lab's images and its registry are made of
 
 "new" comes from Debian sid and "old" from trixie; both move, so each version is read off the binary. Debian adds
-build metadata to its versions (3.5.3+ds1): the names leave it out, as upstream's releases are called.
+build metadata to its versions (3.5.3+ds1): the names leave it out, as upstream's releases are called. Which programs there are
+stands in services.json, which `make docs` writes from the rooms of the services.
 """
 
 from __future__ import annotations
@@ -41,33 +42,46 @@ class Program(NamedTuple):
 
     :ivar package: Debian's package of it.
     :ivar members: what a release holds: file in the archive -> file in the package.
+    :ivar archive: name of the release, with ``{program}``, ``{version}`` and ``{arch}``.
+    :ivar checksums: name of the file with its checksum.
     :ivar suites: age -> Debian suite.
     :ivar bare: whether upstream publishes the program itself, not an archive.
+    :ivar source: Go package that is built of the package's source.
     """
 
     package: str
     members: dict[str, str]
+    archive: str
+    checksums: str
     suites: dict[str, str] = SUITES
     bare: bool = False
+    source: str = ""
+
+    def name(self, program: str, version: str) -> str:
+        """Name of a release."""
+        usual = "{program}-v{version}-linux-{arch}" if self.bare else self.archive
+        return usual.format(program=program, version=version, arch=architecture())
 
 
+SERVICES = json.loads(Path(__file__).with_name("services.json").read_text(encoding="utf-8"))
+# No suite of Debian has it: see grafana().
+WITHOUT = {"grafana"}
+# Debian 11 is the last to have cAdvisor: one version, old and new.
+OTHER_SUITES = {"cadvisor": dict.fromkeys(SUITES, "bullseye"), "process_exporter": dict.fromkeys(SUITES, SUITES["new"])}
+# Debian's build does not know its own version, which upstream's linker is told: it is built as upstream does, which needs Go.
+SOURCES = {"process_exporter": "./cmd/process-exporter"}
 PROGRAMS = {
-    "prometheus": Program("prometheus", {"prometheus": "usr/bin/prometheus", "promtool": "usr/bin/promtool"}),
-    "alertmanager": Program(
-        "prometheus-alertmanager",
-        {"alertmanager": "usr/bin/prometheus-alertmanager", "amtool": "usr/bin/amtool"},
-    ),
-    "node_exporter": Program("prometheus-node-exporter", {"node_exporter": "usr/bin/prometheus-node-exporter"}),
-    "blackbox_exporter": Program(
-        "prometheus-blackbox-exporter",
-        {"blackbox_exporter": "usr/bin/prometheus-blackbox-exporter"},
-    ),
-    "postgres_exporter": Program(
-        "prometheus-postgres-exporter",
-        {"postgres_exporter": "usr/bin/prometheus-postgres-exporter"},
-    ),
-    # Debian 11 is the last to have it: one version, old and new.
-    "cadvisor": Program("cadvisor", {"cadvisor": "usr/bin/cadvisor"}, dict.fromkeys(SUITES, "bullseye"), bare=True),
+    name: Program(
+        about["package"],
+        {member: path.lstrip("/") for member, path in about["members"].items()},
+        about["archive"],
+        about["checksums"],
+        OTHER_SUITES.get(name, SUITES),
+        about["bare"],
+        SOURCES.get(name, ""),
+    )
+    for name, about in SERVICES.items()
+    if name not in WITHOUT
 }
 # What goes into extra/ from the newer suite: folder -> (Debian packages, their files). Debian's Alertmanager reads its
 # default templates from the host; the base of containers is a C library and a shell, as upstream's is.
@@ -83,7 +97,8 @@ EXTRA = {
 GRAFANA_SITE = "https://dl.grafana.com/oss/release"
 GRAFANA_VERSION = "13.2.3"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
-VERSION = re.compile(r"version (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
+# redis_exporter says `Redis Metrics Exporter 1.86.0`.
+VERSION = re.compile(r"(?:version|Exporter) (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
 
 
 def path() -> Path:
@@ -106,8 +121,9 @@ def architecture() -> str:
 
 def unpack(program: str, age: str, folder: Path, *only: str) -> Path:
     """Unpack the ``new`` or ``old`` release of a program, or some of its files, below a folder; the release's own."""
-    name = f"{program}-{versions()[program][age]}.linux-{architecture()}"
-    archive = path() / program / f"v{versions()[program][age]}" / f"{name}.tar.gz"
+    version = versions()[program][age]
+    archive = path() / program / f"v{version}" / PROGRAMS[program].name(program, version)
+    name = archive.name.removesuffix(".tar.gz")
     with tarfile.open(archive) as tar:
         tar.extractall(folder, [tar.getmember(f"{name}/{one}") for one in only] or None, filter="data")
     return folder / name
@@ -119,6 +135,10 @@ def ensure() -> Path:
         with locked("mirror"):
             if not _complete():
                 _make()
+    # A program that is new here is added to a mirror that is there.
+    if _missing():
+        with locked("mirror"):
+            _add(_missing())
     return path()
 
 
@@ -177,22 +197,31 @@ def _complete() -> bool:
         return False
 
 
+def _versions() -> dict[str, dict[str, str]]:
+    return json.loads((path() / "versions.json").read_text(encoding="utf-8"))
+
+
+def _missing() -> list[str]:
+    return [name for name in PROGRAMS if name not in _versions()]
+
+
+def _add(names: list[str]) -> None:
+    if not names:
+        return
+    apt_install(["mmdebstrap", "debian-archive-keyring"], "the release mirror is made of Debian's packages")
+    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="mirror.") as folder:
+        found = _pack_all(names, Path(folder), path())
+        written = Path(folder) / "versions.json"
+        written.write_text(json.dumps({**_versions(), **found}, indent=2) + "\n", encoding="utf-8")
+        written.replace(path() / "versions.json")
+
+
 def _make() -> None:
     apt_install(["mmdebstrap", "debian-archive-keyring"], "the release mirror is made of Debian's packages")
     cache_dir().mkdir(parents=True, exist_ok=True)
-    found: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="mirror.") as folder:
         made = Path(folder) / "mirror"
-        for suite in dict.fromkeys(suite for program in PROGRAMS.values() for suite in program.suites.values()):
-            with step(f"fetching the releases of Debian {suite}"):
-                tree = _extract(suite, Path(folder))
-            for name, program in PROGRAMS.items():
-                ages = [age for age, of in program.suites.items() if of == suite]
-                if ages:
-                    with step(f"packing {name} of Debian {suite}"):
-                        found.setdefault(name, {}).update(dict.fromkeys(ages, _pack(name, tree, made)))
-            if suite == SUITES["new"]:
-                _keep_extra(tree, made / "extra")
+        found = _pack_all(list(PROGRAMS), Path(folder), made)
         (made / "versions.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
         (made / ".format").write_text(f"{FORMAT}\n", encoding="ascii")
         made.chmod(0o755)
@@ -205,17 +234,44 @@ def _make() -> None:
     )
 
 
-def _extract(suite: str, folder: Path) -> Path:
-    """Unpack the packages of a Debian suite, with what they depend on, into a folder of this user's."""
+def _pack_all(names: list[str], folder: Path, mirror: Path) -> dict[str, dict[str, str]]:
+    """Fetch and pack programs; their versions. What the lab's images are made of comes with the first of them."""
+    found: dict[str, dict[str, str]] = {}
+    extra = not (mirror / "extra").is_dir()
+    chosen = {name: PROGRAMS[name] for name in names}
+    for suite in dict.fromkeys(suite for program in chosen.values() for suite in program.suites.values()):
+        with step(f"fetching the releases of Debian {suite}"):
+            of_suite = [program for program in chosen.values() if suite in program.suites.values()]
+            tree = _extract(suite, folder, of_suite, extra and suite == SUITES["new"])
+        for name, program in chosen.items():
+            ages = [age for age, of in program.suites.items() if of == suite]
+            if ages:
+                with step(f"packing {name} of Debian {suite}"):
+                    found.setdefault(name, {}).update(dict.fromkeys(ages, _pack(name, tree, mirror)))
+        if extra and suite == SUITES["new"]:
+            _keep_extra(tree, mirror / "extra")
+    return found
+
+
+def _extract(suite: str, folder: Path, programs: list[Program], extra_too: bool) -> Path:
+    """Unpack packages of a Debian suite, with what they depend on, into a folder of this user's."""
     archive = folder / f"{suite}.tar"
-    programs = [program for program in PROGRAMS.values() if suite in program.suites.values()]
     packages = {program.package for program in programs}
-    if suite == SUITES["new"]:
+    if extra_too:
         packages.update(package for needed, _files in EXTRA.values() for package in needed)
     # sid's release file may be past its date on a machine that sees a snapshot.
     argv = ["mmdebstrap", "--quiet", "--mode=root", "--variant=extract", '--aptopt=Acquire::Check-Valid-Until "false"']
-    run(as_root([*argv, f"--include={','.join(sorted(packages))}", suite, str(archive)]))
     tree = folder / suite
+    sources = [program.package for program in programs if program.source]
+    if sources:
+        (tree / "sources").mkdir(parents=True)
+        (tree / "sources").chmod(0o777)
+        # Only upstream's own archive: Debian's changes to it are to the build.
+        fetch = (
+            f"cd {tree}/sources && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q source --tar-only {' '.join(sources)}"
+        )
+        argv += ['--setup-hook=sed -i "p;s/^deb /deb-src /" "$1/etc/apt/sources.list"', f"--extract-hook={fetch}"]
+    run(as_root([*argv, f"--include={','.join(sorted(packages))}", suite, str(archive)]))
     wanted = {member for program in programs for member in program.members.values()}
     extra = re.compile("|".join(files for _packages, files in EXTRA.values()))
     with tarfile.open(archive) as tar:
@@ -245,25 +301,54 @@ def _keep_extra(tree: Path, extra: Path) -> None:
 def _pack(name: str, tree: Path, mirror: Path) -> str:
     """Pack one program as upstream does; return its version."""
     program = PROGRAMS[name]
-    done = run([str(tree / program.members[name]), "--version"])
+    if program.source:
+        _build(program, tree)
+    done = run([str(tree / program.members[SERVICES[name]["program"]]), "--version"])
     match = VERSION.search(done.stdout + done.stderr)
     if not match:
         raise LabError(f"{name} does not say its version: {done.stdout}{done.stderr}")
     version = match["version"]
     folder = mirror / name / f"v{version}"
     folder.mkdir(parents=True)
+    release = folder / program.name(name, version)
     if program.bare:
-        release = folder / f"{name}-v{version}-linux-{architecture()}"
         shutil.copyfile(tree / program.members[name], release)
     else:
-        release = folder / f"{name}-{version}.linux-{architecture()}.tar.gz"
         _archive(release, {member: tree / source for member, source in program.members.items()}, f"{name} {version}")
     digest = hashlib.sha256()
     with open(release, "rb") as handle:
         while block := handle.read(1 << 20):
             digest.update(block)
-    (folder / "sha256sums.txt").write_text(f"{digest.hexdigest()}  {release.name}\n", encoding="ascii")
+    (folder / program.checksums).write_text(f"{digest.hexdigest()}  {release.name}\n", encoding="ascii")
     return version
+
+
+def _build(program: Program, tree: Path) -> None:
+    """Build a program of upstream's source, in the place of Debian's own build."""
+    if not shutil.which("go"):
+        raise LabError(f"{program.package} has to be built, and there is no Go on this machine: install it")
+    (source,) = (tree / "sources").glob(f"{program.package}_*.orig.tar.*")
+    version = source.name.split("_", 1)[1].split(".orig.")[0]
+    folder = tree / "sources" / program.package
+    folder.mkdir()
+    run(["tar", "-xf", str(source), "-C", str(folder), "--strip-components=1"])
+    (member,) = program.members.values()
+    flags = f"-s -w -X main.version={version}"
+    run(
+        [
+            "env",
+            "CGO_ENABLED=0",
+            "go",
+            "build",
+            "-C",
+            str(folder),
+            "-ldflags",
+            flags,
+            "-o",
+            str(tree / member),
+            program.source,
+        ]
+    )
 
 
 def _archive(release: Path, members: dict[str, Path], what: str) -> None:
