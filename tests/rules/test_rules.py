@@ -28,6 +28,7 @@ SETTINGS = {
         "ContainerDown": {"containers": ["shop"]},
         "DatabasePoolHigh": {"pools": {"shop": 15}},
         "BackupMissing": {"backups": ["shop"]},
+        "ProcessGroupDown": {"processes": ["shop"]},
     },
     "rule_labels": {"team": "shop"},
     "rule_annotations": {},
