@@ -244,8 +244,12 @@ PLAY = """- name: Deploy <title>
   hosts: "{{ '<service>' if '<service>' in groups else 'all:!all' }}"
   gather_facts: false
   tags: <service>
-  roles:
-    - role: vigil.monitoring.<service>
+  tasks:
+    # The play above, and the role itself, validate its inputs: Ansible need not do so once more.
+    - name: Deploy <title>
+      ansible.builtin.import_role:
+        name: vigil.monitoring.<service>
+        rolespec_validate: false
 """
 
 

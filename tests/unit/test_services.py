@@ -29,11 +29,13 @@ UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
 
 def test_each_service_has_a_role_and_a_play():
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
-    services = {play["tags"]: play for play in plays if "roles" in play}
+    services = {play["tags"]: play for play in plays if str(play["name"]).startswith("Deploy ")}
     assert sorted(services) == list(_rooms.names())
     assert [_rooms.load(service).stage for service in services] == sorted(_rooms.load(name).stage for name in services)
     for service, play in services.items():
         assert play["hosts"] == f"{{{{ '{service}' if '{service}' in groups else 'all:!all' }}}}"
+        imported = {"name": f"vigil.monitoring.{service}", "rolespec_validate": False}
+        assert [task["ansible.builtin.import_role"] for task in play["tasks"]] == [imported]
     assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in services)
 
 
