@@ -26,6 +26,19 @@ def other_action(action, name, task):
     )
 
 
+def run_task(action, name, task, task_vars):
+    """The result of another action plugin for a task, after which it has cleaned up.
+
+    :param task: as for :func:`other_action`.
+    """
+    other = other_action(action, name, task)
+    try:
+        return other.run(task_vars=task_vars)
+    finally:
+        # Ansible cleans up after the plugin of the task alone.
+        other.cleanup()
+
+
 def run_other(action, name, arguments, task_vars, check=None):
     """The result of another action plugin.
 
@@ -36,4 +49,4 @@ def run_other(action, name, arguments, task_vars, check=None):
     task.action, task.args = name, arguments
     if check is not None:
         task.check_mode, task.diff = check, False
-    return other_action(action, name, task).run(task_vars=task_vars)
+    return run_task(action, name, task, task_vars)

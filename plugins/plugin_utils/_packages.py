@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import other_action
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_task
 
 DO_NOT_START = 101  # what Debian's policy-rc.d says to keep a package from starting its services
 
@@ -40,4 +40,4 @@ def _with_package(action, packages, task_vars):
     """``ansible.builtin.package`` is an action of its own: it finds out which module manages packages there."""
     task = action._task.copy()
     task.args = {"name": packages, "state": "present"}
-    return other_action(action, "ansible.builtin.package", task).run(task_vars=task_vars)
+    return run_task(action, "ansible.builtin.package", task, task_vars)
