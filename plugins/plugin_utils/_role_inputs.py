@@ -97,12 +97,16 @@ class RoleInputs:
         plugin = lookup_loader.get(name, loader=self._loader, templar=self._templar)
         return plugin.run(list(terms), variables=self._variables, **options)
 
-    def with_variables(self, **further: Any) -> RoleInputs:
-        """The same with further variables, for a template of the user's own."""
-        made = object.__new__(RoleInputs)
-        made.__dict__.update(self.__dict__, _variables={**self._variables, **further})
-        made._templar = self._templar.copy_with_new_env(available_variables=made._variables)
-        return made
+    def template(self, path: str, **further: Any) -> str:
+        """The text of a template of the user's own.
+
+        :param further: variables that it finds besides those of the host.
+        """
+        variables = {**self._variables, **further}
+        templar = self._templar.copy_with_new_env(available_variables=variables)
+        plugin = lookup_loader.get("vigil.monitoring.template_text", loader=self._loader, templar=templar)
+        (text,) = plugin.run([path], variables=variables)
+        return plain(text)
 
     def _rendered(self, found):
         return plain(self._templar.template(found) if holds_template(found) else found)

@@ -159,10 +159,7 @@ class Room(Service):
         config = alertmanager_config(self.settings(i, version))
         if i["config_file"] == self.own_template:
             return HEADER + to_yaml(config)
-        (text,) = i.with_variables(alertmanager_configuration=config).lookup(
-            "vigil.monitoring.template_text", i["config_file"]
-        )
-        return text
+        return i.template(i["config_file"], alertmanager_configuration=config)
 
     def files(self, i, release):
         """The configuration, templates of messages, files of secrets, and the configuration of its web interface."""
@@ -186,7 +183,7 @@ class Room(Service):
                 defaults["output"] = i["amtool_config_output"]
             text = AMTOOL_HEADER + to_yaml(defaults)
         else:
-            (text,) = i.lookup("vigil.monitoring.template_text", i["amtool_config_file"])
+            text = i.template(i["amtool_config_file"])
         return {"/etc/amtool/config.yml": text}
 
     def validators(self, i, release):

@@ -204,10 +204,7 @@ class Room(Service):
         config = prometheus_config(self.contents(i, version), self.inventory(i))
         if i["config_file"] == self.own_template:
             return HEADER + to_yaml(config)
-        (text,) = i.with_variables(prometheus_configuration=config).lookup(
-            "vigil.monitoring.template_text", i["config_file"]
-        )
-        return text
+        return i.template(i["config_file"], prometheus_configuration=config)
 
     def files(self, i, release):
         """The configuration, rules, targets, and the configuration of its web interface."""
