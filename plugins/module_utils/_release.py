@@ -28,7 +28,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GNU_LINE = re.compile(r"\\?([0-9a-fA-F]{64})\s+\*?(?:\./)?(\S.*)")
 _BSD_LINE = re.compile(r"SHA256 ?\((?:\./)?(.+)\) ?= ?([0-9a-fA-F]{64})")
-_REPORTED_VERSION = re.compile(r"\bversion:? +v?(\d[0-9A-Za-z.+~-]*)", re.IGNORECASE)
+# Most say ``version 1.2.3``; redis_exporter says ``Redis Metrics Exporter v1.2.3``.
+_REPORTED_VERSION = re.compile(r"\b(?:version:?|exporter) +v?(\d[0-9A-Za-z.+~-]*)", re.IGNORECASE)
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version, version_key
 
 

@@ -138,7 +138,8 @@ def check_web(room, values):
         config = {key: values["{0}_{1}".format(role, key)] for key in names}
         variables = {key: "{0}_{1}".format(role, key) for key in names}
     else:
-        config = values[role + "_web_config"] or {}
+        # Some have no configuration of their web interface at all.
+        config = values.get(role + "_web_config") or {}
         variables = {key: "{0}_web_config.{1}".format(role, key) for key in config}
     yield from check_web_config(config, variables)
     tls = config.get("tls_server_config") if isinstance(config, dict) else None
@@ -154,7 +155,7 @@ def check_web(room, values):
     ca = str(values.get(role + "_health_ca") or "")
     if ca and not ca.startswith("/"):
         yield Problem(role + "_health_ca", "is {0}".format(shown(ca)), "give the absolute path of a file on the host")
-    if bool(values[role + "_health_username"]) != bool(values[role + "_health_password"]):
+    if bool(values.get(role + "_health_username")) != bool(values.get(role + "_health_password")):
         yield Problem(
             "{0}_health_username and {0}_health_password".format(role), "only one of them is set", "set both, or none"
         )

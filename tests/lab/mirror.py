@@ -46,7 +46,7 @@ class Program(NamedTuple):
     :ivar checksums: name of the file with its checksum.
     :ivar suites: age -> Debian suite.
     :ivar bare: whether upstream publishes the program itself, not an archive.
-    :ivar source: Go package that is built of the package's source.
+    :ivar source: Go package that is built of the package's source, and the variable that gets the version; empty for none.
     """
 
     package: str
@@ -55,7 +55,7 @@ class Program(NamedTuple):
     checksums: str
     suites: dict[str, str] = SUITES
     bare: bool = False
-    source: str = ""
+    source: tuple[str, ...] = ()
 
     def name(self, program: str, version: str) -> str:
         """Name of a release."""
@@ -67,9 +67,13 @@ SERVICES = json.loads(Path(__file__).with_name("services.json").read_text(encodi
 # No suite of Debian has it: see grafana().
 WITHOUT = {"grafana"}
 # Debian 11 is the last to have cAdvisor: one version, old and new.
-OTHER_SUITES = {"cadvisor": dict.fromkeys(SUITES, "bullseye"), "process_exporter": dict.fromkeys(SUITES, SUITES["new"])}
+OTHER_SUITES = {
+    "cadvisor": dict.fromkeys(SUITES, "bullseye"),
+    **{name: dict.fromkeys(SUITES, SUITES["new"]) for name in ("process_exporter", "redis_exporter")},
+}
 # Debian's build does not know its own version, which upstream's linker is told: it is built as upstream does, which needs Go.
-SOURCES = {"process_exporter": "./cmd/process-exporter"}
+# The Go package, and the variable.
+SOURCES = {"process_exporter": ("./cmd/process-exporter", "main.version=")}
 PROGRAMS = {
     name: Program(
         about["package"],
@@ -78,7 +82,7 @@ PROGRAMS = {
         about["checksums"],
         OTHER_SUITES.get(name, SUITES),
         about["bare"],
-        SOURCES.get(name, ""),
+        SOURCES.get(name, ()),
     )
     for name, about in SERVICES.items()
     if name not in WITHOUT
@@ -97,8 +101,8 @@ EXTRA = {
 GRAFANA_SITE = "https://dl.grafana.com/oss/release"
 GRAFANA_VERSION = "13.2.3"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
-# redis_exporter says `Redis Metrics Exporter 1.86.0`.
-VERSION = re.compile(r"(?:version|Exporter) (?P<version>[0-9]+\.[0-9]+\.[0-9]+)")
+# redis_exporter says `Redis Metrics Exporter 1.86.0-1`, with Debian's revision.
+VERSION = re.compile(r"(?:version|Exporter) v?(?P<version>[0-9]+\.[0-9]+\.[0-9]+(-[0-9]+)?)")
 
 
 def path() -> Path:
@@ -333,7 +337,8 @@ def _build(program: Program, tree: Path) -> None:
     folder.mkdir()
     run(["tar", "-xf", str(source), "-C", str(folder), "--strip-components=1"])
     (member,) = program.members.values()
-    flags = f"-s -w -X main.version={version}"
+    package, variable = program.source
+    flags = f"-s -w -X {variable}{version}"
     run(
         [
             "env",
@@ -346,7 +351,7 @@ def _build(program: Program, tree: Path) -> None:
             flags,
             "-o",
             str(tree / member),
-            program.source,
+            package,
         ]
     )
 

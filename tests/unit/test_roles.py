@@ -103,6 +103,8 @@ def test_every_input_is_used(service):
     files = [path for part in PARTS for path in (ROOT / "roles" / service / part).glob("*")]
     of_role = "\n".join(re.sub(r"(?m)^\w+:", "", path.read_text(encoding="utf-8")) for path in files)
     text += " ".join("health_" + name for name in HEALTH)
+    # Those that set a flag, and nothing else.
+    text += " " + " ".join(getattr(_rooms.load(service), "input_flags", {}).values())
     # In one expression for all of them.
     text += " " + " ".join("silence_" + name for name in ("state", "matchers", "duration", "comment", "author"))
     unused = {
