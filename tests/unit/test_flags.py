@@ -265,3 +265,37 @@ def test_postgres_exporter_is_not_told_its_database():
         "--log.format=json",
         "--disable-default-metrics",
     ]
+
+
+def test_flags_of_go_are_those_that_differ_from_upstreams_defaults():
+    usual = [
+        "--web.listen-address=0.0.0.0:9121",
+        "--web.telemetry-path=/metrics",
+        "--redis.addr=redis://localhost:6379",
+    ]
+    numbers = [
+        "--check-keys-batch-size=1000",
+        "--log-format=txt",
+        "--connection-timeout=15s",
+        "--tls-server-min-version=TLS1.2",
+        "--max-distinct-key-groups=100",
+        "--config-command=CONFIG",
+    ]
+    assert arguments("redis_exporter") == [*usual, *numbers]
+    given = arguments("redis_exporter", check_keys=["a", "b"], is_cluster=True, set_client_name=False, password="p")
+    assert given[0] == "--redis.password-file=/etc/redis_exporter/passwords.json"
+    assert {"--check-keys=a,b", "--is-cluster=true", "--set-client-name=false"} <= set(given)
+    assert not any(argument.rpartition("=")[2] == "p" for argument in given)
+
+
+@pytest.mark.parametrize(
+    ("given", "passwords"),
+    [
+        ({}, None),
+        ({"password": "p"}, {"redis://localhost:6379": "p"}),
+        ({"password": "p", "user": "u"}, {"redis://u@localhost:6379": "p"}),
+        ({"addr": "h:1", "password": "p", "passwords": {"redis://x": "y"}}, {"redis://h:1": "p", "redis://x": "y"}),
+    ],
+)
+def test_passwords_of_redis_by_the_url_that_its_exporter_looks_for(given, passwords):
+    assert room("redis_exporter").config(Inputs("redis_exporter", **given)) == passwords
