@@ -117,7 +117,7 @@ def test_another_build_under_the_name_of_a_default_version(site):
     renamed = folder / f"node_exporter-{version}.linux-{mirror.architecture()}.tar.gz"
     shutil.copy(archive, renamed)
     (folder / "sha256sums.txt").write_text(f"{hashlib.sha256(renamed.read_bytes()).hexdigest()}  {renamed.name}\n")
-    words = (f"{renamed.name} is not the build that upstream published", "give its SHA-256 as node_exporter_checksum")
+    words = (f"{renamed.name} is not the build that upstream published", "set its SHA-256 in node_exporter_checksum")
     with mirror.serve(folder=site.folder / "mirror") as served:
         for place in (str(site.folder / "mirror"), served.url):
             site.variables["monitoring_release_mirror"] = place
