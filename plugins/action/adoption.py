@@ -15,7 +15,6 @@ from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_
 from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import unpack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption, _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
@@ -138,11 +137,11 @@ def judged(kind, role, live):
     directory = role[kind + "_config_dir"]
     wanted = wanted_files(kind, role)
     words = _adoption.words_about(
-        kind, live, directory, wanted, written_by_peers(kind), bool(role.get(kind + "_take_over"))
+        kind, live, directory, wanted, _rooms.load(kind).superseded(), bool(role.get(kind + "_take_over"))
     )
     files = {path: entry["content"] for path, entry in live["files"].items()}
     # What others keep in the directory stays, but for what is taken over.
-    stays = _adoption.staying(files, directory, wanted, written_by_peers(kind))
+    stays = _adoption.staying(files, directory, wanted, _rooms.load(kind).superseded())
     released = release(kind, str(role[kind + "_version"]))
     before = _adoption.view(kind, live["argv"], live["config_dir"], files)
     after = _adoption.view(

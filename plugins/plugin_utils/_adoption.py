@@ -230,7 +230,7 @@ def named_files(live, files):
 def is_theirs(path, text, directory, peers):
     """Whether a file is known to be written by a role of another collection.
 
-    :param peers: as :func:`_peers.written_by_peers` returns them.
+    :param peers: as ``superseded`` of the service's room returns them.
     """
     return any(path == posixpath.join(directory, one["path"]) and re.match(one["pattern"], text) for one in peers)
 

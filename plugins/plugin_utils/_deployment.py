@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
@@ -352,6 +351,10 @@ class Deployment:
         """What is removed with it beside what all services have, as steps."""
         return []
 
+    def superseded(self) -> list:
+        """What another collection's role may have left below the configuration directory, as config_files takes it."""
+        return [{"path": path, **written._asdict()} for path, written in sorted(self.peer_files().items())]
+
     def config_options(self, i, release) -> dict:
         """For the module config_files."""
         return _given(
@@ -367,7 +370,7 @@ class Deployment:
             image=release.get("image"),
             docker_host=docker_host(i),
             take_over=i["take_over"],
-            superseded=written_by_peers(self.name) if i["take_over"] else None,
+            superseded=self.superseded() if i["take_over"] else None,
             pristine=i["install_method"] == "package",
             secrets=self.written_secrets(i, release),
         )

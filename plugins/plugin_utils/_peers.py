@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-
 
 class Written(NamedTuple):
     """A file of a peer's.
@@ -43,13 +41,3 @@ PROVIDER = Written(
 
 SOURCES = Written(r"apiVersion: 1\ndeleteDatasources: \[\]\ndatasources:\n", secret=True)
 ALERTING = Written(r"apiVersion: 1\n", secret=True)
-
-
-def written_by_peers(role):
-    """What a peer's role may have left below the configuration directory.
-
-    :param role: name of our role.
-    :returns: list of dicts with ``path``, ``pattern`` and ``secret``, as the module config_files takes them.
-    """
-    files = _rooms.load(role).peer_files() if role in _rooms.names() else {}
-    return [{"path": path, **written._asdict()} for path, written in sorted(files.items())]

@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._running_service 
     flags_of,
     url_of,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._adopted_prometheus import both_targets, targets_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._adoption import (
     compare,
@@ -24,7 +25,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._adoption import 
     view,
     words_about,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 
 DIR = "/etc/prometheus"
 ARGV = ["/usr/local/bin/prometheus", f"--config.file={DIR}/prometheus.yml", "--storage.tsdb.path=/var/lib/prometheus"]
@@ -270,7 +270,7 @@ def live_service(**given):
 
 
 def test_what_a_table_cannot_say():
-    wanted, peers = {f"{DIR}/prometheus.yml": SAME}, written_by_peers("prometheus")
+    wanted, peers = {f"{DIR}/prometheus.yml": SAME}, _rooms.load("prometheus").superseded()
     said = "\n".join(words_about("prometheus", live_service(), DIR, wanted, peers, False))
     assert f"prometheus_take_over: true is required to allow the role to replace {DIR}/prometheus.yml" in said
     assert f"and remove {DIR}/rules/ansible_managed.yml" in said

@@ -12,7 +12,6 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._peers import written_by_peers
 
 HEADER = "#\n# Ansible managed\n#\n\n"
 RULES = (
@@ -56,7 +55,7 @@ def tree(root, role, take_over=True, files=()):
         "path": str(root),
         "payload": pack([{"path": path, "content": "x", "mode": 0o640, "secret": False} for path in files]),
         "take_over": take_over,
-        "superseded": written_by_peers(role),
+        "superseded": _rooms.load(role).superseded(),
     }
     return Tree(SimpleNamespace(params=params, check_mode=False))
 
@@ -107,5 +106,5 @@ def test_a_long_file_costs_no_time(tmp_path):
 
 
 def test_secrets_are_marked():
-    secret = {entry["path"] for role in _rooms.names() for entry in written_by_peers(role) if entry["secret"]}
+    secret = {entry["path"] for role in _rooms.names() for entry in _rooms.load(role).superseded() if entry["secret"]}
     assert {"postgres_exporter_pass", "provisioning/datasources/ansible.yml"} <= secret
