@@ -172,7 +172,7 @@ class Room(Service):
         )
         return found
 
-    def contents(self, i, version):
+    def settings(self, i, version):
         """What the configuration is made of, as :mod:`_prometheus` takes it."""
         names = (
             "config_dir agent_mode global external_labels replica_label remote_write remote_read otlp storage tracing scrape_configs"
@@ -201,7 +201,7 @@ class Room(Service):
             prometheus_config,
         )
 
-        config = prometheus_config(self.contents(i, version), self.inventory(i))
+        config = prometheus_config(self.settings(i, version), self.inventory(i))
         if i["config_file"] == self.own_template:
             return HEADER + to_yaml(config)
         return i.template(i["config_file"], prometheus_configuration=config)
@@ -212,7 +212,7 @@ class Room(Service):
             prometheus_files,
         )
 
-        contents = self.contents(i, release["version"])
+        contents = self.settings(i, release["version"])
         return prometheus_files(contents, self.inventory(i), self.configuration(i, release))
 
     def directories(self, i, release):
