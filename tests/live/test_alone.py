@@ -1,7 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`verify.yml` alone, which knows nothing of what an earlier run did, verifies every service in full."""
+"""`verify.yml` alone, which knows nothing of what an earlier run did, verifies every service in full.
+
+Before the tests of dashboards, whose fixture stops an Alertmanager for the rest of the session.
+"""
 
 from __future__ import annotations
 
