@@ -232,7 +232,7 @@ def broken(site):
         ),
         "a shell's variable beside a secret": (
             {"alertmanager_opsgenie_api_key": "vigil-sentinel-shell${KEY}"},
-            ["expands no variables"],
+            ["does not expand variables"],
         ),
         "a release that is not there": (
             {"node_exporter_version": "99.0.0"},
