@@ -42,13 +42,15 @@ def _of_files(result):
     names = [name for kind in ("create", "update", "remove") for name in staged.get(kind) or ()]
     names += result.get("directories") or []
     listed = ", ".join(names[:SHOWN]) + (" and {0} more".format(len(names) - SHOWN) if names[SHOWN:] else "")
+    # Without a name, it is the account or the rights of files that differ.
+    where = " ({0})".format(listed) if listed else ""
     if staged.get("remove"):
         # Files that lie beside the playbook which deploys are not seen from another one.
         return UNVERIFIED, (
-            "its configuration differs from what the inventory asks for ({0}); where some of it lies beside another"
-            " playbook, this one cannot know it".format(listed)
+            "its configuration differs from what the inventory asks for{0}; where some of it lies beside another"
+            " playbook, this one cannot know it".format(where)
         )
-    return RED, "its configuration differs from what the inventory asks for ({0}){1}".format(listed, WAY_OUT)
+    return RED, "its configuration differs from what the inventory asks for{0}{1}".format(where, WAY_OUT)
 
 
 class StepComparison:

@@ -42,5 +42,5 @@ def test_an_archive_that_is_installed_deploys_and_proves_without_the_clone(tmp_p
         assert len(rules["data"]["groups"]) > 1
     # Of this clone, only its tools and the lab's mirror were used.
     used = set(re.findall(rf"{re.escape(str(ROOT))}/[\w./-]+", ended.output))
-    assert f"{installed}/ansible_collections/vigil/monitoring/roles/prometheus/tasks/main.yml" in ended.output
+    assert f"{installed}/ansible_collections/vigil/monitoring/roles/deployment/tasks/main.yml" in ended.output
     assert {path for path in used if not path.startswith(f"{venv.FOLDER}/")} == set()

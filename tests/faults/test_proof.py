@@ -135,7 +135,7 @@ def test_a_password_that_the_proof_does_not_know(site):
 def test_check_mode_on_a_bare_host(bare):
     outcome = verify(bare, "--check").must_be_green(changed=False)
     assert "0 of 3 services verified, 3 not there yet (check mode: nothing is verified)" in outcome.output
-    verify(bare, monitoring_verify_timeout=0).must_be_red("3 red")
+    verify(bare, monitoring_verify_timeout=0).must_be_red("3 failed")
 
 
 @LOOKS
