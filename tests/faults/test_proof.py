@@ -247,4 +247,4 @@ def test_connected_means_delivered_and_only_scrapes_since_the_reload_count(site)
     assert PASSWORD not in outcome.output
     assert "3 of 3 services verified" in asked(PASSWORD, PASSWORD).must_be_green(changed=True).output
     # A reload, in which the targets keep the health of their last scrape for up to ten seconds.
-    asked(PASSWORD, "wrong").must_be_red("down alertmanager 127.0.0.1:9093", "401 Unauthorized")
+    asked(PASSWORD, "wrong").must_be_red("down alertmanager subject 127.0.0.1:9093", "401 Unauthorized")
