@@ -178,7 +178,7 @@ def must_have_a_certificate(site: Site) -> None:
     site.run(groups=("node_exporter",)).must_be_green(changed=True)
     # The authority that vouches for somebody else is a certain error.
     site.variables["node_exporter_health_ca"] = "/etc/tls/ca.crt"
-    site.run(groups=("node_exporter",)).must_be_red("its certificate is refused", "node_exporter_health_ca")
+    site.run(groups=("node_exporter",)).must_be_red("its certificate is not trusted", "node_exporter_health_ca")
 
 
 def test_another_group_takes_the_data_along_and_goes_back_with_it(site):

@@ -274,12 +274,12 @@ def test_answers_that_no_waiting_helps(reply, words):
 def test_a_server_that_says_nothing():
     with answering(wait=60) as address:
         result = health(f"http://{address}", timeout=1)
-    assert result["failed"] and "accepts connections, but did not answer" in result["msg"]
+    assert result["failed"] and "accepts connections, but did not respond" in result["msg"]
 
 
 def test_a_url_without_a_scheme():
     result = health("localhost:9090")
-    assert result["failed"] and "no http:// or https:// URL" in result["msg"]
+    assert result["failed"] and "is not an http:// or https:// URL" in result["msg"]
 
 
 @pytest.fixture(scope="module")
