@@ -12,18 +12,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import health_check, ports, web_config
 
-RELOAD, RESTART = "reload", "restart"
 WEB_SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users")
 HEALTH = ("username", "password", "ca", "client_cert", "client_key")
 COLLECTION = "vigil.monitoring."
-DOCKER_HOST = "unix:///var/run/docker.sock"
 
 
 class Step(NamedTuple):
@@ -52,7 +53,7 @@ class Deployment:
     documentation: str = ""
     #: ``Description`` of its unit.
     description: str = ""
-    #: Names of the programs inside a release, as paths below it; the first one is the service.
+    #: Names of the programs inside a release, as paths below it; the first one is the service. Default: the service's name.
     binaries: tuple = ()
     #: Where the container image has the program, where that is not a directory of its PATH.
     image_program: str | None = None
@@ -96,7 +97,7 @@ class Deployment:
     @property
     def program(self) -> str:
         """Name of the program."""
-        return self.binaries[0].rpartition("/")[2] if self.binaries else self.name
+        return self.binaries[0].rpartition("/")[2]
 
     def listen(self, i) -> Any:
         """The address that it listens on as ``HOST:PORT``, or a list of them."""
@@ -152,6 +153,19 @@ class Deployment:
 
     # What it is made of.
 
+    def user_files(self, i, name: str) -> list:
+        """The files of the user's own that an input names: each with its ``source`` and its ``content``."""
+        variable = "{0}_{1}".format(self.name, name)
+        return i.once(("files", name), lambda: i.lookup("vigil.monitoring.user_files", i[name], variable=variable))
+
+    def web_arguments(self, i) -> list:
+        """The flags of the web interface of Prometheus and Alertmanager: its configuration, address and external URL."""
+        arguments = []
+        if web_config(self.web_config(i)):
+            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
+        arguments += flag("web.listen-address", self.listen_inside(i))
+        return arguments + flag("web.external-url", self.external_url(i)) if self.external_url(i) else arguments
+
     def arguments(self, i, release) -> list:
         """Its command line but for the program."""
         raise NotImplementedError
@@ -189,20 +203,21 @@ class Deployment:
 
     def readable(self, i, release) -> list:
         """Files that its configuration names, which its account has to be able to read."""
-        return file_references(self.configured(i, release), i["config_dir"])
-
-    def further_secrets(self, i) -> list:
-        """Secrets of its own that no configuration shows."""
-        return []
+        return i.once(
+            ("readable", release["version"]), lambda: file_references(self.configured(i, release), i["config_dir"])
+        )
 
     def secrets(self, i) -> list:
         """The secrets among its inputs, for whatever is printed."""
+        return i.once("secrets", lambda: self._secrets(i))
+
+    def _secrets(self, i):
         shared = [
             {"password": i.get("health_password")},
             {"headers": i["release_headers"]},
             {"password": i["registry_password"]},
         ]
-        return secret_values([*self.inputs_with_secrets(i), *shared, {"secrets": self.further_secrets(i)}])
+        return secret_values([*self.inputs_with_secrets(i), *shared])
 
     def inputs_with_secrets(self, i) -> list:
         """The inputs that may hold secrets, beside those that all services have."""
@@ -300,7 +315,7 @@ class Deployment:
     def release_options(self, i) -> dict:
         """For the module release."""
         archive = i["install_method"] == "archive"
-        return _given(
+        return given(
             program=self.name,
             method=i["install_method"],
             version=i["version"] if archive else None,
@@ -312,7 +327,7 @@ class Deployment:
             cache_dir=i["release_cache"] or None,
             releases_dir=i["release_dir"],
             link_dir=i["binary_install_dir"],
-            binaries=list(self.binaries or (self.name,)),
+            binaries=list(self.binaries),
             packages=i["packages"],
             package_binaries=i["package_binaries"],
             package_units=i["package_units"],
@@ -321,7 +336,7 @@ class Deployment:
 
     def image_options(self, i) -> dict:
         """For the module image."""
-        return _given(
+        return given(
             name=self.unit_name,
             role=self.name,
             program=self.program,
@@ -357,7 +372,7 @@ class Deployment:
 
     def config_options(self, i, release) -> dict:
         """For the module config_files."""
-        return _given(
+        return given(
             role=self.name,
             path=i["config_dir"],
             user=i["system_user"],
@@ -382,7 +397,7 @@ class Deployment:
         """
         contained = i["runtime"] == "docker"
         conflicts = i["package_units"] if i["install_method"] == "package" or i["take_over"] else []
-        return _given(
+        return given(
             name=self.unit_name,
             role=self.name,
             config_dir=i["config_dir"],
@@ -421,7 +436,7 @@ class Deployment:
 
     def removal_options(self, i) -> dict:
         """For the module service, where it is removed."""
-        return _given(
+        return given(
             name=self.unit_name,
             role=self.name,
             state="absent",
@@ -444,7 +459,7 @@ class Deployment:
         return {
             "program": self.name,
             "state": "absent",
-            "binaries": list(self.binaries or (self.name,)),
+            "binaries": list(self.binaries),
             "releases_dir": i["release_dir"],
         }
 
@@ -501,8 +516,9 @@ class Deployment:
 
 def docker_host(i) -> str:
     """Address of the engine on the host; one for all services."""
-    return i.shared("monitoring_docker_host", DOCKER_HOST)
+    return i.shared("monitoring_docker_host", DEFAULT_HOST)
 
 
-def _given(**options) -> dict:
+def given(**options) -> dict:
+    """Options of a module without those that are None."""
     return {name: value for name, value in options.items() if value is not None}

@@ -50,7 +50,6 @@ class Exporter(Service):
         own = cls.__dict__
         cls.title = cls.title or cls.name
         cls.description = cls.description or "Prometheus " + cls.title
-        cls.binaries = cls.binaries or (cls.name,)
         cls.scrape = {"port": cls.port, **own.get("scrape", {})}
         cls.config_flags = cls.config_flags or (cls.config_flag, cls.web_config_flag)
         cls.flag_defaults = {"web.listen-address": "0.0.0.0:{0}".format(cls.port), **own.get("flag_defaults", {})}

@@ -81,6 +81,17 @@ class RoleInputs:
             return self[name]
         return default
 
+    def has(self, whole: str) -> bool:
+        """Whether there is a variable of this whole name, the role's or another."""
+        return whole in self._variables
+
+    def variable(self, whole: str) -> Any:
+        """A variable by its whole name, rendered, of whatever type it is.
+
+        :raises KeyError: when there is none.
+        """
+        return self._rendered(self._variables[whole])
+
     def shared(self, name: str, default: Any = None) -> Any:
         """A variable that is none of the role's, or a default where it is not set."""
         found = self._variables.get(name)

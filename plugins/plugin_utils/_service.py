@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import RELOAD, RESTART, Deployment
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Deployment
 
 __all__ = ["RELOAD", "RESTART", "Service", "Surroundings"]
 
@@ -129,6 +130,7 @@ class Service(Deployment):
         own = cls.__dict__
         cls.name = own.get("name") or cls.__module__.rpartition(".")[2]
         cls.programs = own.get("programs") or (cls.name,)
+        cls.binaries = own.get("binaries") or (cls.name,)
         cls.unit_name = own.get("unit_name") or cls.name
         cls.metrics_prefix = own.get("metrics_prefix") or cls.name
         cls.version_metric = own.get("version_metric") or cls.metrics_prefix + "_build_info"

@@ -11,7 +11,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COL
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
 # https://prometheus.io/docs/alerting/latest/configuration/
@@ -101,11 +100,7 @@ class Room(Service):
         """A cluster is said by flags alone."""
         extra = self.extra_flags(i)
         arguments = flag("config.file", i["config_dir"] + "/alertmanager.yml") + flag("storage.path", i["db_dir"])
-        if web_config(self.web_config(i)):
-            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
-        arguments += flag("web.listen-address", self.listen_inside(i))
-        if i["web_external_url"]:
-            arguments += flag("web.external-url", i["web_external_url"])
+        arguments += self.web_arguments(i)
         for option, value in sorted((i["cluster"] or {}).items()):
             if option == "peers":
                 arguments += flag("cluster.peer", list(value or []))
@@ -138,14 +133,9 @@ class Room(Service):
         return {
             **{name: i[name] for name in [*names.split(), *GLOBAL_KEYS]},
             "version": version,
-            "own_templates": self._user_files(i, COLLECTION + "/bundled/messages/vigil.tmpl", ""),
-            "template_files": self._user_files(i, i["template_files"], "alertmanager_template_files"),
+            "own_templates": i.lookup("vigil.monitoring.user_files", COLLECTION + "/bundled/messages/vigil.tmpl"),
+            "template_files": self.user_files(i, "template_files"),
         }
-
-    @staticmethod
-    def _user_files(i, patterns, variable):
-        key = ("user_files", variable)
-        return i.once(key, lambda: i.lookup("vigil.monitoring.user_files", patterns, variable=variable))
 
     def configuration(self, i, version):
         """The text of ``alertmanager.yml``."""
@@ -195,16 +185,13 @@ class Room(Service):
         return [self.configuration(i, release["version"]), self.web_config(i)]
 
     def inputs_with_secrets(self, i):
-        """Those in the configuration, wherever a template of the user's own took them from."""
-        return [self.configuration(i, i["version"]), self.web_config(i)]
-
-    def further_secrets(self, i):
-        """Those that are written into files of their own."""
+        """Those in the configuration, wherever a template of the user's own took them from, and in files of their own."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager import (
             escalation_secrets,
         )
 
-        return escalation_secrets(self.settings(i, i["version"]))
+        apart = escalation_secrets(self.settings(i, i["version"]))
+        return [self.configuration(i, i["version"]), self.web_config(i), {"secrets": apart}]
 
     # What its API is asked for, beside a deployment
 

@@ -12,7 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source impo
     postgres_role,
     source_files,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, given
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
@@ -105,7 +105,7 @@ class Room(Exporter):
             "secrets": self.secrets(i),
         }
         title = "Compare the role in PostgreSQL that postgres_exporter logs in as"
-        return Step(title, "vigil.monitoring.postgres_monitoring_role", _given(options))
+        return Step(title, "vigil.monitoring.postgres_monitoring_role", given(**options))
 
     def further_service_options(self, i, release, prepared=None):
         """The role in the database, where it has to change; and the user's own file, which is read only at the start."""
@@ -124,7 +124,7 @@ class Room(Exporter):
             return []
         options = {**self.role_options(i), "state": "absent", "secrets": self.secrets(i)}
         title = "Drop the role in PostgreSQL that postgres_exporter logged in as"
-        return [Step(title, "vigil.monitoring.postgres_monitoring_role", _given(options))]
+        return [Step(title, "vigil.monitoring.postgres_monitoring_role", given(**options))]
 
     def validate(self, values):
         """What only postgres_exporter has: where its database is, and who looks after its role there."""
@@ -178,7 +178,3 @@ class Room(Exporter):
             "postgres_exporter_user": _peers.ONE_LINE,
             "postgres_exporter_pass": _peers.ONE_LINE,
         }
-
-
-def _given(options):
-    return {name: value for name, value in options.items() if value is not None}

@@ -121,12 +121,7 @@ class Room(Service):
             arguments += flag("storage.agent.path", i["db_dir"])
         else:
             arguments += flag("storage.tsdb.path", i["db_dir"]) + self._retention(i, version)
-        if web_config(self.web_config(i)):
-            arguments += flag("web.config.file", i["config_dir"] + "/web_config.yml")
-        arguments += flag("web.listen-address", self.listen_inside(i))
-        if i["web_external_url"]:
-            arguments += flag("web.external-url", i["web_external_url"])
-        return arguments + extra_flags(self.extra_flags(i))
+        return arguments + self.web_arguments(i) + extra_flags(self.extra_flags(i))
 
     def _retention(self, i, version):
         """The flags of the retention; a template of the user's own knows nothing of it."""
@@ -148,11 +143,6 @@ class Room(Service):
         rooms = [_rooms.load(name) for name in _rooms.in_order()]
         groups = {room.name: {"service": room.name, **room.scrape} for room in rooms if room.scrape}
         return {**groups, "application": {"port": 8000}}
-
-    def user_files(self, i, name):
-        """The files of the user's own that an input names: each with its source and its content."""
-        variable = "{0}_{1}".format(self.name, name)
-        return i.once(name, lambda: i.lookup("vigil.monitoring.user_files", i[name], variable=variable))
 
     def inventory(self, i):
         """What the inventory has to be scraped, and what is then expected: see the lookup scrape_targets."""
