@@ -1,6 +1,31 @@
-"""What a service is given in a directory that its hardening hides: it is let through, and nothing else of that directory."""
+"""The sandbox of the services: how exposed systemd says they are, and what of a hidden directory is let through."""
 
 from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
+
+from lab.common import ROOT
+
+
+@pytest.mark.parametrize("bare", ["bookworm", "trixie"], indirect=True)
+def test_exposure_of_every_unit_on_a_host(bare):
+    """As the systemd of each supported Debian rates it; docs/security.md has those that may be above 1.5."""
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    exceptions = {unit: float(most) for unit, most in re.findall(r"(?m)^\| (\w+) \| (\d\.\d) \| \S", page)}
+    for name in _rooms.names():
+        defaults = (ROOT / "roles" / name / "defaults" / "main.yml").read_text(encoding="utf-8")
+        (account,) = re.findall(rf"(?m)^{name}_system_(?:user|group): (\w[\w-]*)$", defaults)
+        service = {"User": account, "Group": account, "ExecStart": ["/bin/true"], "Type": "exec"}
+        text = unit_text({"Unit": {"Description": name}, "Service": service}, _rooms.load(name).hardening)
+        bare.host.run(f"mkdir -p /srv/units && cat >/srv/units/{name}.service", stdin=text)
+        command = f"cd /srv/units && systemd-analyze security --offline=true --no-pager ./{name}.service"
+        level = re.search(r"exposure level for .*: ([0-9.]+)", bare.host.run(command, check=False).stdout)
+        assert level, name
+        assert float(level[1]) <= exceptions.get(name, 1.5), name
 
 
 def test_data_tokens_and_directories_below_home(bare):
