@@ -27,6 +27,11 @@ LABELS = ("alertmanager", "remote_name", "url")
 RESEND = 60.0
 # A reload longer ago than this was followed by notifications, whatever that flag says within reason.
 LONG_AGO = 900.0
+# A configuration that was loaded this many seconds after the start of the process is the one of its start: the start is known to a
+# second, and Prometheus needs five to hear of the first Alertmanager.
+AT_START = 3.0
+# An alert that is to fire within this many seconds is waited for, as one that fires.
+MOMENT = 15.0
 # Seconds for the way to the other end.
 MARGIN = 5.0
 # Remote storage is sent to at least as often as this (batch_send_deadline), once there are samples.

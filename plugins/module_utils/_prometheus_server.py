@@ -76,7 +76,7 @@ class PrometheusServer:
         settled, due = True, _prometheus_delivery.RESEND
         if age is not None and age < _prometheus_delivery.LONG_AGO:
             due = self._resend() + (fires or 0.0) + _prometheus_delivery.MARGIN
-            settled = age > due
+            settled = age > due or loaded_at_its_start(page)
         past = self._history(page, age)
         counts = _prometheus_delivery.alerts(page, urls)
         yield from _prometheus_delivery.check_alerts(self.watch, counts, settled, due, fires is not None, past)
@@ -169,16 +169,28 @@ def check_rules(data, wanted):
     return GOOD
 
 
+def loaded_at_its_start(page):
+    """Whether the configuration of a Prometheus is the one with which it started, so that all its counters are of it.
+
+    It tells when it has loaded one last, and not how often. A reload this soon would be before it knows any Alertmanager.
+
+    :param page: its metrics, a :class:`_exposition.Page`.
+    """
+    started, loaded = page.value("process_start_time_seconds"), page.value(RELOADED_AT)
+    return started is not None and loaded is not None and abs(loaded - started) <= _prometheus_delivery.AT_START
+
+
 def firing_interval(data):
-    """The longest interval of the rule groups that have an alert which fires, in seconds; None where none does.
+    """Seconds within which an alert is sent at the latest that fires or is about to; None where none is.
 
     :param data: ``data`` of ``/api/v1/rules``.
     """
-    found = [
-        float(group.get("interval") or 0)
-        for group in data.get("groups") or ()
-        if any(rule.get("state") == "firing" for rule in group.get("rules") or ())
-    ]
+    found = []
+    for group in data.get("groups") or ():
+        for rule in group.get("rules") or ():
+            wait = 0.0 if rule.get("state") == "firing" else float(rule.get("duration") or 0)
+            if rule.get("state") in ("firing", "pending") and wait <= _prometheus_delivery.MOMENT:
+                found.append(float(group.get("interval") or 0) + wait)
     return max(found) if found else None
 
 

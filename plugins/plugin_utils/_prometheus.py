@@ -181,8 +181,8 @@ def prometheus_files(settings, inventory, config):
     files = Files()
     files.add("prometheus.yml", "prometheus_config_file", content=config.rstrip() + "\n")
     if not settings["agent_mode"]:
-        for pack, group in rule_groups(load_packs(), settings, inventory["rules"]).items():
-            files.add("rules/vigil-{0}.yml".format(pack), "prometheus_rule_packs", data={"groups": [group]})
+        for pack, groups in rule_groups(load_packs(), settings, inventory["rules"]).items():
+            files.add("rules/vigil-{0}.yml".format(pack), "prometheus_rule_packs", data={"groups": groups})
         if settings["alert_rules"]:
             rules = {"groups": [{"name": RULE_GROUP, "rules": settings["alert_rules"]}]}
             files.add("rules/ansible_managed.yml", "prometheus_alert_rules", data=rules)

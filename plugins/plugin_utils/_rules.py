@@ -363,7 +363,13 @@ def beside_own(packs, wanted, thresholds, facts, own):
     bare = {"rule_labels": {}, "rule_annotations": {}, "runbook_url": "", "dashboard_url": ""}
     given = {"rule_packs": wanted, "thresholds": thresholds, "alert_rules": [{"alert": name} for name in own], **bare}
     groups = rule_groups(packs, given, facts)
-    severities = [rule["labels"]["severity"] for group in groups.values() for rule in group["rules"] if "alert" in rule]
+    severities = [
+        rule["labels"]["severity"]
+        for of_pack in groups.values()
+        for group in of_pack
+        for rule in group["rules"]
+        if "alert" in rule
+    ]
     if not severities:
         return None
     return (
@@ -382,7 +388,7 @@ def rule_groups(packs, settings, facts):
     :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that must have
         targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
         of their own as ``host``, ``instances`` and ``thresholds``.
-    :returns: mapping of packs to groups in the format of Prometheus.
+    :returns: mapping of packs to lists of groups in the format of Prometheus.
     :raises RulesError: when packs or thresholds are invalid.
     """
     thresholds = settings["thresholds"]
@@ -400,10 +406,17 @@ def rule_groups(packs, settings, facts):
         pack = packs[name]
         rules = [{"record": record, "expr": expr.strip()} for record, expr in (pack.get("record") or {}).items()]
         known = {**facts, "own_jobs": own_jobs(pack, facts)}
-        for alert in pack["alerts"]:
-            if alert not in taken:
-                rules += _Alert(name, pack, alert, settings, known).rules()
-        groups[name] = {"name": "vigil-" + name, "rules": rules}
+        found = {"": {"name": "vigil-" + name, "rules": rules}}
+        for alert, given in pack["alerts"].items():
+            if alert in taken:
+                continue
+            interval = given.get("interval", "")
+            more = _Alert(name, pack, alert, settings, known).rules()
+            if more and interval not in found:
+                found[interval] = {"name": "vigil-{0}-{1}".format(name, interval), "interval": interval, "rules": []}
+            if more:
+                found[interval]["rules"] += more
+        groups[name] = list(found.values())
     return groups
 
 

@@ -23,7 +23,7 @@ def bounds(site, alert):
 def test_packs_come_change_and_go(site):
     """The ones for what is scraped are there, and every rule in them can be evaluated."""
     groups = loaded(site)
-    assert set(groups) == {"vigil-host", "vigil-monitoring"}
+    assert set(groups) == {"vigil-host", "vigil-monitoring", "vigil-monitoring-5s"}
     assert [rule["name"] for rules in groups.values() for rule in rules if rule["health"] == "err"] == []
     assert [severity for severity, query in bounds(site, "HighDiskUsage")] == ["critical", "warning"]
 
@@ -46,6 +46,6 @@ def test_packs_come_change_and_go(site):
 
     site.variables["prometheus_rule_packs"] = ["monitoring"]
     site.run().must_be_green(changed=True)
-    assert set(loaded(site)) == {"vigil-monitoring"}
+    assert set(loaded(site)) == {"vigil-monitoring", "vigil-monitoring-5s"}
     assert "vigil-host" not in site.host.run("ls /etc/prometheus/rules").stdout
     site.run().must_be_green(changed=False)

@@ -45,8 +45,8 @@ def pint():
 
 def lint(pint, folder, groups):
     """What pint says of rule groups, and its exit status."""
-    for name, group in groups.items():
-        (folder / f"{name}.yml").write_text(to_yaml({"groups": [group]}), encoding="utf-8")
+    for name, found in groups.items():
+        (folder / f"{name}.yml").write_text(to_yaml({"groups": found}), encoding="utf-8")
     argv = [
         pint,
         "--no-color",

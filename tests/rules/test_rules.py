@@ -68,10 +68,11 @@ CASES = list(cases())
 
 def asked(promtool, folder, alert, case, **questions):
     """promtool's answer to questions about one alert, with all recording rules beside it."""
-    groups = rule_groups(load_packs(), SETTINGS, {**FACTS, "overrides": overrides(case)})
-    for group in groups.values():
+    packs = rule_groups(load_packs(), SETTINGS, {**FACTS, "overrides": overrides(case)})
+    groups = [group for of_pack in packs.values() for group in of_pack]
+    for group in groups:
         group["rules"] = [rule for rule in group["rules"] if rule.get("alert") in (None, alert)]
-    (folder / "rules.json").write_text(json.dumps({"groups": list(groups.values())}), encoding="utf-8")
+    (folder / "rules.json").write_text(json.dumps({"groups": groups}), encoding="utf-8")
     test = {"interval": "1m", "input_series": series(case), **questions}
     content = {"rule_files": ["rules.json"], "evaluation_interval": "1m", "tests": [test]}
     (folder / "tests.json").write_text(json.dumps(content), encoding="utf-8")

@@ -46,10 +46,24 @@ class Prometheus:
     """A Prometheus whose counters are functions of the seconds since its proof began.
 
     :ivar loaded: seconds before the proof at which it loaded its configuration.
+    :ivar started: seconds before the proof at which it started.
+    :ivar pending: seconds of the proof for which its alert is yet to fire.
     """
 
-    def __init__(self, monkeypatch, loaded=3600.0, fires=True, past=None, resend="1m", scraped=0.0, **counters):
+    def __init__(
+        self,
+        monkeypatch,
+        loaded=3600.0,
+        fires=True,
+        past=None,
+        resend="1m",
+        scraped=0.0,
+        started=86400.0,
+        pending=0,
+        **counters,
+    ):
         self.loaded, self.fires, self.past, self.resend, self.scraped = loaded, fires, past, resend, scraped
+        self.started, self.pending = started, pending
         self.counters = counters
         self.now = 0.0
         self.asked = []
@@ -67,7 +81,7 @@ class Prometheus:
             "prometheus_build_info": {'version="3.5.3"': 1},
             "prometheus_config_last_reload_successful": 1,
             "prometheus_config_last_reload_success_timestamp_seconds": START - self.loaded,
-            "process_start_time_seconds": START - 86400,
+            "process_start_time_seconds": START - self.started,
             "prometheus_notifications_alertmanagers_discovered": 1,
         }
         for name, count in self.counters.items():
@@ -89,7 +103,8 @@ class Prometheus:
         return {"activeTargets": [target]}
 
     def rules(self):
-        rule = {"name": "Watchdog", "health": "ok", "state": "firing" if self.fires else "inactive"}
+        state = "pending" if self.now < self.pending else "firing"
+        rule = {"name": "Watchdog", "health": "ok", "state": state if self.fires else "inactive", "duration": 10}
         return {"groups": [{"interval": 15, "rules": [rule]}]}
 
     def alertmanagers(self):
@@ -131,6 +146,27 @@ def test_what_was_always_delivered_is_good_at_once(monkeypatch):
     asked = Prometheus(monkeypatch, sent=still(60), errors=still(0))
     assert asked.prove() == ("ok", "") and asked.now == 0
     assert "api/v1/status/flags" not in asked.asked and "api/v1/query" not in asked.asked
+
+
+@pytest.mark.parametrize(("started", "waits"), [(11.5, 0), (9, 0), (13.5, 40), (86400, 40)])
+def test_what_was_sent_since_a_start_was_sent_with_its_configuration(monkeypatch, started, waits):
+    """A reload came later, and what was sent before it says nothing."""
+    asked = Prometheus(monkeypatch, loaded=10, started=started, sent=steps(40, 1), errors=still(0))
+    assert asked.prove() == ("ok", "") and asked.now == waits
+
+
+def test_a_start_excuses_nothing(monkeypatch):
+    failing = Prometheus(monkeypatch, loaded=10, started=10, sent=steps(40, 1), errors=steps(40, 1))
+    state, why = failing.prove()
+    assert state == "failed" and "its alerts do not reach" in why
+    nothing = Prometheus(monkeypatch, loaded=10, started=10, sent=still(0), errors=still(0))
+    state, why = nothing.prove()
+    assert state == "unverified" and "no alert was sent" in why and nothing.now > 60
+
+
+def test_an_alert_that_is_about_to_fire_is_waited_for(monkeypatch):
+    asked = Prometheus(monkeypatch, loaded=1, started=1, pending=8, sent=lambda now: float(now >= 9), errors=still(0))
+    assert asked.prove() == ("ok", "") and asked.now == 9
 
 
 def test_what_failed_long_ago_is_told_by_its_own_history(monkeypatch):

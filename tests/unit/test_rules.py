@@ -56,7 +56,13 @@ def settings(**given):
 def rules(alert, found=None, **given):
     """The rules of one alert."""
     groups = rule_groups(PACKS_AS_SHIPPED, settings(**given), found or facts())
-    return [rule for group in groups.values() for rule in group["rules"] if rule.get("alert") == alert]
+    return [
+        rule
+        for of_pack in groups.values()
+        for group in of_pack
+        for rule in group["rules"]
+        if rule.get("alert") == alert
+    ]
 
 
 def problems(thresholds):
@@ -129,7 +135,17 @@ def test_a_rule_as_prometheus_reads_it():
     assert "runbook_url" not in rules("HighCPUUsage")[0]["annotations"]
     (again,) = rules("Watchdog", runbook_url="https://x/{alert}.html")
     assert again["annotations"]["runbook_url"] == "https://x/Watchdog.html"
-    assert "for" not in again
+    assert "for" not in rules("Watchdog", thresholds={"Watchdog": {"for": "0s"}})[0]
+
+
+def test_the_alert_that_always_fires_is_in_a_group_that_is_evaluated_often():
+    """Its first notification then comes soon after a start, and after Prometheus knows its Alertmanagers."""
+    common, often = rule_groups(PACKS_AS_SHIPPED, settings(), facts())["monitoring"]
+    assert (common["name"], "interval" in common) == ("vigil-monitoring", False)
+    assert (often["name"], often["interval"]) == ("vigil-monitoring-5s", "5s")
+    assert [(rule["alert"], rule["for"]) for rule in often["rules"]] == [("Watchdog", "10s")]
+    (alone,) = rule_groups(PACKS_AS_SHIPPED, settings(thresholds={"Watchdog": False}), facts())["monitoring"]
+    assert alone == common
 
 
 @pytest.mark.parametrize(
@@ -298,7 +314,8 @@ def test_no_two_rules_are_the_same_to_promtool():
     groups = rule_groups(PACKS_AS_SHIPPED, settings(rule_packs=list(PACKS), thresholds=names), facts())
     found = [
         (rule["alert"], tuple(sorted(rule["labels"].items())))
-        for group in groups.values()
+        for of_pack in groups.values()
+        for group in of_pack
         for rule in group["rules"]
         if "alert" in rule
     ]
