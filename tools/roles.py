@@ -280,6 +280,7 @@ def lab_file(rooms):
             "image": about["image"],
             "tag": about["image_tag"],
             "image_program": room.image_program or "/bin/" + program,
+            "lab": about.get("lab") or {},
             "port": room.port or room.scrape.get("port"),
         }
     return json.dumps(found, indent=1) + "\n"

@@ -176,7 +176,7 @@ class ActionModule(ActionBase):
         contained = role.get(kind + "_runtime") == "docker"
         asked = contained or role.get(kind + "_install_method", "archive") == "archive"
         health = {
-            **room.health_check(),
+            **room.health_check_of(role.inputs),
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
             "metrics_path": at.metrics_path if path else "/metrics",
             **room.credentials(role),

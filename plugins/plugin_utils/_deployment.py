@@ -129,7 +129,7 @@ class Deployment:
             "web_config": self.web_config(i),
             **{name: i.get("health_" + name) for name in HEALTH},
         }
-        return {**self.health_check(), **health_check(said)}
+        return {**self.health_check_of(i), **health_check(said)}
 
     def ports(self, i) -> list:
         """TCP ports that it listens on."""

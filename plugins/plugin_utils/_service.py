@@ -154,6 +154,13 @@ class Service(Deployment):
         }
         return {name: value for name, value in found.items() if value not in (None, [])}
 
+    def health_check_of(self, i) -> dict:
+        """The same, where an input decides a part of it, such as the name of a metric.
+
+        :param i: the inputs of its role, by their names without the role's.
+        """
+        return self.health_check()
+
     def endpoint(self, get: Callable) -> tuple | None:
         """Where it is served, where other variables than those of an exporter say it.
 

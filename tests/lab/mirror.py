@@ -66,23 +66,17 @@ class Program(NamedTuple):
 SERVICES = json.loads(Path(__file__).with_name("services.json").read_text(encoding="utf-8"))
 # No suite of Debian has it: see grafana().
 WITHOUT = {"grafana"}
-# Debian 11 is the last to have cAdvisor: one version, old and new.
-OTHER_SUITES = {
-    "cadvisor": dict.fromkeys(SUITES, "bullseye"),
-    **{name: dict.fromkeys(SUITES, SUITES["new"]) for name in ("process_exporter", "redis_exporter")},
-}
-# Debian's build does not know its own version, which upstream's linker is told: it is built as upstream does, which needs Go.
-# The Go package, and the variable.
-SOURCES = {"process_exporter": ("./cmd/process-exporter", "main.version=")}
 PROGRAMS = {
     name: Program(
         about["package"],
         {member: path.lstrip("/") for member, path in about["members"].items()},
         about["archive"],
         about["checksums"],
-        OTHER_SUITES.get(name, SUITES),
+        # Where one suite is named, new and old are the same version.
+        dict.fromkeys(SUITES, about["lab"]["suite"]) if "suite" in about["lab"] else SUITES,
         about["bare"],
-        SOURCES.get(name, ()),
+        # Built as upstream does, which needs Go: the Go package, and the variable that the linker writes the version to.
+        tuple(about["lab"]["build"].values()) if "build" in about["lab"] else (),
     )
     for name, about in SERVICES.items()
     if name not in WITHOUT
@@ -349,7 +343,7 @@ def _build(program: Program, tree: Path) -> None:
     run(["tar", "-xf", str(source), "-C", str(folder), "--strip-components=1"])
     (member,) = program.members.values()
     package, variable = program.source
-    flags = f"-s -w -X {variable}{version}"
+    flags = f"-s -w -X {variable}={version}"
     run(
         [
             "env",

@@ -221,10 +221,6 @@ def test_a_panel_changes_its_colour_where_the_alert_fires(uid, number, alert):
         assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] != "off"
 
 
-# What has no panel of its own leads to the dashboard.
-WITHOUT_PANELS = {"processes", "redis"}
-
-
 @pytest.mark.parametrize("pack", PACKS)
 def test_alerts_lead_to_panels_that_are_there(pack):
     link = link_of(load_packs()[pack])
@@ -234,7 +230,9 @@ def test_alerts_lead_to_panels_that_are_there(pack):
     alerts = load_packs()[pack]["alerts"]
     led = {name: alert["panel"] for name, alert in alerts.items() if "panel" in alert}
     assert set(led.values()) <= set(panels)
-    assert led or pack in WITHOUT_PANELS
+    # What has no panel of its own leads to the dashboard, and says so.
+    has = load_packs()[pack].get("panels", True)
+    assert bool(led) == has, f"give alerts of {pack}.yml the panel that shows them, or the pack `panels: false`"
     # And the panel says so.
     for name, number in led.items():
         assert re.search(rf"Alerts: .*\b{name}\b", panels[number]["description"])

@@ -288,6 +288,20 @@ def test_flags_of_go_are_those_that_differ_from_upstreams_defaults():
     assert not any(argument.rpartition("=")[2] == "p" for argument in given)
 
 
+@pytest.mark.parametrize(("plus", "metric"), [(False, "nginx_up"), (True, "nginxplus_up")])
+def test_nginx_exporter_with_either_edition(plus, metric):
+    inputs = Inputs("nginx_exporter", plus=plus)
+    assert room("nginx_exporter").health(inputs)["dependency_metric"] == metric
+    assert arguments("nginx_exporter", plus=plus) == [
+        "--web.listen-address=0.0.0.0:9113",
+        "--web.telemetry-path=/metrics",
+        "--nginx.scrape-uri=http://127.0.0.1/stub_status",
+        "--nginx.plus" if plus else "--no-nginx.plus",
+        "--log.level=info",
+        "--log.format=logfmt",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "passwords"),
     [

@@ -169,10 +169,30 @@ def test_a_service_is_never_given_up():
 HARDENED = Path(__file__).parents[1] / "data" / "hardening.yml"
 
 
-def test_nothing_of_the_hardening_is_lost_by_accident():
+HARDENING_SEEN = yaml.safe_load(HARDENED.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_of_the_hardening_is_lost_by_accident(profile):
     """Whoever loosens a directive changes the file as well, where a reader sees it."""
-    written = yaml.safe_load(HARDENED.read_text(encoding="utf-8"))
-    assert {profile: hardened(profile) for profile in PROFILES} == written
+    expected = by_directive(HARDENING_SEEN["all"])
+    expected.update(by_directive(HARDENING_SEEN["but"].get(profile, [])))
+    found = by_directive(hardened(profile))
+    names = [name for name in found if found[name] != expected.get(name)]
+    differs = [line for name in names for line in found[name]] + sorted(set(expected) - set(found))
+    assert differs == [], f"if it has to be so, write into {HARDENED.name}, below but: {profile}: {differs}"
+
+
+def test_what_is_said_of_hardening_is_about_units_that_exist():
+    assert set(HARDENING_SEEN["but"]) <= set(PROFILES)
+
+
+def by_directive(lines):
+    """Name of a directive to its lines, in their order."""
+    found = {}
+    for line in lines:
+        found.setdefault(line.partition("=")[0], []).append(line)
+    return found
 
 
 def hardened(profile):
