@@ -103,6 +103,67 @@ SHARED = {
         "everywhere",
         "Address of the Docker engine on the host itself. Default: `unix:///var/run/docker.sock`.",
     ),
+    "monitoring_tls": (
+        "everywhere",
+        "Whether all services are served by TLS and closed to strangers: see [howto/tls.md](../howto/tls.md). Default: `false`.",
+    ),
+    "monitoring_password": (
+        "everywhere",
+        "Password of `monitoring_username` for Prometheus and Alertmanager, and of Grafana's administrator; required with"
+        " `monitoring_tls`. Keep it in a vault.",
+    ),
+    "monitoring_username": (
+        "everywhere",
+        "User name for Prometheus and Alertmanager, where `monitoring_tls` closes them. Default: `admin`.",
+    ),
+    "monitoring_users": (
+        "everywhere",
+        "Further users of Prometheus and Alertmanager: user names to bcrypt hashes of their passwords. Default: `{}`.",
+    ),
+    "monitoring_tls_source": (
+        "everywhere",
+        "Where certificates come from: `ca`, a certificate authority of the inventory's own; `host`, files that something else"
+        " puts on the hosts; `controller`, files of the controller. Default: `ca`.",
+    ),
+    "monitoring_tls_dir": (
+        "everywhere",
+        "Directory on the controller with the certificate authority, which is made there when it is first needed. Its keys are"
+        " encrypted; commit it with the inventory. Default: `tls` beside the inventory.",
+    ),
+    "monitoring_tls_passphrase": (
+        "everywhere",
+        "Passphrase that encrypts the keys in `monitoring_tls_dir`, as `ansible-vault` does. Default: `monitoring_password`.",
+    ),
+    "monitoring_tls_days": (
+        "everywhere",
+        "Days for which a certificate of the authority is valid; any run renews it when a third of them is left. Default: `90`.",
+    ),
+    "monitoring_tls_names": (
+        "everywhere",
+        "Further DNS names and addresses of a host for its certificate, beside its name in the inventory, `ansible_host`,"
+        " `monitoring_address`, the external URL of the service and the loopback. Default: `[]`.",
+    ),
+    "monitoring_tls_ca_file": (
+        "everywhere",
+        "For the sources `host` and `controller`: file with the certificates of the authorities to trust, on the host or the"
+        " controller.",
+    ),
+    "monitoring_tls_cert_file": (
+        "everywhere",
+        "For these sources: file with the certificate of the host, and its chain.",
+    ),
+    "monitoring_tls_key_file": (
+        "everywhere",
+        "For these sources: file with its private key.",
+    ),
+    "monitoring_tls_client_cert_file": (
+        "everywhere",
+        "For these sources: file with the certificate with which Prometheus scrapes exporters and the verification checks them.",
+    ),
+    "monitoring_tls_client_key_file": (
+        "everywhere",
+        "For these sources: file with its private key.",
+    ),
     "monitoring_own_variables": (
         "everywhere",
         "Names, or shell patterns of names, of variables of your own that begin with a role's name. Any other that is not an input"

@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
                 if not error.unreachable:
                     result.update(_unanswered(public, str(error)))
                     return result
-        there = {**arguments, **asked["options"], "prometheus_url": asked["there"]}
+        there = {**arguments, **asked["options_there"], "prometheus_url": asked["there"]}
         answer = self._ask_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
         if "answered" not in answer:
             why = answer.get("msg") or answer.get("module_stderr") or "no result"
@@ -87,27 +87,18 @@ class ActionModule(ActionBase):
         at = _scrape.endpoint("prometheus", host, own)
         address = at.host if at.host and _scrape.is_loopback(at.host) else _scrape.address_of(host, own)
         url = "{0}://{1}{2}"
-        ca_path = role.get("prometheus_health_ca") or None
-        certificates = [ca_path, role.get("prometheus_health_client_cert"), role.get("prometheus_health_client_key")]
+        here, there = role.room.access_here(role.inputs), role.room.access(role.inputs)
+        certificates = [here.get(name) for name in ("ca_path", "client_cert", "client_key")]
         inventory = role.room.inventory(role.inputs)
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL
-        options = {
-            "url_username": role.get("prometheus_health_username") or None,
-            "url_password": role.get("prometheus_health_password") or None,
-            "ca_path": ca_path,
-            "client_cert": certificates[1] or None,
-            "client_key": certificates[2] or None,
-            # As when it is verified: the certificate is for the public name, and the question goes to an address.
-            "check_name": not ca_path,
-            "use_proxy": False,
-        }
         return {
             "url": url.format(at.scheme, _scrape.join(address, at.port), at.prefix),
             "there": url.format(at.scheme, _scrape.join(at.host or "127.0.0.1", at.port), at.prefix),
             # A loopback address is the controller's own, and a certificate that is on the host is not here.
             "here": (local or not _scrape.is_loopback(address))
             and all(map(os.path.isfile, filter(None, certificates))),
-            "options": {name: value for name, value in options.items() if value is not None},
+            "options": _options(here),
+            "options_there": _options(there),
             "expect": inventory["expected"],
             "pools": inventory["pools"],
             "marks": _rules.marks(
@@ -122,6 +113,15 @@ class ActionModule(ActionBase):
             )
         except AnsibleError as error:
             return {"failed": True, "msg": str(error)}
+
+
+def _options(access):
+    """The options of the module for a server with this access."""
+    names = {"url_username": "username", "url_password": "password"}
+    names.update((name, name) for name in ("ca_path", "client_cert", "client_key"))
+    found = {option: access[name] for option, name in names.items() if access.get(name)}
+    # As when it is verified: the certificate is for the public name, and the question goes to an address.
+    return {**found, "check_name": "ca_path" not in found, "use_proxy": False}
 
 
 def _unanswered(url, text):

@@ -60,6 +60,7 @@ class ActionModule(ActionBase):
                               "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
                 continue
             secrets += [*service["secrets"], service["health"].get("password") or ""]
+            secrets += (service["health"].get("client_pem") or "").splitlines()[1:-1]
             ways, image = service.pop("ways"), service.pop("image")
             if image:
                 containers[_rooms.load(kind).unit_name] = image
@@ -179,10 +180,7 @@ class ActionModule(ActionBase):
             **room.health_check_of(role.inputs),
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
             "metrics_path": at.metrics_path if path else "/metrics",
-            **room.credentials(role),
-            "ca_path": role.get(kind + "_health_ca") or None,
-            "client_cert": role.get(kind + "_health_client_cert") or None,
-            "client_key": role.get(kind + "_health_client_key") or None,
+            **room.access_here(role.inputs),
         }
         service = {
             "service": kind,
@@ -199,8 +197,8 @@ class ActionModule(ActionBase):
         service["ways"] = {
             # A loopback address is the controller's own, and a certificate that is on the host is not here.
             "here": (local or not _scrape.is_loopback(address))
-            and all(os.path.isfile(health[name]) for name in CERTIFICATES if health[name]),
-            "there": url.format(at.scheme, _scrape.join(inside, at.port), prefix),
+            and all(os.path.isfile(health[name]) for name in CERTIFICATES if health.get(name)),
+            "there": {**room.access(role.inputs), "url": url.format(at.scheme, _scrape.join(inside, at.port), prefix)},
         }
         surroundings = Surroundings(
             host,
@@ -237,7 +235,7 @@ class ActionModule(ActionBase):
     def _ask_host(self, services, timeout, task_vars):
         """Have the module ask where the controller cannot."""
         secrets = [secret for service, dummy in services for secret in service["secrets"]]
-        asked = [{**service, "health": {**service["health"], "url": url}} for service, url in services]
+        asked = [{**service, "health": {**service["health"], **there}} for service, there in services]
         for service in asked:
             del service["secrets"]
         arguments = {"services": asked, "timeout": timeout, "secrets": secrets}

@@ -43,13 +43,16 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import complete_sources
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import GRAFANA, Tls
 
 
-def prometheus_source(name, host, value, own_host):
+def prometheus_source(name, host, value, own_host, tls=None):
     """The data source of one host's Prometheus.
 
+    :param tls: :class:`_tls.Tls` of Grafana, for those that ``monitoring_tls`` has closed.
     :param value: function of a host and the name of a variable.
     :param own_host: the host of Grafana, on which a Prometheus that listens on the loopback is reached there.
     :raises ScrapeError: when Grafana could not reach it.
@@ -79,13 +82,16 @@ def prometheus_source(name, host, value, own_host):
         "jsonData": {"httpMethod": "POST", "timeInterval": str(interval)},
     }
     username, password = value(host, "prometheus_health_username"), value(host, "prometheus_health_password")
+    secrets = {}
+    if at.closed_by:
+        login = tls.login(GRAFANA)
+        username, password = username or login.username, password or login.password
+        source["jsonData"]["tlsAuthWithCACert"] = True
+        secrets["tlsCACert"] = "$__file{{{0}}}".format(tls.path("ca"))
     if username and password:
-        source.update(
-            basicAuth=True,
-            basicAuthUser=username,
-            secureJsonData={"basicAuthPassword": str(password).replace("$", "$$")},
-        )
-    return source
+        secrets["basicAuthPassword"] = str(password).replace("$", "$$")
+        source.update(basicAuth=True, basicAuthUser=username)
+    return {**source, "secureJsonData": secrets} if secrets else source
 
 
 class LookupModule(LookupBase):
@@ -102,6 +108,8 @@ class LookupModule(LookupBase):
     def _sources(self, terms, variables):
         inventory = variables["groups"]
         value = HostValues(variables["hostvars"], self._templar, {"groups": inventory})
+        # What Grafana shows and trusts follows from the variables of its own host.
+        tls = Tls(RoleInputs("grafana", self._loader, self._templar, variables), "grafana")
         found = []
         try:
             for groups in plain(terms):
@@ -110,7 +118,7 @@ class LookupModule(LookupBase):
                     for number, host in enumerate(hosts):
                         # The first one bears the plain name, so that a second one changes nothing about it.
                         own = name if number == 0 else "{0} {1}".format(name, host)
-                        found.append(prometheus_source(own, host, value, variables.get("inventory_hostname")))
+                        found.append(prometheus_source(own, host, value, variables.get("inventory_hostname"), tls))
             if found:
                 found[0]["isDefault"] = True
             return complete_sources(found, plain(self.get_option("given")))

@@ -80,6 +80,14 @@ options:
         in no group of that service, and the values that the play gives to the role count for it.
     type: str
     default: ''
+  client:
+    description:
+      - How those services are scraped, and told of alerts, that C(monitoring_tls) has closed to strangers; V(certificate) to
+        settings of a job with which exporters are scraped, and V(password) to those for Prometheus, Alertmanager and Grafana.
+      - A job of whose targets only some are closed becomes two; that of the others has C(_open) at the end of its name,
+        and its targets have the same label C(job).
+    type: dict
+    default: {}
   directory:
     description: Folder of the target files that come from the inventory, relative to Prometheus' configuration.
     type: str
@@ -152,6 +160,9 @@ _raw:
       sample:
         - job: node
           instance: 192.0.2.10:9100
+    closed:
+      description: Whether C(monitoring_tls) has closed a target or an Alertmanager to strangers.
+      type: bool
     pools:
       description: Jobs whose targets are relabelled, so that only Prometheus knows which they are.
       type: list
@@ -238,6 +249,7 @@ class LookupModule(LookupBase):
     def _plan(self, terms, variables):
         inventory = variables["groups"]
         own_host, directory = variables.get("inventory_hostname"), self.get_option("directory")
+        client = self.get_option("client")
         value = HostValues(variables["hostvars"], self._templar, {"groups": inventory})
         server = self.get_option("server")
         if server:
@@ -261,7 +273,10 @@ class LookupModule(LookupBase):
                 default_ports=before_3(self.get_option("prometheus_version")),
                 version=self.get_option("prometheus_version"),
                 directory=directory,
-                probes=probe_jobs(groups, inventory, value, own_host, directory, lambda: default_modules(self._loader)),
+                client=client,
+                probes=probe_jobs(
+                    groups, inventory, value, own_host, directory, lambda: default_modules(self._loader), client
+                ),
             )
         except ScrapeError as error:
             raise AnsibleLookupError(str(error)) from error

@@ -21,6 +21,8 @@ import urllib.request
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._http import load_pem
+
 CHUNK = 1 << 18
 # TLS alerts for a missing or untrusted client certificate, in the terms of OpenSSL.
 STRANGER = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_UNKNOWN", "CERTIFICATE_EXPIRED")
@@ -57,6 +59,7 @@ class AskError(Exception):
 class Access(NamedTuple):
     """Credentials and TLS settings for a server.
 
+    :ivar client_pem: certificate and key as text, instead of files.
     :ivar verify: check the server's certificate.
     :ivar check_name: check also that it is for the name in the URL.
     """
@@ -66,6 +69,7 @@ class Access(NamedTuple):
     ca_path: str | None = None
     client_cert: str | None = None
     client_key: str | None = None
+    client_pem: str | None = None
     verify: bool = True
     check_name: bool = True
     use_proxy: bool = False
@@ -189,6 +193,11 @@ def tls_context(access):
         except (OSError, ssl.SSLError, ValueError) as error:
             names = " and ".join(name for name in (access.client_cert, access.client_key) if name)
             raise AskError("input", "client_cert {0} cannot be used: {1}".format(names, error)) from error
+    elif access.client_pem:
+        try:
+            load_pem(context, access.client_pem)
+        except (OSError, ssl.SSLError, ValueError) as error:
+            raise AskError("input", "the client certificate cannot be used: {0}".format(error)) from error
     return context
 
 

@@ -62,12 +62,12 @@ def compare(asked, login, machine, state="."):
 
     :param asked: dict: ``config_dir``; ``health``, the option of the module service without its password; ``names`` of the
         metrics whose lines are wanted; ``readable``, files that ``user`` of ``group`` has to be able to read.
-    :param login: dict with ``username`` and ``password``, or None.
+    :param login: dict with ``username``, ``password`` and ``client_pem``, or None.
     :param machine: :class:`Host`.
     :param state: the state directory.
     """
     known, manifest = _read(state, "proven.json"), _read(state, "manifest.json")
-    health = dict(asked["health"], **(login or {"username": None, "password": None}))
+    health = dict(asked["health"], **(login or {"username": None, "password": None, "client_pem": None}))
     answers, configuration = _answers(machine.get, health, asked["names"])
     account = _account_access.find_account(asked["user"], asked["group"]) if asked["readable"] else None
     found = {path: _account_access.readability(path, asked["user"], account) for path in asked["readable"]}

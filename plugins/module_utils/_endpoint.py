@@ -47,7 +47,7 @@ def urls_of(health):
 
 def credentials_of(health):
     """What is shown and known besides, as named arguments of :func:`_http.get`."""
-    names = ("username", "password", "ca_path", "client_cert", "client_key")
+    names = ("username", "password", "ca_path", "client_cert", "client_key", "client_pem")
     return {name: health.get(name) for name in names}
 
 

@@ -56,6 +56,7 @@ HEALTH_OPTIONS = {
     "ca_path": {"type": "path"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path", "no_log": False},
+    "client_pem": {"type": "str", "no_log": True},
     **PARTICULARS,
 }
 RELOAD_SUCCESSFUL = "_config_last_reload_successful"

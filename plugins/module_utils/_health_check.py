@@ -79,6 +79,7 @@ class HealthCheck:
             ca_path=health["ca_path"] or None,
             client_cert=health["client_cert"] or None,
             client_key=health["client_key"] or None,
+            client_pem=health["client_pem"] or None,
             # As when it was deployed: a certificate is for the public name, and the request goes to an address.
             check_name=not health["ca_path"],
         )

@@ -283,7 +283,9 @@ class State:
         return known if generation and record.get("generation") == generation else None
 
     def record_asked(self, generation, health):
-        """Remember how a generation is asked, so that it is asked the same way where it is put back."""
+        """Remember how a generation is asked, so that it is asked the same way where it is put back; not with which certificate
+        of a run, which lies on no disk."""
+        health = {name: value for name, value in health.items() if name != "client_pem"}
         if self.asked(generation) != health:
             self._write_json("asked.json", {"generation": generation, "health": health})
 

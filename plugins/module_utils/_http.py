@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import socket
 import ssl
+import tempfile
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,7 +40,7 @@ class Answer(NamedTuple):
 
 
 def get(
-    url, username=None, password=None, ca_path=None, client_cert=None, client_key=None, timeout=5.0, method="GET"
+    url, username=None, password=None, ca_path=None, client_cert=None, client_key=None, client_pem=None, timeout=5.0, method="GET"
 ):  # fmt: skip
     """Ask and never raise.
 
@@ -48,13 +50,14 @@ def get(
     :param ca_path: file with the certificate authority to check the chain against; without it the chain is not checked.
     :param client_cert: file with the certificate to show where the service wants one, and maybe its key.
     :param client_key: file with its key.
+    :param client_pem: the certificate to show and its key, as text, instead of files.
     :param timeout: seconds for the connection and for each read.
     :param method: of the request, which has no body.
     """
     parts = urlsplit(url)
     try:
         if parts.scheme == "https":
-            context = tls_context(ca_path, client_cert, client_key)
+            context = tls_context(ca_path, client_cert, client_key, client_pem)
             connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
         else:
             connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
@@ -80,7 +83,28 @@ class UnusableFile(Exception):
     """A file that is needed to ask is missing or holds something else; the message says which, and what is wrong."""
 
 
-def tls_context(ca_path, client_cert, client_key):
+def load_pem(context, text):
+    """Have a TLS context show a certificate. Python reads it from files alone, so it gets one that is in memory.
+
+    :param text: the certificate and its key, in PEM.
+    :raises OSError: when it cannot be used.
+    """
+    if not hasattr(os, "memfd_create"):
+        # A controller that does not run Linux.
+        with tempfile.NamedTemporaryFile("w", encoding="ascii") as stream:
+            stream.write(text)
+            stream.flush()
+            context.load_cert_chain(stream.name, password=lambda: "")
+        return
+    handle = os.memfd_create("client certificate")
+    try:
+        os.write(handle, text.encode("ascii"))
+        context.load_cert_chain("/proc/self/fd/{0}".format(handle), password=lambda: "")
+    finally:
+        os.close(handle)
+
+
+def tls_context(ca_path, client_cert, client_key, client_pem=None):
     """The TLS settings of a request.
 
     :raises UnusableFile: when one of the files cannot be used.
@@ -100,6 +124,11 @@ def tls_context(ca_path, client_cert, client_key):
         except (OSError, ValueError) as error:
             names = " with the key ".join(name for name in (client_cert, client_key) if name)
             raise UnusableFile("the client certificate {0} cannot be used: {1}".format(names, _words(error))) from error
+    elif client_pem:
+        try:
+            load_pem(context, client_pem)
+        except (OSError, ValueError) as error:
+            raise UnusableFile("the client certificate cannot be used: {0}".format(_words(error))) from error
     return context
 
 

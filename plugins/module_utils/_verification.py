@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _process_state
@@ -130,10 +131,18 @@ class Verification:
         if not health["url"].startswith("https"):
             return None
         try:
-            tls_context(health["ca_path"], health["client_cert"], health["client_key"])
+            files = [self._soon(health[name]) for name in ("ca_path", "client_cert", "client_key")]
+            tls_context(*files, health["client_pem"])
         except UnusableFile as error:
             return REFUSALS["file"].format(error, self.task.role)
         return None
+
+    def _soon(self, path):
+        """Where a file lies before the switch that is at a path after it."""
+        state = self.task.state
+        inside = os.path.relpath(path, state.config_dir) if path else ""
+        staged = (state.staged_plan() or {}).get("replace") or ()
+        return state.staged_file(inside) if inside in staged else path
 
     def turns_tls(self):
         """Whether the switch turns TLS on or off, which no reload does."""
@@ -163,6 +172,7 @@ class Verification:
                 self.health["ca_path"],
                 self.health["client_cert"],
                 self.health["client_key"],
+                self.health["client_pem"],
                 timeout=60.0,
                 method="POST",
             )

@@ -139,6 +139,11 @@ options:
       client_key:
         description: File on the host with the private key of O(health.client_cert).
         type: path
+      client_pem:
+        description:
+          - Client certificate with its private key, as text in PEM, instead of O(health.client_cert). It is written to no disk of
+            the host.
+        type: str
       metrics_prefix:
         description:
           - Prefix of its metrics C(_build_info), C(_config_last_reload_successful) and

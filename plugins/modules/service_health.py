@@ -110,6 +110,9 @@ options:
           client_key:
             description: File on the host with the key of O(services[].health.client_cert).
             type: path
+          client_pem:
+            description: Client certificate with its private key, as text in PEM, instead of O(services[].health.client_cert).
+            type: str
           metrics_prefix:
             description:
               - What the names of its metrics C(_build_info), C(_config_last_reload_successful) and

@@ -44,7 +44,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import SUMS, inside, of, script, sections
 
-# Of the option `health`, what the program on the host is told: no password.
+# Of the option `health`, what stands in the command line of the program on the host: no secret.
 SENT = (
     "url",
     "other_urls",
@@ -55,6 +55,8 @@ SENT = (
     "client_cert",
     "client_key",
 )
+# What is secret of it, or is another one in a later run.
+UNTOLD = ("password", "client_pem")
 MODULE_UTILS = Path(_health.__file__).parent
 
 
@@ -81,16 +83,14 @@ class Service:
         self.devices = sorted(device.split(":")[0] for device in (container or {}).get("devices") or ())
         # Without what may be a password, of which nothing is kept on the host, not even a digest.
         told = {name: value for name, value in options.items() if name not in ("secrets", "reload", "database")}
-        told["health"] = {name: value for name, value in options["health"].items() if name != "password"}
+        told["health"] = {name: value for name, value in options["health"].items() if name not in UNTOLD}
         text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)
         self.asked = hashlib.sha256(text.encode("utf-8")).hexdigest()
 
     def login(self):
-        """What the program on the host is given to read, where the service requires a password; else None."""
-        health = self.health
-        if not health["username"]:
-            return None
-        return json.dumps({"username": health["username"], "password": health["password"]}) + "\n"
+        """What the program on the host is given to read, where the service requires a password or a certificate; else None."""
+        found = {name: self.health[name] for name in ("username", "password", "client_pem")}
+        return json.dumps(found) + "\n" if found["username"] or found["client_pem"] else None
 
     def program_options(self, login=False):
         """What the program on the host is asked, see :func:`_compare_program.compare`."""

@@ -9,21 +9,29 @@ What is particular to a service is said by its room, ``services/NAME.py``, which
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
-from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
+from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import file_references
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import OWN, file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, Tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import health_check, ports, web_config
 
 WEB_SECTIONS = ("tls_server_config", "http_server_config", "basic_auth_users")
-HEALTH = ("username", "password", "ca", "client_cert", "client_key")
+# Suboptions of `health` of the module service -> inputs, without the role's name and `health_`.
+HEALTH = {
+    "username": "username",
+    "password": "password",
+    "ca_path": "ca",
+    "client_cert": "client_cert",
+    "client_key": "client_key",
+}
 COLLECTION = "vigil.monitoring."
 
 
@@ -71,6 +79,8 @@ class Deployment:
     scrape: dict = {}
     #: Path at which its container asks itself whether it is alive.
     container_health_path: str = "/"
+    #: How it is closed where ``<service>_tls`` is true: see :mod:`_tls`; None: its program knows no TLS.
+    closed_by: str | None = None
     #: Texts that its files must not contain, as it would take them literally.
     refused_texts: tuple = ()
 
@@ -115,9 +125,44 @@ class Deployment:
         """Path of its metrics, where it is an input."""
         return i.get("web_telemetry_path")
 
-    def web_config(self, i) -> dict:
-        """The configuration of its web interface, with the sections of exporter-toolkit."""
+    def own_web_config(self, i) -> dict:
+        """What the inputs say about its web interface, with the sections of exporter-toolkit."""
         return i["web_config"] if "web_config" in i else {name: i.get(name) for name in WEB_SECTIONS}
+
+    def leaves_tls(self, get) -> bool:
+        """Whether the variables of its own say nothing about TLS, so that ``<service>_tls`` decides.
+
+        :param get: function of the suffix of a variable, which returns its value or None.
+        """
+        web = get("web_config")
+        return bool(self.closed_by) and not (
+            get("tls_server_config") or (isinstance(web, Mapping) and web.get("tls_server_config"))
+        )
+
+    def tls(self, i) -> Tls | None:
+        """Its certificate and who may ask it, where ``<service>_tls`` is true."""
+        return i.once("tls", lambda: self._tls(i))
+
+    def _tls(self, i):
+        if not (i.get("tls") and self.leaves_tls(i.get)):
+            return None
+        return Tls(i, self.name, self.external_url(i))
+
+    def web_config(self, i) -> dict:
+        """The configuration of its web interface: what the inputs say, and what ``<service>_tls`` adds."""
+        own, tls = self.own_web_config(i), self.tls(i)
+        if not tls:
+            return own
+        own = {name: section for name, section in (own or {}).items() if section}
+        if self.closed_by == CERTIFICATE:
+            return {**own, "tls_server_config": tls.server_config()}
+        users = {**(own.get("basic_auth_users") or {}), **tls.users()}
+        return {**own, "tls_server_config": tls.public_config(), "basic_auth_users": users}
+
+    def tls_files(self, i) -> list:
+        """Its certificate and key, as the module config_files takes them, where ``<service>_tls`` is true."""
+        tls = self.tls(i)
+        return tls.server_files() if tls else []
 
     def health(self, i) -> dict:
         """How its host checks its health: the option of the module service."""
@@ -127,9 +172,24 @@ class Deployment:
             "extra": self.extra_flags(i),
             "metrics_path": self.metrics_path(i),
             "web_config": self.web_config(i),
-            **{name: i.get("health_" + name) for name in HEALTH},
         }
-        return {**self.health_check_of(i), **health_check(said)}
+        return {**self.health_check_of(i), **health_check(said), **self.access(i)}
+
+    def access(self, i) -> dict:
+        """With what its host checks its health, as suboptions of ``health``: what the inputs say, else what ``<service>_tls``
+        makes."""
+        tls = self.tls(i)
+        own = {option: i.get("health_" + name) for option, name in HEALTH.items() if i.get("health_" + name)}
+        found = {**(tls.health(self.closed_by) if tls else {}), **own}
+        if "client_cert" in own:
+            found.pop("client_pem", None)
+        return found
+
+    def access_here(self, i) -> dict:
+        """The same from the controller, as far as its own files are known here."""
+        found, tls = self.access(i), self.tls(i)
+        here = tls.ca_here() if tls and found.get("ca_path") == tls.path("ca") else ""
+        return {**found, "ca_path": here} if here else found
 
     def ports(self, i) -> list:
         """TCP ports that it listens on."""
@@ -177,7 +237,7 @@ class Deployment:
     def web_files(self, i) -> list:
         """The file with the configuration of its web interface, if any."""
         web = web_config(self.web_config(i), i["config_dir"])
-        return [{"path": "web_config.yml", "data": web}] if web else []
+        return [{"path": "web_config.yml", "data": web}, *self.tls_files(i)] if web else []
 
     def files(self, i, release) -> list:
         """The files of its configuration directory, as the module config_files takes them."""
@@ -217,6 +277,8 @@ class Deployment:
             {"headers": i["release_headers"]},
             {"password": i["registry_password"]},
         ]
+        tls = self.tls(i)
+        shared += [{"password": one} for one in (tls.secrets() if tls else ())]
         return secret_values([*self.inputs_with_secrets(i), *shared])
 
     def inputs_with_secrets(self, i) -> list:
@@ -432,7 +494,10 @@ class Deployment:
 
         :param prepared: what the step of :meth:`preparation` returned.
         """
-        return {}
+        if self.on_config_change != RESTART or not self.tls(i):
+            return {}
+        # exporter-toolkit reads certificates at each handshake: new ones need no restart.
+        return {"reload": {"paths": [OWN], "urls": []}}
 
     def removal_options(self, i) -> dict:
         """For the module service, where it is removed."""

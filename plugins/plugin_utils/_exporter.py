@@ -11,6 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import ext
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 
@@ -42,6 +43,9 @@ class Exporter(Service):
     """Whether its flags are those of Go's own package: ``--x=true`` instead of ``--x``, and one list as ``--x=a,b``. An input
     that is empty, false or the value in :attr:`flag_defaults` gives none."""
 
+    # Metrics are for Prometheus, which has a certificate.
+    closed_by = CERTIFICATE
+
     # The metrics about the process itself need the time of the boot, from /proc/stat.
     hardening: ClassVar[dict] = {"ProcSubset": "all"}
 
@@ -64,9 +68,9 @@ class Exporter(Service):
         """The content of its configuration file; None where it has no such file."""
         return None
 
-    def web_config(self, i):
+    def own_web_config(self, i):
         """Empty where it has neither TLS nor users of its own."""
-        return super().web_config(i) if self.web_config_flag else {}
+        return super().own_web_config(i) if self.web_config_flag else {}
 
     def first_arguments(self, i, release) -> list:
         """What its command line has after the configuration file and before everything else."""
@@ -78,7 +82,7 @@ class Exporter(Service):
         if self.config(i) is not None:
             arguments += flag(self.config_flag, "{0}/{1}".format(i["config_dir"], self.config_name(i)))
         arguments += self.first_arguments(i, release)
-        if web_config(self.web_config(i)):
+        if self.web_config_flag and web_config(self.web_config(i)):
             arguments += flag(self.web_config_flag, i["config_dir"] + "/web_config.yml")
         for name, of_input in self.web_flags.items():
             arguments += flag(name, self.listen_inside(i) if of_input == "web_listen_address" else i[of_input])

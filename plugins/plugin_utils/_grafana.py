@@ -39,30 +39,22 @@ _MOVED = {"password": "password", "basicAuthPassword": "basicAuthPassword"}
 # Where it is
 
 
-def health_check(ini, ca=""):
+def health_check(ini):
     """How the host itself checks the health of Grafana: the option ``health`` of the module service."""
     host, port, scheme, prefix, dummy = address([ini])
     hosts = hosts_of("[{0}]".format(host) if ":" in host else host)
     urls = ["{0}://{1}:{2}{3}".format(scheme, one, port, prefix) for one in hosts]
     answer = {**_rooms.load("grafana").health_check(), "url": urls[0], **({"other_urls": urls[1:]} if urls[1:] else {})}
-    metrics = ini.get("metrics") or {}
-    if metrics.get("basic_auth_username") and metrics.get("basic_auth_password"):
-        answer.update(username=str(metrics["basic_auth_username"]), password=str(metrics["basic_auth_password"]))
-    if ca:
-        answer["ca_path"] = ca
     return answer
 
 
-def grafana_places(ini, ca=""):
-    """Where a Grafana with this ini keeps its things, and how it is asked.
-
-    :param ca: file on the host with the authority that signed its certificate.
-    """
+def grafana_places(ini):
+    """Where a Grafana with this ini keeps its things, and how it is asked."""
     data = str(ini["paths"]["data"])
     security = ini.get("security") or {}
     host, port, scheme, prefix, dummy = address([ini])
     return {
-        "health": health_check(ini, ca),
+        "health": health_check(ini),
         "listen": "{0}:{1}".format("[{0}]".format(host) if ":" in host else host, port),
         "prefix": prefix,
         # Where a container asks itself; it has no authority to check a certificate with.

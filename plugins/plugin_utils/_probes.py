@@ -116,14 +116,15 @@ def _placed(where, target, host, value):
     return _PLACE.sub(place, target)
 
 
-def prober(groups, inventory, value, own_host):
+def prober(groups, inventory, value, own_host, client=None):
     """The blackbox exporter for this Prometheus: that of its own host, else the first; None when there is none.
 
     :param groups: result of ``merge_groups``.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
     :param own_host: the host of this Prometheus.
-    :returns: ``(host, target, scheme, path prefix, settings of the job)``.
+    :param client: see :func:`_scrape.plan_jobs`.
+    :returns: ``(host, target, scheme, path prefix, settings of the job, whether it is closed)``.
     """
     entry = {"port": 9115, **(groups.get(GROUP) or {}), "service": GROUP, "labels": {}, "path": None}
     hosts = [host for host in inventory.get(GROUP) or () if value(host, GROUP + "_state") != "absent"]
@@ -134,7 +135,8 @@ def prober(groups, inventory, value, own_host):
         if found:
             prefix = _scrape.endpoint(GROUP, host, value).prefix
             shared = {key: entry["config"][key] for key in _scrape.SHARED_HTTP if key in (entry.get("config") or {})}
-            return host, found[0].target, found[0].scheme, prefix, shared
+            further = (client or {}).get(found[0].closed_by) or {}
+            return host, found[0].target, found[0].scheme, prefix, {**further, **shared}, bool(further)
     return None
 
 
@@ -148,25 +150,28 @@ def _without_override(value):
     return unhidden
 
 
-def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECTORY, default_modules=None):
+def probe_jobs(
+    groups, inventory, value, own_host=None, directory=_scrape.DIRECTORY, default_modules=None, client=None
+):  # fmt: skip
     """The scrape jobs of all probes, one for each module.
 
     :param groups: result of ``merge_groups``.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
     :param default_modules: function that returns the exporter's modules if no variable defines any.
+    :param client: see :func:`_scrape.plan_jobs`.
     :returns: as ``plan_jobs``, and with ``instances``, the values of the label ``instance``.
     :raises ScrapeError: when a variable is invalid, or there is no exporter.
     """
     probes = collect(inventory.get("all") or (), value)
     if not probes:
         return []
-    asked = prober(groups, inventory, value, own_host)
+    asked = prober(groups, inventory, value, own_host, client)
     if asked is None:
         raise ScrapeError(
             "{0} defines probes, but the inventory has no host in the group {1}".format(probes[0][0], GROUP)
         )
-    host, address, scheme, prefix, shared = asked
+    host, address, scheme, prefix, shared, closed = asked
     modules = value(host, GROUP + "_configuration_modules")
     if modules is None and default_modules:
         modules = default_modules()
@@ -199,6 +204,7 @@ def probe_jobs(groups, inventory, value, own_host=None, directory=_scrape.DIRECT
                     {"targets": sorted(found), "labels": dict(labels)} for labels, found in sorted(by_labels.items())
                 ],
                 "instances": sorted(targets),
+                "closed": closed,
                 "asks_for": (GROUP, asks_for) if asks_for and not has_client_certificate(shared) else None,
             }
         )

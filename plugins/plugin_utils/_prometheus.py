@@ -225,15 +225,3 @@ def prometheus_directories(config_dir, group, writable):
         }
         for name in SHARED
     ]
-
-
-def promtool_checks(settings, promtool):
-    """The commands that check a staged tree, with ``%s`` for its directory.
-
-    :param settings: dict with ``web_config`` and ``config_dir``, as for :func:`prometheus_files`.
-    :param promtool: path of the release's own promtool.
-    """
-    checks = [[promtool, "check", "config", "%s/prometheus.yml"]]
-    if web_config(settings["web_config"], settings["config_dir"]):
-        checks.append([promtool, "check", "web-config", "%s/web_config.yml"])
-    return checks

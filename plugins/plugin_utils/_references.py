@@ -15,6 +15,9 @@ _FILE_KEY = re.compile(r"[a-z0-9_]+_file|service_account_key_path")
 # These end in _file and are none that the service has to be able to read before it starts.
 _NOT_REFERENCES = ("config_file", "log_file", "query_log_file", "scrape_failure_log_file")
 
+# Below a configuration's directory: what is deployed with it, so that a path from there is good in a staged copy as well.
+OWN = "monitoring_tls/"
+
 
 def is_file_key(key):
     """Whether a key's value is the path of a file: ``password_file`` is one, ``rule_files`` and ``files`` are not."""
@@ -58,12 +61,13 @@ def file_references(data, config_dir):
 
 
 def anchor(data, config_dir):
-    """A configuration whose references to files are absolute, so that it means the same wherever its file lies."""
+    """A configuration whose references to files are absolute, but for those to :data:`OWN`, so that it means the same wherever
+    its file lies."""
     if isinstance(data, dict):
         return {
             key: (
                 posixpath.join(config_dir, value)
-                if isinstance(value, str) and value and is_file_key(key)
+                if isinstance(value, str) and value and is_file_key(key) and not value.startswith(OWN)
                 else anchor(value, config_dir)
             )
             for key, value in data.items()

@@ -44,11 +44,13 @@ class RoleInputs:
     :param templar: any templar; it is left alone.
     :param variables: what the role's own tasks see, or what the inventory says about the host: the role's defaults are below
         them, and what the play gave to the role in this run is above them.
+    :ivar check_mode: whether nothing may be changed.
     """
 
     def __init__(self, role: str, loader, templar, variables: dict):
         self.role = role
         self.host = variables["inventory_hostname"]
+        self.check_mode = bool(variables.get("ansible_check_mode"))
         self._loader = loader
         folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(variables.get("ansible_search_path") or [])]

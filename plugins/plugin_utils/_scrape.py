@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import switched_on
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
     has_client_certificate,
     host_and_port,
@@ -37,6 +38,8 @@ CLUSTER_PORT = 9094
 THRESHOLDS = "prometheus_thresholds"
 # The label of every target that has a host in the inventory: its name there, which its address does not tell.
 HOST_LABEL = "host"
+# What is added to the name of a job for those of its targets that are not closed, where others are.
+OPEN = "_open"
 
 
 class ScrapeError(Exception):
@@ -51,6 +54,7 @@ class Endpoint(NamedTuple):
     :ivar scheme: ``http`` or ``https``.
     :ivar prefix: path that its URLs begin with, without a slash at the end; mostly empty.
     :ivar metrics_path: path of its metrics, prefix included.
+    :ivar closed_by: how ``monitoring_tls`` has closed it to strangers, see :mod:`_tls`; mostly empty.
     """
 
     host: str
@@ -58,6 +62,7 @@ class Endpoint(NamedTuple):
     scheme: str
     prefix: str
     metrics_path: str
+    closed_by: str = ""
 
 
 def listen_address(text, what):
@@ -101,9 +106,12 @@ def endpoint(service, host, value):
         return value(host, "{0}_{1}".format(service, name))
 
     # Of a service that is none of this collection's, the same variables are looked at.
-    own = _rooms.load(service).endpoint(get) if service in _rooms.names() else None
+    room = _rooms.load(service) if service in _rooms.names() else None
+    own = room.endpoint(get) if room else None
+    closed = bool(room) and switched_on(get("tls"), value(host, "monitoring_tls")) and room.leaves_tls(get)
     if own:
-        return Endpoint(*own)
+        found = Endpoint(*own)
+        return found._replace(scheme="https", closed_by=room.closed_by) if closed else found
     listening = get("web_listen_address")
     name, port = "", None
     if not listening and (get("listen_ip") or get("port")):
@@ -121,7 +129,8 @@ def endpoint(service, host, value):
         prefix = urlsplit(str(get("web_external_url") or flags.get("web.external-url") or "")).path
     prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
     path = get("metrics_path") or get("web_telemetry_path") or get("prometheus_endpoint")
-    return Endpoint(name, port, "https" if tls else "http", prefix, str(path) if path else prefix + "/metrics")
+    path = str(path) if path else prefix + "/metrics"
+    return Endpoint(name, port, "https" if tls or closed else "http", prefix, path, room.closed_by if closed else "")
 
 
 def asks_for_client(service, host, value):
@@ -242,6 +251,7 @@ class Found(NamedTuple):
     """One target of a group before jobs are put together.
 
     :ivar asks_for: the variable of its host by which it wants a client certificate; mostly empty.
+    :ivar closed_by: how ``monitoring_tls`` has closed it to strangers; mostly empty.
     """
 
     target: str
@@ -249,6 +259,7 @@ class Found(NamedTuple):
     scheme: str
     labels: dict
     asks_for: str = ""
+    closed_by: str = ""
 
 
 def merge_groups(mappings):
@@ -321,10 +332,10 @@ def targets_of_group(group, entry, hosts, value, own_host=None):  # noqa: C901
                 continue
         if service and value(host, service + "_state") == "absent":
             continue
-        port, path, scheme, bound = group_port, group_path or "/metrics", group_scheme or "http", ""
+        port, path, scheme, bound, closed_by = group_port, group_path or "/metrics", group_scheme or "http", "", ""
         if service:
             at = endpoint(service, host, value)
-            bound, port = at.host, at.port or port
+            bound, port, closed_by = at.host, at.port or port, at.closed_by
             path, scheme = group_path or at.metrics_path, group_scheme or at.scheme
         elif port_from:
             listening = value(host, port_from)
@@ -353,17 +364,20 @@ def targets_of_group(group, entry, hosts, value, own_host=None):  # noqa: C901
         labels = labelled({HOST_LABEL: host}, entry.get("labels"), where + ".labels")
         labels = labelled(labels, value(host, "monitoring_labels"), "monitoring_labels of {0}".format(host))
         labels = labelled(labels, own and own.get("labels"), "monitoring_scrape of {0}: {1}.labels".format(host, group))
-        result.append(Found(join(address, port), path, scheme, labels, asks_for))
+        result.append(
+            Found(join(address, port), path, scheme, labels, asks_for, closed_by if scheme == "https" else "")
+        )
     return result
 
 
-def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY):
+def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY, client=None):
     """Every job that the inventory asks for.
 
     :param groups: result of :func:`merge_groups`.
     :param inventory: group -> names of its hosts, all of them.
     :param value: function of a host and the name of a variable.
     :param directory: folder of the target files, relative to Prometheus' configuration.
+    :param client: how those are scraped that ``monitoring_tls`` has closed: ``closed_by`` -> settings of a job.
     :returns: list of jobs, sorted by name: ``job_name``, ``file``, ``config`` (a scrape configuration without its
         discovery) and ``targets`` (one group for each distinct set of labels).
     :raises ScrapeError: when a variable cannot be used, or two jobs would be written to one file.
@@ -381,12 +395,35 @@ def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY):
         file_name = re.sub(r"[^A-Za-z0-9_.-]", "_", job)
         if files.setdefault(file_name, job) != job:
             raise ScrapeError("jobs {0!r} and {1!r} would share the file {2}".format(files[file_name], job, file_name))
-        jobs.append(_job(job, found[job], "{0}/{1}.yml".format(directory, file_name)))
+        for name, parts, further in _by_door(job, found[job], client or {}):
+            jobs.append(_job(name, job, parts, "{0}/{1}.yml".format(directory, file_name + name[len(job) :]), further))
     return jobs
 
 
-def _job(job, parts, file_name):
-    """One job of the groups that map to it."""
+def _by_door(job, parts, client):
+    """A job once for all its targets; or, where only some are closed, one for these and one for the others, as no password
+    may be told to whom no certificate authority vouches for. Their targets have the same label ``job``.
+
+    :returns: list of ``(name of the job, parts, settings of the job)``.
+    """
+    doors = {target.closed_by for dummy, dummy, targets in parts for target in targets}
+    found = []
+    for door in sorted(doors, reverse=True):
+        those = [
+            (group, entry, [target for target in targets if target.closed_by == door])
+            for group, entry, targets in parts
+        ]
+        name = job if door or len(doors) == 1 else job + OPEN
+        found.append((name, [part for part in those if part[2]], client.get(door) or {}))
+    return found
+
+
+def _job(name, job, parts, file_name, further):
+    """One job of the groups that map to it.
+
+    :param name: of the job; its targets have the label ``job`` where that is another one.
+    :param further: settings besides those of the groups, which win.
+    """
     config, source = {}, None
     for group, entry, dummy in parts:
         extra = entry.get("config") or {}
@@ -417,8 +454,9 @@ def _job(job, parts, file_name):
             key = (target.target, target.path, target.scheme)
             labels = merged.get(key)
             merged[key] = target.labels if not labels else {**labels, **target.labels}
-    by_labels = {}
+    by_labels, common = {}, {"job": job} if name != job else {}
     for (target, own_path, own_scheme), labels in merged.items():
+        labels = {**common, **labels}
         if own_path != path:
             labels = {**labels, "__metrics_path__": own_path}
         if own_scheme != scheme:
@@ -426,10 +464,11 @@ def _job(job, parts, file_name):
         by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
     asking = [(group, target.asks_for) for group, dummy, targets in parts for target in targets if target.asks_for]
     return {
-        "job_name": job,
+        "job_name": name,
         "file": file_name,
         "asks_for": asking[0] if asking and not has_client_certificate(config) else None,
-        "config": {"job_name": job, "metrics_path": path, "scheme": scheme, **config},
+        "closed": bool(further),
+        "config": {"job_name": name, "metrics_path": path, "scheme": scheme, **further, **config},
         "targets": [
             {"targets": sorted(targets), "labels": dict(labels)} for labels, targets in sorted(by_labels.items())
         ],
@@ -443,9 +482,10 @@ def _commonest(texts):
     return min(counts, key=lambda text: (-counts[text], text))
 
 
-def alertmanagers(group, entry, hosts, value, own_host=None):
+def alertmanagers(group, entry, hosts, value, own_host=None, client=None):
     """The ``alertmanagers`` of Prometheus' ``alerting`` section for an inventory group of Alertmanagers.
 
+    :param client: see :func:`plan_jobs`.
     :returns: list of one configuration for each distinct scheme and path prefix, in Prometheus' own shape.
     """
     service = _rooms.receives_alerts()
@@ -455,16 +495,17 @@ def alertmanagers(group, entry, hosts, value, own_host=None):
         # The metrics' own path and labels are no matter here; address, port and scheme are the same.
         for found in targets_of_group(group, {**entry, "labels": {}, "path": None}, [host], value, own_host):
             prefix = endpoint(service, host, value).prefix
-            by_door.setdefault((found.scheme, prefix), set()).add(found.target)
+            by_door.setdefault((found.scheme, prefix, found.closed_by), set()).add(found.target)
     shared = {key: entry["config"][key] for key in SHARED_HTTP if key in (entry.get("config") or {})}
     return [
         {
             "scheme": scheme,
             **({"path_prefix": prefix} if prefix else {}),
+            **((client or {}).get(closed_by) or {}),
             **shared,
             "static_configs": [{"targets": sorted(targets)}],
         }
-        for (scheme, prefix), targets in sorted(by_door.items())
+        for (scheme, prefix, closed_by), targets in sorted(by_door.items())
     ]
 
 
@@ -481,6 +522,7 @@ def plan(  # noqa: C901
     directory=DIRECTORY,
     probes=(),
     version=None,
+    client=None,
 ):
     """Everything that Prometheus gets from the inventory, and everything that it is then expected to have.
 
@@ -494,6 +536,7 @@ def plan(  # noqa: C901
     :param default_ports: whether Prometheus adds the port of the scheme to an address without one (before 3.0).
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
     :param version: of Prometheus, where it is known: an earlier one takes fewer names of labels.
+    :param client: see :func:`plan_jobs`.
     :raises ScrapeError: when a variable cannot be used.
     """
     targets = {str(name): found or [] for name, found in (targets or {}).items()}
@@ -535,12 +578,13 @@ def plan(  # noqa: C901
                     expect(config, files[name])
 
     jobs, overridden, made = [], [], {}
-    jobs_of_groups = plan_jobs(groups, inventory, value, own_host, directory)
+    jobs_of_groups, closed = plan_jobs(groups, inventory, value, own_host, directory, client), False
     taken = {job["job_name"] for job in jobs_of_groups}.intersection(job["job_name"] for job in probes)
     if taken:
         raise ScrapeError("the job {0} is one of probes already: rename that of the group".format(min(taken)))
     for job in [*jobs_of_groups, *probes]:
         instances, asks_for = job.pop("instances", None), job.pop("asks_for", None)
+        closed = job.pop("closed", False) or closed
         if job["job_name"] in theirs:
             overridden.append(job["job_name"])
             continue
@@ -592,9 +636,10 @@ def plan(  # noqa: C901
                     where = "{0} of the job {1}".format(", ".join(found["targets"][:3]), job["job_name"])
                     raise ScrapeError("{0!r}, a label of {1}: {2}".format(name, where, way_out(name)))
     managers = alertmanagers(
-        alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host
+        alertmanager_group, groups.get(alertmanager_group), inventory.get(alertmanager_group), value, own_host, client
     )
     return {
+        "closed": closed or any("tls_config" in manager for manager in managers),
         "jobs": sorted(jobs, key=lambda job: job["job_name"]),
         "alertmanagers": managers,
         "expected": [{"job": job, "instance": instance} for job, instance in sorted(expected)],

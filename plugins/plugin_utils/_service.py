@@ -169,13 +169,6 @@ class Service(Deployment):
         """
         return None
 
-    def credentials(self, values) -> dict:
-        """``username`` and ``password`` with which its metrics are read; empty or None for none.
-
-        :param values: the variables of its role, with ``[]`` and ``get``.
-        """
-        return {name: values.get("{0}_health_{1}".format(self.name, name)) or None for name in ("username", "password")}
-
     def login(self, values) -> dict | None:
         """``username`` and ``password`` of its administrator, where a check logs in."""
         return None

@@ -69,8 +69,7 @@ def health_check(settings):
     """How the host itself checks the health of a service.
 
     :param settings: dict with ``listen_address``, ``external_url``, ``metrics_path``, ``web_config``,
-        ``extra``, ``username``, ``password``, ``ca``, ``client_cert`` and ``client_key``; all but the first may be
-        missing.
+        ``extra``; all but the first may be missing.
     :returns: the option ``health`` of the module service.
     """
     host, port = listen_addresses(settings["listen_address"])[0]
@@ -82,9 +81,6 @@ def health_check(settings):
         answer["other_urls"] = urls[1:]
     if settings.get("metrics_path"):
         answer["metrics_path"] = posixpath.join("/", settings["metrics_path"])
-    for name in ("username", "password", "ca", "client_cert", "client_key"):
-        if settings.get(name):
-            answer["ca_path" if name == "ca" else name] = settings[name]
     return answer
 
 

@@ -11,7 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import STEPS, finding
 from role_inputs import Inputs, release, room
 
-INVENTORY = {"jobs": [], "alertmanagers": [], "expected": [], "pools": [], "overridden": []}
+INVENTORY = {"jobs": [], "alertmanagers": [], "expected": [], "pools": [], "overridden": [], "closed": False}
 RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides": {}}
 # What lookups find where the inventory has nothing besides.
 SOME = {

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana_i
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from checked_health import health_of
+from role_inputs import Inputs, room
 
 INI = {
     "instance_name": "one",
@@ -119,15 +120,20 @@ def test_secrets_are_in_files_of_their_own():
 def test_where_it_is_served(server, expected):
     assert _grafana_ini.address([{"server": server}]) == expected
     values = {"grafana_ini": {"server": server}}
-    assert _scrape.endpoint("grafana", "h", lambda host, name: values.get(name)) == expected
+    assert _scrape.endpoint("grafana", "h", lambda host, name: values.get(name)) == (*expected, "")
 
 
 def test_how_it_is_asked():
-    places = grafana.grafana_places({**INI, "metrics": {"basic_auth_username": "m", "basic_auth_password": "p"}}, "/ca")
+    ini = {**INI, "metrics": {"basic_auth_username": "m", "basic_auth_password": "p"}}
+    places, inputs = (
+        grafana.grafana_places(ini),
+        Inputs("grafana", ini_default=INI, ini={"metrics": ini["metrics"]}, health_ca="/ca"),
+    )
     url = "http://127.0.0.1:3000"
     others = {"other_urls": ["http://[::1]:3000"]}
     login = {"username": "m", "password": "p"}
-    assert places["health"] == health_of("grafana", url, ca_path="/ca", **others, **login)
+    assert places["health"] == health_of("grafana", url, **others)
+    assert room("grafana").health(inputs) == health_of("grafana", url, ca_path="/ca", **others, **login)
     assert places["login"] == {"username": "admin", "password": "Sentinel-1"}
     assert places["plugins"] == "/var/lib/grafana/plugins"
     assert places["database"][:2] == ["/var/lib/grafana/grafana.db", "/var/lib/grafana/grafana.db-wal"]

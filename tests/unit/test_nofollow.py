@@ -466,6 +466,7 @@ REASONS = {
     ("module_utils/_config_validation.py", "open"): "likewise",
     ("module_utils/_account_access.py", "open"): "by a process that has become the service's account",
     ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
+    ("module_utils/_http.py", "NamedTemporaryFile"): "of the controller, where that does not run Linux",
     ("module_utils/_system.py", "scandir"): "of /proc",
     (
         "modules/live_services.py",

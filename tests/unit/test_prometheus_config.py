@@ -15,7 +15,6 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus impor
     prometheus_config,
     prometheus_directories,
     prometheus_files,
-    promtool_checks,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream import keys
 from role_inputs import Inputs, release, room
@@ -214,14 +213,11 @@ def test_targets_twice():
         paths(targets={"db": []}, target_files=[{"source": "/t/db.yml", "content": ""}])
 
 
-def test_checks():
-    config = [["/promtool", "check", "config", "%s/prometheus.yml"]]
-    bare = {"config_dir": "/etc/prometheus", "web_config": {"basic_auth_users": {}}}
-    assert promtool_checks(bare, "/promtool") == config
-    assert promtool_checks({**bare, "web_config": {"basic_auth_users": {"a": "$2y$"}}}, "/promtool") == [
-        *config,
-        ["/promtool", "check", "web-config", "%s/web_config.yml"],
-    ]
+@pytest.mark.parametrize(("users", "more"), [({}, []), ({"a": "$2y$"}, [["web-config", "%s/web_config.yml"]])])
+def test_checks(users, more):
+    inputs = Inputs("prometheus", config_dir="/etc/prometheus", web_config={"basic_auth_users": users})
+    found = room("prometheus").validators(inputs, {"binaries": {"promtool": "/promtool"}})
+    assert found == [["/promtool", "check", *one] for one in [["config", "%s/prometheus.yml"], *more]]
 
 
 def test_rule_files_are_loaded_whatever_they_are_called():

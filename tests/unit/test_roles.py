@@ -102,7 +102,7 @@ def test_every_input_is_used(service):
     text = "\n".join(path.read_text(encoding="utf-8") for path in python)
     files = [path for part in PARTS for path in (ROOT / "roles" / service / part).glob("*")]
     of_role = "\n".join(re.sub(r"(?m)^\w+:", "", path.read_text(encoding="utf-8")) for path in files)
-    text += " ".join("health_" + name for name in HEALTH)
+    text += " ".join("health_" + name for name in HEALTH.values())
     # Those that set a flag, and nothing else.
     text += " " + " ".join(getattr(_rooms.load(service), "input_flags", {}).values())
     # In one expression for all of them.

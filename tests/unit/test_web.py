@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape, _web
+from role_inputs import Inputs, room
 
 
 @pytest.mark.parametrize(
@@ -91,18 +92,10 @@ def test_route_prefix(url, extra, prefix):
         ({"listen_address": ":9091"}, {"url": "http://127.0.0.1:9091"}),
         # A Go program that listens there serves IPv4 too, and nothing else on a host without IPv6.
         ({"listen_address": "[::]:9091"}, {"url": "http://127.0.0.1:9091"}),
-        (
-            {"client_cert": "/c", "client_key": "/k"},
-            {"url": "http://127.0.0.1:9090", "client_cert": "/c", "client_key": "/k"},
-        ),
         ({"listen_address": ["10.0.0.1:1", "10.0.0.2:2"]}, {"url": "http://10.0.0.1:1"}),
         ({"web_config": {"tls_server_config": {"cert_file": "x"}}}, {"url": "https://127.0.0.1:9090"}),
         ({"external_url": "https://x.example/p/"}, {"url": "http://127.0.0.1:9090/p"}),
         ({"metrics_path": "m"}, {"url": "http://127.0.0.1:9090", "metrics_path": "/m"}),
-        (
-            {"username": "u", "password": "p", "ca": "/ca"},
-            {"url": "http://127.0.0.1:9090", "username": "u", "password": "p", "ca_path": "/ca"},
-        ),
     ],
 )
 def test_health_check(settings, answer):
@@ -129,3 +122,10 @@ def test_web_config_leaves_out_what_is_empty_and_anchors_files():
     }
     assert _web.web_config({"basic_auth_users": {}}) == {}
     assert _web.web_config(None) == {}
+
+
+def test_access():
+    given = {"health_username": "u", "health_password": "p", "health_ca": "/ca", "health_client_cert": "/c"}
+    inputs = Inputs("node_exporter", **given, health_client_key="/k")
+    expected = {"username": "u", "password": "p", "ca_path": "/ca", "client_cert": "/c", "client_key": "/k"}
+    assert room("node_exporter").access(inputs) == room("node_exporter").access_here(inputs) == expected

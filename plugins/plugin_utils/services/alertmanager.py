@@ -11,11 +11,13 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COL
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, VERIFICATION
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
 # https://prometheus.io/docs/alerting/latest/configuration/
 
 """
+AMTOOL_HTTP = "amtool_http.yml"
 AMTOOL_HEADER = "# Written by vigil.monitoring from the inventory: the defaults of amtool on this host.\n"
 
 
@@ -31,6 +33,7 @@ class Room(Service):
     config_hash_metric = "alertmanager_config_hash"
     loaded_directories = ("templates",)
     for_people = True
+    closed_by = PASSWORD
     receives_alerts = True
     programs = ("alertmanager", "prometheus-alertmanager")
     port = 9093
@@ -109,11 +112,23 @@ class Room(Service):
                 arguments.append("--cluster.{0}=".format(option))
             else:
                 arguments += flag("cluster." + option, value)
+        if self._has_closed_cluster(i) and "cluster.tls-config" not in extra:
+            arguments += flag("cluster.tls-config", i["config_dir"] + "/cluster_tls.yml")
         interval = "data.maintenance-interval"
         if self.knows(release["version"], interval) and interval not in extra:
             # New silences are in memory alone until then: a power failure would lose those of the last fifteen minutes.
             arguments += flag(interval, "1m")
         return arguments + extra_flags(extra)
+
+    def _has_closed_cluster(self, i):
+        """Whether the members of its cluster talk to each other by TLS."""
+        return bool((i["cluster"] or {}).get("listen-address")) and bool(self.tls(i))
+
+    def _cluster_files(self, i):
+        """The configuration by which only members take part in its cluster."""
+        if not self._has_closed_cluster(i):
+            return []
+        return self.tls(i).cluster_files("cluster_tls.yml")
 
     def published(self, i):
         """For the other members of its cluster."""
@@ -128,10 +143,11 @@ class Room(Service):
 
         names = (
             "config_dir escalation resolve_timeout smtp http_config global tracing event_recorder route receivers inhibit_rules"
-            " time_intervals web_config mask_diff"
+            " time_intervals mask_diff"
         )
         return {
             **{name: i[name] for name in [*names.split(), *GLOBAL_KEYS]},
+            "web_config": self.web_config(i),
             "version": version,
             "own_templates": i.lookup("vigil.monitoring.user_files", COLLECTION + "/bundled/messages/vigil.tmpl"),
             "template_files": self.user_files(i, "template_files"),
@@ -158,7 +174,16 @@ class Room(Service):
         )
 
         version = release["version"]
-        return alertmanager_files(self.settings(i, version), self.configuration(i, version))
+        found = alertmanager_files(self.settings(i, version), self.configuration(i, version))
+        return [*found, *self.tls_files(i), *self._cluster_files(i), *self._amtool_files(i)]
+
+    def _amtool_files(self, i):
+        """With what amtool logs in on its host, for who may read the files of Alertmanager."""
+        tls = self.tls(i)
+        if not tls:
+            return []
+        data = {"tls_config": {"ca_file": tls.path("ca")}, "basic_auth": tls.login(VERIFICATION)._asdict()}
+        return [{"path": AMTOOL_HTTP, "data": data, "secret": True}]
 
     def directories(self, i, release):
         """Its data; and the one of templates, which the peer makes as well, whether there are any or not."""
@@ -169,6 +194,8 @@ class Room(Service):
         """amtool reads its defaults from a place of its own, where everybody who uses it can read them."""
         if i["amtool_config_file"] == self.own_amtool_template:
             defaults = {"alertmanager.url": i["amtool_config_alertmanager_url"]}
+            if self.tls(i):
+                defaults["http.config.file"] = "{0}/{1}".format(i["config_dir"], AMTOOL_HTTP)
             if i["amtool_config_output"]:
                 defaults["output"] = i["amtool_config_output"]
             text = AMTOOL_HEADER + to_yaml(defaults)

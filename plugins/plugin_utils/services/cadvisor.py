@@ -80,7 +80,7 @@ class Room(Service):
         """A flag of its own."""
         return i["prometheus_endpoint"]
 
-    def web_config(self, i):
+    def own_web_config(self, i):
         """It has neither TLS nor a login that the role knows."""
         return {}
 

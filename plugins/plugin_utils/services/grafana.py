@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, PROMETHEUS, Tls
 
 
 class Room(Service):
@@ -19,6 +20,7 @@ class Room(Service):
     ready_path = "/api/health"
     on_config_change = RESTART
     for_people = True
+    closed_by = PASSWORD
     shows_secrets = True
     programs = ("grafana", "grafana-server")
     config_flags = ("config",)
@@ -45,18 +47,40 @@ class Room(Service):
         """Its configuration as a structure: the sections that have an input of their own win over grafana_ini."""
         return i.once("ini", lambda: self._ini(i))
 
-    @staticmethod
-    def _ini(i):
+    def _ini(self, i):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import grafana_ini
 
         sections = {name: i[name] for name in ("server", "security", "database", "users", "auth", "smtp")}
-        return grafana_ini([i["ini_default"], i["ini"], sections])
+        return grafana_ini([i["ini_default"], self._closed(i), i["ini"], sections])
+
+    def leaves_tls(self, get):
+        """Its protocol is in its ini."""
+        return not any("protocol" in (section or {}) for section in (get("server"), (get("ini") or {}).get("server")))
+
+    def _closed(self, i):
+        """What ``grafana_tls`` makes of its ini: TLS, cookies for TLS alone, nothing for who has not logged in, no requests
+        to others; and a password for its metrics."""
+        tls = self.tls(i)
+        if not tls:
+            return {}
+        machine = tls.login(PROMETHEUS)
+        return {
+            "server": {"protocol": "https", "cert_file": tls.path("certificate"), "cert_key": tls.path("key")},
+            "security": {"cookie_secure": True, "disable_gravatar": True},
+            "auth": {"anonymous": {"enabled": False}},
+            "metrics": {"basic_auth_username": machine.username, "basic_auth_password": machine.password},
+        }
+
+    def external_url(self, i):
+        """The address that its links have; one that is made of other keys says nothing."""
+        url = str((i["server"] or {}).get("root_url") or "")
+        return "" if "%(" in url else url
 
     def places(self, i):
         """Where it keeps its files, and how its API is reached: see :func:`_grafana.grafana_places`."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_places
 
-        return i.once("places", lambda: grafana_places(self.ini(i), i["health_ca"]))
+        return i.once("places", lambda: grafana_places(self.ini(i)))
 
     def listen(self, i):
         """Its ini says where."""
@@ -64,7 +88,15 @@ class Room(Service):
 
     def health(self, i):
         """Its ini says how."""
-        return self.places(i)["health"]
+        return {**self.places(i)["health"], **self.access(i)}
+
+    def access(self, i):
+        """Its ini says with which password its metrics are read."""
+        tls, metrics = self.tls(i), self.ini(i).get("metrics") or {}
+        names = {"username": "basic_auth_username", "password": "basic_auth_password"}
+        login = {name: str(metrics.get(key) or "") for name, key in names.items()}
+        ca = i["health_ca"] or (tls.path("ca") if tls else "")
+        return {**(login if all(login.values()) else {}), **({"ca_path": ca} if ca else {})}
 
     def web_config(self, i):
         """Its web interface is configured by its ini."""
@@ -169,7 +201,12 @@ class Room(Service):
         """Its ini, its secrets, and what is provisioned."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_files
 
-        return grafana_files(self.provisioned(i, release))
+        found, tls = grafana_files(self.provisioned(i, release)), self.tls(i)
+        if tls:
+            return [*found, *tls.server_files()]
+        named = "$__file{{{0}}}".format(Tls(i, self.name).path("ca"))
+        trusted = [source for source in self.sources(i) if named in (source.get("secureJsonData") or {}).values()]
+        return [*found, *(Tls(i, self.name).ca_files() if trusted else [])]
 
     def directories(self, i, release):
         """Those that it complains about where they are missing, and those that it writes."""
@@ -300,11 +337,6 @@ class Room(Service):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import address
 
         return address([get("ini_default"), get("ini"), {"server": get("server") or {}}])
-
-    def credentials(self, values):
-        """Those of its metrics, which its own configuration names."""
-        configured = self.health(values.inputs)
-        return {name: configured.get(name) for name in ("username", "password")}
 
     def login(self, values):
         """Its administrator."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 
@@ -16,6 +17,7 @@ class Room(Service):
     dry_run_argument = "--path.procfs=/dev/null/none"
     programs = ("node_exporter", "prometheus-node-exporter")
     port = 9100
+    closed_by = CERTIFICATE
     config_flags = ("web.config.file",)
     flag_defaults = {
         "web.listen-address": "0.0.0.0:9100",

@@ -109,7 +109,8 @@ class Room(Exporter):
 
     def further_service_options(self, i, release, prepared=None):
         """The role in the database, where it has to change; and the user's own file, which is read only at the start."""
-        options = {"reads": [i["dsn_file"]] if i["dsn_file"] else []}
+        options = super().further_service_options(i, release, prepared)
+        options["reads"] = [i["dsn_file"]] if i["dsn_file"] else []
         if prepared and prepared.get("changed"):
             options["database"] = {
                 **self.role_options(i),

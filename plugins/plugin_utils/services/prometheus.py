@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import ext
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, PASSWORD, PROMETHEUS, Tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
@@ -38,6 +39,7 @@ class Room(Service):
     loaded_config_path = "/api/v1/status/config"
     loaded_directories = ("rules", "scrape_configs")
     for_people = True
+    closed_by = PASSWORD
     port = 9090
     config_flags = ("config.file",)
     described_by = ("/api/v1/targets?state=active", "/api/v1/status/config", "/api/v1/status/buildinfo")
@@ -159,18 +161,30 @@ class Room(Service):
             scrape_config_files=[found["source"] for found in self.user_files(i, "scrape_config_files")],
             prometheus_version=i["version"],
             server=self.name,
+            client=self.client_settings(i),
         )
         return found
+
+    @staticmethod
+    def client_settings(i):
+        """How it scrapes those that ``monitoring_tls`` has closed: ``certificate`` and ``password``, each with settings of a job."""
+        tls = Tls(i, "prometheus")
+        certificate = {"tls_config": tls.client_config()}
+        login = {"username": PROMETHEUS, "password_file": tls.name_in_tree("password")}
+        # A password is shown to whom the authority vouches for; a certificate is of no use there.
+        known = {"tls_config": {"ca_file": tls.name_in_tree("ca")}}
+        return {CERTIFICATE: certificate, PASSWORD: {**known, "basic_auth": login}}
 
     def settings(self, i, version):
         """What the configuration is made of, as :mod:`_prometheus` takes it."""
         names = (
             "config_dir agent_mode global external_labels replica_label remote_write remote_read otlp storage tracing scrape_configs"
             " targets alert_rules rule_packs thresholds rule_labels rule_annotations runbook_url dashboard_url"
-            " alertmanager_config alert_relabel_configs web_config"
+            " alertmanager_config alert_relabel_configs"
         )
         return {
             **{name: i[name] for name in names.split()},
+            "web_config": self.web_config(i),
             "version": version,
             "replica": i.host,
             "retention": i["storage_retention"],
@@ -202,8 +216,16 @@ class Room(Service):
             prometheus_files,
         )
 
-        contents = self.settings(i, release["version"])
-        return prometheus_files(contents, self.inventory(i), self.configuration(i, release))
+        contents, inventory = self.settings(i, release["version"]), self.inventory(i)
+        found = prometheus_files(contents, inventory, self.configuration(i, release))
+        return [*found, *self.tls_files(i), *(self._client_files(i) if inventory["closed"] else [])]
+
+    def _client_files(self, i):
+        """What it shows to those that are closed to strangers, and what it checks them by."""
+        client = Tls(i, self.name)
+        own = {entry["path"] for entry in self.tls_files(i)}
+        found = [*client.client_files(), client.password_file(PROMETHEUS)]
+        return [entry for entry in found if entry["path"] not in own]
 
     def directories(self, i, release):
         """Its data, and the directories in which others may put files for it."""

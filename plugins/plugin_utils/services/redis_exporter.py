@@ -9,6 +9,7 @@ import json
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART
 
@@ -60,11 +61,20 @@ class Room(Exporter):
         own = {url: i["password"]} if i["password"] else {}
         return {**own, **(i["passwords"] or {})} or None
 
+    def first_arguments(self, i, release):
+        """It has flags of its own for TLS."""
+        tls = self.tls(i)
+        files = {"cert": "certificate", "key": "key", "ca-cert": "ca"} if tls else {}
+        return [
+            part for name, what in files.items() for part in flag("tls-server-{0}-file".format(name), tls.path(what))
+        ]
+
     def files(self, i, release):
         """It reads JSON."""
         found = self.config(i)
         content = json.dumps(found, indent=1) + "\n"
-        return [{"path": self.config_name(i), "content": content, "secret": True}] if found else []
+        data = [{"path": self.config_name(i), "content": content, "secret": True}] if found else []
+        return [*data, *self.tls_files(i)]
 
     def inputs_with_secrets(self, i):
         """All passwords."""

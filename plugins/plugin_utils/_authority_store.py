@@ -1,0 +1,207 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of an inventory's certificate authority, in a directory of the controller.
+
+``ca.crt`` has the certificates to trust, ``ca.key`` the private key of the one that issues, ``machines.key`` what the passwords
+of machines are made of. Both keys are files of Ansible Vault, so the directory belongs into the repository of the inventory.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
+    Authority,
+    AuthorityProblem,
+    datetime,
+    now,
+    read_key,
+)
+
+CERTIFICATES, KEY, MACHINES, RENEWED = "ca.crt", "ca.key", "machines.key", "renewed.json"
+NEXT_KEY = "next.key"
+NAME = "Monitoring CA {0:%Y-%m-%d}"
+
+
+class Store:
+    """The directory of an authority.
+
+    :param folder: its path.
+    :param passphrase: that of its keys.
+    :param read: function of a path that returns the text of a file, decrypted by the vault passwords of this run.
+    :param keep: whether what is missing may be written; otherwise it is made for this process alone.
+    """
+
+    def __init__(self, folder: str, passphrase: str, read: Callable[[str], str], keep: bool = True):
+        self.folder, self.keep = folder, keep
+        self._passphrase, self._read = passphrase, read
+        self._made = {}
+
+    def path(self, name: str) -> str:
+        """The path of one of its files."""
+        return os.path.join(self.folder, name)
+
+    def is_there(self) -> bool:
+        """Whether there is an authority."""
+        return os.path.exists(self.path(KEY)) or os.path.exists(self.path(CERTIFICATES))
+
+    def authority(self) -> Authority:
+        """The authority, made where there is none.
+
+        :raises AuthorityProblem: when its files cannot be used.
+        """
+        if "authority" not in self._made:
+            self._made["authority"] = self._authority()
+        return self._made["authority"]
+
+    def machines(self) -> bytes:
+        """The secret that the passwords of machines are made of, made where there is none.
+
+        :raises AuthorityProblem: when its file cannot be used.
+        """
+        if "machines" not in self._made:
+            text = self._secret(MACHINES) if os.path.exists(self.path(MACHINES)) else self._first(MACHINES, _random)
+            self._made["machines"] = base64.b64decode(text)
+        return self._made["machines"]
+
+    def _authority(self):
+        if not self.is_there():
+            text = self._first(KEY, lambda: Authority.make(NAME.format(now())).key_text)
+        elif not os.path.exists(self.path(KEY)):
+            raise AuthorityProblem(
+                "{0} has {1} and no {2}: put the key back from a backup, or remove {1} to have a new authority made, which no"
+                " host trusts until the next run".format(self.folder, CERTIFICATES, KEY)
+            )
+        else:
+            text = self._secret(KEY)
+        try:
+            return Authority.read(text, self._certificates(text))
+        except AuthorityProblem as error:
+            raise AuthorityProblem("the certificate authority in {0}: {1}".format(self.folder, error)) from error
+
+    def _certificates(self, key):
+        """The certificates to trust. A run that was killed may have left the key alone, whose certificate nobody has seen."""
+        try:
+            with open(self.path(CERTIFICATES), encoding="ascii") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            text = Authority.certify(read_key(key), NAME.format(now())).trusted_text
+            if self.keep:
+                with self.locked():
+                    self.write(CERTIFICATES, text)
+            return text
+        except (OSError, UnicodeError) as error:
+            raise AuthorityProblem("{0} cannot be read: {1}".format(self.path(CERTIFICATES), error)) from error
+
+    def _first(self, name, make):
+        """The content of a file that is not there yet: another process may make it at the same time."""
+        if not self.keep:
+            return make()
+        with self.locked():
+            if os.path.exists(self.path(name)):
+                return self._secret(name)
+            text = make()
+            self.write_secret(name, text)
+            return text
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keep other runs on this controller out, in a with block.
+
+        :raises AuthorityProblem: when the directory cannot be written.
+        """
+        try:
+            os.makedirs(self.folder, exist_ok=True)
+            handle = os.open(self.folder, os.O_RDONLY)
+        except OSError as error:
+            raise AuthorityProblem(
+                "monitoring_tls_dir: {0} cannot be written: {1}".format(self.folder, error)
+            ) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def write_secret(self, name: str, text: str) -> None:
+        """Write one of its files, encrypted."""
+        secret = VaultSecret(self._passphrase.encode("utf-8"))
+        self.write(name, VaultLib([("default", secret)]).encrypt(text, secret=secret).decode("ascii"), 0o600)
+
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
+        """Write one of its files in one step.
+
+        :raises AuthorityProblem: when it cannot be written.
+        """
+        try:
+            handle, path = tempfile.mkstemp(dir=self.folder, prefix="." + name)
+            try:
+                with open(handle, "w", encoding="ascii") as stream:
+                    stream.write(text)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.chmod(path, mode)
+                os.replace(path, self.path(name))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                raise
+        except OSError as error:
+            raise AuthorityProblem("{0} cannot be written: {1}".format(self.path(name), error)) from error
+
+    def _secret(self, name):
+        """The text of an encrypted file: by the passphrase, else by the vault passwords of this run."""
+        path = self.path(name)
+        try:
+            with open(path, "rb") as stream:
+                raw = stream.read()
+        except OSError as error:
+            raise AuthorityProblem("{0} cannot be read: {1}".format(path, error)) from error
+        if not is_encrypted(raw):
+            raise AuthorityProblem("{0} is not encrypted: run `ansible-vault encrypt {0}`".format(path))
+        try:
+            return VaultLib([("default", VaultSecret(self._passphrase.encode("utf-8")))]).decrypt(raw).decode("ascii")
+        except (AnsibleError, UnicodeError):
+            pass
+        try:
+            return str(self._read(path))
+        except AnsibleError as error:
+            raise AuthorityProblem(
+                "{0} can be decrypted neither with monitoring_tls_passphrase (monitoring_password where that is not set) nor with"
+                " a vault password of this run".format(path)
+            ) from error
+
+    def renewed(self, host: str) -> datetime.datetime | None:
+        """When somebody wanted new certificates for a host."""
+        text = self._renewals().get(host)
+        return datetime.datetime.fromisoformat(text) if text else None
+
+    def renew(self, hosts, at: datetime.datetime) -> None:
+        """Have new certificates and keys issued for hosts from now on."""
+        with self.locked():
+            self.write(
+                RENEWED, json.dumps({**self._renewals(), **dict.fromkeys(hosts, at.isoformat())}, indent=1) + "\n"
+            )
+
+    def _renewals(self):
+        try:
+            with open(self.path(RENEWED), encoding="utf-8") as stream:
+                return dict(json.load(stream))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError) as error:
+            raise AuthorityProblem("{0} cannot be read: {1}".format(self.path(RENEWED), error)) from error
+
+
+def _random():
+    return base64.b64encode(secrets.token_bytes(32)).decode("ascii")

@@ -1,0 +1,235 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What monitoring_tls makes of the configuration of each service."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+
+import bcrypt
+import pytest
+import yaml
+from ansible.errors import AnsibleError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _scrape, _tls
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
+    covers,
+    read_certificates,
+    read_key,
+    same_key,
+)
+from role_inputs import Inputs, release, room
+
+PASSWORD = "correct horse battery"
+RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides": []}
+LOOKUPS = {"vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": True, "rules": RULES}],
+           "vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}  # fmt: skip
+CLOSED = [name for name in _rooms.names() if _rooms.load(name).closed_by]
+
+
+@functools.cache
+def folder():
+    return tempfile.mkdtemp()
+
+
+def inputs(role, **given):
+    shared = {"monitoring_tls": True, "monitoring_password": PASSWORD, "monitoring_tls_dir": folder()}
+    alone = {"cluster": {"listen-address": ""}} if role == "alertmanager" else {}
+    return Inputs(role, LOOKUPS, **{**shared, "ansible_host": "192.0.2.7", **alone, **given})
+
+
+def files_of(role, **given):
+    i = inputs(role, **given)
+    return {entry["path"]: entry for entry in room(role).files(i, release(role))}
+
+
+def text(entry):
+    return entry.get("content") or yaml.safe_dump(entry["data"])
+
+
+@pytest.mark.parametrize("role", CLOSED)
+def test_every_service_has_a_certificate_of_its_own(role):
+    found = files_of(role, prometheus_rule_packs=[]) if role == "prometheus" else files_of(role)
+    (certificate,) = read_certificates(found["monitoring_tls/server.crt"]["content"])
+    assert covers(certificate, "192.0.2.7") and covers(certificate, "subject") and covers(certificate, "localhost")
+    key = found["monitoring_tls/server.key"]
+    assert same_key(certificate, read_key(key["content"])) and key["secret"]
+    # What a diff shows of the others is no secret.
+    shown = "".join(text(entry) for entry in found.values() if not entry.get("secret"))
+    assert "PRIVATE KEY" not in shown and PASSWORD not in shown
+    for machine in _tls.MACHINES:
+        assert _tls.Tls(inputs(role), role).login(machine).password not in shown
+
+
+@pytest.mark.parametrize("role", CLOSED)
+def test_without_the_switch_nothing_changes(role):
+    plain = files_of(role, monitoring_tls=False)
+    assert not any(path.startswith("monitoring_tls/server") for path in plain)
+    assert room(role).health(inputs(role, monitoring_tls=False))["url"].startswith("http://")
+    assert room(role).health(inputs(role))["url"].startswith("https://")
+    assert room(role).health(inputs(role, tls=False))["url"].startswith("http://")
+
+
+@pytest.mark.parametrize("role", [name for name in CLOSED if _rooms.load(name).closed_by == _tls.CERTIFICATE])
+def test_exporters_answer_to_holders_of_a_certificate_alone(role):
+    i = inputs(role)
+    config = room(role).web_config(i)["tls_server_config"]
+    assert config["client_auth_type"] == "RequireAndVerifyClientCert"
+    assert config["client_ca_file"] == "monitoring_tls/ca.crt" and config["min_version"] == "TLS12"
+    arguments = room(role).arguments(i, release(role))
+    assert any(word.startswith(("--web.config", "--tls-server-ca-cert-file=")) for word in arguments)
+    health = room(role).health(i)
+    assert "BEGIN CERTIFICATE" in health["client_pem"] and "PRIVATE KEY" in health["client_pem"]
+    assert not health.get("username")
+
+
+@pytest.mark.parametrize("role", ["prometheus", "alertmanager"])
+def test_people_and_machines_log_in(role):
+    i = inputs(role, monitoring_users={"alice": "$2b$10$" + "a" * 53})
+    users = room(role).web_config(i)["basic_auth_users"]
+    assert list(users) == ["admin", "alice", *_tls.MACHINES]
+    assert bcrypt.checkpw(PASSWORD.encode(), users["admin"].encode())
+    for machine in _tls.MACHINES:
+        password = _tls.Tls(i, role).login(machine).password
+        assert bcrypt.checkpw(password.encode(), users[machine].encode()) and len(password) == 43
+    # The same in each run, and another salt on each host.
+    other = inputs(role)
+    other.host = "other"
+    again = room(role).web_config(inputs(role))["basic_auth_users"]
+    assert again["admin"] == users["admin"] != room(role).web_config(other)["basic_auth_users"]["admin"]
+    assert not {PASSWORD, _tls.Tls(i, role).login(_tls.PROMETHEUS).password} - set(room(role).secrets(i))
+    assert room(role).health(i)["username"] == _tls.VERIFICATION
+
+
+def test_tls_of_ones_own_wins():
+    own = {"cert_file": "/etc/ssl/me.crt", "key_file": "/etc/ssl/me.key"}
+    i = inputs("node_exporter", tls_server_config=own)
+    assert room("node_exporter").web_config(i)["tls_server_config"] == own
+    assert "client_pem" not in room("node_exporter").health(i)
+    i = inputs("prometheus", web_config={"tls_server_config": own})
+    assert room("prometheus").web_config(i) == {"tls_server_config": own}
+    i = inputs("grafana", server={"protocol": "http"})
+    assert room("grafana").health(i)["url"].startswith("http://")
+
+
+def test_grafana_is_closed_by_its_ini():
+    ini = room("grafana").ini(inputs("grafana"))
+    assert ini["server"]["protocol"] == "https" and ini["security"]["cookie_secure"] is True
+    assert ini["auth"]["anonymous"]["enabled"] is False and ini["security"]["admin_password"] == PASSWORD
+    assert ini["metrics"]["basic_auth_username"] == _tls.PROMETHEUS
+    own = inputs("grafana", auth={"anonymous": {"enabled": True}})
+    assert room("grafana").ini(own)["auth"]["anonymous"]["enabled"] is True
+
+
+def test_a_cluster_of_alertmanagers_lets_members_in_alone():
+    cluster = {"listen-address": "0.0.0.0:9094", "peers": ["192.0.2.8:9094"]}
+    found = files_of("alertmanager", cluster=cluster)
+    config = found["cluster_tls.yml"]["data"]
+    assert config["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
+    assert found["monitoring_tls/cluster_ca.crt"]["content"] != found["monitoring_tls/ca.crt"]["content"]
+    arguments = room("alertmanager").arguments(inputs("alertmanager", cluster=cluster), release("alertmanager"))
+    assert "--cluster.tls-config=/etc/alertmanager/cluster_tls.yml" in arguments
+    assert "cluster_tls.yml" not in files_of("alertmanager", cluster={"listen-address": ""})
+
+
+def test_files_that_something_else_puts_on_the_hosts():
+    given = {
+        "monitoring_tls_source": "host",
+        "monitoring_tls_ca_file": "/etc/ssl/ca.crt",
+        "monitoring_tls_cert_file": "/etc/ssl/host.crt",
+        "monitoring_tls_key_file": "/etc/ssl/host.key",
+    }
+    i = inputs("node_exporter", **given)
+    assert [entry["path"] for entry in room("node_exporter").files(i, release("node_exporter"))] == ["web_config.yml"]
+    assert room("node_exporter").web_config(i)["tls_server_config"]["cert_file"] == "/etc/ssl/host.crt"
+    assert "/etc/ssl/host.key" in room("node_exporter").readable(i, release("node_exporter"))
+    assert room("node_exporter").health(i)["ca_path"] == "/etc/ssl/ca.crt"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"monitoring_password": ""}, "monitoring_password is not set: monitoring_tls needs it"),
+        ({"monitoring_tls_dir": ""}, "monitoring_tls_dir is not set, and the inventory has no directory"),
+        ({"monitoring_password": "x" * 73}, "more than 72 bytes"),
+        ({"monitoring_tls_source": "controller"}, "monitoring_tls_cert_file is not set"),
+    ],
+)
+def test_what_is_missing_is_named(given, words, tmp_path):
+    i = inputs("prometheus", **{"monitoring_tls_dir": str(tmp_path), **given})
+    with pytest.raises(AnsibleError, match=words):
+        room("prometheus").web_config(i)
+        room("prometheus").files(i, release("prometheus"))
+
+
+def test_without_bcrypt_the_message_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "bcrypt", None)
+    with pytest.raises(AnsibleError, match="pip install bcrypt"):
+        _tls.bcrypt_hash.__wrapped__("x", b"1" * 16, 4)
+
+
+def test_names_of_a_host():
+    variables = {
+        "ansible_host": "192.0.2.7",
+        "monitoring_address": "[2001:db8::7]",
+        "monitoring_tls_names": ["web.example.org"],
+        "monitoring_scrape": {"node_exporter": {"address": "10.0.0.7"}, "application": False},
+    }
+    found = _tls.names_of_host("Web 1", variables.get, "https://prometheus.example.org/p/")
+    local = {"127.0.0.1", "::1", "localhost"}
+    assert set(found) - local == {"192.0.2.7", "2001:db8::7", "web.example.org", "10.0.0.7", "prometheus.example.org"}
+    assert "db_1" in _tls.names_of_host("db_1", {}.get)
+
+
+CLIENT = {_tls.CERTIFICATE: {"tls_config": {"cert_file": "c"}}, _tls.PASSWORD: {"basic_auth": {"username": "p"}}}
+
+
+def plan(hosts, groups, inventory):
+    return _scrape.plan(groups, inventory, lambda host, name: hosts[host].get(name), client=CLIENT)
+
+
+def test_a_closed_target_is_scraped_with_a_certificate_and_an_open_one_without():
+    hosts = {"a": {"monitoring_tls": True}, "b": {}}
+    found = plan(
+        hosts,
+        {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}},
+        {"node_exporter": ["a", "b"]},
+    )
+    closed, other = found["jobs"]
+    assert closed["job_name"] == "node" and closed["config"]["tls_config"] == {"cert_file": "c"}
+    assert closed["config"]["scheme"] == "https" and closed["targets"] == [
+        {"targets": ["a:9100"], "labels": {"host": "a"}}
+    ]
+    # Whoever is not vouched for is told no password, and shown nothing.
+    assert (
+        other["job_name"] == "node_open" and "tls_config" not in other["config"] and other["config"]["scheme"] == "http"
+    )
+    assert other["targets"] == [{"targets": ["b:9100"], "labels": {"host": "b", "job": "node"}}]
+    assert found["expected"] == [{"job": "node", "instance": one} for one in ("a:9100", "b:9100")]
+    assert found["closed"] is True
+
+
+@pytest.mark.parametrize(
+    ("variables", "closed"),
+    [
+        ({"monitoring_tls": True}, True),
+        ({"monitoring_tls": "true"}, True),
+        ({"monitoring_tls": True, "node_exporter_tls": False}, False),
+        ({"node_exporter_tls": True}, True),
+        ({"monitoring_tls": True, "node_exporter_tls_server_config": {"cert_file": "x"}}, False),
+        ({}, False),
+    ],
+)
+def test_what_the_variables_of_a_host_say(variables, closed):
+    found = _scrape.endpoint("node_exporter", "h", lambda host, name: variables.get(name))
+    assert (found.closed_by == _tls.CERTIFICATE) is closed
+
+
+def test_alertmanagers_are_told_with_a_password_where_they_are_closed():
+    hosts = {"a": {"monitoring_tls": True}, "b": {}}
+    found = plan(hosts, {}, {"alertmanager": ["a", "b"]})
+    assert found["alertmanagers"] == [
+        {"scheme": "http", "static_configs": [{"targets": ["b:9093"]}]},
+        {"scheme": "https", "basic_auth": {"username": "p"}, "static_configs": [{"targets": ["a:9093"]}]},
+    ]
