@@ -240,10 +240,11 @@ def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_be
     if said.version is None:
         found = "another program than {name} responds: its metrics do not have {version_metric}"
         return Verdict("wrong", found.format(**health))
+    running = "version {0}".format(said.version) if said.version else "a version that it does not report"
     if wanted_version and not same_version(said.version, wanted_version):
-        return Verdict("wrong", "version {0} is running, {1} is expected".format(said.version, wanted_version))
+        return Verdict("wrong", "{0} is running, {1} is expected".format(running, wanted_version))
     if said.reload_successful is False:
         return Verdict("wait" if failed_before else "wrong", "its last configuration reload failed")
     if reloaded_after is not None and (said.reloaded_at or 0) < reloaded_after:
         return Verdict("wait", "it has not loaded the new configuration yet")
-    return Verdict("ok", "version {0} serves".format(said.version))
+    return Verdict("ok", running + " serves")

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configuration files that a package of the distribution brought along."""
+"""What the distribution's package manager (dpkg, rpm) knows about the files of its packages."""
 
 from __future__ import annotations
 
@@ -11,13 +11,36 @@ import shutil
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_bytes, run
 
 
-def is_pristine(path):
-    """Whether a file is a package's own configuration file that nobody changed since it was installed (dpkg, rpm)."""
+def package_version(path):
+    """The version of upstream's that the package of a file has; None where no package has the file."""
     if shutil.which("dpkg-query"):
-        status, owner = run(["dpkg-query", "-S", path])
-        if status:
+        package = _owner(path)
+        status, found = run(["dpkg-query", "-W", "-f=${Version}", package]) if package else (1, "")
+    elif shutil.which("rpm"):
+        status, found = run(["rpm", "-qf", "--qf", "%{VERSION}", path])
+    else:
+        return None
+    return None if status else upstream_version(found)
+
+
+def upstream_version(version):
+    """The part of a package's version that is upstream's: Debian's have the form ``[EPOCH:]UPSTREAM[-REVISION]``."""
+    upstream = version.strip().rpartition(":")[2]
+    return upstream.rpartition("-")[0] or upstream or None
+
+
+def _owner(path):
+    """The package that a file belongs to, as dpkg says; None for none."""
+    status, owner = run(["dpkg-query", "-S", path])
+    return None if status else owner.split(":")[0]
+
+
+def is_pristine(path):
+    """Whether a file is a package's own configuration file that nobody changed since it was installed."""
+    if shutil.which("dpkg-query"):
+        package = _owner(path)
+        if not package:
             return False
-        package = owner.split(":")[0]
         dummy, listed = run(["dpkg-query", "-W", "-f=${Conffiles}", package])
         for line in listed.splitlines():
             words = line.split()

@@ -46,6 +46,7 @@ options:
     description:
       - The version, pinned. Versions are compared without build metadata, so C(3.5.3+ds1) is V(3.5.3).
       - Required with O(method=archive). Otherwise it is optional, and any version is accepted.
+      - With O(method=package), the version of the package if the program does not report one.
     type: str
   binaries:
     description:
@@ -189,6 +190,13 @@ arch:
   type: str
   returned: when O(state=present) and O(method=archive)
   sample: amd64
+reports_version:
+  description:
+    - Whether the program itself reports its version. Some builds of distributions do not; for O(method=package)
+      it is then that of the package.
+  type: bool
+  returned: when O(state=present), and O(method=package) or O(method=preinstalled)
+  sample: true
 path:
   description: Directory of the release.
   type: str
@@ -270,6 +278,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._package_files import package_version
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     answer,
@@ -571,7 +580,8 @@ class Package:
         binaries = {name: self.params["package_binaries"][name] for name in self.names}
         missing = [path for path in binaries.values() if not os.access(path, os.X_OK)]
         if not missing:
-            return _found(self.params, self.role, binaries, f"{', '.join(packages)} is installed")
+            where = f"{', '.join(packages)} is installed"
+            return _found(self.params, self.role, binaries, where, package_version)
         if self.check_mode:
             version = plain_version(self.params["version"] or "")
             unknown = f"{self.role}: check mode cannot tell whether {', '.join(packages)} can be installed, and in which version"
@@ -635,22 +645,43 @@ class Preinstalled:
         return {"changed": False, "removed": [], "msg": "a preinstalled program is not removed"}
 
 
-def _found(params, role, binaries, where):
-    """The answer for a program that is on the host already."""
+def _found(params, role, binaries, where, otherwise=None):
+    """The answer for a program that is on the host already.
+
+    :param otherwise: function of its path that returns the version of a program that does not report one.
+    """
     first = binaries[os.path.basename(params["binaries"][0])]
-    reported = _version_of(first)
+    reported, output = _run_for_version(first)
+    reports = bool(reported)
+    if not reports and otherwise:
+        reported = otherwise(first)
+    if not reported:
+        raise ReleaseError(output)
     if params["version"] and not same_version(reported, params["version"]):
         raise ReleaseError(
             f"{first} is version {reported}, {role}_version is {params['version']}: leave it empty "
             f"to use the installed version, or set {role}_install_method to archive"
         )
-    return answer(plain_version(reported), os.path.dirname(first), binaries, {}, f"{where}, version {reported}")
+    message = f"{where}, version {reported}" + ("" if reports else ", which the program itself does not report")
+    folder = os.path.dirname(first)
+    return answer(plain_version(reported), folder, binaries, {}, message, reports_version=reports)
 
 
 def _version_of(binary):
     """The version that a binary reports of itself.
 
-    :raises ReleaseError: when it does not run, or says nothing that looks like a version.
+    :raises ReleaseError: when it does not run, or prints nothing that looks like a version.
+    """
+    found, problem = _run_for_version(binary)
+    if not found:
+        raise ReleaseError(problem)
+    return found
+
+
+def _run_for_version(binary):
+    """The version that a binary reports, or None, and what is then to be said.
+
+    :raises ReleaseError: when it does not run.
     """
     weak = _nofollow.weakness(binary)
     if weak:
@@ -665,11 +696,8 @@ def _version_of(binary):
             f"is its file system mounted with noexec?"
         ) from error
     found = reported_version(output)
-    if status or not found:
-        raise ReleaseError(
-            f"{binary} --version exited with status {status} and printed no version: {output.strip()[:500]!r}"
-        )
-    return found
+    problem = f"{binary} --version exited with status {status} and printed no version: {output.strip()[:500]!r}"
+    return None if status else found, problem
 
 
 def _read_record(directory):

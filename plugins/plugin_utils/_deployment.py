@@ -472,7 +472,8 @@ class Deployment:
             links=self.links(i, release),
             files=self.outside_files(i),
             argv=self.argv(i, release),
-            version=release["version"],
+            # A program that does not know its version cannot report it while it runs, either.
+            version=release["version"] if release.get("reports_version", True) else None,
             health=self.health(i),
             ports=self.ports(i),
             # The packages' own units make way only where the package was asked for, or everything in the way may be replaced.

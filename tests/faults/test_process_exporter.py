@@ -81,6 +81,20 @@ def test_changed_groups_take_effect_and_a_container_sees_the_host_too(site):
     site.run(groups=ALONE).must_be_green(changed=False)
 
 
+def test_debians_package_does_not_report_its_version(site):
+    """Its metrics say ``version=""``: the version is that of the package."""
+    site.variables["process_exporter_install_method"] = "package"
+    site.run(groups=ALONE).must_be_green(changed=True)
+    assert 'version=""' in seen(site)
+    assert 'groupname="journal"' in seen(site)
+    assert site.host.run(f"readlink /proc/{site.pid('process_exporter')}/exe").stdout.startswith("/usr/bin/prometheus-")
+    site.run(groups=ALONE).must_be_green(changed=False)
+    # Nor can it check a configuration before it starts with it: that is rolled back.
+    site.variables["process_exporter_names"] = [{"name": "x", "cmdline": ["(+"]}]
+    site.run(groups=ALONE).must_be_red("bad cmdline regex", "was restored and is healthy again")
+    assert 'groupname="journal"' in seen(site)
+
+
 def test_removed_it_leaves_nothing(site):
     site.variables.update(process_exporter_state="absent", process_exporter_runtime="docker")
     site.run(groups=ALONE).must_be_green(changed=True)

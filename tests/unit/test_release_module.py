@@ -16,7 +16,7 @@ import zipfile
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _unpack
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _package_files, _unpack
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.modules import release
 from release_world import make_archive, make_mirror, send, server
@@ -570,6 +570,50 @@ def test_package(world, program, tmp_path, monkeypatch):
     assert answer["masked"] == ["fake.service"] and answer["wanted"]["manager"] in ("apt", "package")
     assert os.readlink(tmp_path / "units" / "fake.service") == "/dev/null"
     assert (tmp_path / "units" / "theirs.service").read_text() == "[Unit]\n"
+
+
+UNVERSIONED = "#!/bin/sh\necho 'fake, version  (branch: debian/sid, revision: 0.8.5-1)'\n"
+
+
+def test_a_package_whose_program_does_not_know_its_version(world, program, monkeypatch):
+    options = {"method": "package", "version": None, "packages": ["x"], "package_binaries": {"fake": str(program)}}
+    assert world(**options)["reports_version"]
+    program.write_text(UNVERSIONED)
+    known = {str(program): "0.8.5"}
+    monkeypatch.setattr(release, "package_version", known.get)
+    answer = world(**options)
+    assert (answer["version"], answer["reports_version"]) == ("0.8.5", False)
+    assert "version 0.8.5, which the program itself does not report" in answer["msg"]
+    known.clear()
+    with pytest.raises(ReleaseError, match="printed no version: 'fake, version  "):
+        world(**options)
+    # What somebody put there belongs to no package.
+    with pytest.raises(ReleaseError, match="printed no version"):
+        world(version=None, method="preinstalled", path=str(program))
+
+
+@pytest.mark.parametrize(
+    ("version", "upstream"),
+    [
+        ("0.8.5-1", "0.8.5"),
+        ("2.53.3+ds1-2", "2.53.3+ds1"),
+        ("1:0.28.1-1~bpo12+1", "0.28.1"),
+        ("3.0.0~rc.1-1", "3.0.0~rc.1"),
+        ("1.2-3-4", "1.2-3"),
+        ("0.8.7\n", "0.8.7"),
+        ("", None),
+    ],
+)
+def test_upstreams_part_of_a_packages_version(version, upstream):
+    assert _package_files.upstream_version(version) == upstream
+
+
+def test_the_package_of_a_file_is_known(tmp_path):
+    if not shutil.which("dpkg-query"):
+        pytest.skip("no dpkg on this machine")
+    status = subprocess.run(["dpkg-query", "-W", "-f=${Version}", "dpkg"], capture_output=True, text=True, check=True)
+    assert _package_files.package_version("/usr/bin/dpkg") == _package_files.upstream_version(status.stdout)
+    assert _package_files.package_version(str(tmp_path)) is None
 
 
 def test_package_of_nothing(world):
