@@ -206,9 +206,9 @@ def one(arguments: list[str]) -> int:
 
 
 def test_core(version: str) -> int:
-    """Deploy with another ansible-core, such as 2.21 or 2.21.5; returns pytest's exit status."""
-    if not re.fullmatch(r"2\.\d+(\.\d+)?", version):
-        raise LabError(f"CORE is a version of ansible-core such as 2.21 or 2.21.5, not '{version}'")
+    """Deploy with another ansible-core, such as 2.21, 2.21.5 or 2.22.0rc1; returns pytest's exit status."""
+    if not re.fullmatch(r"2\.\d+(\.\d+((b|rc)\d+)?)?", version):
+        raise LabError(f"CORE is a version of ansible-core such as 2.21, 2.21.5 or 2.22.0rc1, not '{version}'")
     venv.ensure()
     if venv.core(version) is None:
         raise LabError(
