@@ -107,7 +107,7 @@ class _Plugin:
         return os.path.getsize(self._local()) if not is_remote(self.url) else self.download.size()
 
     def _local(self):
-        from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest  # noqa: PLC0415
+        from ansible_collections.vigil.monitoring.plugins.module_utils._host import file_digest  # noqa: PLC0415
 
         path, dummy = locate(local_path(self.url), self.bases)
         try:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from urllib.error import HTTPError
 
 from ansible.module_utils.urls import open_url
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import PIECE, file_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     ReleaseError,
     base_name,
@@ -34,7 +35,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
 
 TIMEOUT = 10  # seconds to connect, and between two pieces of an answer
 PAUSES = (1, 2)  # seconds before each further attempt after a transient error
-PIECE = 1 << 20  # bytes
 # A server that sends less than this many bytes in so many seconds has stalled, however often it sends one.
 STALL_BYTES, STALL_SECONDS = 1 << 16, 60
 LARGEST = 2 << 30  # bytes of an archive
@@ -214,15 +214,6 @@ class Source:
             f"cannot read {path} on the controller: {error.strerror}. Does monitoring_release_mirror (or "
             f"{self.role}_binary_url) name the right directory, and does it contain this {self.role}_version?"
         )
-
-
-def file_digest(path):
-    """SHA-256 of a file, in hexadecimal."""
-    summed = hashlib.sha256()
-    with open(path, "rb") as stream:
-        for piece in iter(lambda: stream.read(PIECE), b""):
-            summed.update(piece)
-    return summed.hexdigest()
 
 
 def _is_cut_short(stream):

@@ -38,6 +38,8 @@ LOG_LINES = 15
 LOG_COLUMNS = 500
 # Where the locks are: anybody may lock a file that he can open, so nobody else than root can enter.
 LOCKS = "/run/vigil.monitoring"
+# Bytes of a large file that are read at once.
+PIECE = 1 << 20
 
 
 class NotProven(Exception):
@@ -47,6 +49,15 @@ class NotProven(Exception):
 def digest(data):
     """SHA-256 of bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(path):
+    """SHA-256 of a file, in hexadecimal."""
+    summed = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(PIECE), b""):
+            summed.update(piece)
+    return summed.hexdigest()
 
 
 def read_text(path):

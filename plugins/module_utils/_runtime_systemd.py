@@ -63,6 +63,7 @@ class Systemd(Runtime):
         self.title = name + ".service"
         # The invocation that a start of ours has ended.
         self._ended = None
+        self._known_version = None
         self.unit_path = unit_path(name, machine.unit_directory)
         self.dropin_path = dropin_path(name, machine.unit_directory)
 
@@ -145,8 +146,10 @@ class Systemd(Runtime):
         return nofile_ceiling(self.machine.proc("1/limits"), self.machine.proc("1/status"))
 
     def _version(self):
-        status, shown = self.machine.run(["systemctl", "show", "--property=Version"])
-        return None if status else systemd_version(shown)
+        if self._known_version is None:
+            status, shown = self.machine.run(["systemctl", "show", "--property=Version"])
+            self._known_version = None if status else systemd_version(shown)
+        return self._known_version
 
     def paths(self):
         return [self.unit_path, self.dropin_path]

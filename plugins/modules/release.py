@@ -271,6 +271,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
     exclusively,
+    file_digest,
     one_run_at_a_time,
     read_json,
     restore_context,
@@ -495,8 +496,6 @@ class Archive:
 
     def _archive(self, work):
         """Path of the verified archive, and its digest."""
-        from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest  # noqa: PLC0415
-
         if self.params["archive"]:
             digest = file_digest(self.params["archive"])
             check_digest(self.url, digest, self.digest or digest, f"{self.role}_checksum")

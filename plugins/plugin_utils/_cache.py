@@ -15,7 +15,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._download import file_digest
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import file_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate
 

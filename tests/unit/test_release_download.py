@@ -18,7 +18,7 @@ from urllib.error import HTTPError
 import pytest
 from ansible_collections.vigil.monitoring.plugins.action.grafana_plugins import _Plugin
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import LookupModule
-from ansible_collections.vigil.monitoring.plugins.module_utils import _download
+from ansible_collections.vigil.monitoring.plugins.module_utils import _download, _host
 from ansible_collections.vigil.monitoring.plugins.module_utils._download import Download, Source, entry_advice
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._cache import Cache
@@ -334,7 +334,7 @@ def test_cache_replaces_what_is_damaged(tmp_path):
     with open(path, "ab") as stream:
         stream.write(b"!")
     cache.obtain(DIGEST, lambda stream: stream.write(BODY))
-    assert _download.file_digest(path) == DIGEST
+    assert _host.file_digest(path) == DIGEST
 
 
 def test_what_nothing_vouches_for_is_asked_for_again(tmp_path, monkeypatch):
