@@ -5,9 +5,16 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping, Sequence
 
 import yaml
+
+# Text that YAML writes as it is, unless one of its types looks like that: names, addresses, paths.
+_AS_IT_IS = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./-]*(?::[A-Za-z0-9_./-]+)*")
+# Text that is no longer than this is never broken into lines, and may be a key.
+_SHORT = 100
 
 
 class _Dumper(yaml.SafeDumper):
@@ -52,8 +59,89 @@ def plain(data):
     return data
 
 
+class _Unusual(Exception):
+    """What only the library can write."""
+
+
 def to_yaml(data):
-    """YAML of a structure, in the order of its keys."""
-    return yaml.dump(
-        plain(data), Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=1000
-    )
+    """YAML of a structure, in the order of its keys.
+
+    Ten thousand targets would take the library more than a second: it makes an event, a node and an analysis of each word.
+    """
+    found, lines = plain(data), []
+    try:
+        _write(found, "", lines)
+    except _Unusual:
+        return _by_library(found)
+    return "".join(lines)
+
+
+def _by_library(data):
+    return yaml.dump(data, Dumper=_Dumper, default_flow_style=False, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def _write(data, indent, lines):
+    """The lines of a mapping or a list as the library would write them; the first one without its indentation.
+
+    :raises _Unusual: where that is not certain.
+    """
+    if not data or not isinstance(data, (dict, list)):
+        raise _Unusual
+    start = ""
+    if isinstance(data, list):
+        for value in data:
+            if isinstance(value, list) and value:
+                raise _Unusual
+            _write_value(start + "-", value, indent, " ", lines)
+            start = indent
+        return
+    for key, value in data.items():
+        # Another key begins with a question mark.
+        if not isinstance(key, str) or not 0 < len(key) <= _SHORT:
+            raise _Unusual
+        _write_value(start + _scalar(key) + ":", value, indent, "\n", lines)
+        start = indent
+
+
+def _write_value(begin, value, indent, between, lines):
+    """A value after the beginning of its line.
+
+    :param between: what stands between that and a structure.
+    """
+    if isinstance(value, (dict, list)) and value:
+        deeper = indent + "  "
+        lines.append(begin + between + (deeper if between == "\n" else ""))
+        _write(value, deeper, lines)
+    else:
+        lines.append("{0} {1}\n".format(begin, _scalar(value)))
+
+
+def _scalar(value):
+    """A scalar as the library writes it, on one line.
+
+    :raises _Unusual: where it would be several.
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        if _AS_IT_IS.fullmatch(value) and len(value) <= _SHORT and not _looks_like_a_type(value):
+            return value
+        return _other_text(value)
+    if isinstance(value, int):
+        return str(value)
+    if not value and isinstance(value, (dict, list)):
+        return "{}" if isinstance(value, dict) else "[]"
+    raise _Unusual
+
+
+def _looks_like_a_type(text):
+    resolvers = _Dumper.yaml_implicit_resolvers
+    found = (*resolvers.get(text[0], ()), *resolvers.get(None, ()))
+    return any(pattern.match(text) for dummy, pattern in found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _other_text(text):
+    if len(text) > _SHORT or len(text.splitlines()) > 1 or text.splitlines(keepends=True) != text.splitlines():
+        raise _Unusual
+    return _by_library({"x": text})[3:-1]
