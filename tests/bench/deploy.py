@@ -39,15 +39,23 @@ class Side:
         self.versions = {service: mirror.versions()[service]["new"] for service in services}
         folder.mkdir(parents=True)
 
-    def run(self, on: list[hosts.Host], playbook: Path | None = None) -> tuple[Cost, str]:
-        """Run the roles, or another playbook, on these hosts."""
+    def run(self, on: list[hosts.Host], playbook: Path | None = None, bytecode: bool = True) -> tuple[Cost, str]:
+        """Run the roles, or another playbook, on these hosts.
+
+        :param bytecode: whether Python finds what it has compiled before, and may keep it.
+        """
         inventory = hosts.inventory(dict.fromkeys(self.services, on), **self.variables(on))
         argv = [
             "ansible-playbook",
             str(playbook or self.playbook()),
             *("-i", str(write_json(self.folder / "inventory.json", inventory))),
         ]
-        return timed(argv, self.environment(), self.folder)
+        environment = self.environment()
+        if not bytecode:
+            # Where it would look for bytecode, there is none, and there will be none.
+            nowhere = str(self.folder / "bytecode")
+            environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": nowhere}
+        return timed(argv, environment, self.folder)
 
     def playbook(self) -> Path:
         """A play that consists of the roles, for all hosts."""
@@ -166,8 +174,11 @@ def booted(number: int, suite: str = SUITE, image: str | None = None):
 
 
 def one_host(folder: Path, url: str, peer: Peer | None, rounds: int) -> dict:
-    """One host with the three services: first and converged runs, by turns, each round on hosts of its own."""
-    kinds = ("first", "converged")
+    """One host with the three services: first and converged runs, by turns, each round on hosts of its own.
+
+    The converged run of site.yml follows at once on the first one, when Prometheus has just been started.
+    """
+    kinds = ("first", "converged", "no_bytecode")
     costs = {(who, kind): [] for who in ("roles", "site", "peer") for kind in kinds}
     tasks = {}
     for number in range(rounds):
@@ -177,7 +188,8 @@ def one_host(folder: Path, url: str, peer: Peer | None, rounds: int) -> dict:
         with booted(len(sides)) as found:
             for kind in kinds:
                 for (who, side), host in zip(sides.items(), found):
-                    cost, output = side.run([host], ROOT / "site.yml" if who == "site" else None)
+                    playbook = ROOT / "site.yml" if who == "site" else None
+                    cost, output = side.run([host], playbook, bytecode=kind != "no_bytecode")
                     say(
                         f"{kind} run, round {number + 1}, {_LABELS[who]}: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU"
                     )

@@ -19,7 +19,10 @@ from bench import deploy, measure, report, scale
 from lab import hosts, mirror, peers
 from lab.common import LabError, say
 
-PARTS = ("one_host", "whole_site", "fleet", "target_health", "scrape_configuration", "large_inventory")
+PARTS = (
+    *("one_host", "whole_site", "fleet", "simulated_hosts"),
+    *("target_health", "scrape_configuration", "large_inventory"),
+)
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # The figures of the document as data, so that one part can be measured anew.
 FIGURES = ROOT / "docs" / "benchmarks.json"
@@ -73,6 +76,10 @@ def collect(options: argparse.Namespace) -> dict:
             found["whole_site"] = deploy.whole_site(folder, server.url, options.rounds)
         if "fleet" in parts:
             found["fleet"] = deploy.fleet(folder, server.url, peer, options.rounds, options.fleet)
+        if "simulated_hosts" in parts:
+            with deploy.booted(1) as (host,):
+                sizes = scale.simulated_hosts(folder, server.url, host, (1, 10, 50, 100), options.rounds)
+                found["simulated_hosts"] = {"sizes": sizes}
         if "target_health" in parts:
             found["target_health"] = {"sizes": scale.target_health(folder, (100, 1_000, 10_000, 100_000))}
         if "scrape_configuration" in parts:

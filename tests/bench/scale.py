@@ -1,5 +1,5 @@
-"""What grows with the number of targets and hosts: the proof of targets, the scrape configuration, and what an inventory
-holds besides.
+"""What grows with the number of targets and hosts: the verification of targets, the scrape configuration, what an inventory
+holds besides, and what the controller does for each host.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import pl
 
 from lab import hosts, mirror
 from lab.common import ROOT, say
+from lab.play import recap
 
 from .deploy import Ours
-from .measure import timed, write_json
+from .measure import Cost, median, timed, write_json
 
 MODULE = "ansible_collections.vigil.monitoring.plugins.modules.target_health"
 # Runs the module as a host would, then tells the largest size that the process has had. The kernel's account of a
@@ -98,7 +99,8 @@ def _target(number: int) -> dict:
 
 
 def scrape_configuration(folder: Path, url: str, host: hosts.Host, size: int) -> dict:
-    """The Prometheus role in check mode on a host that runs Prometheus, with this many hosts in the inventory.
+    """The Prometheus role on a host that runs Prometheus, with this many hosts in the inventory: the run that deploys the targets,
+    and one in check mode that finds nothing to do.
 
     Beside it: a play without tasks over the same inventory, and the function that makes the targets on its own.
     """
@@ -117,6 +119,8 @@ def scrape_configuration(folder: Path, url: str, host: hosts.Host, size: int) ->
         "datacenter": "{{ datacenter | default('dc0') }}",
         "rack": "{{ rack | default('none') }}",
     }
+    # They are not there: Prometheus is not to spend the time of this machine on connecting to them.
+    own["all"]["vars"]["prometheus_global"] = {"scrape_interval": "1h", "scrape_timeout": "10s"}
     write_json(inventory / "host.json", own)
     play = {"name": "Deploy", "hosts": host.name, "gather_facts": False}
     playbooks = {
@@ -124,15 +128,49 @@ def scrape_configuration(folder: Path, url: str, host: hosts.Host, size: int) ->
         "empty": write_json(folder / "empty.yml", [{**play, "tasks": []}]),
     }
     result = {"hosts": size}
-    for name, playbook in playbooks.items():
-        argv = ["ansible-playbook", str(playbook), "-i", str(inventory), "--check", "-v"]
-        cost, output = timed(argv, side.environment(), folder)
-        result[name] = {"seconds": round(cost.seconds, 2), "cpu": round(cost.cpu, 2)}
-        say(f"{name} play with {size} hosts in the inventory, in check mode: {cost.seconds:.1f} s")
-        (folder / f"{name}.log").write_text(output, encoding="utf-8")
+    for name, playbook, *more in (
+        ("deployed", playbooks["role"]),
+        ("role", playbooks["role"], "--check"),
+        ("empty", playbooks["empty"]),
+    ):
+        cost, output = timed(
+            ["ansible-playbook", str(playbook), "-i", str(inventory), *more], side.environment(), folder
+        )
+        result[name] = {
+            "seconds": round(cost.seconds, 2),
+            "cpu": round(cost.cpu, 2),
+            "changed": recap(output, "changed"),
+        }
+        say(f"{name} play with {size} hosts in the inventory: {cost.seconds:.1f} s")
+    assert result["deployed"]["changed"] and not result["role"]["changed"], result
     result["function"] = {"seconds": round(_function(many), 3)}
     say(f"the targets of {size} hosts, the function alone: {result['function']['seconds']:.2f} s")
     return result
+
+
+def simulated_hosts(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, ...], rounds: int) -> list[dict]:
+    """Converged runs of node_exporter on hosts that only answer as this one does: what the controller does, and nothing else."""
+    side = Ours(folder / "simulated", url, ("node_exporter",))
+    side.run([host])
+    own = hosts.inventory({"node_exporter": [host]}, **side.variables([host]))["all"]["vars"]
+    common = {**own, "ansible_connection": "answering", "answering_file": str(folder / "answers.json")}
+    environment = {**side.environment(), "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).parent / "connection")}
+
+    def run(names: dict[str, dict]) -> Cost:
+        inventory = {"all": {"vars": common, "children": {"node_exporter": {"hosts": names}}}}
+        path = write_json(folder / "simulated.json", inventory)
+        cost, output = timed(["ansible-playbook", str(side.playbook()), "-i", str(path)], environment, folder)
+        assert recap(output, "ok") == 2 * len(names) and not recap(output, "changed"), output[-2000:]
+        return cost
+
+    run({host.name: {"answering_recorded": True}})
+    rows = []
+    for size in sizes:
+        costs = [run({f"node{number:03}": {} for number in range(size)}) for dummy in range(rounds)]
+        middle = median(costs)
+        rows.append({"hosts": size, "seconds": round(middle.seconds, 2), "cpu": round(middle.cpu, 2)})
+        say(f"converged run on {size} simulated hosts: {middle.seconds:.1f} s, {middle.cpu:.1f} s of CPU")
+    return rows
 
 
 def large_inventory(folder: Path, url: str, host: hosts.Host, size: int, variables: int) -> dict:
