@@ -9,6 +9,7 @@ import os
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _check_roles, _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, places
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import holds_template, simply_rendered
 
 
 class InputChecks:
@@ -33,7 +34,11 @@ class InputChecks:
             return {}
 
         def value(name):
-            return self._templar.template(task_vars[name]) if name in task_vars else None
+            found = task_vars.get(name)
+            if not holds_template(found):
+                return found
+            text = simply_rendered(found, task_vars)
+            return self._templar.template(found) if text is None else text
 
         return _answer({(role, host): self._check(role, task_vars, value)})
 

@@ -46,6 +46,36 @@ def holds_template(found):
     return True
 
 
+def simply_rendered(text, variables, depth=8):
+    """A template that only names variables with text, a hundred times faster than by the engine; None if it is another.
+
+    :param variables: raw.
+    :param depth: how many templates may name each other.
+    """
+    if not depth or not isinstance(text, str) or "\n" in text or not is_trusted_as_template(text):
+        return None
+    parts, end = [], 0
+    for match in _NAME.finditer(text):
+        name, other, single, double, dummy = match.groups()
+        value = variables.get(name, _MISSING)
+        if value is _MISSING:
+            value = variables.get(other) if other else next((one for one in (single, double) if one is not None), None)
+        if not isinstance(value, str) or not _LITERALS.isdisjoint((name, other)):
+            return None
+        if holds_template(value):
+            value = simply_rendered(value, variables, depth - 1)
+            if value is None:
+                return None
+        parts += [text[end : match.start()], value]
+        end = match.end()
+    parts.append(text[end:])
+    if any(holds_template(part) for part in parts[::2]):
+        return None
+    result = "".join(parts)
+    # Before ansible-core 2.19 the engine makes structures of texts that look like them.
+    return None if result.startswith(("{", "[")) or result in ("True", "False") else result
+
+
 class HostValues:
     """``values(host, name)`` is that variable of that host, finished, or None where it has none.
 

@@ -21,7 +21,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import holds_template
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import holds_template, simply_rendered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 # A path stays as it is: it is one of the host's, where a module expands it.
@@ -122,7 +122,10 @@ class RoleInputs:
         return plain(text)
 
     def _rendered(self, found):
-        return plain(self._templar.template(found) if holds_template(found) else found)
+        if not holds_template(found):
+            return plain(found)
+        text = simply_rendered(found, self._variables)
+        return plain(self._templar.template(found)) if text is None else text
 
     def _typed(self, whole):
         option = self._spec[whole]

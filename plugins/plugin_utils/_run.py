@@ -35,10 +35,10 @@ def _folder(*parts):
 
 
 def read_trusted(loader, path):
-    """The content of a YAML file of the collection, or of a note, whose templates may be rendered."""
-    # From ansible-core 2.19 on, what may be templated has to be said.
+    """The content of a YAML file of the collection, or of a note, whose templates may be rendered. Nobody may change it."""
+    # From ansible-core 2.19 on, what may be templated has to be said. What is called unsafe is no copy, which would take long.
     trusted = "trusted_as_template" in inspect.signature(loader.load_from_file).parameters
-    return loader.load_from_file(path, **({"trusted_as_template": True} if trusted else {})) or {}
+    return loader.load_from_file(path, unsafe=True, **({"trusted_as_template": True} if trusted else {})) or {}
 
 
 def role_defaults(loader, role):

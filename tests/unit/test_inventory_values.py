@@ -26,7 +26,7 @@ from ansible_collections.vigil.monitoring.plugins.lookup import (
     grafana_datasources,
     scrape_targets,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues, simply_rendered
 
 GROUP_VARS = r"""
 port: 9100
@@ -86,6 +86,83 @@ def test_values_are_those_of_the_engine(values, hostvars, host, name):
     for dummy in range(2):
         ours, theirs = values(host, name), hostvars[host][name]
         assert ours == theirs or str(ours) == str(theirs)
+
+
+SIMPLE = {
+    "name": "one",
+    "text": "a b",
+    "empty": "",
+    "port": 9100,
+    "flag": True,
+    "nothing": None,
+    "list": ["a"],
+    "like_a_list": "[a]",
+    "like_a_bool": "True",
+    "chain": "{{ link }}-x",
+    "link": "{{ name }}",
+    "with_default": "{{ absent | default('d') }}",
+    "loop": "{{ pool }}",
+    "pool": "{{ loop }}",
+    "lines": "{{ name }}\n",
+    "broken": "{{ absent }}",
+    "other": "{{ text | upper }}",
+}
+
+
+@pytest.mark.parametrize(
+    ("template", "simple"),
+    [
+        ("{{ name }}", True),
+        ("{{name}}.{{ text }}", True),
+        ("/{{ chain }}/{{ link }}", True),
+        ("{{ empty }}", True),
+        ("{{ absent | default('systemd') }}", True),
+        ("{{ absent | default('') }}", True),
+        ('{{ absent|d("x") }}:1', True),
+        ("{{ absent | default(name) }}", True),
+        ("{{ name | default('unused') }}", True),
+        ("{{ name | default(absent) }}", True),
+        ("{{ with_default }}{{ chain }}", True),
+        ("{{ port }}", False),
+        ("{{ port }}:1", False),
+        ("{{ flag }}", False),
+        ("{{ nothing | default('x') }}", False),
+        ("{{ list }}", False),
+        ("{{ absent | default(5) }}", False),
+        ("{{ absent | default({}) }}", False),
+        ("{{ like_a_list }}", False),
+        ("{{ like_a_bool }}", False),
+        ("{{ lines }}x", False),
+        ("{{ true }}", False),
+        ("{{ name | upper }}", False),
+        ("{{ other }}", False),
+        ("{{- name -}}", False),
+        ("{{ name }}{% if flag %}x{% endif %}", False),
+        ("{{ name }}{# comment #}", False),
+        ("{{ name }}\n", False),
+    ],
+)
+def test_a_simple_template_is_rendered_as_by_the_engine(template, simple):
+    variables = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in SIMPLE.items()}
+    engine = Templar(loader=DataLoader(), variables=variables)
+    found = simply_rendered(trust_as_template(template), variables)
+    assert (found is not None) == simple
+    if simple:
+        assert found == engine.template(trust_as_template(template))
+
+
+@pytest.mark.parametrize("template", ["{{ loop }}", "{{ broken }}", "{{ absent }}", "{{ absent | default(nowhere) }}"])
+def test_what_cannot_be_rendered_is_left_to_the_engine(template):
+    variables = {name: trust_as_template(value) if isinstance(value, str) else value for name, value in SIMPLE.items()}
+    assert simply_rendered(trust_as_template(template), variables) is None
+
+
+def test_text_of_a_host_is_no_template():
+    """What a host says about itself is not evaluated, also where it looks like a template."""
+    if trust_as_template is str:
+        pytest.skip("ansible-core before 2.19 marks such text otherwise")
+    assert simply_rendered("{{ name }}", {"name": "x"}) is None
+    assert simply_rendered(trust_as_template("{{ name }}"), {"name": "{{ secret }}", "secret": "x"}) is None
 
 
 def test_each_host_has_its_own(values):
