@@ -40,6 +40,7 @@ THRESHOLDS = "prometheus_thresholds"
 HOST_LABEL = "host"
 # What is added to the name of a job for those of its targets that are not closed, where others are.
 OPEN = "_open"
+LOCAL = "127.0.0.1"
 
 
 class ScrapeError(Exception):
@@ -119,6 +120,15 @@ def endpoint(service, host, value):
         name, port = _bound(str(get("listen_ip") or "")), get("port") and int(get("port"))
     if listening:
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
+    if (
+        room
+        and not room.closed_by
+        and not name
+        and switched_on(None, value(host, "monitoring_tls"))
+        and not get("listen_ip")
+    ):
+        # It knows no TLS, so its role has it listen there.
+        name = LOCAL
     web_config = get("web_config")
     tls = get("tls_server_config") or (web_config.get("tls_server_config") if isinstance(web_config, Mapping) else None)
     # The flags may bear another name, that of prometheus.prometheus.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 import subprocess
 import time
 import urllib.error
@@ -27,6 +28,8 @@ SUITES = {name: f"{suite}-docker" for name, suite in stack.SUITES.items()}
 RUNTIMES = {"systemd": "systemd services", "docker": "containers"}
 # The registry's port is part of the images' names, so it has to be the same one the next time.
 REGISTRY_PORT = 15000
+# They know no TLS, or are none of the collection's.
+OPEN = ("application", "cadvisor")
 # What to open in a browser or with curl: group -> (port, path that answers when the service is ready).
 SERVICES = {
     "prometheus": (9091, "/-/ready"),
@@ -78,11 +81,13 @@ def up(runtime: str = "systemd") -> int:
         return code
     for service, host in _placed(booted):
         port, path = SERVICES[service]
-        url = f"http://{host.ip}:{port}"
-        print(f"{service:18} {host.name:12} {url:28} {_answer(url + path)}", flush=True)
+        url = f"{'http' if service in OPEN else 'https'}://{host.ip}:{port}"
+        print(f"{service:18} {host.name:12} {url:28} {_answer(made, url + path)}", flush=True)
     print(f"{'messages':18} {made.production.name:12} {made.application.sink}/messages", flush=True)
     if not mirror.grafana():
         say(f"without Grafana: {mirror.without_grafana()}")
+    say(f"log in as admin with the password {stack.PASSWORD}; browsers trust the certificates once they know")
+    say(f"{(made.authority / 'ca.crt').relative_to(ROOT)}")
     again, other = ("make demo", "make demo RUNTIME=docker")[:: 1 if runtime == "systemd" else -1]
     (others,) = (called for name, called in RUNTIMES.items() if name != runtime)
     say(f"{again} again: nothing changes; {other} makes {others} of it")
@@ -124,6 +129,7 @@ def down() -> None:
     if engine.answers():
         gone = hosts.down(GROUP)
         say("removed " + (", ".join(gone) or "nothing: no demo host is there"))
+    shutil.rmtree(Stack(None, None, ADDRESSES).authority, ignore_errors=True)
     ADDRESSES.unlink(missing_ok=True)
     engine.stop()
     say(f"kept for the next time: .venv, the images vigil-lab* and the mirror {mirror.path()}")
@@ -190,9 +196,11 @@ def _placed(booted: list[hosts.Host]) -> list[tuple[str, hosts.Host]]:
     return [(name, host) for name in SERVICES for host in booted if host.name in groups[name].get("hosts", [])]
 
 
-def _answer(url: str) -> str:
+def _answer(made: Stack, url: str) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with made.opened(url) as response:
             return "ready" if response.status == 200 else f"answers {response.status}"
     except (urllib.error.URLError, OSError) as error:
+        if "certificate required" in str(error).replace("_", " ").lower():
+            return "ready, for holders of a client certificate"
         return f"does not answer: {error}"

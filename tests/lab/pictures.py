@@ -39,7 +39,7 @@ def make() -> None:
         with step(f"waiting {MINUTES} minutes for the dashboard to fill"):
             time.sleep(MINUTES * 60)
         with browser.chromium() as chromium:
-            page = browser.Page(chromium.new_page(), made.grafana)
+            page = browser.Page(chromium.new_page(ignore_https_errors=True), made.grafana)
             page.open(f"/d/{DASHBOARD}?from=now-{MINUTES - 1}m&to=now&theme=dark&kiosk", WIDTH)
             page.page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
             page.settle()

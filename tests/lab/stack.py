@@ -5,14 +5,18 @@ The inventory is inventories/demo; where its hosts are stands in a file that the
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import re
+import ssl
 import time
 import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 
 from . import application, hosts, mirror, play, stages, venv
@@ -21,6 +25,8 @@ from .common import ROOT, LabError
 from .hosts import Host
 
 INVENTORY = ROOT / "inventories" / "demo"
+TLS = (INVENTORY / "group_vars" / "all" / "tls.yml").read_text(encoding="utf-8")
+PASSWORD = re.search(r"(?m)^monitoring_password: (\S+)$", TLS)[1]
 # The hosts of the inventory and their suites.
 MONITORING, PRODUCTION = "vigil-demo1", "vigil-demo2"
 SUITES = {MONITORING: "bookworm", PRODUCTION: application.SUITE}
@@ -42,12 +48,26 @@ class Stack:
     @property
     def prometheus(self) -> str:
         """The URL of Prometheus."""
-        return f"http://{self.monitoring.ip}:9091"
+        return f"https://{self.monitoring.ip}:9091"
 
     @property
     def grafana(self) -> str:
         """The URL of Grafana, where the lab has one. Everybody may look."""
-        return f"http://{self.monitoring.ip}:3000"
+        return f"https://{self.monitoring.ip}:3000"
+
+    @property
+    def authority(self) -> Path:
+        """The directory of the certificate authority, beside the file that says where the hosts are."""
+        return self.overlay.with_name(f"{self.overlay.stem}-tls")
+
+    def opened(self, url: str) -> HTTPResponse:
+        """The answer of a service, as a person gets it who trusts the authority and knows the password; urllib's HTTPError when
+        it is none."""
+        context = ssl.create_default_context(cafile=str(self.authority / "ca.crt")) if url.startswith("https") else None
+        request = urllib.request.Request(url)
+        login = base64.b64encode(f"admin:{PASSWORD}".encode()).decode("ascii")
+        request.add_header("Authorization", f"Basic {login}")
+        return urllib.request.urlopen(request, timeout=10, context=context)
 
     @property
     def application(self) -> Application:
@@ -66,7 +86,7 @@ class Stack:
         """
         places = {MONITORING: self.monitoring, PRODUCTION: self.production}
         at = {name: {"ansible_host": host.name, "monitoring_address": host.ip} for name, host in places.items()}
-        own = {name: {**where, **variables} for name, where in at.items()}
+        own = {name: {**where, "monitoring_tls_dir": str(self.authority), **variables} for name, where in at.items()}
         inventory = {"all": {"hosts": own}}
         versions = mirror.grafana()
         if versions:
@@ -93,7 +113,7 @@ class Stack:
     def ask(self, path: str, **parameters: object) -> dict | list:
         """The data of an answer of Prometheus' API; urllib's HTTPError when it is none."""
         query = "?" + urllib.parse.urlencode(parameters) if parameters else ""
-        with urllib.request.urlopen(f"{self.prometheus}/api/v1/{path}{query}", timeout=10) as answer:
+        with self.opened(f"{self.prometheus}/api/v1/{path}{query}") as answer:
             return json.load(answer)["data"]
 
     def query(self, expr: str) -> list[dict]:

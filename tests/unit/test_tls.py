@@ -233,3 +233,20 @@ def test_alertmanagers_are_told_with_a_password_where_they_are_closed():
         {"scheme": "http", "static_configs": [{"targets": ["b:9093"]}]},
         {"scheme": "https", "basic_auth": {"username": "p"}, "static_configs": [{"targets": ["a:9093"]}]},
     ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "host"),
+    [
+        ({}, ""),
+        ({"monitoring_tls": True}, "127.0.0.1"),
+        ({"monitoring_tls": True, "cadvisor_listen_ip": "10.0.0.7"}, "10.0.0.7"),
+        ({"monitoring_tls": True, "cadvisor_listen_ip": "0.0.0.0"}, ""),
+    ],
+)
+def test_what_knows_no_tls_stays_on_its_host(variables, host):
+    """What another host thinks of it is what its own role makes of it."""
+    assert _scrape.endpoint("cadvisor", "h", lambda dummy, name: variables.get(name)).host == host
+    given = {name.removeprefix("cadvisor_"): value for name, value in variables.items()}
+    listening = room("cadvisor").listen(Inputs("cadvisor", **given)).rpartition(":")[0]
+    assert listening.replace("0.0.0.0", "") == host
