@@ -22,7 +22,7 @@ from ansible.errors import AnsibleError
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -364,15 +364,8 @@ def covers(certificate, name):
 
 def is_signed_by(certificate, issuer):
     """Whether one certificate was signed by the key of another."""
-    if certificate.issuer != issuer.subject:
-        return False
-    key, arguments = issuer.public_key(), [certificate.signature, certificate.tbs_certificate_bytes]
-    if isinstance(key, rsa.RSAPublicKey):
-        arguments += [padding.PKCS1v15(), certificate.signature_hash_algorithm]
-    elif isinstance(key, ec.EllipticCurvePublicKey):
-        arguments += [ec.ECDSA(certificate.signature_hash_algorithm)]
     try:
-        key.verify(*arguments)
-    except InvalidSignature:
+        certificate.verify_directly_issued_by(issuer)
+    except (InvalidSignature, TypeError, ValueError):
         return False
     return True

@@ -59,10 +59,12 @@ class Outcome:
     :ivar problems: what cannot work, each with its way out.
     :ivar warnings: sentences about what can.
     :ivar own: names of variables that begin with the role's name and mean nothing to it.
+    :ivar values: its inputs; none where one of them cannot be evaluated.
+    :ivar shared: what cannot work of the variables that all services share.
     """
 
     def __init__(self):
-        self.problems, self.warnings, self.own = [], [], []
+        self.problems, self.warnings, self.own, self.values, self.shared = [], [], [], {}, []
 
 
 def check(role, spec, raw, value, bases, known=None):
@@ -98,6 +100,7 @@ def check(role, spec, raw, value, bases, known=None):
     problems, warnings = known[key]
     found.problems += problems
     found.warnings += warnings
+    found.values = values
     return found
 
 

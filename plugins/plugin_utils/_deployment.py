@@ -81,6 +81,8 @@ class Deployment:
     container_health_path: str = "/"
     #: How it is closed where ``<service>_tls`` is true: see :mod:`_tls`; None: its program knows no TLS.
     closed_by: str | None = None
+    #: Whether it shows a client certificate to the services that ``<service>_tls`` has closed.
+    scrapes: bool = False
     #: Texts that its files must not contain, as it would take them literally.
     refused_texts: tuple = ()
 
@@ -138,6 +140,10 @@ class Deployment:
         return bool(self.closed_by) and not (
             get("tls_server_config") or (isinstance(web, Mapping) and web.get("tls_server_config"))
         )
+
+    def shows_own_certificate(self, i) -> bool:
+        """Whether it shows its certificate also where it is the client, as the members of a cluster do."""
+        return False
 
     def tls(self, i) -> Tls | None:
         """Its certificate and who may ask it, where ``<service>_tls`` is true."""

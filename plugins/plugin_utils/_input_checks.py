@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import os
 
+from ansible.plugins.loader import lookup_loader
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _check_roles, _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import holds_template, simply_rendered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 
 class InputChecks:
@@ -23,6 +26,7 @@ class InputChecks:
         self._loader = loader
         self._templar = templar
         self._specs = {}
+        self._tls = None
 
     def of_role(self, role: str, task_vars: dict) -> dict:
         """What its own tasks see, where that was not validated before."""
@@ -69,7 +73,7 @@ class InputChecks:
                         role, values.raw(host), lambda name, host=host, values=values: values(host, name), known
                     )
         for (role, host), outcome in outcomes.items():
-            if not outcome.problems:
+            if not (outcome.problems or outcome.shared):
                 _run.looked_at(role, host, mark=True)
         return _answer(outcomes)
 
@@ -81,7 +85,32 @@ class InputChecks:
         if role not in self._specs:
             self._specs[role] = _check_roles.spec_of(role)
         bases = places({**raw, "ansible_search_path": []}, self._loader.get_basedir())
-        return _check_roles.check(role, self._specs[role], raw, value, bases, known)
+        found = _check_roles.check(role, self._specs[role], raw, value, bases, known)
+        if found.values:
+            self._check_tls(role, raw["inventory_hostname"], found, value)
+        return found
+
+    def _check_tls(self, role, host, found, value):
+        """Add what is wrong with the variables of monitoring_tls, where it closes the service."""
+        if not found.values.get(role + "_tls"):
+            return
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _tls_inputs  # noqa: PLC0415
+
+        if not self._tls:
+            self._tls = _tls_inputs.TlsChecks(self._text)
+
+        def get(name):
+            return found.values[name] if name in found.values else plain(value(name))
+
+        for problem in self._tls.problems(_tls_inputs.Values(_rooms.load(role), host, get)):
+            doubt = isinstance(problem, Doubt)
+            (found.warnings if doubt else found.shared).append(str(problem))
+
+    def _text(self, path):
+        """The text of a file of the controller."""
+        plugin = lookup_loader.get("ansible.builtin.file", loader=self._loader, templar=self._templar)
+        (text,) = plugin.run([path], variables={}, rstrip=False)
+        return plain(text)
 
 
 def _answer(outcomes):
@@ -100,6 +129,10 @@ def _answer(outcomes):
     if warnings:
         result["warnings"] = list(dict.fromkeys(warnings))
     problems = _sentences({key: outcome.problems for key, outcome in outcomes.items()})
+    shared = {}
+    for (dummy, host), outcome in outcomes.items():
+        shared[None, host] = list(dict.fromkeys([*shared.get((None, host), ()), *outcome.shared]))
+    problems = "\n".join(filter(None, [_sentences(shared), problems]))
     if problems:
         result.update(failed=True, msg=problems)
     return result
@@ -108,7 +141,7 @@ def _answer(outcomes):
 def _sentences(found):
     """Everything that is wrong, or an empty text.
 
-    :param found: (role, host) -> problems.
+    :param found: (role, host) -> problems; for the variables that all services share, None instead of a role.
     """
     hosts = {}
     for (role, host), problems in found.items():
@@ -118,8 +151,10 @@ def _sentences(found):
     for (role, problems), names in hosts.items():
         several = " and {0} more hosts".format(len(names) - 3) if len(names) > 3 else ""
         parts.append(
-            "the inputs of {0} on {1} cannot work, nothing was changed:\n{2}".format(
-                role, ", ".join(names[:3]) + several, "\n".join("- {0}".format(problem) for problem in problems)
+            "the {0} on {1} cannot work, nothing was changed:\n{2}".format(
+                "inputs of {0}".format(role) if role else "variables of monitoring_tls",
+                ", ".join(names[:3]) + several,
+                "\n".join("- {0}".format(problem) for problem in problems),
             )
         )
     return "\n".join(parts)

@@ -27,7 +27,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
 
 _VERSION = re.compile(r"v?\d+\.\d+\.\d+([-+~][0-9A-Za-z.+~-]+)?")
 _CHECKSUM = re.compile(r"(sha256:)?[0-9a-fA-F]{64}")
-_BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
+BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 LOG_LEVELS = ("debug", "info", "warn", "error")
 LOG_FORMATS = ("logfmt", "json")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
@@ -210,7 +210,7 @@ def check_web_config(config, variables):
                     yield Problem(name, "has no {0}_file".format(part), "TLS needs a certificate and its key")
         elif section == "basic_auth_users":
             for user, hashed in (value or {}).items():
-                if not _BCRYPT.fullmatch(str(hashed)):
+                if not BCRYPT.fullmatch(str(hashed)):
                     yield Problem(
                         "{0}[{1!r}]".format(name, str(user)),
                         "is not a bcrypt hash",

@@ -59,10 +59,8 @@ CIPHERS = [
 ]
 # Rounds of bcrypt, as a power of two: OWASP's ten for what a person has thought of; four, the least, for 256 random bits.
 PERSON, MACHINE = 10, 4
-NO_BCRYPT = (
-    "monitoring_tls needs the Python library bcrypt on the controller: run `pip install bcrypt` with the Python of ansible-playbook"
-    " ({0})"
-)
+INSTALL_BCRYPT = "run `pip install bcrypt` with the Python of ansible-playbook ({0})"
+NO_BCRYPT = "monitoring_tls needs the Python library bcrypt on the controller: " + INSTALL_BCRYPT
 # What may be a DNS name in a certificate.
 _DNS = re.compile(r"(?=.{1,253}$)(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 
@@ -86,20 +84,24 @@ def names_of_host(host: str, get: Callable, url: str = "") -> list[str]:
     overrides = get("monitoring_scrape")
     addresses = [one.get("address") for one in overrides.values() if isinstance(one, dict)] if overrides else []
     found = [host, get("ansible_host"), get("monitoring_address"), *addresses]
-    found += [*(get("monitoring_tls_names") or ()), urlsplit(url if "://" in url else "//" + url).hostname]
+    found += [*(get("monitoring_tls_names") or ()), host_of(url)]
     names = {str(name).strip("[]").lower() for name in found if name}
-    return sorted(
-        {name for name in names if _is_address(name) or _DNS.fullmatch(name)} | {"localhost", "127.0.0.1", "::1"}
-    )
+    return sorted({name for name in names if is_name(name)} | {"localhost", "127.0.0.1", "::1"})
 
 
-def _is_address(text):
+def host_of(url: str) -> str | None:
+    """The host in a URL, or in ``HOST:PORT``; None where there is none."""
+    return urlsplit(url if "://" in url else "//" + url).hostname
+
+
+def is_name(text: str) -> bool:
+    """Whether a certificate may be for this: an address, or a DNS name."""
     import ipaddress  # noqa: PLC0415
 
     try:
         ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return bool(_DNS.fullmatch(text))
     return True
 
 

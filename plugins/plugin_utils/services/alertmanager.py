@@ -122,7 +122,11 @@ class Room(Service):
 
     def _has_closed_cluster(self, i):
         """Whether the members of its cluster talk to each other by TLS."""
-        return bool((i["cluster"] or {}).get("listen-address")) and bool(self.tls(i))
+        return self.shows_own_certificate(i) and bool(self.tls(i))
+
+    def shows_own_certificate(self, i):
+        """The members of its cluster do."""
+        return bool((i["cluster"] or {}).get("listen-address"))
 
     def _cluster_files(self, i):
         """The configuration by which only members take part in its cluster."""

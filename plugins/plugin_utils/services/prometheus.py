@@ -40,6 +40,7 @@ class Room(Service):
     loaded_directories = ("rules", "scrape_configs")
     for_people = True
     closed_by = PASSWORD
+    scrapes = True
     port = 9090
     config_flags = ("config.file",)
     described_by = ("/api/v1/targets?state=active", "/api/v1/status/config", "/api/v1/status/buildinfo")
