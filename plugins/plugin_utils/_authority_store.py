@@ -91,17 +91,25 @@ class Store:
 
     def _certificates(self, key):
         """The certificates to trust. A run that was killed may have left the key alone, whose certificate nobody has seen."""
+        found = self._text(CERTIFICATES)
+        if found is None and self.keep:
+            with self.locked():
+                # Another process may have made it while this one waited.
+                found = self._text(CERTIFICATES)
+                if found is None:
+                    found = Authority.certify(read_key(key), NAME.format(now())).trusted_text
+                    self.write(CERTIFICATES, found)
+        return found or Authority.certify(read_key(key), NAME.format(now())).trusted_text
+
+    def _text(self, name):
+        """The text of one of its files; None where it is not there."""
         try:
-            with open(self.path(CERTIFICATES), encoding="ascii") as stream:
+            with open(self.path(name), encoding="ascii") as stream:
                 return stream.read()
         except FileNotFoundError:
-            text = Authority.certify(read_key(key), NAME.format(now())).trusted_text
-            if self.keep:
-                with self.locked():
-                    self.write(CERTIFICATES, text)
-            return text
+            return None
         except (OSError, UnicodeError) as error:
-            raise AuthorityProblem("{0} cannot be read: {1}".format(self.path(CERTIFICATES), error)) from error
+            raise AuthorityProblem("{0} cannot be read: {1}".format(self.path(name), error)) from error
 
     def _first(self, name, make):
         """The content of a file that is not there yet: another process may make it at the same time."""

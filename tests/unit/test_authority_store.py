@@ -53,6 +53,13 @@ def test_processes_at_the_same_time_make_one(tmp_path):
         assert len(set(pool.map(_fingerprint, [tmp_path / "tls"] * 8))) == 1
 
 
+def test_processes_that_find_the_key_alone_make_one_certificate(tmp_path):
+    store(tmp_path / "tls").authority()
+    os.unlink(tmp_path / "tls" / "ca.crt")
+    with multiprocessing.get_context("fork").Pool(4) as pool:
+        assert len(set(pool.map(_fingerprint, [tmp_path / "tls"] * 8))) == 1
+
+
 def test_a_run_that_was_killed_after_the_key(tmp_path):
     key = store(tmp_path).authority().key_text
     os.unlink(tmp_path / "ca.crt")
