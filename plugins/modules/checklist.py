@@ -123,16 +123,7 @@ options:
     default: {}
 extends_documentation_fragment:
   - vigil.monitoring.access
-attributes:
-  check_mode:
-    description: Check mode makes no difference; the module only reads.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+  - vigil.monitoring.attributes.reads_only
 seealso:
   - module: vigil.monitoring.report
   - module: vigil.monitoring.target_health

@@ -16,16 +16,8 @@ description:
 version_added: 0.3.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.reads_only
 options:
   service:
     description: Name of the service, which is that of its role.

@@ -14,16 +14,8 @@ description:
 version_added: 0.3.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
-attributes:
-  check_mode:
-    support: full
-    description: Only reads.
-  diff_mode:
-    support: none
-    description: Nothing is changed, so there is nothing to show.
-  idempotent:
-    support: full
-    description: Never changes anything.
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.reads_only
 options:
   services:
     description: The services to look for.

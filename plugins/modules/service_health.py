@@ -227,16 +227,11 @@ options:
     description: Values that are masked in all output. The action plugin fills it in; do not set it.
     type: list
     elements: str
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.reads_only
 attributes:
   check_mode:
-    description: Only reads, and asks each service once. What is not there yet is no failure then.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
+    description: Only reads, and requests each service once. What is not there yet is no failure then.
 """
 
 EXAMPLES = r"""

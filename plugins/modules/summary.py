@@ -26,16 +26,11 @@ options:
       - Services with the inventory groups whose hosts run them, as for M(vigil.monitoring.service_health).
       - Without it, each service of the collection runs in the group of its name; with it, those that are named.
     type: dict
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.reads_only
 attributes:
   check_mode:
     description: Fails only for hosts that have no result.
-    support: full
-  diff_mode:
-    description: Nothing is changed, so there is nothing to show.
-    support: none
-  idempotent:
-    description: Never changes anything.
-    support: full
 seealso:
   - module: vigil.monitoring.service_health
 """

@@ -21,16 +21,8 @@ description:
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
-attributes:
-  check_mode:
-    support: full
-    description: Changes nothing in any mode.
-  diff_mode:
-    support: none
-    description: There is nothing to show.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.reads_only
 options:
   role:
     description:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, check_url_path
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE
@@ -118,5 +118,5 @@ class Exporter(Service):
         address, path = (self.name + "_" + name for name in ("web_listen_address", "web_telemetry_path"))
         if not self.several_addresses and isinstance(values[address], list) and len(values[address]) != 1:
             yield Problem(address, "is a list", "give one address: {0} listens on no more".format(self.title))
-        if path in values and not str(values[path]).startswith("/"):
-            yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
+        if path in values:
+            yield from check_url_path(path, values[path])

@@ -16,6 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences impo
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
+    check_url_path,
     did_you_mean,
     shown,
 )
@@ -249,9 +250,7 @@ def check_service(room, values):
 
 def check_collectors(role, values):
     """What exporters with collectors share."""
-    on, off, path = (
-        "{0}_{1}".format(role, name) for name in ("enabled_collectors", "disabled_collectors", "web_telemetry_path")
-    )
+    on, off = ("{0}_{1}".format(role, name) for name in ("enabled_collectors", "disabled_collectors"))
     enabled = [str(name) for entry in values[on] or [] for name in (entry if isinstance(entry, dict) else [entry])]
     for name in values[off] or []:
         if name in enabled:
@@ -261,8 +260,7 @@ def check_collectors(role, values):
         if value not in known:
             remedy = did_you_mean(value, known, "known are {0}".format(", ".join(known)))
             yield Doubt("{0}_{1}".format(role, name), "is {0}".format(shown(value)), remedy)
-    if not str(values[path]).startswith("/"):
-        yield Problem(path, "is {0}".format(shown(values[path])), "begin it with a slash")
+    yield from check_url_path(role + "_web_telemetry_path", values[role + "_web_telemetry_path"])
 
 
 def problems(role, values):

@@ -49,6 +49,12 @@ def not_a_duration(name, value):
     return Problem(name, "is {0}".format(shown(value)), "write a duration such as 15s, 5m, 1h30m or 30d")
 
 
+def check_url_path(name, value):
+    """What is wrong with the path of a URL."""
+    if not str(value).startswith("/"):
+        yield Problem(name, "is {0}".format(shown(value)), "begin it with a slash")
+
+
 def nearest(name, known):
     """The known name that is most similar to an unknown one; None if none is similar."""
     return next(iter(difflib.get_close_matches(str(name), known, n=1)), None)

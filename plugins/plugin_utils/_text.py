@@ -145,3 +145,14 @@ def _other_text(text):
     if len(text) > _SHORT or len(text.splitlines()) > 1 or text.splitlines(keepends=True) != text.splitlines():
         raise _Unusual
     return _by_library({"x": text})[3:-1]
+
+
+def file_text(i, name, own, header, data, **further):
+    """The text of a file: what the collection makes, or a template of the user's own.
+
+    :param i: :class:`_role_inputs.RoleInputs`.
+    :param name: the input, without the role's name, with the path of the template.
+    :param own: the value of that input that stands for what the collection makes: ``data`` as YAML below ``header``.
+    :param further: variables that the template finds besides those of the host.
+    """
+    return header + to_yaml(data) if i[name] == own else i.template(i[name], **further)

@@ -10,7 +10,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment impor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import file_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, VERIFICATION
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
@@ -167,9 +167,7 @@ class Room(Service):
         )
 
         config = alertmanager_config(self.settings(i, version))
-        if i["config_file"] == self.own_template:
-            return HEADER + to_yaml(config)
-        return i.template(i["config_file"], alertmanager_configuration=config)
+        return file_text(i, "config_file", self.own_template, HEADER, config, alertmanager_configuration=config)
 
     def files(self, i, release):
         """The configuration, templates of messages, files of secrets, and the configuration of its web interface."""
@@ -196,15 +194,12 @@ class Room(Service):
 
     def outside_files(self, i):
         """amtool reads its defaults from a place of its own, where everybody who uses it can read them."""
-        if i["amtool_config_file"] == self.own_amtool_template:
-            defaults = {"alertmanager.url": i["amtool_config_alertmanager_url"]}
-            if self.tls(i):
-                defaults["http.config.file"] = "{0}/{1}".format(i["config_dir"], AMTOOL_HTTP)
-            if i["amtool_config_output"]:
-                defaults["output"] = i["amtool_config_output"]
-            text = AMTOOL_HEADER + to_yaml(defaults)
-        else:
-            text = i.template(i["amtool_config_file"])
+        defaults = {"alertmanager.url": i["amtool_config_alertmanager_url"]}
+        if self.tls(i):
+            defaults["http.config.file"] = "{0}/{1}".format(i["config_dir"], AMTOOL_HTTP)
+        if i["amtool_config_output"]:
+            defaults["output"] = i["amtool_config_output"]
+        text = file_text(i, "amtool_config_file", self.own_amtool_template, AMTOOL_HEADER, defaults)
         return {"/etc/amtool/config.yml": text}
 
     def validators(self, i, release):

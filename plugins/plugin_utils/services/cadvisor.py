@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
+    check_url_path,
     did_you_mean,
     is_duration,
     not_a_duration,
@@ -131,9 +132,7 @@ class Room(Service):
             listen_addresses("{0}:{1}".format(values[role + "listen_ip"], values[role + "port"]))
         except ValueError as error:
             yield Problem(role + "listen_ip and cadvisor_port", str(error), "write them like 0.0.0.0 or [::], and 8080")
-        if not str(values[role + "prometheus_endpoint"]).startswith("/"):
-            found = "is {0}".format(shown(values[role + "prometheus_endpoint"]))
-            yield Problem(role + "prometheus_endpoint", found, "begin it with a slash")
+        yield from check_url_path(role + "prometheus_endpoint", values[role + "prometheus_endpoint"])
         for name in ("housekeeping_interval", "max_housekeeping_interval"):
             if not is_duration(values[role + name]):
                 yield not_a_duration(role + name, values[role + name])

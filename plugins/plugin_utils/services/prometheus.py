@@ -12,7 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import file_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, PASSWORD, PROMETHEUS, Tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 
@@ -207,9 +207,7 @@ class Room(Service):
         )
 
         config = prometheus_config(self.settings(i, version), self.inventory(i))
-        if i["config_file"] == self.own_template:
-            return HEADER + to_yaml(config)
-        return i.template(i["config_file"], prometheus_configuration=config)
+        return file_text(i, "config_file", self.own_template, HEADER, config, prometheus_configuration=config)
 
     def files(self, i, release):
         """The configuration, rules, targets, and the configuration of its web interface."""
