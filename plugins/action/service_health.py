@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's side of service_health: finds out what to ask, and asks, from here where that is possible."""
+"""The controller's side of service_health: finds out what to check, and checks it from the controller where that is possible."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values impo
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
 
 PLAY_ONLY = (
-    "(It was asked where the inventory says. What a play alone gives to the role, such as {0}_web_listen_address below vars, is"
-    " known to no other run and to no other host: such values belong into the inventory.)"
+    "(The request went to the address that the inventory specifies. What a play alone gives to the role, such as"
+    " {0}_web_listen_address below vars, is known to no other run and to no other host: such values belong in the inventory.)"
 )
-# The files that it may take to ask a service.
+# The files that a request to a service may need.
 CERTIFICATES = ("ca_path", "client_cert", "client_key")
 
 
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp=None, task_vars=None):  # noqa: C901
-        """Ask every service of this host once it is known what to ask."""
+        """Check every service of this host."""
         result = super().run(tmp, task_vars)
         given = self._arguments()
         host = task_vars["inventory_hostname"]
@@ -110,7 +110,7 @@ class ActionModule(ActionBase):
         return result
 
     def _compare(self, kinds, lines, task_vars):
-        """Add in what the host differs from what the inventory asks for, where this run has not just seen to it itself.
+        """Add in what the host differs from the inventory, where this run has not just seen to it itself.
 
         :param kinds: the services that no role of this run has dealt with.
         """
@@ -124,7 +124,7 @@ class ActionModule(ActionBase):
                 line["reasons"] = [*line["reasons"], text]
 
     def _kinds(self, host, given, task_vars):
-        """The services to ask for on this host; those that tags leave out; and why it cannot say which it has."""
+        """The services to check on this host; those that tags leave out; and why it is unknown which it has."""
         groups, begun = task_vars["group_names"], {kind for kind, hosts in _run.noted().items() if host in hosts}
         named = _rooms.in_order(given["groups"])
         kinds = [kind for kind in named if given["groups"][kind] in groups or kind in begun]
@@ -135,7 +135,7 @@ class ActionModule(ActionBase):
         try:
             return self._remembered(named, task_vars), left_out, None
         except AnsibleConnectionFailure as error:
-            return [], left_out, "it cannot be asked which services it has: {0}".format(error)
+            return [], left_out, "it cannot be determined which services it has: {0}".format(error)
 
     def _remembered(self, named, task_vars):
         """Those of some services that a host has by what this collection left there, whatever the inventory says."""
@@ -162,7 +162,7 @@ class ActionModule(ActionBase):
         return given
 
     def _service(self, kind, host, role, given, task_vars):
-        """What to ask a service, where from, and what for."""
+        """What to check of a service, and from where."""
         groups, room = task_vars["groups"], _rooms.load(kind)
 
         def own(dummy, name):
@@ -211,18 +211,18 @@ class ActionModule(ActionBase):
         return service
 
     def _ask_engine(self, containers, lines, task_vars):
-        """Add what the engine says about the containers, which no other host can ask.
+        """Add what the engine says about the containers, which can only be read on its host.
 
-        :param containers: name of the container -> name of the image that was asked for.
+        :param containers: name of the container -> name of the specified image.
         """
         host = self._templar.template(task_vars.get("monitoring_docker_host") or DEFAULT_HOST)
         comparison = Containers(containers, host)
         try:
             output = answer(self, comparison.command())
         except AnsibleConnectionFailure as error:
-            output, why = None, "its host cannot be asked about the container: {0}".format(error)
+            output, why = None, "the container on its host cannot be inspected: {0}".format(error)
         else:
-            why = "its container could not be asked about: no `docker` answers on the host"
+            why = "its container could not be inspected: the host has no working `docker` command"
         found = comparison.problems(output) if output else None
         for line in lines:
             name = _rooms.load(line["service"]).unit_name
@@ -233,7 +233,7 @@ class ActionModule(ActionBase):
                 line["reasons"] = [*line["reasons"], reason]
 
     def _ask_host(self, services, timeout, task_vars):
-        """Have the module ask where the controller cannot."""
+        """Have the module check on the host what the controller cannot reach."""
         secrets = [secret for service, dummy in services for secret in service["secrets"]]
         asked = [{**service, "health": {**service["health"], **there}} for service, there in services]
         for service in asked:
@@ -247,7 +247,7 @@ class ActionModule(ActionBase):
             answer = {"msg": str(error)}
         lines = answer.get("services")
         if lines is None:
-            why = "not from the controller, and the host cannot be asked: {0}".format(
+            why = "not from the controller, and the check on the host failed: {0}".format(
                 answer.get("msg") or answer.get("module_stderr") or "no answer"
             )
             return [unreachable(service, why) for service, dummy in services]

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         nothing = not lines
         unwanted = self._unwanted(given, task_vars) if nothing and not skipped and not left_out else []
         if unwanted:
-            # To have nothing there was what was asked for.
+            # The inventory specifies that nothing is there.
             nothing = False
             words.append("nothing has to be verified: {0}".format(", ".join(unwanted)))
         words += [] if unwanted else self._words(lines, left_out, skipped, task_vars)
@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
         red = [line for line in lines if line["state"] == RED]
         result["changed"] = False
         if nothing and not skipped and not left_out and "all" in (task_vars.get("ansible_run_tags") or ["all"]):
-            # Green would be taken for a proof. With tags, it may be another part of a playbook that was asked for.
+            # Green would mean that something was verified. With tags, another part of a playbook may have been selected.
             result["failed"] = True
             result["msg"] = "nothing was verified; see the summary" if shown else text
             return result
@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         ]
 
     def _words(self, lines, left_out, skipped, task_vars):
-        """Sentences about what was not asked."""
+        """Sentences about what was not checked."""
         groups, limit = task_vars["groups"], task_vars.get("ansible_limit")
         run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
         how = _scope.chooses(run_tags, skip_tags)
@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
     def _lines(self, given, task_vars):
         """One line for each service that a host of this play should run, whether there is a result or not.
 
-        :returns: the lines; what tags leave out, as ``(host, service)``; and what hosts could not be asked.
+        :returns: the lines; what tags leave out, as ``(host, service)``; and which hosts could not be checked.
         """
         hostvars, groups = task_vars["hostvars"], task_vars["groups"]
         values = HostValues(hostvars, self._templar, {"groups": groups})
@@ -118,7 +118,7 @@ class ActionModule(ActionBase):
                 if host in hosts and values(host, service + "_state") != "absent":
                     why = "an earlier task of this run failed on this host, or it could not be reached"
                     if host in running:
-                        why = "it has not been asked"
+                        why = "it has not been checked"
                     lines.append(
                         {
                             "service": service,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options that modules share which ask a service, whoever deployed it."""
+    """Options that modules share which send requests to a service, whoever deployed it."""
 
     DOCUMENTATION = r"""
 options:

@@ -1,13 +1,13 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosts that the proof asks."""
+"""The hosts that are verified."""
 
 from __future__ import annotations
 
 
 def verify_hosts(groups, limit=None):
-    """The pattern of the hosts on which services are to be proven.
+    """The pattern of the hosts on which services are verified.
 
     :param groups: the magic variable of this name.
     :param limit: what ``--limit`` says, if anything.
@@ -19,7 +19,7 @@ def verify_hosts(groups, limit=None):
 
 
 class FilterModule:
-    """The hosts that the proof asks."""
+    """The hosts that are verified."""
 
     def filters(self):
         """The filters by name."""

@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
     - Gives the flags C(--cluster.*) with which the Alertmanagers of a group know of each other, so that a message is sent
       once. A single one, or a host that is not in the group, stands alone.
     - The address of a host is its C(monitoring_address), else its C(ansible_host), else its name in the inventory. No
-      other variable of another host but these and C(alertmanager_state) is looked at.
+      other variable of another host but these and C(alertmanager_state) is read.
   options:
     _terms:
       description: Names of the hosts with an Alertmanager.

@@ -51,7 +51,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One list of dashboards, with C(path), C(content), C(uid), C(title) and what the proof needs.
+  description: One list of dashboards, with C(path), C(content), C(uid), C(title) and what its verification needs.
   type: list
   elements: list
 """

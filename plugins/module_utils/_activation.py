@@ -10,7 +10,7 @@ import os
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reload_delay
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
-    NotProven,
+    NotVerified,
     ensure_directory,
     write_atomically,
 )
@@ -100,7 +100,7 @@ class Activation:
         :param plan: :class:`_plan.Plan`.
         :param found: :class:`_deployment.Found`.
         :returns: what was seen at the end.
-        :raises NotProven: when it does not serve what was asked for.
+        :raises NotVerified: when it does not serve what was asked for.
         """
         if plan.replacing:
             self.decision = self.decision._replace(reason=plan.replacing)
@@ -167,7 +167,7 @@ class Activation:
         """
         trouble = self.task.runtime.trouble(None, seen)
         if trouble:
-            raise NotProven(trouble)
+            raise NotVerified(trouble)
         metrics, ready = self.verification.ask()
         verdict = self.verification.judge(metrics, ready, self.params["version"])
         if self.params["database"] and self.verification.before:
@@ -181,7 +181,7 @@ class Activation:
             return self._watch(0, seen), decision
         failed_reload = self.verification.reported(metrics.text).reload_successful is False
         if not failed_reload or self.verification.health["on_config_change"] != RELOAD:
-            raise NotProven(verdict.reason)
+            raise NotVerified(verdict.reason)
         return seen, Decision("reload", verdict.reason)
 
     def _watch(self, settle, *more):

@@ -11,7 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _database_
 from ansible_collections.vigil.monitoring.plugins.module_utils._activation import Activation, switch
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import problems_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, Running
@@ -153,7 +153,7 @@ class Deployment:
     def _activate(self, activation, plan, found):
         try:
             return activation.run(plan, found)
-        except NotProven as error:
+        except NotVerified as error:
             rollback = Rollback(self.task, self.verification, self.record, plan, found)
             return rollback.give_up(error, activation)
 

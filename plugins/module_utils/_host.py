@@ -42,7 +42,7 @@ LOCKS = "/run/vigil.monitoring"
 PIECE = 1 << 20
 
 
-class NotProven(Exception):
+class NotVerified(Exception):
     """A service does not do what it has to; the message says why."""
 
 

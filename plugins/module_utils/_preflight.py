@@ -92,7 +92,7 @@ def flag_problem(task):
     status, output = answer
     flag = unknown_flag(output) if status else None
     if flag:
-        return "{0} {1} does not know the flag {2}; remove it, or ask for a version that has it".format(
+        return "{0} {1} does not know the flag {2}; remove it, or specify a version that has it".format(
             task.name, version, flag
         )
     refused = refused_arguments(output) if status else None

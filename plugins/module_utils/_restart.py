@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import reload_delay
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Verification
 from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Watch
@@ -46,7 +46,7 @@ class Restart:
         metrics, since = self.verification.ask()[0].text, task.machine.now()
         try:
             seen = self._act(NOW[wanted], metrics)
-        except NotProven as error:
+        except NotVerified as error:
             owners = owner_problem(task)
             module.fail_json(
                 msg="{0} failed verification after the {1}: {2}.\nLast log lines:\n{3}{4}".format(
@@ -72,7 +72,7 @@ class Restart:
 
         :param metrics: what the service said before.
         :returns: what was seen at the end.
-        :raises NotProven: when it does not serve afterwards.
+        :raises NotVerified: when it does not serve afterwards.
         """
         task, params = self.task, self.task.params
         said = self.verification.reported(metrics)

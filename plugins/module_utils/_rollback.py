@@ -11,7 +11,7 @@ import os
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import shown
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Before
 from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Watch, watch_process
@@ -35,7 +35,7 @@ def undo_an_interrupted_switch(task):
     runtimes.reinstate(manifest)
     if untidy and manifest["generation"] and manifest["generation"] == task.state.proven().get("generation"):
         # What ran before the switch was stopped for it.
-        with contextlib.suppress(NotProven):
+        with contextlib.suppress(NotVerified):
             task.runtime.act("start")
     runtimes.current = runtimes.wanted
     task.notes += runtimes.take_notes()
@@ -112,7 +112,7 @@ class Rollback:
         """Start what was put back, and verify it where it was before."""
         try:
             seen = self._start(before)
-        except NotProven as error:
+        except NotVerified as error:
             where = " (checked at {0})".format(shown(before.health, before.health["url"])) if before.health else ""
             known = "" if before.metrics is not None else ", and it did not answer before the change"
             return (
@@ -135,7 +135,7 @@ class Rollback:
         """Start it.
 
         :returns: what was seen at the end.
-        :raises NotProven: when it does not come up.
+        :raises NotVerified: when it does not come up.
         """
         said = self.verification.reported(before.metrics or "")
         self.verification.reached_before = bool(said.dependency_up)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Running
 
 
@@ -290,14 +290,14 @@ class Runtime:
         """``start``, ``restart`` or ``reload`` it.
 
         :returns: the moment before, in seconds since the epoch.
-        :raises NotProven: when that fails.
+        :raises NotVerified: when that fails.
         """
-        raise NotProven("nothing of {0} is there".format(self.title))
+        raise NotVerified("nothing of {0} is there".format(self.title))
 
     def retire(self) -> None:
         """Stop it once its generation is off the disk, to make room for another runtime.
 
-        :raises NotProven: when that fails.
+        :raises NotVerified: when that fails.
         """
 
     def stop(self) -> None:

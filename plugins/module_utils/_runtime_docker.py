@@ -48,7 +48,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine, Refused
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
-    NotProven,
+    NotVerified,
     last_words,
     log_excerpt,
 )
@@ -445,7 +445,7 @@ class Docker(Runtime):
             )
         found = version_in(output)
         if found and version and not same_version(found, version):
-            return "the image {0} holds version {1}, and {2}_version asks for {3}; make them agree".format(
+            return "the image {0} holds version {1}, and {2}_version is {3}; make them agree".format(
                 image, found, role, version
             )
         return None
@@ -510,7 +510,7 @@ class Docker(Runtime):
                 self.engine.set_policy(self.name, policy_of(self.target))
                 self.engine.start(self.name)
         except Refused as error:
-            raise NotProven(str(error)) from error
+            raise NotVerified(str(error)) from error
         return before
 
     def _hang_up(self, seen):
@@ -521,11 +521,11 @@ class Docker(Runtime):
         """
         pid = self.pid(seen)
         if not pid:
-            raise NotProven("{0} does not run".format(self.title))
+            raise NotVerified("{0} does not run".format(self.title))
         try:
             os.kill(pid, signal.SIGHUP)
         except ProcessLookupError as error:
-            raise NotProven("{0} has just ended".format(self.title)) from error
+            raise NotVerified("{0} has just ended".format(self.title)) from error
 
     def retire(self):
         """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""
@@ -536,7 +536,7 @@ class Docker(Runtime):
             self.engine.stop(self.name)
             self.engine.rename(self.name, self.previous)
         except Refused as error:
-            raise NotProven(str(error)) from error
+            raise NotVerified(str(error)) from error
 
     def is_untidy(self):
         """Whether there are other containers of the service than the generation's, or under other names."""
@@ -629,7 +629,7 @@ class Unreachable(Runtime):
             self.notes.append("{0}; it may have a container {1}, which starts again with it".format(error, name))
 
     def act(self, action):
-        raise NotProven(str(self._error))
+        raise NotVerified(str(self._error))
 
 
 def started_at(seen):

@@ -12,7 +12,7 @@ import re
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _process_state
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
-    NotProven,
+    NotVerified,
     last_words,
     read_text,
 )
@@ -273,7 +273,7 @@ class Systemd(Runtime):
         # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
         status, output = self.machine.run(["systemctl", action, self.title], timeout=1800)
         if status:
-            raise NotProven("systemctl {0} failed: {1}".format(action, output.strip()))
+            raise NotVerified("systemctl {0} failed: {1}".format(action, output.strip()))
         return before
 
     def _wanted_by(self):
@@ -284,7 +284,7 @@ class Systemd(Runtime):
     def retire(self):
         status, output = self.machine.run(["systemctl", "stop", self.title], timeout=1800)
         if status:
-            raise NotProven("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
+            raise NotVerified("systemctl stop {0} failed: {1}".format(self.title, output.strip()))
         self.refresh()
         self.forget_failures()
 

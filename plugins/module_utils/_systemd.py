@@ -295,7 +295,7 @@ def ungrantable_limit(dropin, ceiling):
     values = asked[-1].split(":") if asked and ceiling is not None else []
     if not any(value == "infinity" or (value.isdigit() and int(value) > ceiling) for value in values):
         return None
-    return "the drop-in asks for LimitNOFILE={0}, and systemd on this host can grant no more than {1}".format(
+    return "the drop-in sets LimitNOFILE={0}, and systemd on this host can grant no more than {1}".format(
         asked[-1], ceiling
     )
 

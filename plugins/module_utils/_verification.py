@@ -22,7 +22,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health import (
     lost_dependency,
     reported,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven, read_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified, read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import UnusableFile, tls_context
 
 
@@ -161,7 +161,7 @@ class Verification:
     def reread(self):
         """Tell the service to read its files again through its own API; whether it lets us in.
 
-        :raises NotProven: when it does not want them.
+        :raises NotVerified: when it does not want them.
         """
         reload = self.task.params["reload"]
         for path in reload["urls"]:
@@ -179,7 +179,7 @@ class Verification:
             if answer.status in (401, 403):
                 return False
             if answer.status != 200:
-                raise NotProven("{0} answers HTTP {1}: {2}".format(path, answer.status, answer.text.strip()[:500]))
+                raise NotVerified("{0} answers HTTP {1}: {2}".format(path, answer.status, answer.text.strip()[:500]))
         return True
 
     def conclude(self, metrics, verdict):

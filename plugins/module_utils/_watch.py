@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 
 POLL_SECONDS = 0.2
 # Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
@@ -53,7 +53,7 @@ class Watch:
         """Wait.
 
         :returns: what was seen at the end.
-        :raises NotProven: as soon as it is clear that it will not, and at the latest after the time-out.
+        :raises NotVerified: as soon as it is clear that it will not, and at the latest after the time-out.
         """
         while True:
             seen = self._look()
@@ -74,23 +74,23 @@ class Watch:
     def _look(self):
         """What the runtime knows.
 
-        :raises NotProven: when the service has stopped or was restarted.
+        :raises NotVerified: when the service has stopped or was restarted.
         """
         seen = self.task.runtime.look()
         if self.baseline is None:
             self.baseline = self.task.runtime.since_start(seen)
         trouble = self.task.runtime.trouble(self.baseline, seen)
         if trouble:
-            raise NotProven(trouble)
+            raise NotVerified(trouble)
         return seen
 
     def _give_up_where_waiting_is_no_use(self, metrics, verdict, waited):
         if verdict.state == "wrong":
-            raise NotProven(verdict.reason)
+            raise NotVerified(verdict.reason)
         if verdict.state == "refused":
             self.refused_since = waited if self.refused_since is None else self.refused_since
             if waited - self.refused_since >= CERTAIN_SECONDS:
-                raise NotProven(verdict.reason)
+                raise NotVerified(verdict.reason)
         elif metrics.status:
             self.refused_since = None
 
@@ -100,7 +100,7 @@ class Watch:
             return False
         lost = self.verification.lost_dependency(metrics.text)
         if lost and waited > DEPENDENCY_SECONDS:
-            raise NotProven("{0}, and it did before the change".format(lost))
+            raise NotVerified("{0}, and it did before the change".format(lost))
         return bool(lost)
 
     def _settled_at(self, verdict, waited):
@@ -115,7 +115,7 @@ class Watch:
     def _give_up_after_the_time_out(self, metrics, verdict, waited):
         limit = self.task.params["ready_timeout"] + (self.flushing if metrics.status == 200 else 0)
         if waited > limit:
-            raise NotProven("not ready within {0} s: {1}".format(limit, verdict.reason))
+            raise NotVerified("not ready within {0} s: {1}".format(limit, verdict.reason))
 
     @staticmethod
     def _pause(settled, waited):
@@ -130,7 +130,7 @@ def watch_process(task):
 
     :param task: :class:`_task.Task`.
     :returns: what was seen at the end.
-    :raises NotProven: when it does not.
+    :raises NotVerified: when it does not.
     """
     baseline, begin = None, task.machine.monotonic()
     while True:
@@ -138,7 +138,7 @@ def watch_process(task):
         baseline = baseline or task.runtime.since_start(seen)
         trouble = task.runtime.trouble(baseline, seen)
         if trouble:
-            raise NotProven(trouble)
+            raise NotVerified(trouble)
         if task.machine.monotonic() - begin >= max(CERTAIN_SECONDS, task.params["settle"]):
             return seen
         task.machine.sleep(POLL_SECONDS)

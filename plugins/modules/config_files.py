@@ -133,7 +133,7 @@ options:
     default: false
   superseded:
     description:
-      - Files below O(path) that another collection is known to write and that take no part in what is asked for, with what
+      - Files below O(path) that another collection is known to write and that are not part of what the inventory specifies, with what
         tells them from a user's own. With O(take_over) those that are there are removed, and kept for the rollback; one that
         does not match stays, with a warning.
       - The action plugin adds those of prometheus.prometheus, cloudalchemy and grafana.grafana for the role.
@@ -210,7 +210,7 @@ validated:
   returned: always
   type: bool
 recovered:
-  description: Whether a switch was undone that an earlier run had begun and not proven.
+  description: Whether an activation was undone that an earlier run had begun and not verified.
   returned: always
   type: bool
 missing_account:

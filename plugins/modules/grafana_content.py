@@ -196,7 +196,7 @@ class Content:
     # The administrator
 
     def let_in(self):
-        """Whether the login works as asked."""
+        """Whether the login works."""
         status, text = self.ask("/api/user")
         if status in (401, 403):
             return False
@@ -213,7 +213,7 @@ class Content:
         return True
 
     def reset(self):
-        """Have Grafana's own tool set the password, and prove it."""
+        """Have Grafana's own tool set the password, and verify it."""
         account = pwd.getpwnam(self.params["user"])
         argv = [*self.params["command"], "admin", "reset-admin-password", "--password-from-stdin"]
         uid, gid = account.pw_uid, account.pw_gid

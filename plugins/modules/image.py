@@ -80,7 +80,7 @@ options:
     type: int
     default: 0
   inquire:
-    description: Whether to ask the registry for an image that is not present. Set by the action plugin alone, in check mode.
+    description: Whether to look up in the registry an image that is not present. Set by the action plugin alone, in check mode.
     type: bool
     default: false
 seealso:

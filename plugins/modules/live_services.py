@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 module: live_services
 short_description: Read how monitoring services run on a host, whoever deployed them
 description:
-  - Finds the processes of services by their programs, and reads their command lines, accounts, files and what they say of
-    themselves. It changes nothing.
-  - What it reads holds secrets, so the result is one opaque word for M(vigil.monitoring.adoption), which asks for it.
+  - Finds the processes of services by their programs, and reads their command lines, accounts, files and what they report
+    about themselves. It changes nothing.
+  - What it reads holds secrets, so the result is one opaque string for M(vigil.monitoring.adoption), which uses it.
 version_added: 0.3.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)

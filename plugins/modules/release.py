@@ -243,7 +243,7 @@ masked:
   elements: str
   returned: when O(method=package)
 wanted:
-  description: What the module asks of the action plugin, which answers it. Never seen by users.
+  description: What the module needs of the action plugin, which then provides it. Never seen by users.
   type: dict
   returned: never
 msg:

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_health
-short_description: Prove that the monitoring services of a host do what the inventory asks of them
+short_description: Verify that the monitoring services of a host work as the inventory specifies
 version_added: 0.1.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Asks each service that the host should run for its version, the outcome of its last reload, and what else it
-    has to say - Prometheus for its targets, rules and Alertmanagers, Alertmanager for its cluster, Grafana for its
-    database, its administrator's login, and an answer of each data source; dashboards have to be there as provisioned.
-  - What no role of the same run has dealt with is compared with what the inventory asks for, by the steps of the roles in check
+  - Verifies of each service that the host should run its version and the outcome of its last reload; of Prometheus also
+    its targets, rules and Alertmanagers, of Alertmanager its cluster, of Grafana its database, the login of its
+    administrator, a response of each data source, and that dashboards are there as provisioned.
+  - What no role of the same run has dealt with is compared with the inventory, by the steps of the roles in check
     mode, with the rights that these need on the host - flags, unit or container, configuration, and what the process was
     started with.
   - Which services those are is said by the inventory groups of the host and by the roles that this run has begun on it; a
-    host of which neither says anything is asked what the collection has left there. With C(--tags) and C(--skip-tags), it is
-    those whose roles were begun or whose names are among the tags. What is asked of them is said by the variables of their
+    host of which neither says anything is searched for services that the collection has deployed. With C(--tags) and C(--skip-tags), it is
+    those whose roles were begun or whose names are among the tags. What is expected of them is said by the variables of their
     roles, defaults included; of those that a play gives to a role, by the ones of this run.
-  - The questions are asked by the controller. A service that cannot be reached from there is asked by its own host.
-  - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been asked.
+  - The requests are sent by the controller. A service that cannot be reached from there is checked on its own host.
+  - It never fails because of what it finds; M(vigil.monitoring.summary) does, after all hosts have been checked.
   - C(<service>_health_username), C(<service>_health_password), C(<service>_health_ca), C(<service>_health_client_cert) and
     C(<service>_health_client_key) open services that are behind a password or TLS. What cannot be verified without them is
     said in the result.
@@ -35,14 +35,14 @@ options:
     type: dict
   timeout:
     description:
-      - Seconds until everything has to be good. Targets and rules that are looked at less often than this by Prometheus
+      - Seconds until everything has to be good. Targets and rules that are scraped or evaluated less often than this by Prometheus
         itself are then unverified, all others have failed.
-      - In check mode each service is asked once.
+      - In check mode there is one request to each service.
     type: float
     default: 60
   from:
     description:
-      - What it means that only a service's own host could ask it, and not the controller, though it is served on an
+      - What it means that a service could be reached only on its own host, and not from the controller, though it is served on an
         address that others can have. That is said in any case.
       - With V(auto), Prometheus, Alertmanager and Grafana, which people have to reach, are not fully verified; of exporters
         the scrapes tell whether Prometheus reaches them. With V(controller), each has failed. With V(host), each is good, as for a
@@ -66,7 +66,7 @@ options:
         description: Regular expression for the C(instance) label.
         type: str
   services:
-    description: The services to ask, complete. This is how the action plugin asks on the host; do not set it.
+    description: The services to check, complete. The action plugin sets it for the check on the host; do not set it.
     type: list
     elements: dict
     suboptions:
@@ -175,7 +175,7 @@ options:
                 cannot be. The new binary is run with it, so that it refuses bad values before anything is changed.
             type: str
           tls_variable:
-            description: Variable that messages name where the service speaks TLS and is asked without it, or the other way round.
+            description: Variable that messages name where the service uses TLS and the request does not, or the other way round.
             type: str
       checks:
         description: What is verified beside its version, its last reload and what it depends on.
@@ -220,7 +220,7 @@ options:
             type: str
             required: true
       log_only:
-        description: Do not ask it, and only read what its log says last.
+        description: Send no request to it, and only read the end of its log.
         type: bool
         default: false
   secrets:
@@ -235,11 +235,11 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Prove what is deployed
+- name: Verify what is deployed
   hosts: node_exporter:alertmanager:prometheus
   gather_facts: false
   tasks:
-    - name: Ask each service
+    - name: Verify each service
       vigil.monitoring.service_health:
       register: health
 
@@ -251,7 +251,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 left_out:
-  description: Services of the host that are not asked, as C(--tags) or C(--skip-tags) leave them out.
+  description: Services of the host that are not checked, as C(--tags) or C(--skip-tags) leave them out.
   type: list
   elements: str
   returned: always
@@ -361,7 +361,7 @@ def main():
         supports_check_mode=True,
     )
     if module.params["services"] is None:
-        module.fail_json(msg="what to ask is found out on the controller: this module needs its action plugin")
+        module.fail_json(msg="what to check is determined on the controller: this module needs its action plugin")
     timeout = 0.0 if module.check_mode else module.params["timeout"]
     lines = []
     for service in module.params["services"]:

@@ -8,15 +8,15 @@ DOCUMENTATION = r"""
 module: validate_inputs
 short_description: Refuse inputs of a role that cannot work
 description:
-  - Looks at the variables of a role before anything is done, or of all roles before the first of them changes anything, and
+  - Checks the variables of a role before anything is done, or of all roles before the first of them changes anything, and
     names everything that is wrong with them at once.
-  - A variable that begins with the name of the role and is likely to be a slip of an input, a letter or two away, is
+  - A variable that begins with the name of the role and is likely to be a typo of an input, a letter or two away, is
     refused. All others that mean nothing to the role are listed in one warning a run, or refused where
     C(monitoring_strict_variables) is true. Variables of your own are listed in C(monitoring_own_variables), as names or
     shell patterns.
   - Beyond the types, which are those of the role's argument specs, it checks durations, sizes, addresses, checksums, hashes,
     flags that contradict inputs, files that are not there, what YAML has understood otherwise for want of quotes, and what
-    the version that is asked for does not know.
+    the specified version does not support.
   - Runs on the controller alone. Values of secrets are never repeated.
 version_added: 0.1.0
 author:
@@ -26,9 +26,9 @@ extends_documentation_fragment:
 options:
   role:
     description:
-      - Role of this collection whose inputs are looked at, as its own tasks see them.
-      - Without it, those of all services whose groups the hosts of the play are in, once for all hosts; the roles then look
-        at them no more in this run, unless a play gives them values.
+      - Role of this collection whose inputs are checked, as its own tasks see them.
+      - Without it, those of all services whose groups the hosts of the play are in, once for all hosts; the roles then do
+        not check them again in this run, unless a play gives them values.
     type: str
 """
 

@@ -53,7 +53,7 @@ class Image:
 class Containers:
     """The containers of services, for the verification of what they run.
 
-    :param wanted: name of the container -> name of the image that was asked for.
+    :param wanted: name of the container -> name of the specified image.
     :param host: address of the engine.
     """
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a host runs what the inventory asks for, where the verification runs alone: the steps of the service's role,
+"""Whether a host runs what the inventory specifies, where the verification runs alone: the steps of the service's role,
 in check mode. So there is one decision about it, and one place where each option is made.
 """
 
@@ -11,10 +11,10 @@ from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 
-# What a service is made of. Accounts in databases, plugins and contents are proven by what the services say.
+# What a service is made of. Accounts in databases, plugins and contents are verified by what the services report.
 STEPS = ("program", "configuration", "activation")
 SHOWN = 5
-WAY_OUT = "; run site.yml to have it as asked"
+WAY_OUT = "; run site.yml to deploy it"
 
 
 def finding(step, result):
@@ -25,16 +25,16 @@ def finding(step, result):
     if result.get("failed"):
         said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
         if said.startswith("root is needed"):
-            text = "what runs was not compared with what the inventory asks for: root is needed for it; run with become: true"
+            text = "the running service was not compared with the inventory, which requires root; run with become: true"
             return UNVERIFIED, text
-        return RED, "it is not as the inventory asks for: {0}".format(said)
+        return RED, "it differs from the inventory: {0}".format(said)
     if not result.get("changed"):
         return None
     if step == "configuration":
         return _of_files(result)
     if step == "activation":
-        return RED, "it is not as the inventory asks for: {0}{1}".format(result.get("reason") or "it differs", WAY_OUT)
-    return RED, "what the inventory asks for is not on the host{0}".format(WAY_OUT)
+        return RED, "it differs from the inventory: {0}{1}".format(result.get("reason") or "it differs", WAY_OUT)
+    return RED, "what the inventory specifies is not on the host{0}".format(WAY_OUT)
 
 
 def _of_files(result):
@@ -47,10 +47,10 @@ def _of_files(result):
     if staged.get("remove"):
         # Files that lie beside the playbook which deploys are not seen from another one.
         return UNVERIFIED, (
-            "its configuration differs from what the inventory asks for{0}; where some of it lies beside another"
+            "its configuration differs from the inventory{0}; where some of it lies beside another"
             " playbook, this one cannot know it".format(where)
         )
-    return RED, "its configuration differs from what the inventory asks for{0}{1}".format(where, WAY_OUT)
+    return RED, "its configuration differs from the inventory{0}{1}".format(where, WAY_OUT)
 
 
 class StepComparison:

@@ -58,7 +58,7 @@ def test_everything_that_the_switch_would_stop_at_is_told_at_once(site):
         "port 9100 is held by python3",
         "/usr/local/bin is on a file system that is mounted read-only",
         "node_exporter_binary_install_dir",
-        "the drop-in asks for LimitNOFILE=123456789, and systemd on this host can grant no more than",
+        "the drop-in sets LimitNOFILE=123456789, and systemd on this host can grant no more than",
     )
     check(site, NODE, *words)
     # The run itself says the same.

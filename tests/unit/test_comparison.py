@@ -51,7 +51,7 @@ def test_the_steps_of_each_role(service, runtime, first):
         ("configuration", {"changed": True, "staged": {"create": list("abcdefg")}}, RED, "(a, b, c, d, e and 2 more)"),
         ("configuration", {"changed": True, "staged": {}, "directories": ["/var/lib/x"]}, RED, "(/var/lib/x)"),
         ("configuration", {"changed": True, "staged": {"remove": ["rules/x.yml"]}}, UNVERIFIED, "beside another"),
-        ("configuration", {"changed": True, "staged": {}, "directories": []}, RED, "what the inventory asks for; run"),
+        ("configuration", {"changed": True, "staged": {}, "directories": []}, RED, "differs from the inventory; run"),
         ("configuration", {"changed": False, "staged": {}}, None, ""),
     ],
 )  # fmt: skip

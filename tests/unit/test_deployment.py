@@ -791,7 +791,7 @@ def test_all_that_is_known_before_anything_is_deployed_is_told_at_once(host, mon
         "another tool's unit",
         "port 9090 is held by",
         f"{host.link.parent} is read-only; make it writable, or set prometheus_binary_install_dir",
-        "the drop-in asks for LimitNOFILE=20001, and systemd on this host can grant no more than 20000",
+        "the drop-in sets LimitNOFILE=20001, and systemd on this host can grant no more than 20000",
     ):
         assert reason in done["msg"]
     assert (host.files(), host.process) == (wanted, None)

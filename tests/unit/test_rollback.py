@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _rollback
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Before
 
 HEALTH = {"url": "http://127.0.0.1:9090", "metrics_path": "/metrics"}
@@ -35,7 +35,7 @@ class Runtime:
     def act(self, action):
         self.done.append(action)
         if self.start_fails:
-            raise NotProven("it did not start")
+            raise NotVerified("it did not start")
 
     def stop(self):
         self.done.append("stop")
@@ -129,7 +129,7 @@ class Rollback(_rollback.Rollback):
     def _start(self, before):
         self.task.done.append("start")
         if self.ends:
-            raise NotProven(self.ends)
+            raise NotVerified(self.ends)
         return "seen"
 
 
@@ -271,7 +271,7 @@ def test_what_was_restored_is_watched_as_it_was_before(tmp_path, metrics):
 
     def judge(asked, ready, *expected):
         judged.append(expected)
-        raise NotProven("it did not become ready")
+        raise NotVerified("it did not become ready")
 
     task.runtime.since_start, task.runtime.trouble = (lambda seen: seen), (lambda baseline, seen: None)
     made = rollback_of(task, _rollback.Rollback, before=Before(HEALTH, metrics))

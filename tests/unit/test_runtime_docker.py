@@ -15,7 +15,7 @@ import subprocess
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_DEFINITION, LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Refused
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotProven
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker, started_at
 
 OPTIONS = {"image": "a/b:1", "user": "0:0", "network_mode": "host", "command": ["--x"], "restart_policy": "always"}
@@ -196,7 +196,7 @@ def test_what_cannot_be_started_is_not_proven(world):
     dummy, new, runtime = deployed(world)
     world.broken.add(new["Id"])
     runtime.target, runtime.candidate = entry(new), None
-    with pytest.raises(NotProven, match="cannot start"):
+    with pytest.raises(NotVerified, match="cannot start"):
         runtime.act("restart")
 
 
@@ -220,10 +220,10 @@ def test_a_reload_is_a_signal_that_the_engine_knows_nothing_of(world):
         runtime.act("reload")
         assert child.wait(10) == -signal.SIGHUP
     assert world.changes == 0
-    with pytest.raises(NotProven, match="has just ended"):
+    with pytest.raises(NotVerified, match="has just ended"):
         runtime.act("reload")
     world.stop("prometheus")
-    with pytest.raises(NotProven, match="does not run"):
+    with pytest.raises(NotVerified, match="does not run"):
         runtime.act("reload")
 
 

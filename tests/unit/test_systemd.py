@@ -285,7 +285,7 @@ def test_exit_words(given, words):
 def test_a_limit_that_the_host_cannot_grant(dropin, ceiling, asked):
     problem = _systemd.ungrantable_limit(dropin, ceiling)
     assert (problem is None) is (asked is None)
-    said = f"the drop-in asks for LimitNOFILE={asked}, and systemd on this host can grant no more than 20000"
+    said = f"the drop-in sets LimitNOFILE={asked}, and systemd on this host can grant no more than 20000"
     assert problem == (said if asked else None)
 
 

@@ -1,4 +1,4 @@
-"""What somebody else brought to another state, and maybe had loaded or started with it, is as asked after the next run."""
+"""What somebody else brought to another state, and maybe had loaded or started with it, is corrected by the next run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def loaded(site, url):
 
 
 def test_what_was_put_back_after_it_was_loaded(site):
-    """Editors, reloads and restarts by hand: the disk is as asked each time, and what runs is not."""
+    """Editors, reloads and restarts by hand: the files are as specified each time, and what runs is not."""
     host = site.host
     unit = "/etc/systemd/system/prometheus.service"
     restart = "systemctl daemon-reload; systemctl restart prometheus"
@@ -83,7 +83,7 @@ def test_a_drop_in_of_somebody_else(site):
 
 
 def test_the_verification_alone_compares_too(site):
-    """What the inventory asks for now, and what somebody did to the host, without a run of the roles in between."""
+    """What the inventory specifies now, and what somebody did to the host, without a run of the roles in between."""
     verify = {"playbook": "playbooks/verify.yml"}
     site.run(**verify).must_be_green(changed=False)
     before = site.state()
@@ -93,7 +93,7 @@ def test_the_verification_alone_compares_too(site):
     site.run(**verify).must_be_red(
         "MONITORING: 0 of 3 services verified, 3 failed",
         "it runs with --storage.tsdb.retention.time=30d instead of --storage.tsdb.retention.time=12d",
-        "its configuration differs from what the inventory asks for (alertmanager.yml)",
+        "its configuration differs from the inventory (alertmanager.yml)",
         "it runs with other limits (Max open files: 777/777",
         "run site.yml",
     )
