@@ -57,6 +57,7 @@ CIPHERS = [
     for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
     for exchange in ("ECDHE_ECDSA", "ECDHE_RSA")
 ]
+MODERN = {"min_version": "TLS12", "cipher_suites": CIPHERS}
 # Rounds of bcrypt, as a power of two: OWASP's ten for what a person has thought of; four, the least, for 256 random bits.
 PERSON, MACHINE = 10, 4
 INSTALL_BCRYPT = "run `pip install bcrypt` with the Python of ansible-playbook ({0})"
@@ -219,7 +220,7 @@ class Tls:
     def public_config(self) -> dict:
         """``tls_server_config`` of exporter-toolkit for who asks with a password."""
         names = {"cert_file": self.name_in_tree("certificate"), "key_file": self.name_in_tree("key")}
-        return {**names, "min_version": "TLS12", "cipher_suites": CIPHERS}
+        return {**names, **MODERN}
 
     def client_config(self) -> dict:
         """``tls_config`` of Prometheus for what it scrapes and tells."""
@@ -247,7 +248,7 @@ class Tls:
         # Alertmanager takes paths from its own working directory here.
         paths = {what: posixpath.join(self.config_dir, path) for what, path in paths.items()}
         pair = {"cert_file": paths["certificate"], "key_file": paths["key"]}
-        answers = {**pair, "client_ca_file": paths["ca"], "client_auth_type": "RequireAndVerifyClientCert"}
+        answers = {**pair, **MODERN, "client_ca_file": paths["ca"], "client_auth_type": "RequireAndVerifyClientCert"}
         data = {"tls_server_config": answers, "tls_client_config": {**pair, "ca_file": paths["ca"]}}
         return [{"path": name, "data": data}, *entries]
 

@@ -990,3 +990,13 @@ def test_a_handler_is_red_where_the_service_does_not_serve_afterwards(deployed, 
     (deployed.etc / "prometheus.yml").write_text("broken")
     done = activate(deployed, state=state)
     assert "prometheus.service failed verification after the" in done["msg"]
+
+
+def test_a_check_waits_for_no_file_that_the_run_itself_would_write(host):
+    """The authority of monitoring_tls is written with the rest of the configuration."""
+    url = "https://127.0.0.1:9090"
+    own, other = str(host.etc / "monitoring_tls/ca.crt"), str(host.root / "ca.crt")
+    assert deploy(host, check=True, health={"url": url, "ca_path": own})["changed"]
+    for check, path in ((True, other), (False, own)):
+        done = deploy(host, check=check, health={"url": url, "ca_path": path})
+        assert path + " cannot be used" in done["msg"]

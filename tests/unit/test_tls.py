@@ -118,6 +118,9 @@ def test_grafana_is_closed_by_its_ini():
     assert ini["server"]["protocol"] == "https" and ini["security"]["cookie_secure"] is True
     assert ini["auth"]["anonymous"]["enabled"] is False and ini["security"]["admin_password"] == PASSWORD
     assert ini["metrics"]["basic_auth_username"] == _tls.PROMETHEUS
+    assert ini["server"]["min_tls_version"] == "TLS1.3"
+    older = inputs("grafana", server={"min_tls_version": "TLS1.2"})
+    assert room("grafana").ini(older)["server"]["min_tls_version"] == "TLS1.2"
     own = inputs("grafana", auth={"anonymous": {"enabled": True}})
     assert room("grafana").ini(own)["auth"]["anonymous"]["enabled"] is True
 
@@ -127,10 +130,20 @@ def test_a_cluster_of_alertmanagers_lets_members_in_alone():
     found = files_of("alertmanager", cluster=cluster)
     config = found["cluster_tls.yml"]["data"]
     assert config["tls_server_config"]["client_auth_type"] == "RequireAndVerifyClientCert"
+    assert config["tls_server_config"]["cipher_suites"] == _tls.CIPHERS
     assert found["monitoring_tls/cluster_ca.crt"]["content"] != found["monitoring_tls/ca.crt"]["content"]
     arguments = room("alertmanager").arguments(inputs("alertmanager", cluster=cluster), release("alertmanager"))
     assert "--cluster.tls-config=/etc/alertmanager/cluster_tls.yml" in arguments
     assert "cluster_tls.yml" not in files_of("alertmanager", cluster={"listen-address": ""})
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_redis_exporter_takes_no_version_of_tls_before_1_2(tls):
+    """It forgets its flag where it has an authority for its clients."""
+    i = inputs("redis_exporter", monitoring_tls=tls)
+    made = room("redis_exporter")
+    assert ("Environment=GODEBUG=tls10server=0" in made.unit_text(i, release("redis_exporter"))) is tls
+    assert ("env" in made.container_needs(i, release("redis_exporter"))) is tls
 
 
 def test_files_that_something_else_puts_on_the_hosts():

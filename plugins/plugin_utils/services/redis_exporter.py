@@ -69,6 +69,19 @@ class Room(Exporter):
             part for name, what in files.items() for part in flag("tls-server-{0}-file".format(name), tls.path(what))
         ]
 
+    def _environment(self, i):
+        """With an authority for its clients it forgets its oldest version of TLS, and takes Go's, which is 1.0 in builds that
+        ask for the Go of before 1.22, as Debian's do: https://go.dev/doc/godebug."""
+        return {"GODEBUG": "tls10server=0,tlsrsakex=0"} if self.tls(i) else {}
+
+    def unit_sections(self, i, release):
+        """Its environment."""
+        return {"Service": {"Environment": ["=".join(item) for item in self._environment(i).items()] or None}}
+
+    def container_needs(self, i, release):
+        """Its environment."""
+        return {"env": self._environment(i)} if self._environment(i) else {}
+
     def files(self, i, release):
         """It reads JSON."""
         found = self.config(i)
