@@ -27,6 +27,9 @@ _NAME = re.compile(
     r"\{\{\s*([a-zA-Z_]\w*)"
     r"(?:\s*\|\s*(?:default|d)\(\s*(?:([a-zA-Z_]\w*)|'([^'\\]*)'|\"([^\"\\]*)\"|(\d+))\s*\))?\s*\}\}"
 )
+# A variable that is mostly not set, with a default that is no text.
+_MOSTLY_UNSET = re.compile(r"\{\{\s*([a-zA-Z_]\w*)\s*\|\s*default\(\s*(\{\}|\[\]|false|true)\s*\)\s*\}\}")
+_OTHER_LITERALS = {"{}": dict, "[]": list, "false": bool, "true": lambda: True}
 _LITERALS = frozenset(("true", "false", "none", "True", "False", "None"))
 # With these in it, the names in a template do not tell what it depends on.
 _OPAQUE = frozenset(("hostvars", "lookup", "q", "query", "vars", "varnames"))
@@ -47,13 +50,21 @@ def holds_template(found):
 
 
 def simply_rendered(text, variables, depth=8):
-    """A template that only names variables with text, a hundred times faster than by the engine; None if it is another.
+    """A template that only names variables with text, or is a default, a hundred times faster than by the engine; None if it is
+    another.
 
     :param variables: raw.
     :param depth: how many templates may name each other.
     """
     if not depth or not isinstance(text, str) or "\n" in text or not is_trusted_as_template(text):
         return None
+    unset = _MOSTLY_UNSET.fullmatch(text)
+    if unset:
+        return (
+            _OTHER_LITERALS[unset.group(2)]()
+            if not (unset.group(1) in variables or unset.group(1) in _LITERALS)
+            else None
+        )
     parts, end = [], 0
     for match in _NAME.finditer(text):
         name, other, single, double, dummy = match.groups()
@@ -64,7 +75,7 @@ def simply_rendered(text, variables, depth=8):
             return None
         if holds_template(value):
             value = simply_rendered(value, variables, depth - 1)
-            if value is None:
+            if not isinstance(value, str):
                 return None
         parts += [text[end : match.start()], value]
         end = match.end()

@@ -27,6 +27,7 @@ from ansible_collections.vigil.monitoring.plugins.lookup import (
     scrape_targets,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues, simply_rendered
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 GROUP_VARS = r"""
 port: 9100
@@ -106,6 +107,7 @@ SIMPLE = {
     "lines": "{{ name }}\n",
     "broken": "{{ absent }}",
     "other": "{{ text | upper }}",
+    "mostly_unset": "{{ absent | default(false) }}",
 }
 
 
@@ -129,7 +131,14 @@ SIMPLE = {
         ("{{ nothing | default('x') }}", False),
         ("{{ list }}", False),
         ("{{ absent | default(5) }}", False),
-        ("{{ absent | default({}) }}", False),
+        ("{{ absent | default({}) }}", True),
+        ("{{absent|default( [] )}}", True),
+        ("{{ absent | default(false) }}", True),
+        ("{{ absent | default(true) }}", True),
+        ("{{ list | default([]) }}", False),
+        ("{{ true | default(false) }}", False),
+        ("{{ absent | default({}) }}x", False),
+        ("{{ mostly_unset }}", False),
         ("{{ like_a_list }}", False),
         ("{{ like_a_bool }}", False),
         ("{{ lines }}x", False),
@@ -148,7 +157,8 @@ def test_a_simple_template_is_rendered_as_by_the_engine(template, simple):
     found = simply_rendered(trust_as_template(template), variables)
     assert (found is not None) == simple
     if simple:
-        assert found == engine.template(trust_as_template(template))
+        theirs = engine.template(trust_as_template(template))
+        assert found == theirs and isinstance(theirs, type(plain(found)))
 
 
 @pytest.mark.parametrize("template", ["{{ loop }}", "{{ broken }}", "{{ absent }}", "{{ absent | default(nowhere) }}"])
