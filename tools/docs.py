@@ -138,6 +138,11 @@ SHARED = {
         "everywhere",
         "Days for which a certificate of the authority is valid; any run renews it when a third of them is left. Default: `90`.",
     ),
+    "monitoring_tls_renew": (
+        "everywhere",
+        "Whether `site.yml` has new certificates and keys issued for all hosts of the run: `-e monitoring_tls_renew=true`."
+        " Default: `false`.",
+    ),
     "monitoring_tls_names": (
         "everywhere",
         "Further DNS names and addresses of a host for its certificate, beside its name in the inventory, `ansible_host`,"

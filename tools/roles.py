@@ -236,6 +236,11 @@ SITE = """---
       vigil.monitoring.validate_inputs:
       run_once: true
 
+    - name: Have new certificates issued
+      vigil.monitoring.certificate_authority:
+        renew: true
+      when: monitoring_tls_renew | default(false) | bool
+
 <plays>
 - name: Verify monitoring
   ansible.builtin.import_playbook: verify.yml

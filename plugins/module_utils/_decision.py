@@ -79,6 +79,9 @@ class Comparison:
             return would
         would = self.decide(running, proof)
         on_change = self.on_change()
+        read_once = {change.path for change in plan.changes}.intersection(self.params["reads"])
+        if read_once and would.action in ("none", RELOAD):
+            return Decision("restart", "{0} would change, which is read at its start alone".format(min(read_once)))
         if would.action == "none" and plan.changes and on_change:
             return Decision(on_change, "its configuration would change")
         return would

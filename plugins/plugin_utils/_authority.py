@@ -143,7 +143,8 @@ def _public(key):
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
-def _pem(certificate):
+def pem(certificate):
+    """A certificate as text in PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode("ascii")
 
 
@@ -157,16 +158,18 @@ class Authority:
 
     :param key: its private key.
     :param trusted: certificates in the order in which they are told to others; the one that is for the key issues.
+    :param others: private keys of others among them, while the authority is rotated.
     :raises AuthorityProblem: when it cannot issue.
     """
 
-    def __init__(self, key, trusted):
+    def __init__(self, key, trusted, others=()):
         if not isinstance(key, (rsa.RSAPrivateKey, ed25519.Ed25519PrivateKey)):
             raise AuthorityProblem("its key is neither RSA nor Ed25519: give one of these, or have one made")
         own = [certificate for certificate in trusted if same_key(certificate, key)]
         if not own:
             raise AuthorityProblem("its key belongs to none of its certificates: put both back from one backup")
         self.key, self.certificate, self.trusted = key, own[0], list(trusted)
+        self._others = list(others)
         self._secret = None
 
     @classmethod
@@ -183,17 +186,18 @@ class Authority:
         return cls(key, [_authority_certificate(key, name, at or now(), days, x509.random_serial_number())])
 
     @classmethod
-    def read(cls, key, certificates):
+    def read(cls, key, certificates, others=()):
         """One from its texts in PEM.
 
+        :param others: private keys of others among the certificates, while it is rotated.
         :raises AuthorityProblem: when they cannot be used.
         """
         try:
-            found = read_key(key)
+            found, others = read_key(key), [read_key(other) for other in others]
         except ValueError as error:
             raise AuthorityProblem("its key cannot be used: {0}".format(error)) from error
         try:
-            return cls(found, read_certificates(certificates))
+            return cls(found, read_certificates(certificates), others)
         except ValueError as error:
             raise AuthorityProblem("its certificate cannot be used: {0}".format(error)) from error
 
@@ -205,7 +209,7 @@ class Authority:
     @property
     def trusted_text(self):
         """The certificates to trust, in PEM."""
-        return "".join(map(_pem, self.trusted))
+        return "".join(map(pem, self.trusted))
 
     @property
     def fingerprint(self):
@@ -229,10 +233,18 @@ class Authority:
 
     def for_purpose(self, what):
         """An authority of its own for one purpose, so that who may ask one service may not ask the others. It follows from
-        this one.
+        this one; while this one is rotated, that of the other one is trusted as well.
 
         :param what: tells it from others.
         """
+        made, trusted = self._for_purpose(what), []
+        for certificate in self.trusted:
+            key = next((key for key in (self.key, *self._others) if same_key(certificate, key)), None)
+            if key:
+                trusted += Authority(key, [certificate])._for_purpose(what).trusted
+        return Authority(made.key, trusted)
+
+    def _for_purpose(self, what):
         key = ed25519.Ed25519PrivateKey.from_private_bytes(self.derive("purpose\0" + what))
         begin, name = begin_of(self.certificate) + SKEW, "Monitoring CA for {0}".format(what)
         serial = int.from_bytes(self.derive("purpose serial\0" + what, 16), "big") >> 1 or 1
@@ -286,7 +298,7 @@ class Authority:
         )
         if subject.names:
             builder = builder.add_extension(alternative_names(subject.names), critical=False)
-        return Issued(_pem(builder.sign(self.key, _digest(self.key))), _key_pem(key), end)
+        return Issued(pem(builder.sign(self.key, _digest(self.key))), _key_pem(key), end)
 
     def _identifier(self):
         found = self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)

@@ -5,6 +5,9 @@
 
 ``ca.crt`` has the certificates to trust, ``ca.key`` the private key of the one that issues, ``machines.key`` what the passwords
 of machines are made of. Both keys are files of Ansible Vault, so the directory belongs into the repository of the inventory.
+
+While the authority is rotated there is another key: ``next.key`` of the one that is announced beside the one that issues, and
+then ``previous.key`` of the one that has issued. Each step is one renaming, so that a run that was killed is taken up again.
 """
 
 from __future__ import annotations
@@ -25,12 +28,17 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import
     AuthorityProblem,
     datetime,
     now,
+    pem,
+    read_certificates,
     read_key,
+    same_key,
 )
 
 CERTIFICATES, KEY, MACHINES, RENEWED = "ca.crt", "ca.key", "machines.key", "renewed.json"
-NEXT_KEY = "next.key"
+NEXT, PREVIOUS = "next.key", "previous.key"
 NAME = "Monitoring CA {0:%Y-%m-%d}"
+# Where a rotation is.
+IDLE, ANNOUNCED, SWITCHED = "idle", "announced", "switched"
 
 
 class Store:
@@ -84,8 +92,9 @@ class Store:
             )
         else:
             text = self._secret(KEY)
+        others = [self._secret(name) for name in (NEXT, PREVIOUS) if os.path.exists(self.path(name))]
         try:
-            return Authority.read(text, self._certificates(text))
+            return Authority.read(text, self._certificates(text), others)
         except AuthorityProblem as error:
             raise AuthorityProblem("the certificate authority in {0}: {1}".format(self.folder, error)) from error
 
@@ -121,6 +130,89 @@ class Store:
             text = make()
             self.write_secret(name, text)
             return text
+
+    # Its rotation
+
+    def stage(self) -> str:
+        """Where a rotation is: ``idle``, ``announced`` or ``switched``."""
+        if not os.path.exists(self.path(NEXT)):
+            return SWITCHED if os.path.exists(self.path(PREVIOUS)) else IDLE
+        key = read_key(self._secret(NEXT))
+        return ANNOUNCED if any(same_key(certificate, key) for certificate in self._trusted()) else IDLE
+
+    def announce(self) -> bool:
+        """Have a new authority trusted beside the one that issues.
+
+        :returns: whether that changed anything: one that is announced already is not made anew.
+        :raises AuthorityProblem: when there is no authority, or its files cannot be used.
+        """
+        if not self.is_there():
+            raise AuthorityProblem("{0} has no certificate authority yet: site.yml makes one".format(self.folder))
+        old = self.authority()
+        if self.stage() != IDLE:
+            return False
+        with self._changing():
+            if os.path.exists(self.path(NEXT)):
+                # A run that was killed before its certificate was written.
+                key = read_key(self._secret(NEXT))
+                new = Authority.certify(key, self._new_name(old))
+            else:
+                new = Authority.make(self._new_name(old))
+                self.write_secret(NEXT, new.key_text)
+            self.write(CERTIFICATES, old.trusted_text + new.trusted_text)
+        return True
+
+    @staticmethod
+    def _new_name(old):
+        name = NAME.format(now())
+        return name if name not in old.certificate.subject.rfc4514_string() else "{0} {1:%H:%M:%S}".format(name, now())
+
+    def switch(self) -> bool:
+        """Have the new authority issue.
+
+        :returns: whether that changed anything.
+        :raises AuthorityProblem: when none is announced.
+        """
+        if self.stage() == SWITCHED:
+            return False
+        if self.stage() == IDLE:
+            raise AuthorityProblem(
+                "no new certificate authority is announced in {0}: announce it first".format(self.folder)
+            )
+        with self._changing():
+            with open(self.path(KEY), encoding="ascii") as stream:
+                self.write(PREVIOUS, stream.read(), 0o600)
+            os.replace(self.path(NEXT), self.path(KEY))
+        return True
+
+    def finish(self) -> bool:
+        """Have nobody trust the old authority any more.
+
+        :returns: whether that changed anything.
+        :raises AuthorityProblem: when the new one does not issue yet.
+        """
+        if self.stage() == ANNOUNCED:
+            raise AuthorityProblem(
+                "the old certificate authority in {0} still issues: switch first".format(self.folder)
+            )
+        if self.stage() == IDLE:
+            return False
+        old = read_key(self._secret(PREVIOUS))
+        with self._changing():
+            left = [certificate for certificate in self._trusted() if not same_key(certificate, old)]
+            self.write(CERTIFICATES, "".join(map(pem, left)))
+            os.unlink(self.path(PREVIOUS))
+        return True
+
+    def _trusted(self):
+        text = self._text(CERTIFICATES)
+        return read_certificates(text) if text else []
+
+    @contextlib.contextmanager
+    def _changing(self):
+        with self.locked():
+            yield
+        self._made.pop("authority", None)
 
     @contextlib.contextmanager
     def locked(self):

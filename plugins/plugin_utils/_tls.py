@@ -239,7 +239,8 @@ class Tls:
             paths = {what: OWN + "cluster_" + NAMES[what] for what in paths}
             authority = self.store().authority().for_purpose("the cluster of Alertmanagers")
             subject = self._subject(server=True)._replace(client=True)
-            issued = self.i.once("tls cluster", lambda: authority.issue(subject, self._days()))
+            renewed = self.store().renewed(self.i.host)
+            issued = self.i.once("tls cluster", lambda: authority.issue(subject, self._days(), renewed=renewed))
             texts = {"ca": authority.trusted_text, "certificate": issued.certificate, "key": issued.key}
             entries = [
                 {"path": paths[what], "content": text, **({"secret": True} if what == "key" else {})}
@@ -251,6 +252,10 @@ class Tls:
         answers = {**pair, **MODERN, "client_ca_file": paths["ca"], "client_auth_type": "RequireAndVerifyClientCert"}
         data = {"tls_server_config": answers, "tls_client_config": {**pair, "ca_file": paths["ca"]}}
         return [{"path": name, "data": data}, *entries]
+
+    def cluster_ca(self) -> str:
+        """The path on the host of the certificates by which members of a cluster know each other."""
+        return posixpath.join(self.config_dir, OWN, "cluster_" + NAMES["ca"]) if self.source == CA else self.path("ca")
 
     # Who may ask
 

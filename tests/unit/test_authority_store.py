@@ -14,7 +14,12 @@ import pytest
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _authority_store
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import AuthorityProblem
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
+    AuthorityProblem,
+    Subject,
+    is_signed_by,
+    read_certificates,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store import Store
 
 
@@ -128,3 +133,99 @@ def test_who_wants_new_certificates(tmp_path):
     (tmp_path / "renewed.json").write_text("[", encoding="utf-8")
     with pytest.raises(AuthorityProblem, match=r"renewed\.json cannot be read"):
         made.renewed("web1")
+
+
+# A rotation
+
+WEB = Subject("web1", "node_exporter", ("web1",), server=True)
+
+
+def issued_by(made):
+    (certificate,) = read_certificates(made.authority().issue(WEB).certificate)
+    return [number for number, one in enumerate(made.authority().trusted) if is_signed_by(certificate, one)]
+
+
+def test_a_rotation_step_by_step(tmp_path):
+    made = store(tmp_path)
+    machines, old = made.machines(), made.authority().fingerprint
+    assert made.stage() == "idle" and made.announce() and made.stage() == "announced"
+    # Whom everybody trusts is told before anybody shows it.
+    assert len(made.authority().trusted) == 2 and issued_by(made) == [0] and made.authority().fingerprint == old
+    assert not made.announce() and len(made.authority().trusted) == 2
+    assert made.switch() and made.stage() == "switched"
+    assert len(made.authority().trusted) == 2 and issued_by(made) == [1]
+    assert not made.announce() and not made.switch()
+    assert made.finish() and made.stage() == "idle" and not made.finish()
+    assert issued_by(made) == [0] and made.authority().fingerprint != old
+    again = store(tmp_path)
+    assert again.authority().fingerprint == made.authority().fingerprint and again.machines() == machines
+    assert sorted(os.listdir(tmp_path)) == ["ca.crt", "ca.key", "machines.key"]
+    assert {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("ca.key", "machines.key")} == {0o600}
+
+
+def test_the_authority_of_a_cluster_is_rotated_with_it(tmp_path):
+    def seen():
+        cluster = store(tmp_path).authority().for_purpose("the cluster")
+        (certificate,) = read_certificates(cluster.issue(WEB).certificate)
+        return cluster.trusted_text, [is_signed_by(certificate, one) for one in cluster.trusted]
+
+    made = store(tmp_path)
+    made.authority()
+    assert seen()[1] == [True]
+    made.announce()
+    announced = seen()
+    made.switch()
+    switched = seen()
+    assert announced[1] == [True, False] and switched[1] == [False, True] and announced[0] == switched[0]
+    made.finish()
+    assert seen()[1] == [True] and announced[0].endswith(seen()[0])
+
+
+def test_no_step_of_a_rotation_is_left_out(tmp_path):
+    with pytest.raises(AuthorityProblem, match=r"has no certificate authority yet: site\.yml makes one"):
+        store(tmp_path).announce()
+    store(tmp_path).authority()
+    with pytest.raises(AuthorityProblem, match="no new certificate authority is announced"):
+        store(tmp_path).switch()
+    assert not store(tmp_path).finish()
+    store(tmp_path).announce()
+    with pytest.raises(AuthorityProblem, match="still issues: switch first"):
+        store(tmp_path).finish()
+
+
+class Killed(BaseException):
+    """What no handler takes for an error."""
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_rotation_that_was_killed_goes_on(moment, tmp_path, monkeypatch):
+    """After each change of a file: what is there works, and the steps that follow lead to the end."""
+    old = store(tmp_path).authority().fingerprint
+    changes = []
+
+    def counted(change):
+        def call(*arguments):
+            if len(changes) == moment:
+                raise Killed
+            changes.append(arguments)
+            return change(*arguments)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_authority_store.os, "replace", counted(os.replace))
+        patched.setattr(_authority_store.os, "unlink", counted(os.unlink))
+        made = store(tmp_path)
+        try:
+            made.announce(), made.switch(), made.finish()
+            killed = False
+        except Killed:
+            killed = True
+    assert killed is (moment < 6)
+    there = store(tmp_path).authority()
+    assert issued_by(store(tmp_path)) and there.for_purpose("the cluster").trusted
+    again = store(tmp_path)
+    if moment < 6:
+        again.announce(), again.switch(), again.finish()
+    assert again.stage() == "idle" and len(again.authority().trusted) == 1 and again.authority().fingerprint != old
+    assert [name for name in sorted(os.listdir(tmp_path)) if not name.startswith(".")] == ["ca.crt", "ca.key"]

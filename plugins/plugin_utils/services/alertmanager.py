@@ -134,6 +134,10 @@ class Room(Service):
             return []
         return self.tls(i).cluster_files("cluster_tls.yml")
 
+    def further_service_options(self, i, release, prepared=None):
+        """Whom its members trust is read at its start alone; their own certificates at each connection."""
+        return {"reads": [self.tls(i).cluster_ca()]} if self._has_closed_cluster(i) else {}
+
     def published(self, i):
         """For the other members of its cluster."""
         address = (i["cluster"] or {}).get("listen-address")
