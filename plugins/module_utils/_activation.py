@@ -107,7 +107,7 @@ class Activation:
         # Never do two come up with the host, so the old one goes before the new one is enabled.
         self._make_room(found)
         runtime = self.task.runtime
-        stale = found.proof.get("definition") not in (None, runtime.definition(found.seen))
+        stale = found.verified.get("definition") not in (None, runtime.definition(found.seen))
         self.enabled_now = runtime.settle(plan.texts, found.seen, stale)
         seen = runtime.look()
         self.decision = self._decide(plan, found, seen)
@@ -127,7 +127,7 @@ class Activation:
         old.retire()
 
     def _decide(self, plan, found, seen):
-        decision = self.comparison.decide(self.task.runtime.running(seen), found.proof)
+        decision = self.comparison.decide(self.task.runtime.running(seen), found.verified)
         others = [path for path in plan.texts if path not in (*plan.manifest["units"], *found.manifest["units"])]
         if others and decision.action in ("none", "reload"):
             decision = Decision("restart", "it may have been started with {0}".format(", ".join(sorted(others))))

@@ -37,22 +37,22 @@ class Comparison:
         self.record = record
         self.rereads = False
 
-    def decide(self, running, proof):
+    def decide(self, running, verified):
         """What has to happen, a :class:`_process.Decision`.
 
         :param running: the main process, or None.
-        :param proof: the record of the last verification.
+        :param verified: the record of the last verification.
         """
         executable, fingerprint = self.task.runtime.expected(self.params["argv"], running)
         manifest = self.state.manifest()
-        loaded = running is not None and self.has_loaded(running, proof, manifest)
-        if running and not loaded and self.params["reload"] and is_proven(running, proof, manifest):
+        loaded = running is not None and self.has_loaded(running, verified, manifest)
+        if running and not loaded and self.params["reload"] and is_verified(running, verified, manifest):
             # Only what it may have read again was touched.
             self.rereads = True
         for path in self.params["reads"]:
             if running and not self.started_after(running, path, margin=0):
                 return Decision("restart", "{0} has changed since it was started".format(path))
-        start = self.expected_start(proof, fingerprint)
+        start = self.expected_start(verified, fingerprint)
         found = decide(running, executable, fingerprint, loaded, self.on_change(), start)
         if found.action in ("none", RELOAD) and self.verification.turns_tls():
             return Decision("restart", "turning TLS on or off takes a restart")
@@ -64,7 +64,7 @@ class Comparison:
         :param plan: :class:`_plan.Plan`.
         :param found: :class:`_deployment.Found`.
         """
-        running, proof = found.running, found.proof
+        running, verified = found.running, found.verified
         would = (
             Decision("restart", "its unit or binary would change")
             if running
@@ -72,12 +72,12 @@ class Comparison:
         )
         if plan.replacing:
             return would._replace(reason=plan.replacing)
-        otherwise = other_start(running.start, self.expected_start(proof, None)) if running else None
+        otherwise = other_start(running.start, self.expected_start(verified, None)) if running else None
         if otherwise and plan.texts:
             return would._replace(reason="it " + otherwise)
         if not running or plan.texts or plan.has_links:
             return would
-        would = self.decide(running, proof)
+        would = self.decide(running, verified)
         on_change = self.on_change()
         read_once = {change.path for change in plan.changes}.intersection(self.params["reads"])
         if read_once and would.action in ("none", RELOAD):
@@ -90,37 +90,37 @@ class Comparison:
         """How it takes up a changed configuration."""
         return RELOAD if self.rereads else self.verification.health["on_config_change"]
 
-    def expected_start(self, proof, fingerprint):
+    def expected_start(self, verified, fingerprint):
         """How the process has to be started, as far as that is known."""
-        known = proof.get("start") if proof.get("unit") == fingerprint else None
+        known = verified.get("start") if verified.get("unit") == fingerprint else None
         arguments = self.task.runtime.expected_arguments(self.params["argv"])
         return dict(known or {}, **({"arguments": arguments} if arguments else {}))
 
-    def has_loaded(self, running, proof, manifest):
+    def has_loaded(self, running, verified, manifest):
         """Whether a process is known to have loaded what is on disk, and nothing else since."""
         configuration = None
-        if proof.get("configuration") and proof.get("generation") == manifest["generation"]:
+        if verified.get("configuration") and verified.get("generation") == manifest["generation"]:
             configuration = self.verification.configuration()
         return is_loaded(
-            proof,
-            is_proven(running, proof, manifest),
+            verified,
+            is_verified(running, verified, manifest),
             self.record.touched(manifest),
             configuration,
-            self.has_read(running, proof, manifest),
+            self.has_read(running, verified, manifest),
         )
 
-    def has_read(self, running, proof, manifest):
+    def has_read(self, running, verified, manifest):
         """Whether a process is known to have read, when it started, the generation that is on disk."""
-        if is_proven(running, proof, manifest):
+        if is_verified(running, verified, manifest):
             return True
         files = [os.path.join(self.state.config_dir, path) for path in manifest["files"]]
         known = [*files, os.path.join(self.state.directory, "manifest.json")]
         return all(self.started_after(running, path) for path in known if os.path.lexists(path))
 
-    def can_reread(self, changes, running, proof, manifest):
+    def can_reread(self, changes, running, verified, manifest):
         """Whether the process has loaded everything but these changes, and can be told to read them."""
         reload, base = self.params["reload"], self.state.config_dir
-        if not (reload and running and changes and self.has_read(running, proof, manifest)):
+        if not (reload and running and changes and self.has_read(running, verified, manifest)):
             return False
         prefixes = tuple(os.path.join(base, path) for path in reload["paths"])
         return all(change.path.startswith(prefixes) for change in changes)
@@ -139,7 +139,7 @@ class Comparison:
         return boot + int(running.started) / os.sysconf("SC_CLK_TCK") > switched + margin
 
 
-def is_proven(running, proof, manifest):
+def is_verified(running, verified, manifest):
     """Whether it is this process that was verified to serve the generation of a manifest."""
-    known = proof.get("generation"), proof.get("pid"), proof.get("started")
+    known = verified.get("generation"), verified.get("pid"), verified.get("started")
     return known == (manifest["generation"], running.pid, running.started)

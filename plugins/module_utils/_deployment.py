@@ -27,7 +27,7 @@ class Found(NamedTuple):
     """What there was before anything was changed.
 
     :ivar manifest: that of the generation on the disk.
-    :ivar proof: the record of its last verification.
+    :ivar verified: the record of its last verification.
     :ivar seen: what the runtime knows about the service.
     :ivar running: its main process, or None.
     :ivar old: the runtime under which it is.
@@ -35,7 +35,7 @@ class Found(NamedTuple):
     """
 
     manifest: dict
-    proof: dict
+    verified: dict
     seen: object
     running: Optional[Running]
     old: Runtime
@@ -101,7 +101,7 @@ class Deployment:
         was_active = (
             runtime.is_active(seen) or (old is not runtime and old.is_active(old.look())) or self.state.was_running()
         )
-        return Found(manifest, self.state.proven(), seen, runtime.running(seen), old, was_active)
+        return Found(manifest, self.state.verified(), seen, runtime.running(seen), old, was_active)
 
     def _refuse_what_cannot_work(self, plan, found):
         problems = problems_of(self.task, plan, found, self.verification, self.record)
@@ -111,7 +111,9 @@ class Deployment:
             self.task.module.fail_json(msg="{0} was not changed:\n{1}".format(self.task.name, "\n".join(problems)))
 
     def _learn_whether_it_can_reread(self, plan, found):
-        self.comparison.rereads = self.comparison.can_reread(plan.changes, found.running, found.proof, found.manifest)
+        self.comparison.rereads = self.comparison.can_reread(
+            plan.changes, found.running, found.verified, found.manifest
+        )
 
     def _end_a_check(self, plan, found):
         """End a check run: what would change and what would have to happen to the process."""
@@ -159,7 +161,7 @@ class Deployment:
 
     def _remember(self, seen, found):
         self.state.note_database(None)
-        self.record.keep(seen, found.proof, self.params["asked"])
+        self.record.keep(seen, found.verified, self.params["asked"])
         self.state.record_asked(self.state.manifest()["generation"], self.verification.health)
         self.state.note_running(False)
 

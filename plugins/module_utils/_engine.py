@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Docker engine over its socket, for what has to happen between two looks at a clock: the switch and its proof.
+"""A Docker engine over its socket, for what has to happen within milliseconds: the activation and its verification.
 
 Images are pulled and containers are made by community.docker; nothing here does either. It needs Python's own library
 alone, as everything that runs on a host.

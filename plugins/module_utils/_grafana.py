@@ -47,7 +47,7 @@ def _meaning(value, key=None):
 
 
 def expectation(dashboard):
-    """What the proof has to find of a dashboard.
+    """What the verification has to find of a dashboard.
 
     :param dashboard: its parsed JSON.
     :returns: dict with ``uid``, ``title``, ``schema``, ``digest`` of all and ``meaning``, the digest of what stays when a

@@ -229,7 +229,7 @@ class State:
     ``manifest.json`` names what the current generation wrote, ``staged/`` holds the next one, ``previous/`` what the
     last switch replaced. ``undo`` is the journal of a switch under way, ``rollback`` the same script once the switch
     is complete, ``running`` says that the service ran when the switch began, ``proven.json`` which generation was seen
-    to work, and ``asked.json`` how it was asked then, secrets included. Only root can enter.
+    to work, and ``asked.json`` how its health was checked then, secrets included. Only root can enter.
     """
 
     def __init__(self, config_dir):
@@ -259,11 +259,11 @@ class State:
         """What the current generation wrote; empty for a service that was never deployed."""
         return dict(EMPTY_MANIFEST, **self._read("manifest.json", {}))
 
-    def proven(self):
-        """The record of the last proof: ``generation``, ``pid``, ``started`` and more; empty when there is none."""
+    def verified(self):
+        """The record of the last verification: ``generation``, ``pid``, ``started`` and more; empty when there is none."""
         return self._read("proven.json", {})
 
-    def record_proof(self, record):
+    def record_verified(self, record):
         """Remember that the current generation works."""
         self._write_json("proven.json", record)
 
@@ -284,7 +284,7 @@ class State:
             _nofollow.remove(self._path(other))
 
     def asked(self, generation):
-        """How a generation was asked when it was proven, or None where that is not known.
+        """How the health of a generation was checked when it was verified, or None where that is not known.
 
         :param generation: its name.
         """
@@ -305,7 +305,7 @@ class State:
         return self._read("database.json", None)
 
     def note_database(self, record):
-        """Remember that, before the role is changed; None: it has gone back, or the service is proven with it."""
+        """Remember that, before the role is changed; None: it was rolled back, or the service is verified with it."""
         if record:
             self._write_json("database.json", record)
         else:
@@ -342,13 +342,15 @@ class State:
         _nofollow.remove(self.staged)
 
     def needs_recovery(self):
-        """Whether an earlier run ended between the beginning of a switch and its proof."""
+        """Whether an earlier run ended between the beginning of an activation and its verification."""
         if _nofollow.look(self.undo):
             return True
-        return bool(_nofollow.look(self.rollback)) and self.manifest()["generation"] != self.proven().get("generation")
+        return bool(_nofollow.look(self.rollback)) and self.manifest()["generation"] != self.verified().get(
+            "generation"
+        )
 
     def recover(self):
-        """Undo a switch that was not proven. The process that runs is not touched: what runs is compared later.
+        """Undo an activation that was not verified. The process that runs is not touched: what runs is compared later.
 
         :returns: whether there was anything to undo.
         :raises HostError: when the journal could not be carried out.
@@ -380,9 +382,9 @@ class State:
 
     def _forget_process(self):
         """Let no process count as the one that has loaded the old generation: it may have loaded the new one since."""
-        proof = self.proven()
-        if proof:
-            self.record_proof(dict(proof, pid=None, started=None))
+        verified = self.verified()
+        if verified:
+            self.record_verified(dict(verified, pid=None, started=None))
 
     def switch(self, changes, manifest, reload_systemd):
         """Make all changes, with a journal on disk first.

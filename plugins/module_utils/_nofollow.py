@@ -785,7 +785,7 @@ def journal(steps, state_dir, reload_systemd, program):
     """The journal of a switch: a shell script that puts back what stood there before, however much of it was made.
 
     It may run again after it was interrupted itself, and removes itself as its last act. The next run of a play carries it
-    out, the start hook of a unit after a power cut, and the rollback after a failed proof.
+    out, the start hook of a unit after a power cut, and the rollback after a failed verification.
 
     :param steps: list of ``[path, copy of what stood there, relative to the state directory, or None for nothing; or the
         arguments of pass_on]``.

@@ -103,18 +103,18 @@ _STARTS = {
 }
 
 
-def is_loaded(proof, same, touched, configuration, started_after):
+def is_loaded(verified, same, touched, configuration, started_after):
     """Whether a process is known to have loaded the generation that is on disk.
 
-    :param proof: the record of the last proof.
+    :param verified: the record of the last verification.
     :param same: whether that was of this process and of this generation.
     :param touched: as :func:`_process_state.touched` tells.
     :param configuration: what stands for the configuration that the service says it has loaded, or None.
     :param started_after: whether the process began after the last file was written.
     """
-    if configuration and proof.get("configuration") not in (None, configuration):
+    if configuration and verified.get("configuration") not in (None, configuration):
         return False
-    return proof.get("touched", touched) == touched if same else started_after
+    return verified.get("touched", touched) == touched if same else started_after
 
 
 def decide(running, executable, fingerprint, loaded, on_change, start=None):

@@ -43,13 +43,13 @@ class Record:
         if running is None:
             return
         self.state.install_program(_compare_program.directory(), _compare_program.files())
-        proof = self.of(running, asked, seen)
-        if proof.items() <= known.items():
+        verified = self.of(running, asked, seen)
+        if verified.items() <= known.items():
             return
         before = [] if self.params["allow_downgrade"] else self.writers(known)
         newest = max(filter(None, [*before, self.verification.said]), key=version_key, default=None)
         data_dir = self.params["data_dir"]
-        self.state.record_proof(dict(proof, data_version=newest, data_dir=data_dir))
+        self.state.record_verified(dict(verified, data_version=newest, data_dir=data_dir))
         if newest and data_dir and os.path.isdir(data_dir) and newest_writer(data_dir) != newest:
             try:
                 mark_writer(data_dir, newest)
@@ -60,7 +60,7 @@ class Record:
         """What names the process that was verified, and what the controller's comparison needs besides."""
         runtime, params = self.task.runtime, self.params
         manifest = self.state.manifest()
-        proof = {
+        verified = {
             "generation": manifest["generation"],
             "pid": running.pid,
             "started": running.started,
@@ -72,11 +72,13 @@ class Record:
             "definition": runtime.definition(seen),
         }
         if not asked:
-            return proof
+            return verified
         paths = [*params["files"], *runtime.paths()]
         files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
         reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
-        return dict(proof, asked=asked, files=files, reads=reads, account=runtime.account(), devices=runtime.devices())
+        return dict(
+            verified, asked=asked, files=files, reads=reads, account=runtime.account(), devices=runtime.devices()
+        )
 
     def watched(self):
         """What of the configuration the running service may have read again; see :func:`_process_state.touched`."""
@@ -90,16 +92,16 @@ class Record:
 
     def written_by(self, running):
         """The newest version that is known to have opened the data, or None."""
-        known = self.writers(self.state.proven())
+        known = self.writers(self.state.verified())
         if running and not known:
             # Somebody else's service, about to be taken over, or one that is not remembered: only its own words tell.
             before = self.verification.as_before(self.state.manifest())
             known = [self.verification.reported(before.metrics or "").version]
         return max(filter(None, known), key=version_key, default=None)
 
-    def writers(self, proof):
+    def writers(self, verified):
         """The newest version of the last record of this data, and that with which the data is marked, as far as there are any."""
         data_dir = self.params["data_dir"]
-        same = proof.get("data_dir", data_dir) == data_dir
-        known = proof.get("data_version") if same else None, newest_writer(data_dir) if data_dir else None
+        same = verified.get("data_dir", data_dir) == data_dir
+        known = verified.get("data_version") if same else None, newest_writer(data_dir) if data_dir else None
         return [version for version in known if version]

@@ -30,7 +30,7 @@ class Restart:
     def run(self):
         """Restart what is deployed, or have it read its files again, and verify that it serves."""
         task, module = self.task, self.task.module
-        manifest, proof = self.state.manifest(), self.state.proven()
+        manifest, verified = self.state.manifest(), self.state.verified()
         wanted = module.params["state"]
         result = {"reason": "requested", "unverified": task.unverified, "notes": task.notes}
         if not manifest["container"] and not any(runtime.has(manifest) for runtime in task.runtimes.all):
@@ -62,7 +62,7 @@ class Restart:
         running = task.runtime.running(seen)
         if running:
             # The same generation in another process: what else is known of it stays so.
-            self.state.record_proof(dict(proof, **Record(task, self.verification).of(running, None, seen)))
+            self.state.record_verified(dict(verified, **Record(task, self.verification).of(running, None, seen)))
         module.exit_json(
             changed=True, action=wanted, version=self.verification.said, pid=task.runtime.pid(seen), **result
         )

@@ -33,7 +33,7 @@ def undo_an_interrupted_switch(task):
         return False
     renamed = any(runtime.renamed() for runtime in runtimes.all)
     runtimes.reinstate(manifest)
-    if untidy and manifest["generation"] and manifest["generation"] == task.state.proven().get("generation"):
+    if untidy and manifest["generation"] and manifest["generation"] == task.state.verified().get("generation"):
         # What ran before the switch was stopped for it.
         with contextlib.suppress(NotVerified):
             task.runtime.act("start")
@@ -119,7 +119,7 @@ class Rollback:
                 "The previous deployment was restored on disk, but is not healthy either{0}: {1}{2}. Manual intervention is"
                 " required.".format(where, error, known)
             )
-        self.record.keep(seen, self.found.proof)
+        self.record.keep(seen, self.found.verified)
         self.state.note_running(False)
         if before.health is None:
             return "The previous deployment was restored and runs again. It could not be verified, as its address is not known."

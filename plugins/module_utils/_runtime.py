@@ -319,7 +319,7 @@ class Runtime:
         return False
 
     def clean_up(self, manifest: dict) -> None:
-        """The new generation is proven: take away what only a rollback would have needed."""
+        """The new generation is verified: remove what only a rollback would have needed."""
 
     def shut_down(self) -> None:
         """Stop it and have it come up no more, for its removal.

@@ -5,7 +5,7 @@
 
 The container of the generation on disk is named in the manifest by its id and bears the service's name. While a switch
 is under way there are two more: ``NAME-vigil-next``, made and not started, and ``NAME-vigil-previous``, stopped and kept
-until the new one is proven. Whatever of these is not the manifest's is left over from a switch that was cut off.
+until the new one is verified. Whatever of these is not the manifest's is left over from a switch that was cut off.
 """
 
 from __future__ import annotations

@@ -482,7 +482,7 @@ class Archive:
             except ReleaseError as error:
                 raise ReleaseError(f"{shown(self.url)}: {error}") from error
             restore_context([fresh])
-            self._prove(fresh)
+            self._verify(fresh)
             binaries = {name: os.lstat(os.path.join(fresh, name)) for name in self.params["binaries"]}
             known = record(self.program, self.version, self.arch, digest, self.url, binaries)
             text = json.dumps(known, indent=1, sort_keys=True) + "\n"
@@ -515,7 +515,7 @@ class Archive:
         self.doubt = source.doubt()
         return source
 
-    def _prove(self, fresh):
+    def _verify(self, fresh):
         """Run what was unpacked before it is given its place: an archive may be for another version or machine."""
         found = _version_of(os.path.join(fresh, self.params["binaries"][0]))
         if not same_version(found, self.version):

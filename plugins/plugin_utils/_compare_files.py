@@ -63,8 +63,8 @@ class Tree:
     def matches(self, output):
         """Whether the output says that there is nothing to do."""
         try:
-            names, manifest, proven, uid, sums, lines, identity, present = sections(output)
-            manifest, proven = json.loads(manifest), json.loads(proven)
+            names, manifest, verified, uid, sums, lines, identity, present = sections(output)
+            manifest, verified = json.loads(manifest), json.loads(verified)
             found = [
                 (kind, int(mode, 8), *owner) for kind, mode, *owner in (line.split("|") for line in lines.splitlines())
             ]
@@ -77,7 +77,7 @@ class Tree:
             # Neither in the middle of a switch nor with one that was not verified.
             and not {"undo", "staged"} & set(names.splitlines())
             and not present
-            and manifest.get("generation") == proven.get("generation")
+            and manifest.get("generation") == verified.get("generation")
             and manifest.get("files") == digests
             and manifest.get("secret") == sorted(entry["path"] for entry in self.files if entry["secret"])
             and manifest.get("validators") == (validators_of(self.image, self.validators) or identity.splitlines())

@@ -164,31 +164,31 @@ class Service:
         """
         try:
             names, *known, runtime, sums, kinds, links, binary, times, account, devices, seen = sections(output)
-            manifest, proven, seen = *map(json.loads, known), json.loads(seen)
+            manifest, verified, seen = *map(json.loads, known), json.loads(seen)
             names = set(names.splitlines())
             return (
                 # Neither in the middle of a switch nor with one that was not verified.
                 not {"undo", "staged"} & names
                 and (self.contained or "engine" not in names)
-                and manifest["generation"] == proven["generation"]
-                and proven["asked"] == self.asked
-                and dict(map(_of_sum, sums.splitlines())) == proven["files"]
+                and manifest["generation"] == verified["generation"]
+                and verified["asked"] == self.asked
+                and dict(map(_of_sum, sums.splitlines())) == verified["files"]
                 # No link in their place, whose target somebody else may change.
                 and all(kind.startswith("regular") for kind in kinds.splitlines())
                 and links.splitlines() == [target for dummy, target in sorted(self.links.items())]
-                and list(map(int, times.splitlines())) == proven["reads"]
-                and account == proven["account"]
-                and devices.splitlines() == proven["devices"]
+                and list(map(int, times.splitlines())) == verified["reads"]
+                and account == verified["account"]
+                and devices.splitlines() == verified["devices"]
                 and bool(seen["process"])
-                and start_ticks(seen["process"]["stat"]) == proven["started"]
-                and other_start(seen["process"]["start"], proven["start"]) is None
-                and self._runs(runtime, manifest, proven, seen["process"]["executable"], binary)
-                and self._serves(proven, seen, login)
+                and start_ticks(seen["process"]["stat"]) == verified["started"]
+                and other_start(seen["process"]["start"], verified["start"]) is None
+                and self._runs(runtime, manifest, verified, seen["process"]["executable"], binary)
+                and self._serves(verified, seen, login)
             )
         except (ValueError, LookupError, TypeError):
             return False
 
-    def _runs(self, runtime, manifest, proven, executable, binary):
+    def _runs(self, runtime, manifest, verified, executable, binary):
         """Whether the runtime's main process is the one that was verified, and nothing is in its way."""
         if not self.contained:
             mine, *others = map(parse_show, runtime.split("\n\n"))
@@ -196,10 +196,10 @@ class Service:
                 "ActiveState": "active",
                 "UnitFileState": "enabled",
                 "NeedDaemonReload": "no",
-                "MainPID": str(proven["pid"]),
+                "MainPID": str(verified["pid"]),
             }
             free = not any(is_in_the_way(one) for one in others if one["Id"] != mine["Id"])
-            as_read = definition(mine) == proven["definition"]
+            as_read = definition(mine) == verified["definition"]
             return free and as_read and wanted.items() <= mine.items() and executable == binary
         container = json.loads(runtime)
         made = manifest["container"]
@@ -207,24 +207,24 @@ class Service:
             container["Id"] == made["id"]
             and container["Image"] == self.options["image"] == made["image"]
             and label(container, LABEL_DEFINITION) == made["fingerprint"]
-            and container["State"]["Pid"] == proven["pid"]
+            and container["State"]["Pid"] == verified["pid"]
             and not trouble(None, container)
             and limits(container) == made["limits"]
             and container["HostConfig"]["RestartPolicy"]["Name"] == policy_of(made)
         )
 
-    def _serves(self, proven, seen, login):
+    def _serves(self, verified, seen, login):
         """Whether the service answers as it has to."""
         health = self.health
         metrics, *others = [SimpleNamespace(**one) for one in seen["answers"]]
         verdict = judge(health, metrics, others[0] if others else None, self.options.get("version"))
         if verdict.state == "unverified":
             # Of the very process that was verified; a password that was given is not refused this way.
-            return not login and is_loaded(proven, True, seen["touched"], None, False)
+            return not login and is_loaded(verified, True, seen["touched"], None, False)
         configuration = reported(health, metrics.text).configuration or seen["configuration"]
         # A service that showed what it had loaded, and does so no longer, is left to the module.
-        as_loaded = configuration == proven["configuration"]
-        if not as_loaded or not is_loaded(proven, True, seen["touched"], configuration, False):
+        as_loaded = configuration == verified["configuration"]
+        if not as_loaded or not is_loaded(verified, True, seen["touched"], configuration, False):
             return False
         return verdict.state == "ok" and not lost_dependency(health, metrics.text)
 

@@ -271,7 +271,7 @@ def _replaced_inputs(value, uid):
 
 
 def check_dashboards(dashboards):
-    """Whether all of them can stand in one Grafana: one that is refused there would be missed only by the proof.
+    """Whether all of them can stand in one Grafana: one that is refused there would be missed only by the verification.
 
     :raises FileProblem: naming both files.
     """
@@ -427,7 +427,7 @@ def plugin_links(plugins, releases, directory):
     }
 
 
-# The proof
+# The verification
 
 
 def grafana_expected(datasources, dashboards, plugins):

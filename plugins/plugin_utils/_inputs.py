@@ -115,7 +115,7 @@ def check_paths(room, values):
 
 
 def check_web(room, values):
-    """Listen addresses, web configuration, and the credentials of the proof."""
+    """Listen addresses, web configuration, and the credentials of the health check."""
     role = room.name
     name = role + "_web_listen_address"
     if name not in values:
@@ -163,7 +163,7 @@ def check_web(room, values):
 
 
 def _check_client_certificate(room, values, tls, variable):
-    """The proof shows a certificate where the service wants one.
+    """The health check has a client certificate where the service requires one.
 
     :param tls: the ``tls_server_config``.
     :param variable: its name for the message.
@@ -234,7 +234,7 @@ def check_flags(room, values):
 
 
 def check_service(room, values):
-    """The unit's own inputs, and the time that the proof has."""
+    """The unit's own inputs, and the time that the verification has."""
     role = room.name
     dropin = str(values[role + "_systemd_dropin"] or "").strip()
     first = next((line.strip() for line in dropin.splitlines() if line.strip() and line.strip()[0] not in "#;"), "[")

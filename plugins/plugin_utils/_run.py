@@ -4,7 +4,7 @@
 """Which roles of the collection this run of Ansible has begun on which hosts, and with which values of the play.
 
 What a play gives to a role, below ``vars`` or beside its name, is gone when the play ends, and a host may run a service
-without being in the group of its name. The proof at the end has to know of both. The notes lie in Ansible's own temporary
+without being in the group of its name. The verification at the end has to know of both. The notes lie in Ansible's own temporary
 directory of this run, which only its user can enter, and go away with it. They hold what the play says, unrendered: of a
 secret the name of the variable that holds it.
 """

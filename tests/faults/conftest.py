@@ -195,7 +195,7 @@ def base_variables(age: str = "new", docker: bool = False) -> dict:
         **{f"{service}_version": versions[service][age] for service in SERVICES},
         # A crash loop is seen at once; what never gets ready shall not hold the tests up for two minutes.
         **{f"{service}_ready_timeout": 20 for service in SERVICES},
-        # The proof at the end of a run waits until every target was scraped once.
+        # The verification at the end of a run waits until every target was scraped once.
         "prometheus_global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         # After a reload it waits until an alert was sent once more.
         "prometheus_config_flags_extra": {"rules.alert.resend-delay": "2s"},
@@ -254,7 +254,7 @@ def old_site(tmp_path):
 
 @pytest.fixture(scope="module")
 def shared_site(tmp_path_factory):
-    """A deployed host for all tests of a module, each of which proves that it changed nothing."""
+    """A deployed host for all tests of a module, each of which checks that it changed nothing."""
     folder = tmp_path_factory.mktemp("site")
     with hosts.host("trixie", group="fault", image=snapshot("trixie", folder)) as host:
         yield started(Site(host, folder, base_variables()))

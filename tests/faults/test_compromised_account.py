@@ -72,7 +72,7 @@ def exchanging(site: Site, **folders: str):
 
 
 def remove(site: Site) -> None:
-    """Take everything away: that nothing is left to be proven is what was asked for."""
+    """Remove everything: that nothing is left to verify is as specified."""
     outcome = site.run().must_be_green()
     assert "nothing has to be verified" in outcome.output, outcome.output
 

@@ -106,7 +106,7 @@ def test_another_password_is_taken_up_by_both_sides(stack):
 
 
 def test_what_a_failed_deployment_did_to_the_role_goes_back_with_it(stack):
-    """The password of a role that was there, and a role that was not; asked where the exporter was asked before."""
+    """The password of a role that was there, and a role that was not; on the server that the exporter logged in to before."""
     stack.variables["postgres_exporter_password"] = NEXT_PASSWORD
     stored = stack.sql("SELECT rolpassword FROM pg_authid WHERE rolname = 'postgres-exp'")
     broken = {
@@ -161,7 +161,7 @@ def test_a_password_that_was_always_wrong_is_red_in_the_exporters_own_words(stac
 
 
 def test_a_database_that_is_down_takes_no_exporter_back(stack):
-    """Not even one that is changed just then; that the proof is red says whose fault it is."""
+    """Not even one that is changed just then; that the verification fails says whose fault it is."""
     stack.variables["postgres_exporter_password"] = NEXT_PASSWORD
     stack.postgresql("stop")
     stack.variables["postgres_exporter_log_level"] = "warn"

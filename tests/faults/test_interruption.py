@@ -32,7 +32,7 @@ MOMENTS = {
     "switching": [("os.rename", "'prometheus.yml', 'prometheus.yml'")],
     "switched": [("os.rename", "'undo', 'rollback'"), ("subprocess.Popen", "")],
     # The new service was started where the old one ran or nothing did, and is about to be asked for the first time.
-    "proving": [("os.rename", "'undo', 'rollback'"), ("socket.connect", "")],
+    "verifying": [("os.rename", "'undo', 'rollback'"), ("socket.connect", "")],
     # Only for containers: the old one is stopped, and has the name still; it is put aside, and the new one in its place;
     # the new one was started, and is about to be asked.
     "stopped": [("http.client.send", "name=prometheus-vigil-previous")],
@@ -117,7 +117,7 @@ def end_state(site: Site) -> dict[str, str]:
     asked = json.loads(site.host.run("cat /etc/prometheus/.vigil/asked.json").stdout)
     assert asked.pop("generation")
     found["/etc/prometheus/.vigil/asked.json"] = json.dumps(asked, sort_keys=True)
-    # Which process was proven.
+    # Which process was verified.
     del found["/etc/prometheus/.vigil/proven.json"]
     return found
 
@@ -176,7 +176,7 @@ def test_first_deployments_are_killed(bare, uninterrupted):
         ("staging", "run"),
         ("switching", "run"),
         ("switched", "host"),
-        ("proving", "run"),
+        ("verifying", "run"),
     ):
         interrupt(bare, moment, what)
     must_end_like(bare, uninterrupted("deployment"))
@@ -193,7 +193,7 @@ def test_upgrades_are_killed(old_site, uninterrupted):
         after = site.fingerprint(*TREES)
         assert without_preparations(after) == without_preparations(before)
         assert "/etc/prometheus/.vigil/undo" not in after
-    for moment, what in (("switched", "run"), ("proving", "host")):
+    for moment, what in (("switched", "run"), ("verifying", "host")):
         interrupt(site, moment, what)
         # Whatever happens to start the service now finds a whole generation on the disk.
         site.host.run("systemctl restart --no-block prometheus")
@@ -202,7 +202,7 @@ def test_upgrades_are_killed(old_site, uninterrupted):
 
 
 def test_changes_of_a_container_are_killed(tmp_path, uninterrupted):
-    """Wherever a run ended, nothing comes up by itself that was not proven, and one more run ends with one container."""
+    """Wherever a run ended, nothing comes up by itself that was not verified, and one more run ends with one container."""
     with host_before("other image", tmp_path) as site:
         before = started(site).container("prometheus")
         for moment, what in (("staging", "run"), ("switching", "host"), ("stopped", "run"), ("replaced", "host")):
@@ -268,7 +268,7 @@ def test_a_first_deployment_that_hangs_is_killed_and_tried_again(bare):
     """What the first run started does not count as an old service to which the second could go back."""
     publish(bare, "prometheus", HANGS)
     bare.variables["prometheus_ready_timeout"] = 3
-    interrupt(bare, "proving", "run")
+    interrupt(bare, "verifying", "run")
     assert bare.pid("prometheus") != "0"
     bare.run(**ONLY).must_be_red("sentinel", "it was stopped and removed again")
     must_be_gone(bare, "prometheus")

@@ -1,4 +1,4 @@
-"""A reboot: everything comes up by itself, in the state in which it was proven; and how well the units are hardened."""
+"""A reboot: everything comes up by itself, in the state in which it was verified; and how well the units are hardened."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_everything_is_up_after_a_reboot_and_hardened(site):
     )
     site.run().must_be_green(changed=False)
     after = site.fingerprint(*TREES)
-    proofs = {path for path in files if path.endswith("/.vigil/proven.json")}
-    assert len(proofs) == len(SERVICES)
-    assert {path: found for path, found in after.items() if path not in proofs} == {
-        path: found for path, found in files.items() if path not in proofs
+    records = {path for path in files if path.endswith("/.vigil/proven.json")}
+    assert len(records) == len(SERVICES)
+    assert {path: found for path, found in after.items() if path not in records} == {
+        path: found for path, found in files.items() if path not in records
     }
     for service, limit in EXPOSURE.items():
         said = site.host.run(f"systemd-analyze security --no-pager {service}.service", check=False).stdout

@@ -143,7 +143,7 @@ def test_what_is_put_back_is_asked_as_it_was_before(site):
 
 
 def must_have_a_certificate(site: Site) -> None:
-    """TLS that lets nobody in without a certificate is refused without one, taken up with one, and proven."""
+    """TLS that lets nobody in without a certificate is refused without one, activated with one, and verified."""
     site.host.run(
         "mkdir -p /etc/tls && cd /etc/tls && for name in ca node; do openssl req -x509 -newkey rsa:2048 -nodes -days 2"
         " -subj /CN=$name -keyout $name.key -out $name.crt; done && chmod 644 *.key"

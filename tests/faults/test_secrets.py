@@ -24,7 +24,7 @@ HASH = "$2b$04$EVKczMZIDMFZ6DzbUQURc.sUzSuEuHH4SSbQ3LQRORvD2DdbmDkju"
 LOGIN = {"username": "me", "password": PASSWORD}
 NOWHERE = "http://127.0.0.1:9"
 LOUD = ("-vvvv", "--diff")
-# Nobody listens where the samples go, which the proof at the end of a run rightly holds against Prometheus.
+# Nobody listens where the samples go, which the verification at the end of a run rightly reports of Prometheus.
 UNVERIFIED = (*LOUD, "--skip-tags", "verify")
 # Behind each secret of the second age: whatever masks a part of it leaves this.
 HOSTILE = """'s "100%" {b} [c], $d \\e <f>&g; é中 `h` #vigil-sentinel-end"""
@@ -242,7 +242,7 @@ def broken(site):
             {"prometheus_config_flags_extra": {**good["prometheus_config_flags_extra"], "query.timeout": "never"}},
             ["prometheus.service failed verification", "was restored and is healthy again"],
         ),
-        "a proof that is not let in": (
+        "a health check without a login": (
             {"alertmanager_health_password": "vigil-sentinel-refused"},
             [],
         ),
@@ -264,7 +264,7 @@ def test_no_secret_gets_out(site):
         diff = must_be_silent(site.run("--check", *UNVERIFIED)).must_be_green(changed=True)
         must_be_silent(site.run(*UNVERIFIED)).must_be_green(changed=True)
         must_be_silent(site.run(*UNVERIFIED)).must_be_green(changed=False)
-        # Storage and receivers are away, which the proof says in words of its own.
+        # Storage and receivers are away, which the verification reports in its own words.
         loud = must_be_silent(site.run(*LOUD)).must_be_green(changed=False)
         assert "not fully verified" in loud.output and "its log says why" in loud.output
         assert readable_by_others(site) == []

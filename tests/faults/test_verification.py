@@ -1,10 +1,10 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The proof at the end: green only when everything works, and a red line says why.
+"""The verification at the end: green only when everything works, and a red line says why.
 
-Where it matters only what is expected, the inventory is changed and not the host: the proof alone is then run on a host
-that does not do what is asked of it.
+Where it matters only what is expected, the inventory is changed and not the host: the verification alone is then run on a host
+that differs from it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ PASSWORD = "Sentinel-Health-7"
 
 
 ALONE = ("prometheus",)
-# Tests that only look share one host.
-LOOKS = pytest.mark.xdist_group("proof")
+# Tests that change nothing share one host.
+READS_ONLY = pytest.mark.xdist_group("verification")
 
 
 @pytest.fixture
-def looked_at(shared_site, monkeypatch):
+def deployed(shared_site, monkeypatch):
     """A deployed host whose variables are for one test alone."""
     monkeypatch.setattr(shared_site, "variables", dict(shared_site.variables))
     return shared_site
@@ -38,9 +38,9 @@ def verify(site, *arguments, **variables):
     return outcome
 
 
-@LOOKS
-def test_a_deployed_host_is_proven(looked_at):
-    outcome = verify(looked_at).must_be_green(changed=False)
+@READS_ONLY
+def test_a_deployed_host_is_verified(deployed):
+    outcome = verify(deployed).must_be_green(changed=False)
     assert "MONITORING: 3 of 3 services verified\n" in outcome.output
     for line in (
         r"✓ +node_exporter +subject +1\.\S+ +- +http://127.0.0.1:9100",
@@ -62,7 +62,7 @@ def test_services_that_are_dead(site):
     )
 
 
-@LOOKS
+@READS_ONLY
 @pytest.mark.parametrize(
     "variables, words",
     [
@@ -81,8 +81,8 @@ def test_services_that_are_dead(site):
         ({"monitoring_verify_ignore": [{"job": "("}], "monitoring_verify_timeout": 0}, "'(' is not a valid regular"),
     ],
 )
-def test_what_is_not_as_asked_is_red(looked_at, variables, words):
-    verify(looked_at, **{"monitoring_verify_timeout": 1, **variables}).must_be_red(words)
+def test_what_differs_from_the_inventory_is_red(deployed, variables, words):
+    verify(deployed, **{"monitoring_verify_timeout": 1, **variables}).must_be_red(words)
 
 
 def test_a_target_that_is_down_and_one_that_may_be(site):
@@ -138,26 +138,26 @@ def test_check_mode_on_a_bare_host(bare):
     verify(bare, monitoring_verify_timeout=0).must_be_red("3 failed")
 
 
-@LOOKS
-def test_a_host_that_cannot_be_reached_is_red(looked_at):
-    """The proof does not stop at it, and says which it was."""
-    inventory = looked_at.folder / "more.yml"
+@READS_ONLY
+def test_a_host_that_cannot_be_reached_is_red(deployed):
+    """The verification does not stop at it, and says which it was."""
+    inventory = deployed.folder / "more.yml"
     inventory.write_text(
         "node_exporter: {hosts: {gone: {ansible_host: vigil-nowhere, ansible_connection: community.docker.docker}}}\n"
     )
-    outcome = verify(looked_at, "-i", str(inventory), monitoring_verify_timeout=1)
+    outcome = verify(deployed, "-i", str(inventory), monitoring_verify_timeout=1)
     outcome.must_be_red("node_exporter on gone: no response from vigil-nowhere:9100", "2 of 4 services verified")
-    verify(looked_at, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service verified, 1 failed")
+    verify(deployed, "-i", str(inventory), "--limit", "gone").must_be_red("0 of 1 service verified, 1 failed")
 
 
-@LOOKS
-def test_a_host_that_failed_earlier_in_the_run_is_red(looked_at):
-    inventory = looked_at.folder / "more.yml"
+@READS_ONLY
+def test_a_host_that_failed_earlier_in_the_run_is_red(deployed):
+    inventory = deployed.folder / "more.yml"
     inventory.write_text(
         "node_exporter: {hosts: {broken: {ansible_connection: local, node_exporter_no_such_variable: 1,"
         " monitoring_scrape: {node_exporter: false}}}}\n"
     )
-    outcome = looked_at.run("-i", str(inventory))
+    outcome = deployed.run("-i", str(inventory))
     outcome.must_be_red("3 of 4 services verified, 1 failed", "node_exporter on broken: not verified: an earlier task")
 
 
@@ -174,7 +174,7 @@ README = """
 """
 
 
-def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
+def test_a_role_outside_the_groups_scrapes_itself_and_is_verified(bare):
     playbook, alone = bare.folder / "own.yml", {"playbook": "playbooks/verify.yml", "groups": ("monitoring",)}
     playbook.write_text(README)
     own = {"playbook": str(playbook), "groups": ("monitoring",)}
@@ -197,16 +197,16 @@ def test_a_role_outside_the_groups_scrapes_itself_and_is_proven(bare):
     assert "1 of 1 service verified" in bare.run(**alone).must_be_green(changed=False).output
 
 
-@LOOKS
-def test_a_run_with_tags_says_what_it_did_not_ask(looked_at):
-    outcome = looked_at.run("--tags", "prometheus").must_be_green(changed=False)
+@READS_ONLY
+def test_a_run_with_tags_says_what_it_did_not_ask(deployed):
+    outcome = deployed.run("--tags", "prometheus").must_be_green(changed=False)
     assert "1 of 1 service verified" in outcome.output
     assert (
         "not verified, because --tags prometheus excludes it: node_exporter on 1 host, alertmanager" in outcome.output
     )
     assert "Could not match" not in outcome.output
     # A step alone would work with what nobody has compared: it cannot be started at.
-    outcome = looked_at.run("--start-at-task", "Activate the configuration and verify Prometheus")
+    outcome = deployed.run("--start-at-task", "Activate the configuration and verify Prometheus")
     assert "[ERROR]: No matching task" in outcome.output
     assert outcome.count("changed") == 0
 

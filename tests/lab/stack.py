@@ -147,7 +147,7 @@ class Stack:
 
 @contextlib.contextmanager
 def stack(folder: Path, **variables: object) -> Iterator[Stack]:
-    """The whole stack, on hosts of its own, for the length of a `with` block: deployed, proven, with its customers.
+    """The whole stack, on hosts of its own, for the length of a `with` block: deployed, verified, with its customers.
 
     What it has: node_exporter on both hosts, blackbox and postgres exporters, probes, the packs of rules, two Alertmanagers
     that send to the sink, the application with three workers under load, its database. Prometheus scrapes every 5 s.

@@ -116,7 +116,7 @@ CHANGES = {
     "what another collection left": lambda path: write(f"{path}/rules/peer.yml", ""),
     "a switch under way": lambda path: write(f"{path}/.vigil/undo", ""),
     "something staged": lambda path: os.mkdir(f"{path}/.vigil/staged"),
-    "a generation that was not proven": lambda path: amend(f"{path}/.vigil/manifest.json", generation="g2"),
+    "a generation that was not verified": lambda path: amend(f"{path}/.vigil/manifest.json", generation="g2"),
     "a file that is ours and not asked for": lambda path: amend(f"{path}/.vigil/manifest.json", files={"other": "0"}),
     "another validator": lambda path: amend(f"{path}/.vigil/manifest.json", validators=["/bin/true"]),
     "a secret that was none": lambda path: amend(f"{path}/.vigil/manifest.json", secret=[]),
@@ -339,7 +339,7 @@ def served():
 
 
 class World:
-    """A proven service, whose process is that of the tests; its options, and what the host says of it."""
+    """A verified service, whose process is that of the tests; its options, and what the host says of it."""
 
     def __init__(self, folder, url, **options):
         self.folder = folder
@@ -387,11 +387,11 @@ class World:
         kept = Record(task, SimpleNamespace(health=health, configuration=lambda: None))
         process = _process_state.process(os.getpid(), _process_state)
         running = Running(os.getpid(), start_ticks(process["stat"]), "", None, process["start"])
-        proof = kept.of(running, self.comparison().asked, {})
+        verified = kept.of(running, self.comparison().asked, {})
         (self.folder / ".vigil").mkdir(mode=0o700, exist_ok=True)
         State(str(self.folder)).install_program(_compare_program.directory(), _compare_program.files())
         write(self.folder / ".vigil" / "manifest.json", json.dumps(self.manifest))
-        write(self.folder / ".vigil" / "proven.json", json.dumps(proof))
+        write(self.folder / ".vigil" / "proven.json", json.dumps(verified))
 
     def comparison(self, readable=(), **options):
         return Service({**self.options, **options}, sys.executable, readable, (ME, MINE))
@@ -439,23 +439,23 @@ def unit(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def proven(tmp_path, served, unit):
+def verified(tmp_path, served, unit):
     world = World(tmp_path, served[1])
     world.prove()
     return world
 
 
-def test_a_service_that_runs_as_it_was_verified(proven):
-    before = sorted(proven.folder.rglob("*"))
-    assert proven.matches()
+def test_a_service_that_runs_as_it_was_verified(verified):
+    before = sorted(verified.folder.rglob("*"))
+    assert verified.matches()
     # A comparison writes nothing, not even bytecode.
-    assert sorted(proven.folder.rglob("*")) == before
+    assert sorted(verified.folder.rglob("*")) == before
 
 
-def test_no_password_is_a_part_of_what_is_kept(proven):
-    assert proven.comparison(secrets=["another"]).asked == proven.comparison().asked
+def test_no_password_is_a_part_of_what_is_kept(verified):
+    assert verified.comparison(secrets=["another"]).asked == verified.comparison().asked
     reload = {"paths": ["a"], "urls": ["/reload"], "username": "u", "password": "one"}
-    assert proven.comparison(reload=reload).asked == proven.comparison(reload={**reload, "password": "two"}).asked
+    assert verified.comparison(reload=reload).asked == verified.comparison(reload={**reload, "password": "two"}).asked
 
 
 class Locked(Answers):
@@ -533,9 +533,9 @@ def test_a_service_with_tls_that_requires_a_client_certificate(tmp_path, unit, c
         assert not world.matches()
 
 
-def test_files_that_the_configuration_names(proven, tmp_path):
+def test_files_that_the_configuration_names(verified, tmp_path):
     token = tmp_path / "token"
-    comparison = proven.comparison(readable=[str(token)])
+    comparison = verified.comparison(readable=[str(token)])
 
     def readable():
         return comparison.can_read(run(comparison.command()))
@@ -548,43 +548,43 @@ def test_files_that_the_configuration_names(proven, tmp_path):
     token.unlink()
     token.mkdir()
     assert not readable()
-    shutil.rmtree(proven.folder / ".vigil")
+    shutil.rmtree(verified.folder / ".vigil")
     assert not readable()
-    assert proven.comparison().can_read("")
+    assert verified.comparison().can_read("")
 
 
-def test_the_program_of_another_version_is_not_run(proven):
-    program = proven.folder / ".vigil" / _compare_program.directory()
+def test_the_program_of_another_version_is_not_run(verified):
+    program = verified.folder / ".vigil" / _compare_program.directory()
     assert (program / "__main__.py").exists()
-    State(str(proven.folder)).install_program("comparison-other", {"__main__.py": ""})
+    State(str(verified.folder)).install_program("comparison-other", {"__main__.py": ""})
     assert not program.exists()
-    assert not proven.matches()
-    State(str(proven.folder)).install_program(_compare_program.directory(), _compare_program.files())
-    assert proven.matches()
+    assert not verified.matches()
+    State(str(verified.folder)).install_program(_compare_program.directory(), _compare_program.files())
+    assert verified.matches()
     write(next(program.rglob("_http.py")), "")
-    assert not proven.matches()
-    State(str(proven.folder)).install_program(_compare_program.directory(), _compare_program.files())
-    assert proven.matches()
+    assert not verified.matches()
+    State(str(verified.folder)).install_program(_compare_program.directory(), _compare_program.files())
+    assert verified.matches()
 
 
 @pytest.mark.parametrize(
     "options",
     [{"version": "3.5.4"}, {"argv": ["x"]}, {"unit": "another"}, {"dropin": "[Service]"}, {"links": {}}],
 )
-def test_another_wish_is_left_to_the_module(proven, options):
-    assert not proven.matches(**options)
+def test_another_wish_is_left_to_the_module(verified, options):
+    assert not verified.matches(**options)
 
 
-def test_what_other_code_proved_is_left_to_the_module(proven, monkeypatch):
+def test_what_other_code_verified_is_left_to_the_module(verified, monkeypatch):
     monkeypatch.setattr(_compare_service, "code", lambda: "another")
-    assert not proven.matches()
+    assert not verified.matches()
 
 
 SERVICE_CHANGES = {
     "a switch under way": lambda world: write(world.folder / ".vigil/undo", ""),
     "something staged": lambda world: (world.folder / ".vigil/staged").mkdir(),
     "an engine that once had it": lambda world: write(world.folder / ".vigil/engine", "unix:///its.sock"),
-    "a generation that was not proven": lambda world: amend(world.folder / ".vigil/manifest.json", generation="g2"),
+    "a generation that was not verified": lambda world: amend(world.folder / ".vigil/manifest.json", generation="g2"),
     "a process of another start": lambda world: amend(world.folder / ".vigil/proven.json", started="1"),
     "a process that is gone": lambda world: amend(world.folder / ".vigil/proven.json", pid=2**22 + 1),
     "a file that somebody edited": lambda world: write(world.beside, "y"),
@@ -607,9 +607,9 @@ SERVICE_CHANGES = {
 
 
 @pytest.mark.parametrize("change", SERVICE_CHANGES)
-def test_a_service_that_is_not_as_proven(proven, change):
-    SERVICE_CHANGES[change](proven)
-    assert not proven.matches()
+def test_a_service_that_is_not_as_verified(verified, change):
+    SERVICE_CHANGES[change](verified)
+    assert not verified.matches()
 
 
 @pytest.mark.parametrize(
@@ -623,9 +623,9 @@ def test_a_service_that_is_not_as_proven(proven, change):
         {"other": {"LoadState": "loaded", "UnitFileState": "enabled"}},
     ],
 )
-def test_what_systemd_says_otherwise(proven, unit, properties):
+def test_what_systemd_says_otherwise(verified, unit, properties):
     unit(**properties)
-    assert not proven.matches()
+    assert not verified.matches()
 
 
 @pytest.mark.parametrize(
@@ -638,9 +638,9 @@ def test_what_systemd_says_otherwise(proven, unit, properties):
         ("/-/ready", (503, "not yet")),
     ],
 )
-def test_what_the_service_says_otherwise(proven, served, path, answer):
+def test_what_the_service_says_otherwise(verified, served, path, answer):
     served[0][path] = answer
-    assert not proven.matches()
+    assert not verified.matches()
 
 
 def test_an_exporter_without_its_database(tmp_path, served, unit):

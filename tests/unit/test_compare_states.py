@@ -155,8 +155,8 @@ class Host(System):
         service = self.module()
         runtime = service.task.runtime
         seen = runtime.look()
-        proof = service.record.of(runtime.running(seen), self.comparison().asked, seen)
-        (self.config / ".vigil/proven.json").write_text(json.dumps(proof))
+        verified = service.record.of(runtime.running(seen), self.comparison().asked, seen)
+        (self.config / ".vigil/proven.json").write_text(json.dumps(verified))
 
     def comparison(self):
         return Service(self.options, "python3")
@@ -164,7 +164,7 @@ class Host(System):
     def compares_equal(self):
         """Whether the controller finds nothing to do."""
         state = self.config / ".vigil"
-        proven = json.loads((state / "proven.json").read_text())
+        verified = json.loads((state / "proven.json").read_text())
         comparison = self.comparison()
         seen = _compare_program.compare(comparison.program_options(), None, self, str(state))
         seen["process"] = seen["process"] if self.proc(f"{PID}/stat") else None
@@ -173,7 +173,7 @@ class Host(System):
         sections = [
             "\n".join(os.listdir(state)),
             (state / "manifest.json").read_text(),
-            json.dumps(proven),
+            json.dumps(verified),
             "".join(f"{name}={value}\n" for name, value in self.shown.items()),
             sums,
             "regular file",
@@ -191,15 +191,15 @@ class Host(System):
         """What the module finds to do, in words; None for nothing."""
         service = self.module()
         task, runtime = service.task, service.task.runtime
-        manifest, proof, seen = task.state.manifest(), task.state.proven(), runtime.look()
+        manifest, verified, seen = task.state.manifest(), task.state.verified(), runtime.look()
         problems = dropin_problems(task)
         if problems:
             return "refused: " + problems[0]
         if make_plan(task, manifest, seen).changes:
             return "change"
-        if seen["NeedDaemonReload"] == "yes" or proof["definition"] != runtime.definition(seen):
+        if seen["NeedDaemonReload"] == "yes" or verified["definition"] != runtime.definition(seen):
             return "reread by systemd"
-        decision = service.comparison.decide(runtime.running(seen), proof)
+        decision = service.comparison.decide(runtime.running(seen), verified)
         return None if decision.action == "none" else f"{decision.action}: {decision.reason}"
 
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of a Grafana, by its own host and by the proof, and plugins as they are unpacked."""
+"""What is checked of a Grafana, by its own host and by the verification, and plugins as they are unpacked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Grafana:
 
 
 @pytest.fixture
-def proof(monkeypatch):
+def verify(monkeypatch):
     def run(grafana, username="admin", provisioned=None):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(_client, "get", grafana.get)
@@ -76,9 +76,9 @@ def proof(monkeypatch):
     return run
 
 
-def test_everything_is_there(proof):
+def test_everything_is_there(verify):
     grafana = Grafana()
-    assert proof(grafana)["state"] == "ok"
+    assert verify(grafana)["state"] == "ok"
     # The login is asked for nothing that does without.
     assert ("GET", "/metrics", None, None) in grafana.asked
     assert ("POST", "/api/ds/query", "admin", "right") in grafana.asked
@@ -95,28 +95,28 @@ def test_everything_is_there(proof):
         ({"/api/plugins?embedded=0": []}, "it did not load the plugin a-panel"),
     ],
 )
-def test_what_is_missing_is_red(proof, answers, words):
-    line = proof(Grafana(answers))
+def test_what_is_missing_is_red(verify, answers, words):
+    line = verify(Grafana(answers))
     assert line["state"] == "failed"
     assert words in line["reasons"][0]
 
 
-def test_a_login_that_does_not_work_is_red(proof):
-    line = proof(Grafana(login=("admin", "another")))
+def test_a_login_that_does_not_work_is_red(verify):
+    line = verify(Grafana(login=("admin", "another")))
     assert (line["state"], line["reasons"]) == ("failed", ["its administrator admin cannot log in"])
 
 
-def test_the_first_password_of_an_account_that_is_not_the_administrators(proof):
+def test_the_first_password_of_an_account_that_is_not_the_administrators(verify):
     grafana = Grafana({"/api/users/lookup?loginOrEmail=admin": {"id": 1}}, login=("boss", "right"))
-    assert proof(grafana, username="boss")["state"] == "ok"
+    assert verify(grafana, username="boss")["state"] == "ok"
     grafana.logins.add(("admin", "admin"))
-    assert proof(grafana, username="boss")["reasons"] == ["whoever says admin/admin is let in"]
+    assert verify(grafana, username="boss")["reasons"] == ["whoever says admin/admin is let in"]
 
 
-def test_a_data_source_that_cannot_be_asked_is_not_proven(proof):
+def test_a_data_source_that_cannot_be_queried_is_not_verified(verify):
     source = {"name": "M", "uid": "m", "type": "mysql", "url": "db", "org": 1}
     grafana = Grafana({"/api/datasources/uid/m": {"name": "M", "type": "mysql", "url": "db"}})
-    assert proof(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unverified"
+    assert verify(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unverified"
 
 
 # On its host

@@ -57,7 +57,7 @@ def snapshot(*folders):
 
 
 class World:
-    """A service with a proven generation on disk and the next one prepared."""
+    """A service with a verified generation on disk and the next one prepared."""
 
     def __init__(self, root):
         self.root = root
@@ -91,7 +91,7 @@ class World:
         write_atomically(str(self.root / "next.service"), text.encode("utf-8"), 0o644)
 
     def prove(self, pid=4711):
-        self.state.record_proof(
+        self.state.record_verified(
             {"generation": self.state.manifest()["generation"], "pid": pid, "started": "99", "data_version": "1.0"}
         )
 
@@ -227,15 +227,15 @@ def test_undoing_forgets_which_process_had_loaded_the_old_generation(world):
     """The run may have died after the reload: then that very process has loaded what is undone now."""
     world.switch()
     world.state.recover()
-    proof = world.state.proven()
-    assert proof["generation"] == world.state.manifest()["generation"]
-    assert (proof["pid"], proof["started"], proof["data_version"]) == (None, None, "1.0")
+    verified = world.state.verified()
+    assert verified["generation"] == world.state.manifest()["generation"]
+    assert (verified["pid"], verified["started"], verified["data_version"]) == (None, None, "1.0")
 
 
 def test_rolling_back_forgets_it_too(world):
     world.switch()
     world.state.roll_back()
-    assert world.state.proven()["pid"] is None
+    assert world.state.verified()["pid"] is None
 
 
 def test_first_deployment_that_was_not_proven_leaves_nothing(tmp_path):
@@ -328,7 +328,7 @@ def test_failed_rename_is_undone_at_once(world, monkeypatch):
 
 
 def test_old_rollback_is_gone_before_its_copies_are(world, monkeypatch):
-    """Else a lost proof would make the next run put half of the last but one generation back."""
+    """Else a lost record would make the next run put half of the last but one generation back."""
     (world.config / "rules").mkdir()
     first = world.snapshot()
     for call in range(1, 80):
@@ -587,7 +587,7 @@ def test_state_is_open_to_root_alone(world):
 
 def test_manifest_of_a_service_that_was_never_deployed(tmp_path):
     assert State(str(tmp_path)).manifest()["generation"] is None
-    assert State(str(tmp_path)).proven() == {}
+    assert State(str(tmp_path)).verified() == {}
     assert State(str(tmp_path)).staged_plan() is None
     assert State(str(tmp_path)).needs_recovery() is False
 

@@ -320,7 +320,7 @@ def test_state_in_a_directory_that_the_account_can_write(world):
     """The account can exchange the state as a whole; what it puts there is neither read nor carried out."""
     state = _host.State(str(world.data))
     state.create()
-    state.record_proof({"generation": "1"})
+    state.record_verified({"generation": "1"})
     os.rename(state.directory, str(world.data / "away"))
     fake = world.data / ".vigil"
     fake.mkdir()
@@ -328,7 +328,7 @@ def test_state_in_a_directory_that_the_account_can_write(world):
     (fake / "manifest.json").write_text('{"generation": "other"}')
     (fake / "undo").write_text(f"rm -rf {world.precious}")
     world.own(fake, *fake.iterdir())
-    for work in (state.proven, state.manifest, state.create, state.recover, state.engine):
+    for work in (state.verified, state.manifest, state.create, state.recover, state.engine):
         with pytest.raises(HostError, match="can be changed by the account daemon"):
             work()
 

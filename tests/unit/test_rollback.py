@@ -57,7 +57,7 @@ class Runtime:
         return []
 
 
-def task_of(tmp_path, recovered=False, generation=None, proven=None, **given):
+def task_of(tmp_path, recovered=False, generation=None, verified=None, **given):
     done = []
     runtime = Runtime(done, **given)
     runtimes = SimpleNamespace(
@@ -71,7 +71,7 @@ def task_of(tmp_path, recovered=False, generation=None, proven=None, **given):
     state = SimpleNamespace(
         recover=lambda: recovered,
         manifest=lambda: {"generation": generation, "directories": []},
-        proven=lambda: {"generation": proven} if proven else {},
+        verified=lambda: {"generation": verified} if verified else {},
         roll_back=lambda: done.append("roll back"),
         note_running=lambda running: done.append(("running", running)),
         database=lambda: None,
@@ -94,15 +94,20 @@ def task_of(tmp_path, recovered=False, generation=None, proven=None, **given):
         ({}, False, False, []),
         ({"recovered": True}, True, False, ["a note of the runtimes", "rolled back"]),
         # Files were put back by config_files already; what ran before is started where it was verified.
-        ({"untidy": True, "generation": "g", "proven": "g"}, True, True, ["a note of the runtimes", "rolled back"]),
-        ({"untidy": True, "generation": "g", "proven": "f"}, True, False, ["a note of the runtimes", "rolled back"]),
+        ({"untidy": True, "generation": "g", "verified": "g"}, True, True, ["a note of the runtimes", "rolled back"]),
+        ({"untidy": True, "generation": "g", "verified": "f"}, True, False, ["a note of the runtimes", "rolled back"]),
         ({"untidy": True}, True, False, ["a note of the runtimes", "rolled back"]),
-        ({"recovered": True, "generation": "g", "proven": "g"}, True, False, ["a note of the runtimes", "rolled back"]),
+        (
+            {"recovered": True, "generation": "g", "verified": "g"},
+            True,
+            False,
+            ["a note of the runtimes", "rolled back"],
+        ),
         # A container that somebody renamed is no interrupted activation.
         ({"untidy": True, "renamed": True}, True, False, ["a note of the runtimes"]),
         ({"untidy": True, "renamed": True, "recovered": True}, True, False, ["a note of the runtimes", "rolled back"]),
         (
-            {"untidy": True, "generation": "g", "proven": "g", "start_fails": True},
+            {"untidy": True, "generation": "g", "verified": "g", "start_fails": True},
             True,
             True,
             ["a note of the runtimes", "rolled back"],
@@ -142,7 +147,7 @@ def rollback_of(task, cls=Rollback, **more):
         verification,
         SimpleNamespace(keep=lambda *what: kept.append(what)),
         SimpleNamespace(switches=given["switches"], kept=given["kept"], passes_data=given["passes"]),
-        SimpleNamespace(was_active=given["active"], proof="proof"),
+        SimpleNamespace(was_active=given["active"], verified="verified"),
     )
     made.kept = kept
     return made
@@ -195,7 +200,7 @@ def test_what_is_said_of_what_was_restored(tmp_path, before, ends, unverified, s
     assert put_back(made) == words
     assert task.done == ["roll back", ("reinstate", "g"), "start", *([] if ends else [("running", False)])]
     # Only what came up is remembered as verified, with what was known of it.
-    assert made.kept == ([] if ends else [("seen", "proof")])
+    assert made.kept == ([] if ends else [("seen", "verified")])
 
 
 @pytest.mark.parametrize(

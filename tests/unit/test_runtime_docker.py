@@ -132,7 +132,7 @@ def entry(container, definition=None):
 
 
 def deployed(world):
-    """A service that runs and is proven, with its candidate beside it."""
+    """A service that runs and is verified, with its candidate beside it."""
     old = world.make("prometheus", running=True)
     old["HostConfig"]["RestartPolicy"]["Name"] = "always"
     new = world.make("prometheus-vigil-next")

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Listen addresses, route prefixes, web configurations, and the URL of the proof."""
+"""Listen addresses, route prefixes, web configurations, and the URL of the health check."""
 
 from __future__ import annotations
 
