@@ -114,7 +114,9 @@ def _test(subject: str, modules: tuple[str, ...]) -> bool:
     environment = {**os.environ, "PATH": f"{ROOT}/.venv/bin:{os.environ['PATH']}", "ANSIBLE_NOCOLOR": "1"}
     tool = venv.tool("mutmut")
     with open(log, "w", encoding="utf-8") as sink:
-        code = subprocess.call([tool, "run"], cwd=copy, env=environment, stdout=sink, stderr=subprocess.STDOUT)
+        # As many at once as this process may use processors: `taskset` leaves some to others.
+        command = [tool, "run", "--max-children", str(len(os.sched_getaffinity(0)))]
+        code = subprocess.call(command, cwd=copy, env=environment, stdout=sink, stderr=subprocess.STDOUT)
     listed = subprocess.run(
         [tool, "results", "--all", "true"], cwd=copy, env=environment, capture_output=True, text=True, check=False
     )

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import (
     MASK,
@@ -89,9 +92,9 @@ def test_yaml_in_block_style(text, redacted):
         ("a: {token: S}, b: {token: S}", f"a: {{token: {MASK}}}, b: {{token: {MASK}}}"),
         ("a: {password: SENTINEL,\n    username: u}", f"a: {{password: {MASK},\n    username: u}}"),
         ("a: {username: u,\n    password: SENTINEL}\nb: c", f"a: {{username: u,\n    password: {MASK}}}\nb: c"),
-        ("a: {password:\n    SENTINEL}\nb: c", f"a: {{password:{MASK}\n    {MASK}\nb: c"),
-        ("a: {password: 'SENTINEL\n    SENTINEL'}\nb: c", f"a: {{password: {MASK}\n    {MASK}\nb: c"),
-        ("a: {secrets: [SENTINEL,\n   SENTINEL]}\nb: c", f"a: {{secrets: {MASK}\n   {MASK}\nb: c"),
+        ("a: {password:\n    SENTINEL}\nb: c", f"a: {{password:\n    {MASK}}}\nb: c"),
+        ("a: {password: 'SENTINEL\n    SENTINEL'}\nb: c", f"a: {{password: {MASK}\n    {MASK}}}\nb: c"),
+        ("a: {secrets: [SENTINEL,\n   SENTINEL]}\nb: c", f"a: {{secrets: {MASK}\n   {MASK}}}\nb: c"),
         ('msg="got {\\"password\\": \\"SENTINEL, x\\"}"', f'msg="got {{\\"password\\": {MASK}}}"'),
         ("a: {password_file: /x, token_limit: 5}", "a: {password_file: /x, token_limit: 5}"),
         ('expr: sum by (job) (up{job="a", instance="b"})', 'expr: sum by (job) (up{job="a", instance="b"})'),
@@ -110,6 +113,35 @@ def test_flow_style_and_json(text, redacted):
         ),
         ("discord_configs: [{url: SENTINEL, a: b}]\nurl: y", f"discord_configs: [{{url: {MASK}, a: b}}]\nurl: y"),
         ("remote_write:\n- url: x", "remote_write:\n- url: x"),
+        # The key that makes an address a secret stands on an earlier line, at whatever column.
+        (
+            '{\n"webhook_configs": [\n{\n"max_alerts": 1,\n"url": "SENTINEL"\n}\n],\n"url": "y"\n}',
+            f'{{\n"webhook_configs": [\n{{\n"max_alerts": 1,\n"url": {MASK}\n}}\n],\n"url": "y"\n}}',
+        ),
+        ("webhook_configs: [\n{url: SENTINEL}\n]\nurl: y", f"webhook_configs: [\n{{url: {MASK}}}\n]\nurl: y"),
+        ("webhook_configs:\n- {a: b,\nurl: SENTINEL}\nurl: y", f"webhook_configs:\n- {{a: b,\nurl: {MASK}}}\nurl: y"),
+        ("webhook_configs:\n  [{a: [1],\n  url: SENTINEL}]", f"webhook_configs:\n  [{{a: [1],\n  url: {MASK}}}]"),
+        ("webhook_configs: &a\n-\n  url: SENTINEL\nurl: y", f"webhook_configs: &a\n-\n  url: {MASK}\nurl: y"),
+        ("? webhook_configs\n: - url: SENTINEL\nurl: y", f"? webhook_configs\n: - url: {MASK}\nurl: y"),
+        ("? password\n: SENTINEL\nurl: y", f"? password\n{MASK}\nurl: y"),
+        ("credentials: {\nx: SENTINEL\n}\nurl: y", f"credentials: {MASK}\n{MASK}\n{MASK}\nurl: y"),
+        ('password: "SENTINEL\nSENTINEL"\nurl: y', f"password: {MASK}\n{MASK}\nurl: y"),
+        ('{"password":\n"SENTINEL",\n"a": 1}', f'{{"password":\n{MASK},\n"a": 1}}'),
+        ('{"password"\n: "SENTINEL",\n"a": 1}', f'{{"password"\n: {MASK},\n"a": 1}}'),
+        ("{a: 1, # a note, it's one\n password: SENTINEL}", f"{{a: 1, # a note, it's one\n password: {MASK}}}"),
+        ("{password: # one, two\n SENTINEL, a: b}", f"{{password: {MASK}\n {MASK}, a: b}}"),
+        ('basic_auth_users:\n  "we ird": SENTINEL\nurl: y', f'basic_auth_users:\n  "we ird": {MASK}\nurl: y'),
+        ('{basic_auth_users: {"we ird": SENTINEL}, a: b}', f'{{basic_auth_users: {{"we ird": {MASK}}}, a: b}}'),
+        ("jobs:\n- labels:\n    a: b\n- {key: y}", "jobs:\n- labels:\n    a: b\n- {key: y}"),
+        ("jobs:\n- tls_config:\n    a: b\n- {key: y}", "jobs:\n- tls_config:\n    a: b\n- {key: y}"),
+        (
+            "webhook_configs:\n- title: 'a\n  x: y'\n  url: SENTINEL",
+            f"webhook_configs:\n- title: 'a\n  x: y'\n  url: {MASK}",
+        ),
+        # A bracket in a text opens nothing.
+        ("a: see [1\npassword: SENTINEL, x\nb: 2]", f"a: see [1\npassword: {MASK}\nb: 2]"),
+        ("a: |\n  [x\nwebhook_configs:\n- url: SENTINEL", f"a: |\n  [x\nwebhook_configs:\n- url: {MASK}"),
+        ('{\n"webhook_configs": [\n{\n"url": "SENTINEL"', f'{{\n"webhook_configs": [\n{{\n"url": {MASK}'),
     ],
 )
 def test_addresses_of_receivers(text, redacted):
@@ -198,6 +230,13 @@ def test_long_text_is_redacted_in_linear_time():
     line = "{" + ", ".join(f"k{number}: v" for number in range(20000)) + ", password: SENTINEL}"
     assert "SENTINEL" not in redact_text(line)
     assert "SENTINEL" not in redact_text("'" * 20000 + " token=SENTINEL")
+    before = time.process_time()
+    panels = [{"title": "it's {x", "targets": [{"expr": "a{b='c'}"}]}] * 4000
+    assert "SENTINEL" not in redact_text(json.dumps({"panels": panels, "password": "SENTINEL"}, indent=0))
+    for line in ("a: {\n", "- [\n", "a: 'x\n", "a: { # it's\n", "a: |\n  x [\n"):
+        redact_text(line * 10000)
+    # Quadratic, the first alone takes half a minute.
+    assert time.process_time() - before < 8
 
 
 @pytest.mark.parametrize(
@@ -207,20 +246,29 @@ def test_long_text_is_redacted_in_linear_time():
             "pem: x\n-----BEGIN PRIVATE KEY-----\nAAAA\nBBBB\nCCCC\n-----END PRIVATE KEY-----\nuser: bob\n",
             "pem: x\n********\n********\n********\n********\n********\nuser: bob\n",
         ),
-        ('a: {password: "one\n" , user: bob}\n', 'a: {password: ********\n" , user: bob}\n'),
-        ("a: {password: [one,\n  two: x,\n  three], user: bob}\n", "a: {password: ********\n  ********\n  ********\n"),
-        ('a: {password: "one\n\n    two", user: bob}\nb: c\n', "a: {password: ********\n\n    ********\nb: c\n"),
-        ("a: {password: [one,\n\n    two], user: bob}\nb: c\n", "a: {password: ********\n\n    ********\nb: c\n"),
-        ('a: {password:\n    "one", user: bob}\n', "a: {password:********\n    ********\n"),
-        ("a: {password: 'one\n    two', user: bob}\n", "a: {password: ********\n    ********\n"),
-        ('a: {password: "one\\"\n    two", user: bob}\n', "a: {password: ********\n    ********\n"),
+        ('a: {password: "one\n" , user: bob}\n', "a: {password: ********\n********, user: bob}\n"),
+        (
+            "a: {password: [one,\n  two: x,\n  three], user: bob}\n",
+            "a: {password: ********\n  ********\n  ********, user: bob}\n",
+        ),
+        (
+            'a: {password: "one\n\n    two", user: bob}\nb: c\n',
+            "a: {password: ********\n\n    ********, user: bob}\nb: c\n",
+        ),
+        (
+            "a: {password: [one,\n\n    two], user: bob}\nb: c\n",
+            "a: {password: ********\n\n    ********, user: bob}\nb: c\n",
+        ),
+        ('a: {password:\n    "one", user: bob}\n', "a: {password:\n    ********, user: bob}\n"),
+        ("a: {password: 'one\n    two', user: bob}\n", "a: {password: ********\n    ********, user: bob}\n"),
+        ('a: {password: "one\\"\n    two", user: bob}\n', "a: {password: ********\n    ********, user: bob}\n"),
         (
             'a: {password: "one\n    it\'s\n    two", user: bob}\n',
-            "a: {password: ********\n    ********\n    ********\n",
+            "a: {password: ********\n    ********\n    ********, user: bob}\n",
         ),
         (
             "a: {password: 'one\n    say \"x\"\n    two', user: bob}\n",
-            "a: {password: ********\n    ********\n    ********\n",
+            "a: {password: ********\n    ********\n    ********, user: bob}\n",
         ),
         ("a: {b: {url: x\n}, user: y}\n", "a: {b: {url: x\n}, user: y}\n"),
         ("  password:\n    - one\n    - two\n  user: bob\n", "  password:\n    ********\n    ********\n  user: bob\n"),
@@ -270,7 +318,7 @@ def test_long_text_is_redacted_in_linear_time():
         ),
         (
             "a: {user: u,\n  password:\n    SENTINEL,\n  c: d}\ne: f\n",
-            "a: {user: u,\n  password:********\n    ********,\n  c: d}\ne: f\n",
+            "a: {user: u,\n  password:\n    ********,\n  c: d}\ne: f\n",
         ),
         (
             "a: {user: u,\n  password: one\n    two\n  , c: d}\ne: f\n",
