@@ -80,13 +80,10 @@ def _other_environment(now, then):
     return "runs with other variables in its environment ({0})".format(", ".join(names))
 
 
-def _other_values(title):
-    def words(now, then):
-        names = sorted(name for name in set(now) | set(then) if now.get(name) != then.get(name))
-        shown = ["{0}: {1}, not {2}".format(name, _shown(now.get(name)), _shown(then.get(name))) for name in names]
-        return "runs with other {0} ({1})".format(title, "; ".join(shown))
-
-    return words
+def _other_values(title, now, then):
+    names = sorted(name for name in set(now) | set(then) if now.get(name) != then.get(name))
+    shown = ["{0}: {1}, not {2}".format(name, _shown(now.get(name)), _shown(then.get(name))) for name in names]
+    return "runs with other {0} ({1})".format(title, "; ".join(shown))
 
 
 def _shown(value):
@@ -96,10 +93,10 @@ def _shown(value):
 _STARTS = {
     "arguments": _other_arguments,
     "environment": _other_environment,
-    "limits": _other_values("limits"),
-    "rights": _other_values("rights"),
+    "limits": lambda now, then: _other_values("limits", now, then),
+    "rights": lambda now, then: _other_values("rights", now, then),
     "users": lambda now, then: "runs in another user namespace",
-    "mounts": _other_values("file systems in sight"),
+    "mounts": lambda now, then: _other_values("file systems in sight", now, then),
 }
 
 
