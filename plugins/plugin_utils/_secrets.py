@@ -19,8 +19,7 @@ _SCHEME = re.compile(r"^(?i:bearer|basic|token|apikey|splunk|genie-?key)\s+(\S+)
 
 
 def _secret_key(key, above):
-    key = str(key)
-    return is_secret_key(key, above) or is_secret_key(key.replace("-", "_"), above)
+    return is_secret_key(key.replace("-", "_"), above)
 
 
 def _strings(data):

@@ -47,7 +47,7 @@ EQUIVALENT = (
     (r"if code < 0x10000 else|if code < 0x100:", r"", "a pattern more, for a form that no program writes"),
     (r"if d\.isalpha\(\)", r"or True", "a digit alone in brackets"),
     (r'if character in "', r'"XX', "a character is one sign, and no letter"),
-    (r"def know\(", r'shown="XXXX"', "no secret is called so"),
+    (r'def \(secrets, shown=""', r'shown="XXXX"', "no secret is called so"),
     (r"\[A-Za-z0-9\]\|", r"", "a letter is written as it is, from either branch"),
     (r"16 \* len\(run\)", r"17 \* len\(run\)", "any number that is large enough"),
     (

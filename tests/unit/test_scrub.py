@@ -359,6 +359,8 @@ def test_the_shortest_secret_is_masked_in_base64_whatever_stands_before(secret, 
 def test_base64_is_masked_wherever_it_stands_and_however_often():
     encoded = base64.b64encode(b"me:zq7Wkv9x").decode()
     assert Scrubber(["zq7Wkv9x"]).text(f"{encoded} {encoded} and {encoded}") == f"{MASK} {MASK} and {MASK}"
+    alone = base64.b64encode(b"zq7Wkv9x").decode()
+    assert Scrubber(["zq7Wkv9x"]).text(alone) == MASK
 
 
 @pytest.mark.parametrize(

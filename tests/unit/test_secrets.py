@@ -58,3 +58,6 @@ def test_a_private_key_is_one_and_so_is_each_of_its_lines():
     text = KEY.format("a" * 30, "b" * 31)
     assert secret_values({"x": text}) == [text.strip(), "b" * 31]
     assert secret_values({"x": text.replace("PRIVATE KEY", "CERTIFICATE")}) == []
+    # Nor is the line that says what it is.
+    text = text.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+    assert secret_values({"x": text}) == [text.strip(), "b" * 31]
