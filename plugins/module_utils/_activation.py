@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reload_delay
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
     NotVerified,
     ensure_directory,
     write_atomically,
@@ -74,6 +76,18 @@ def _switch_while_nothing_writes(task, plan, old):
         raise
 
 
+def _settle_firewall(task):
+    """Load the firewall that lies on the disk.
+
+    :returns: whether anything was changed.
+    :raises NotVerified: when that fails.
+    """
+    try:
+        return Firewall(task.machine).settle()
+    except HostError as error:
+        raise NotVerified("its firewall cannot be loaded: {0}".format(error)) from error
+
+
 class Activation:
     """What is on the disk, run and verified.
 
@@ -82,6 +96,7 @@ class Activation:
     :param comparison: :class:`_decision.Comparison`.
     :ivar decision: what had to happen to the process.
     :ivar enabled_now: whether it did not come up with the host before.
+    :ivar firewall_changed: whether rules of the firewall were loaded that were not in force.
     :ivar since: when it began, in seconds since the epoch.
     """
 
@@ -92,6 +107,7 @@ class Activation:
         self.comparison = comparison
         self.decision = Decision("start", "its runtime changes")
         self.enabled_now = False
+        self.firewall_changed = False
         self.since = task.machine.now()
 
     def run(self, plan, found):
@@ -104,6 +120,8 @@ class Activation:
         """
         if plan.replacing:
             self.decision = self.decision._replace(reason=plan.replacing)
+        # What is to be closed is closed before the service listens.
+        self.firewall_changed = _settle_firewall(self.task)
         # Never do two come up with the host, so the old one goes before the new one is enabled.
         self._make_room(found)
         runtime = self.task.runtime

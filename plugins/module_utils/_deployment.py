@@ -73,9 +73,11 @@ class Deployment:
         self._adopt(plan)
         activation = Activation(self.task, self.verification, self.comparison)
         seen = self._activate(activation, plan, found)
+        self._warn_of_no_filter(seen)
         self._remember(seen, found)
         self._clean_up(plan)
         changed = plan.switches or plan.conflicts or recovered or activation.enabled_now or changed_database
+        changed = changed or activation.firewall_changed
         self._end(activation.decision, changed, seen, diff_of(self.task, plan, found.manifest))
 
     def _end_a_check_before_its_runtime_is_there(self):
@@ -130,6 +132,7 @@ class Deployment:
             task.notes.append(owners)
             task.module.warn("{0} might not start. {1}".format(task.name, owners))
         changed = plan.changes or plan.conflicts or renamed or not runtime.is_enabled(found.seen)
+        changed = changed or self.record.firewall() != found.verified.get("firewall")
         self._say_what_would_happen(would, changed, diff_of(task, plan, found.manifest))
 
     def _have_the_controller_make(self, plan):
@@ -158,6 +161,11 @@ class Deployment:
         except NotVerified as error:
             rollback = Rollback(self.task, self.verification, self.record, plan, found)
             return rollback.give_up(error, activation)
+
+    def _warn_of_no_filter(self, seen):
+        problem = self.task.runtime.filter_problem(seen)
+        if problem:
+            self.task.say(problem)
 
     def _remember(self, seen, found):
         self.state.note_database(None)

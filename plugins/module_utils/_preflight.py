@@ -9,6 +9,7 @@ import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, is_short, place_problem
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import removable_dropins
@@ -37,6 +38,7 @@ def problems_of(task, plan, found, verification, record):
         problems.append(flag_problem(task) if task.runtime.is_tried(plan.replacing) else None)
         problems += task.runtime.problems(plan.replacing, task.role, task.params["secrets"] or ())
         problems.append(version_problem(task, found, verification, record))
+        problems.append(firewall_problem(task))
     if found.running is None or plan.switches:
         problems += [port_problem(task, found.running), verification.file_problem()]
     if found.running is None or plan.replacing or plan.texts or plan.has_links:
@@ -123,6 +125,12 @@ def word_problem(task):
     for line in warnings:
         task.say("{0} says: {1}".format(task.name, line))
     return None
+
+
+def firewall_problem(task):
+    """That the rules for nftables cannot be loaded: a sentence, or None."""
+    path = task.params["firewall"]
+    return Firewall(task.machine).problem(task.params["files"][path], task.role) if path else None
 
 
 def version_problem(task, found, verification, record):

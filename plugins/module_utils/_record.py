@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _process_state
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall, rules_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -77,8 +78,19 @@ class Record:
         files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
         reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
         return dict(
-            verified, asked=asked, files=files, reads=reads, account=runtime.account(), devices=runtime.devices()
+            verified,
+            asked=asked,
+            files=files,
+            reads=reads,
+            account=runtime.account(),
+            devices=runtime.devices(),
+            firewall=self.firewall(),
         )
+
+    def firewall(self):
+        """What stands for the rules of the firewall that are in force, where it has some."""
+        path = self.params["firewall"]
+        return Firewall(self.task.machine).in_force(rules_of(path)) if path else None
 
     def watched(self):
         """What of the configuration the running service may have read again; see :func:`_process_state.touched`."""

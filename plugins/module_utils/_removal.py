@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 
 
@@ -62,6 +63,7 @@ class Removal:
     def _take_away(self, manifest, written, purged):
         for path in written:
             _nofollow.unlink(path)
+        Firewall(self.task.machine).settle()
         # The directories of files such as amtool.yml and of drop-ins were made for these.
         beside = {os.path.dirname(path) for path in manifest["units"]}
         beside.update(folder for runtime in self.task.runtimes.all for folder in runtime.directories())

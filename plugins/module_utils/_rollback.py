@@ -11,7 +11,8 @@ import os
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import shown
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty
 from ansible_collections.vigil.monitoring.plugins.module_utils._verification import Before
 from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Watch, watch_process
@@ -97,6 +98,8 @@ class Rollback:
             # It may be writing to what is about to be put back.
             task.runtime.stop()
         self.state.roll_back()
+        with contextlib.suppress(HostError):
+            Firewall(task.machine).settle()
         # The directory of a drop-in was made for it.
         remove_empty(task, [folder for runtime in runtimes.all for folder in runtime.directories()], spared=())
         runtimes.reinstate(self.state.manifest())

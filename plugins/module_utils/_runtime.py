@@ -88,6 +88,10 @@ class Runtime:
         """Whether it comes up with the host."""
         return True
 
+    def filter_problem(self, seen) -> Optional[str]:
+        """That its filter by address is not in force on this host: a sentence, or None."""
+        return None
+
     def since_start(self, seen) -> Any:
         """What a watch that begins with a start compares with; None as long as nothing has started."""
         return None

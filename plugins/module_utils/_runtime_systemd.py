@@ -43,6 +43,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
 
 # How every unit of this collection begins.
 HEADER = "Written by vigil.monitoring"
+# What systemd says of the bytes that a unit has received where it cannot count them, in newer versions and in older ones.
+NOTHING_COUNTED = ("[no data]", "18446744073709551615")
 
 
 class Systemd(Runtime):
@@ -123,6 +125,14 @@ class Systemd(Runtime):
     @staticmethod
     def is_enabled(seen):
         return seen["UnitFileState"] == "enabled"
+
+    def filter_problem(self, seen):
+        if "\nIPAddressDeny=" not in (self._unit or "") or seen.get("IPIngressBytes") not in NOTHING_COUNTED:
+            return None
+        return (
+            "{0}: its filter by address (IPAddressDeny) is not in force, as systemd cannot filter on this host: that takes a kernel"
+            " with BPF and the unified cgroup hierarchy (cgroup v2)".format(self.title)
+        )
 
     @staticmethod
     def since_start(seen):

@@ -9,9 +9,11 @@ It is one object, so that every decision of a deployment can be tested against a
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _http
+from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import DIRECTORY
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 
 
@@ -19,14 +21,21 @@ class System:
     """This host.
 
     :ivar unit_directory: directory of the administrator's systemd units.
+    :ivar firewall_directory: directory of the services' rules for nftables.
     """
 
     unit_directory = UNIT_DIRECTORY
+    firewall_directory = DIRECTORY
     run = staticmethod(_host.run)
     get = staticmethod(_http.get)
     now = staticmethod(time.time)
     monotonic = staticmethod(time.monotonic)
     sleep = staticmethod(time.sleep)
+
+    @staticmethod
+    def program(name):
+        """The path of one of the system's own programs; None where it is not there."""
+        return shutil.which(name, path="/usr/sbin:/sbin:/usr/bin:/bin")
 
     @staticmethod
     def has_systemd():

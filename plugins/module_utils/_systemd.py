@@ -24,6 +24,7 @@ PROPERTIES = (
     "FragmentPath",
     "NeedDaemonReload",
     "InvocationID",
+    "IPIngressBytes",
 )
 
 # What systemd has read of a unit and its drop-ins, as far as it decides how the service is started. `NeedDaemonReload`
@@ -72,6 +73,7 @@ DEFINITION = (
     ),
     *("ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs", "ProtectControlGroups", "ProtectClock"),
     *("ReadWritePaths", "ReadOnlyPaths", "InaccessiblePaths", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem"),
+    *("IPAddressAllow", "IPAddressDeny", "IPAccounting"),
     *("MemoryDenyWriteExecute", "RestrictAddressFamilies", "RestrictNamespaces", "SystemCallFilter", "DeviceAllow"),
 )
 

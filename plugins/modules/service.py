@@ -67,6 +67,12 @@ options:
   image:
     description: ID of the container's image, which has to be on the host. May be left out in check mode only.
     type: str
+  firewall:
+    description:
+      - Path of the one of O(files) that has the rules of the service for nftables, in the table C(inet vigil_monitoring).
+      - All such files of the host are loaded by the systemd unit C(vigil-firewall.service), in one transaction. It goes with the last
+        of them.
+    type: path
   docker_host:
     description: Address of the Docker engine on the host.
     type: str
@@ -429,6 +435,7 @@ def main():
             "files": {"type": "dict", "default": {}},
             "container": {"type": "dict"},
             "image": {"type": "str"},
+            "firewall": {"type": "path"},
             "candidate": {"type": "str"},
             "asked": {"type": "str"},
             "docker_host": {"type": "str", "default": DEFAULT_HOST},

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._channels import COMMON, GLOBAL_KEYS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._escalation import check_escalation
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import NFTABLES, check_peers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, is_duration, not_a_duration
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses
 
@@ -35,6 +36,9 @@ def check_alertmanager(values):
     peers = cluster.get("peers")
     if peers is not None and not isinstance(peers, list):
         yield Problem("alertmanager_cluster.peers", "is not a list", "write - HOST:PORT below it")
+    elif values["alertmanager_firewall"] == NFTABLES and values["alertmanager_allowed_networks"]:
+        allowed = values["alertmanager_allowed_networks"]
+        yield from check_peers("alertmanager_cluster.peers", peers or [], "alertmanager_allowed_networks", allowed)
     if cluster.get("listen-address"):
         try:
             listen_addresses(cluster["listen-address"])

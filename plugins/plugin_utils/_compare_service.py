@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 from types import SimpleNamespace
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _health
+from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _firewall, _health
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     DEFAULT_HOST,
     LABEL_DEFINITION,
@@ -110,7 +110,7 @@ class Service:
 
         :param login: whether it is given :meth:`login` to read. A password stands in no command line.
         """
-        options = self.options
+        options, firewall = self.options, self.options.get("firewall")
         units = () if self.contained else (unit_path(self.name), dropin_path(self.name))
         files = [*(options.get("files") or {}), *units]
         # Nothing of the user's may be imported, nothing is needed of what is installed for this Python, and nothing is written.
@@ -129,6 +129,7 @@ class Service:
                 of("stat -c %Z", options.get("reads") or ()),
                 of("id", [self.user()] if self.contained else ()),
                 of("ls -d", self.devices),
+                _firewall.command(_firewall.rules_of(firewall)) if firewall else ":",
                 " ".join(map(shlex.quote, program)),
             ),
         )
@@ -163,7 +164,7 @@ class Service:
         :param login: whether the program was given :meth:`login`.
         """
         try:
-            names, *known, runtime, sums, kinds, links, binary, times, account, devices, seen = sections(output)
+            names, *known, runtime, sums, kinds, links, binary, times, account, devices, rules, seen = sections(output)
             manifest, verified, seen = *map(json.loads, known), json.loads(seen)
             names = set(names.splitlines())
             return (
@@ -179,6 +180,7 @@ class Service:
                 and list(map(int, times.splitlines())) == verified["reads"]
                 and account == verified["account"]
                 and devices.splitlines() == verified["devices"]
+                and (not self.options.get("firewall") or _firewall.digest_of(rules) == verified["firewall"])
                 and bool(seen["process"])
                 and start_ticks(seen["process"]["stat"]) == verified["started"]
                 and other_start(seen["process"]["start"], verified["start"]) is None

@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import NFTABLES, ruleset, unit_directives
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import OWN, file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, Tls
@@ -201,6 +203,23 @@ class Deployment:
         """TCP ports that it listens on."""
         return ports(self.listen(i))
 
+    def connects_out(self, get) -> bool:
+        """Whether it connects to other hosts by itself, beside answering requests.
+
+        :param get: function of the suffix of a variable, which returns its value or None.
+        """
+        return True
+
+    def open_ports(self, i) -> list:
+        """Pairs of protocol and port that others can reach, beside the ports of containers that are published elsewhere."""
+        return [("tcp", port) for port in self.ports(i)]
+
+    def firewall(self, i) -> str:
+        """Its rules for nftables; empty for none."""
+        if i["firewall"] != NFTABLES or not i["allowed_networks"]:
+            return ""
+        return ruleset(self.name, self.open_ports(i), i["allowed_networks"])
+
     def network(self, i) -> str:
         """The network of its container; ``host`` where it runs without one."""
         return (i.get("container_network") or "host") if i["runtime"] == "docker" else "host"
@@ -324,6 +343,7 @@ class Deployment:
             "ExecReload": "/bin/kill -HUP $MAINPID" if self.on_config_change == RELOAD else None,
             "TimeoutStopSec": i.get("stop_timeout"),
             "LimitNOFILE": i["limit_nofile"],
+            **unit_directives(i["allowed_networks"], i.get("denied_networks"), self.connects_out(i.get)),
             "ReadWritePaths": written or None,
             "ReadOnlyPaths": i.get("read_only_dirs"),
             "Readable": self.readable(i, release),
@@ -465,6 +485,8 @@ class Deployment:
         """
         contained = i["runtime"] == "docker"
         conflicts = i["package_units"] if i["install_method"] == "package" or i["take_over"] else []
+        rules = self.firewall(i)
+        firewall = {_firewall.path_of(self.name): rules} if rules else {}
         return given(
             name=self.unit_name,
             role=self.name,
@@ -476,7 +498,8 @@ class Deployment:
             image=release.get("image"),
             docker_host=docker_host(i),
             links=self.links(i, release),
-            files=self.outside_files(i),
+            files={**self.outside_files(i), **firewall},
+            firewall=next(iter(firewall), None),
             argv=self.argv(i, release),
             # A program that does not know its version cannot report it while it runs, either.
             version=release["version"] if release.get("reports_version", True) else None,

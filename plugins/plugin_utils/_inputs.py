@@ -13,6 +13,7 @@ import re
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import check_networks
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
@@ -270,7 +271,7 @@ def problems(role, values):
     :param values: its inputs by their whole names, of the types that their specs say.
     """
     room, found = _rooms.load(role), []
-    checks = [check_release, check_paths, check_web, check_flags, check_service]
+    checks = [check_release, check_paths, check_web, check_networks, check_flags, check_service]
     if values[role + "_runtime"] == "docker":
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_container import (  # noqa: PLC0415
             check_container,

@@ -112,6 +112,7 @@ class Host(System):
     def __init__(self, root):
         self.root = Path(root)
         self.unit_directory = str(self.root / "systemd")
+        self.firewall_directory = str(self.root / "firewall")
         self.etc = self.root / "etc" / NAME
         self.unit = self.root / "systemd" / (NAME + ".service")
         self.link = self.root / "bin" / NAME
@@ -514,6 +515,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         "docker_host": "unix:///nowhere",
         "asked": None,
         "candidate": None,
+        "firewall": None,
         "unit": UNIT.format(argv=" ".join(argv), lines=lines),
         "dropin": "",
         "links": {str(host.link): str(host.root / "opt" / version / NAME)},

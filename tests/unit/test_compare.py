@@ -29,6 +29,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._record import Re
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import architecture, record
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import Docker
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _compare_service, _host_commands
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Containers, Image
@@ -379,7 +380,8 @@ class World:
             account=Docker("prometheus", None, container).account if contained else Systemd("prometheus").account,
         )
         task = SimpleNamespace(
-            params={"reads": [], "files": {}, "reload": None, "argv": [], **self.options},
+            params={"reads": [], "files": {}, "reload": None, "argv": [], "firewall": None, **self.options},
+            machine=System(),
             state=SimpleNamespace(manifest=lambda: self.manifest, config_dir=str(self.folder)),
             runtime=runtime,
         )
@@ -450,6 +452,33 @@ def test_a_service_that_runs_as_it_was_verified(verified):
     assert verified.matches()
     # A comparison writes nothing, not even bytecode.
     assert sorted(verified.folder.rglob("*")) == before
+
+
+NFT = """#!/bin/sh
+echo "$@" >>{0}.asked
+cat {0}.answer
+"""
+
+
+def test_rules_of_the_firewall_that_are_in_force(tmp_path, served, unit):
+    nft = tmp_path / "nft"
+    write(nft, NFT.format(nft))
+    nft.chmod(0o755)
+    write(f"{nft}.answer", "chain prometheus")
+    path = str(tmp_path / "firewall" / "prometheus.nft")
+    world = World(tmp_path, served[1], firewall=path)
+    world.prove()
+    assert world.matches()
+    assert (tmp_path / "nft.asked").read_text().splitlines()[-1] == "list chain inet vigil_monitoring prometheus"
+    # Somebody emptied the table, or changed it.
+    for other in ("", "chain prometheus { accept }"):
+        write(f"{nft}.answer", other)
+        assert not world.matches()
+    # Where it has no rules, nobody asks for them.
+    asked = (tmp_path / "nft.asked").read_text()
+    world.options["firewall"] = None
+    world.prove()
+    assert world.matches() and (tmp_path / "nft.asked").read_text() == asked
 
 
 def test_no_password_is_a_part_of_what_is_kept(verified):

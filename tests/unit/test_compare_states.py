@@ -73,6 +73,7 @@ class Host(System):
             "version": "3.5.3",
             "reload": None,
             "take_over": False,
+            "firewall": None,
         }
         self.complete = _systemd.complete_unit(unit, "", f"{self.config}/.vigil/undo")
         fingerprint = _systemd.unit_fingerprint(self.complete)
@@ -179,6 +180,7 @@ class Host(System):
             "regular file",
             os.readlink(self.link),
             os.path.realpath(self.link),
+            "",
             "",
             "",
             "",

@@ -34,6 +34,8 @@ COMMON = {
     "container_cpus": "1.5",
     "registry_username": "",
     "registry_password": "",
+    "allowed_networks": [],
+    "firewall": "none",
 }
 GOOD = {
     "prometheus": {

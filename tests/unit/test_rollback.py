@@ -81,8 +81,9 @@ def task_of(tmp_path, recovered=False, generation=None, verified=None, **given):
     def fail(**said):
         raise Ended(said)
 
+    machine = SimpleNamespace(firewall_directory=str(tmp_path), unit_directory=str(tmp_path))
     return SimpleNamespace(
-        done=done, runtime=runtime, runtimes=runtimes, state=state, name="prometheus", notes=["n"], unverified=[],
+        done=done, machine=machine, runtime=runtime, runtimes=runtimes, state=state, name="prometheus", notes=["n"], unverified=[],
         params={"keep": [], "data_dir": "", "database": None, "links": {}, "settle": 1},
         module=SimpleNamespace(fail_json=fail),
     )  # fmt: skip

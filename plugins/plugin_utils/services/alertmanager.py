@@ -12,6 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import ext
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import file_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, VERIFICATION
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
 # https://prometheus.io/docs/alerting/latest/configuration/
@@ -137,6 +138,12 @@ class Room(Service):
     def further_service_options(self, i, release, prepared=None):
         """Whom its members trust is read at its start alone; their own certificates at each connection."""
         return {"reads": [self.tls(i).cluster_ca()]} if self._has_closed_cluster(i) else {}
+
+    def open_ports(self, i):
+        """The other members of its cluster reach it by both protocols; without a flag it listens for them as well."""
+        address = (i["cluster"] or {}).get("listen-address", self.flag_defaults["cluster.listen-address"])
+        gossip = ports(address) if address else []
+        return [*super().open_ports(i), *((kind, port) for kind in ("tcp", "udp") for port in gossip)]
 
     def published(self, i):
         """For the other members of its cluster."""

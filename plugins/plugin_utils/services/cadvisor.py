@@ -77,6 +77,10 @@ class Room(Service):
         """Address and port are inputs of their own, as they are flags of its own."""
         return "{0}:{1}".format(i["listen_ip"], i["port"])
 
+    def connects_out(self, get):
+        """It asks the engine, by a socket."""
+        return False
+
     def metrics_path(self, i):
         """A flag of its own."""
         return i["prometheus_endpoint"]

@@ -53,6 +53,10 @@ class Room(Service):
         "several listen addresses": "1.5.0",
     }
 
+    def connects_out(self, get):
+        """It reads the kernel, and D-Bus by a socket."""
+        return False
+
     def arguments(self, i, release):
         """Collectors first, as in its documentation."""
         arguments = collector_flags(i)

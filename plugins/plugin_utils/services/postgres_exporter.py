@@ -49,6 +49,17 @@ class Room(Exporter):
         # systemd reads the variables of the environment for the service; inside a container nobody else does.
         return {**{name: i[name] for name in names}, "reads_environment": i["runtime"] == "docker"}
 
+    def connects_out(self, get):
+        """Unless its only database is on this host."""
+        settings = {name: str(get(name) or "") for name in ("name", "uri", "username", "password", "dsn_file")}
+        try:
+            source = _data_source.first(settings)
+        except ValueError:
+            return True
+        several = get("auth_modules") or "," in settings["name"]
+        local = source and (source.host in _data_source.LOCAL or source.host.startswith("/"))
+        return bool(several or not local)
+
     def config_name(self, i):
         """An input, as prometheus.prometheus has it."""
         return i["config_file"]

@@ -49,6 +49,13 @@ class Room(Exporter):
     }
     managed_flags = {"redis.password": "password", "redis.password-file": "passwords", "namespace": "namespace"}
 
+    def connects_out(self, get):
+        """Unless its only server is on this host, and nobody may name another one."""
+        addr = str(get("addr") or "")
+        server = urlsplit(addr if "://" in addr else "redis://" + addr)
+        local = server.scheme == "unix" or server.hostname in ("localhost", "127.0.0.1", "::1")
+        return bool(not local or get("passwords") or get("is_cluster"))
+
     def config_name(self, i):
         """The file of passwords, which stand in no command line and no environment."""
         return "passwords.json"
