@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _tls_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
@@ -39,12 +39,21 @@ def problems_of(task, plan, found, verification, record):
         problems += task.runtime.problems(plan.replacing, task.role, task.params["secrets"] or ())
         problems.append(version_problem(task, found, verification, record))
         problems.append(firewall_problem(task))
+    if task.params.get("certificates"):
+        problems += certificate_problems(task)
     if found.running is None or plan.switches:
         problems += [port_problem(task, found.running), verification.file_problem()]
     if found.running is None or plan.replacing or plan.texts or plan.has_links:
         problems.append(space_problem(task))
     problems.append(copy_problem(task, plan.kept))
     return [problem for problem in problems if problem]
+
+
+def certificate_problems(task):
+    """Certificates of the host that cannot work, one sentence each."""
+    given = task.params["certificates"]
+    files = {what: given[what] for what in _tls_files.VARIABLES if given[what]}
+    return _tls_files.problems(files, given["name"] or "", given["both"])
 
 
 def foreign_problems(task, found):

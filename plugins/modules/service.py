@@ -262,6 +262,38 @@ options:
     type: list
     elements: path
     default: []
+  certificates:
+    description:
+      - Files of the host with which the service is served by TLS, and that something else has put there. A certificate that has
+        expired or is not valid yet, that was not issued by the authority, is for another name or purpose, or does not belong to
+        its key is refused before anything changes.
+    type: dict
+    suboptions:
+      ca:
+        description: File with the certificates of the authorities to trust.
+        type: path
+        required: true
+      certificate:
+        description: File with the certificate of the service, and its chain.
+        type: path
+        required: true
+      key:
+        description: File with its private key.
+        type: path
+        required: true
+      client_certificate:
+        description: File with the certificate that clients of the service show.
+        type: path
+      client_key:
+        description: File with its private key.
+        type: path
+      name:
+        description: Name or address that the certificate has to be for. If not set, any is good.
+        type: str
+      both:
+        description: Whether the service shows its certificate also where it is the client, as the members of a cluster do.
+        type: bool
+        default: false
   reload:
     description:
       - HTTP API that makes the service reload some of its files, for services that do not reload on SIGHUP. A change of any
@@ -450,6 +482,18 @@ def main():
             "conflicts": {"type": "list", "elements": "str", "default": []},
             "ports": {"type": "list", "elements": "int", "default": []},
             "reads": {"type": "list", "elements": "path", "default": []},
+            "certificates": {
+                "type": "dict",
+                "options": {
+                    "ca": {"type": "path", "required": True},
+                    "certificate": {"type": "path", "required": True},
+                    "key": {"type": "path", "required": True, "no_log": False},
+                    "client_certificate": {"type": "path"},
+                    "client_key": {"type": "path", "no_log": False},
+                    "name": {"type": "str"},
+                    "both": {"type": "bool", "default": False},
+                },
+            },
             "reload": {
                 "type": "dict",
                 "options": {

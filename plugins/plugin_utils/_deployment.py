@@ -21,7 +21,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import fla
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import NFTABLES, ruleset, unit_directives
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import OWN, file_references
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, Tls
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE, HOST, Tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._unit import unit_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import health_check, ports, web_config
 
@@ -512,8 +512,20 @@ class Deployment:
             take_over=i["take_over"],
             ready_timeout=i["ready_timeout"],
             secrets=self.secrets(i),
+            certificates=self.certificates(i),
             **self.further_service_options(i, release, prepared),
         )
+
+    def certificates(self, i) -> dict | None:
+        """The certificates of the host that something else has put there, as the module service verifies them."""
+        tls = self.tls(i)
+        if not tls or tls.source != HOST:
+            return None
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _tls_inputs  # noqa: PLC0415
+
+        values = _tls_inputs.Values(self, i.host, i.shared)
+        files = {what: tls.path(what) for what in values.files()}
+        return {**files, "name": _tls_inputs.reached_as(values), "both": self.shows_own_certificate(i)}
 
     def links(self, i, release) -> dict:
         """Symbolic links that are activated with it: path to target."""

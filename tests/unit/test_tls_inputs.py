@@ -18,8 +18,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import
     Authority,
     Subject,
     _authority_certificate,
+    hashes,
     now,
     rsa,
+    x509,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store import Store
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt
@@ -179,14 +181,14 @@ BEGIN = now() - 60 * DAY
 def company():
     """A root, an intermediate authority, and another root."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    digest = hashes.SHA256()
     root, other = Authority.make("Root", BEGIN), Authority.make("Other", BEGIN)
     made = _builder(_authority_certificate(key, "Intermediate", BEGIN, 3650, 7)).issuer_name(root.certificate.subject)
-    return root, Authority(key, [made.sign(root.key, root.certificate.signature_hash_algorithm)]), other
+    top = _builder(root.certificate).issuer_name(root.certificate.subject).sign(root.key, digest)
+    return Authority(root.key, [top]), Authority(key, [made.sign(root.key, digest)]), other
 
 
 def _builder(certificate):
-    from cryptography import x509
-
     builder = (
         x509.CertificateBuilder()
         .subject_name(certificate.subject)
@@ -196,7 +198,10 @@ def _builder(certificate):
         .not_valid_after(certificate.not_valid_after_utc)
     )
     for extension in certificate.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
+        # Ours issue no other authorities.
+        of_any = isinstance(extension.value, x509.BasicConstraints)
+        value = x509.BasicConstraints(ca=True, path_length=None) if of_any else extension.value
+        builder = builder.add_extension(value, extension.critical)
     return builder
 
 
