@@ -43,7 +43,9 @@ class ActionModule(ActionBase):
                 entries.append(judged(kind, role, live[kind]))
             except AnsibleError as error:
                 entries.append(
-                    nothing(kind, "what the role would make cannot be told: {0}".format(_redact.scrub(str(error))))
+                    nothing(
+                        kind, "what the role would deploy cannot be determined: {0}".format(_redact.scrub(str(error)))
+                    )
                 )
         text = _redact.scrub(_adoption.rendered(host, entries))
         if C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS:

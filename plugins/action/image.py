@@ -222,7 +222,7 @@ class ActionModule(ActionBase):
     def _obtain(self, module, options, arguments, task_vars, failure, variable):
         """The answer of a module of community.docker that brings the image; a full disk is named with the way out.
 
-        :param variable: end of the name of the variable that asks for the image.
+        :param variable: end of the name of the variable that specifies the image.
         """
         try:
             return ask(self, module, options, arguments, task_vars, failure)

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
                 advice[kind] = _rooms.load(kind).advice(role, service["checks"])
             except (AnsibleError, _scrape.ScrapeError, _rules.RulesError) as error:
                 lines.append({**unreachable({"service": kind, "health": {"url": "http://" + host}}, ""), "url": None,
-                              "reasons": ["what to expect cannot be told: {0}".format(error)]})  # fmt: skip
+                              "reasons": ["what to expect cannot be determined: {0}".format(error)]})  # fmt: skip
                 continue
             secrets += [*service["secrets"], service["health"].get("password") or ""]
             secrets += (service["health"].get("client_pem") or "").splitlines()[1:-1]

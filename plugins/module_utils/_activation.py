@@ -116,7 +116,7 @@ class Activation:
         :param plan: :class:`_plan.Plan`.
         :param found: :class:`_deployment.Found`.
         :returns: what was seen at the end.
-        :raises NotVerified: when it does not serve what was asked for.
+        :raises NotVerified: when it does not serve what was specified.
         """
         if plan.replacing:
             self.decision = self.decision._replace(reason=plan.replacing)
@@ -135,7 +135,7 @@ class Activation:
         return seen
 
     def _make_room(self, found):
-        """Stop what the generation before has in another runtime than the one asked for."""
+        """Stop what the generation before has in another runtime than the specified one."""
         old = self.task.runtimes.of(found.manifest)
         if old is self.task.runtime:
             return

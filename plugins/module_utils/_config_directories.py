@@ -32,7 +32,7 @@ class Directories:
         self.later = {}
 
     def wanted(self):
-        """The directories of the tree and those asked for, as ``(path, mode, uid, gid)``; parents first."""
+        """The directories of the tree and those specified, as ``(path, mode, uid, gid)``; parents first."""
         found = {
             os.path.join(self.tree.path, path).rstrip("/"): (0o750, 0, self.tree.gid)
             for path in inner_directories(self.tree.files)
@@ -111,7 +111,7 @@ class Directories:
 
 
 def is_as_asked(status, mode, uid, gid, ours):
-    """Whether a directory may stay as it is: exactly as asked, or somebody else's that serves as well."""
+    """Whether a directory may stay as it is: exactly as specified, or somebody else's that serves as well."""
     if (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, uid, gid):
         return True
     enterable = status.st_mode & 0o001 or (status.st_gid == gid and status.st_mode & 0o010)

@@ -154,7 +154,7 @@ class Tree:
         return plan_files(wanted, live, manifest["files"])
 
     def take_over(self, manifest, plan):
-        """Have removed what another collection wrote and nobody asks for any more.
+        """Have removed what another collection wrote and the inventory no longer specifies.
 
         :returns: the plan with that, and the paths of all that is taken over.
         """
@@ -165,7 +165,7 @@ class Tree:
         return plan, taken
 
     def superseded(self, manifest):
-        """The files that another collection wrote and nobody asks for any more.
+        """The files that another collection wrote and the inventory no longer specifies.
 
         :returns: those to be removed, and those that are not as it writes them; relative paths.
         """

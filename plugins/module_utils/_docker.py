@@ -18,7 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._redact import re
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
-# Engine 20.10, the oldest whose API has everything that is asked of it.
+# Engine 20.10, the oldest whose API has everything that is used.
 OLDEST_API = (1, 41)
 OLDEST_ENGINE = "20.10"
 
@@ -155,7 +155,7 @@ def room_problem(message, root, variable):
 
     :param message: what the engine or community.docker says.
     :param root: the directory in which the engine keeps its images, empty where that is not known.
-    :param variable: name of the variable that asks for the image.
+    :param variable: name of the variable that specifies the image.
     """
     if not re.search(r"no space left on device|disk quota exceeded", message, re.IGNORECASE):
         return None
@@ -167,7 +167,7 @@ def room_problem(message, root, variable):
 def image_problem(reference, image):
     """That an image is not the one that its pinned digest names, or None.
 
-    :param reference: name asked for.
+    :param reference: specified name.
     :param image: what the engine knows about the image.
     """
     pinned = parse_reference(reference).digest
@@ -204,7 +204,7 @@ def full_name(reference):
 
 
 def archive_problem(reference, index):
-    """That an archive of images does not hold the one asked for: a sentence, or None where it may.
+    """That an archive of images does not hold the specified one: a sentence, or None where it may.
 
     :param index: what its ``manifest.json`` says; None where it has none.
     """
@@ -229,10 +229,10 @@ def image_answer(image, reference, program, tools, version, path=None):
     """What the module image returns, in the shape of the module release.
 
     :param image: what the engine knows about the image, or None where it is not there yet.
-    :param reference: name asked for.
+    :param reference: specified name.
     :param program: name of the program that containers of it run.
     :param tools: names of further programs beside it.
-    :param version: version asked for.
+    :param version: specified version.
     :param path: where the program is, for images whose entry point is another one.
     """
     entry = ((image or {}).get("Config") or {}).get("Entrypoint") or ["/bin/" + program]
@@ -325,7 +325,7 @@ def health_problems(container, images, reference, age):
 
     :param container: what the engine says about it; None where there is none.
     :param images: what the engine knows about the images of containers, by their ids.
-    :param reference: name of the image that was asked for.
+    :param reference: name of the image that was specified.
     :param age: seconds since its last start, or None where that is not known.
     :returns: list of ``(whether it is beyond doubt, sentence)``.
     """
@@ -400,7 +400,7 @@ def in_podman(cgroup):
 
 
 def version_in(output):
-    """The version that a program prints when it is asked for it, or None."""
+    """The version that a program prints on request, or None."""
     match = re.search(r"\bversion:? v?(\d+\.\d+\.\d+[0-9A-Za-z.+~-]*)", output)
     return match.group(1) if match else None
 

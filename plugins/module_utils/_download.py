@@ -288,7 +288,7 @@ class Download:
         summed, received = hashlib.sha256(), 0
         with self._open() as answer:
             promised = self._promised(answer)
-            # What is there, not all that was asked for: else a server that trickles would never be noticed.
+            # What is there, not all that was requested: else a server that trickles would never be noticed.
             read = getattr(answer, "read1", answer.read)
             since, then = time.monotonic(), 0
             for piece in iter(lambda: read(PIECE), b""):

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a service is asked: at which addresses of its host, and how one is that nobody has written it down for."""
+"""How the health of a service is checked: at which addresses of its host, also where nothing is recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _METRICS = ("web.telemetry-path", "prometheus_endpoint")
 
 
 def hosts_of(host):
-    """The hosts at which whoever listens there can be asked on the same machine, the likelier one first.
+    """The hosts at which whoever listens there can be reached on the same host, the likelier one first.
 
     :param host: host part of a listen address, with the brackets that it may have.
     """
@@ -67,7 +67,7 @@ def answer(get, health, path):
 
 
 def shown(health, url):
-    """How a service was asked, for people: no password is shown.
+    """How the health of a service was checked, for messages: no password is shown.
 
     :param url: the base URL at which it answered.
     """
@@ -130,9 +130,9 @@ def published(ports):
 
 
 def derive(health, argv, addresses, web_config):
-    """How a service may be asked that runs with these arguments, the likeliest first.
+    """How the health of a service that runs with these arguments may be checked, the likeliest first.
 
-    :param health: how the one is asked that is to take its place: what no argument tells is taken from there.
+    :param health: the health check of the one that replaces it: what no argument tells is taken from there.
     :param argv: its command line.
     :param addresses: where it is known to listen, ``HOST:PORT``; what its arguments say counts where there are none.
     :param web_config: function of the path of a web configuration, which returns its text.

@@ -38,7 +38,7 @@ def check_version(health, metrics, wanted_version):
     """A service's version and its last reload, from its metrics.
 
     :param health: result of :func:`_health.complete`.
-    :param wanted_version: version asked for; empty for any.
+    :param wanted_version: specified version; empty for any.
     :returns: the version that serves, or None, and a :class:`Finding`.
     """
     found = reported(health, metrics)

@@ -49,7 +49,7 @@ class GrafanaContent:
         access, self.check.access = self.check.access, self.check.access._replace(username="admin", password="admin")
         try:
             if self.check.reply("/api/user").status == 200:
-                yield Finding(RED, "whoever says admin/admin is let in")
+                yield Finding(RED, "anybody can log in with admin/admin")
         finally:
             self.check.access = access
 

@@ -93,7 +93,7 @@ class Reported(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The outcome of one look at a service.
+    """The outcome of one health check.
 
     :ivar state: ``ok``, ``wait`` (may still become ready), ``wrong`` (waiting will not help), ``refused`` (nor will it here,
         once whoever answered was no one who is just leaving) or ``unverified``.
@@ -194,7 +194,7 @@ def _number(metrics, name):
 def downgrade_problem(name, written_by, wanted):
     """Why data written by one version is not handed to another: a sentence, or None.
 
-    No version promises that an older one reads all that it has written, whatever it was asked to write: some refuse, and
+    No version promises that an older one reads all that it has written, whatever it was configured to write: some refuse, and
     some leave out without a word what they do not know.
 
     :param name: of the service.
@@ -214,7 +214,7 @@ def judge(health, metrics, ready, wanted_version, reloaded_after=None, failed_be
     :param health: result of :func:`complete`.
     :param metrics: answer to the request for its metrics.
     :param ready: answer to the request for its ready path, or None where there is none.
-    :param wanted_version: version asked for, or None for any.
+    :param wanted_version: specified version, or None for any.
     :param reloaded_after: seconds since the epoch; a reload has to be newer than this. None: any is good.
     :param failed_before: whether the reload before the one that is awaited had failed, so that its word still stands.
     """

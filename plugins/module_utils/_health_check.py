@@ -89,7 +89,7 @@ class HealthCheck:
         return self._good(path).body
 
     def _good(self, path):
-        """An answer as asked for; anything else ends the round."""
+        """A response as expected; anything else ends the round."""
         reply = self.reply(path)
         if reply.status == 200:
             return reply
@@ -158,7 +158,7 @@ class HealthCheck:
         if version is None:
             return findings
         lost = lost_dependency(self.health, metrics)
-        # Only its log says why; the one who asks may be able to look there.
+        # Only its log says why; whoever checks may be able to read it.
         self.line["wordless"] = bool(lost)
         if lost:
             findings.append(Finding(WAIT, lost))
@@ -198,7 +198,7 @@ def check_health(service, timeout, patient=True, clock=time.monotonic, sleep=tim
     """Ask one service until all is good, something is hopeless, or the time is over.
 
     :param service: dict, one of the module's ``services``.
-    :param timeout: seconds; 0 asks once.
+    :param timeout: seconds; 0 for one check.
     :param patient: wait a while for connections too; without, the first that is refused raises.
     :raises CannotReach: when no connection came about.
     :returns: dict for the summary.

@@ -166,7 +166,7 @@ def _lock(descriptor, title, patience):
 
 @contextlib.contextmanager
 def exclusively(path, patience):
-    """Keep other processes that ask for the same directory out, such as the start hook of a unit.
+    """Keep other processes that need the same directory out, such as the start hook of a unit.
 
     :param path: an existing directory, which nobody but root can enter.
     :param patience: seconds to wait for whoever is in.
@@ -294,7 +294,7 @@ class State:
         return known if generation and record.get("generation") == generation else None
 
     def record_asked(self, generation, health):
-        """Remember how a generation is asked, so that it is asked the same way where it is put back; not with which certificate
+        """Remember the health check of a generation, so that it is the same after a rollback; not with which certificate
         of a run, which lies on no disk."""
         health = {name: value for name, value in health.items() if name != "client_pem"}
         if self.asked(generation) != health:

@@ -29,9 +29,9 @@ class Answer(NamedTuple):
 
     :ivar status: HTTP status, or 0 when no answer came.
     :ivar text: the body, or the reason why there is none.
-    :ivar why: what asking again will not change: ``certificate`` (of the service, not trusted), ``stranger`` (the service
+    :ivar why: what another request will not change: ``certificate`` (of the service, not trusted), ``stranger`` (the service
         wants another client certificate), ``login`` (it wants another one), ``plain`` (it speaks no TLS), ``tls`` (it speaks
-        nothing else), ``other`` (it speaks no HTTP), ``file`` (one that is needed to ask cannot be used); else empty.
+        nothing else), ``other`` (it speaks no HTTP), ``file`` (one that the request needs cannot be used); else empty.
     """
 
     status: int
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 def get(
     url, username=None, password=None, ca_path=None, client_cert=None, client_key=None, client_pem=None, timeout=5.0, method="GET"
 ):  # fmt: skip
-    """Ask and never raise.
+    """Send a request and never raise.
 
     :param url: http or https URL.
     :param username: name for basic authentication, or None.
@@ -80,7 +80,7 @@ def get(
 
 
 class UnusableFile(Exception):
-    """A file that is needed to ask is missing or holds something else; the message says which, and what is wrong."""
+    """A file that the request needs is missing or holds something else; the message says which, and what is wrong."""
 
 
 def load_pem(context, text):

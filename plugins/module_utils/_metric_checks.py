@@ -9,9 +9,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
 
 
 class FailingParts:
-    """A gauge that is 0 for a part of the service that was asked for.
+    """A gauge that is 0 for a part of the service that was specified.
 
-    :param given: dict: ``metric``; its ``label`` that names the part; ``names`` of the parts that were asked for; ``text``, in
+    :param given: dict: ``metric``; its ``label`` that names the part; ``names`` of the parts that were specified; ``text``, in
         which ``{0}`` is the name.
     """
 

@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(task, manifest, seen):
-    """Compare what is asked with what is on the host.
+    """Compare what is specified with what is on the host.
 
     :param task: :class:`_task.Task`.
     :param manifest: that of the generation before.

@@ -78,7 +78,7 @@ def foreign_problems(task, found):
 
 
 def dropin_problems(task):
-    """Drop-ins of somebody else's with which something else would run than what is asked."""
+    """Drop-ins of somebody else's with which something else would run than what is specified."""
     removed = removable_dropins(task)
     return [
         "{0} was not written by this collection and overrides how {1} is started ({2}); move its lines into"
@@ -143,7 +143,7 @@ def firewall_problem(task):
 
 
 def version_problem(task, found, verification, record):
-    """That the data are newer than the version asked for: a sentence, or None."""
+    """That the data are newer than the specified version: a sentence, or None."""
     params = task.params
     if not params["data_dir"] or not params["version"] or params["allow_downgrade"]:
         return None

@@ -160,7 +160,7 @@ def refused_arguments(output):
 
 
 def about_features(output):
-    """What a program says of the features that it was asked to enable, in its own words without time and place.
+    """What a program says of the features that it was configured to enable, in its own words without time and place.
 
     :returns: warnings, of names that it does not know or that do nothing, and what it refuses.
     """

@@ -38,7 +38,7 @@ class Record:
 
         :param seen: what the runtime knows about the service.
         :param known: the record of the last verification.
-        :param asked: the digest of what was asked for, where that is what was verified.
+        :param asked: the digest of what was specified, where that is what was verified.
         """
         running = self.task.runtime.running(seen)
         if running is None:

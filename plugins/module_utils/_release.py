@@ -304,7 +304,7 @@ def record(program, version, arch, digest, url, binaries):
 
 
 def matches(known, version, arch, digest, binaries):
-    """Whether a record and the binaries beside it are the release that is asked for, untouched since it was unpacked.
+    """Whether a record and the binaries beside it are the release that is specified, untouched since it was unpacked.
 
     :param known: the record.
     :param digest: the archive's SHA-256 if the user gave one, else None.

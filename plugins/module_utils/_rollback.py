@@ -67,7 +67,7 @@ class Rollback:
     def give_up(self, error, activation):
         """Fail with the service's own words; after a switch, put back what was there.
 
-        :param error: why the service is not what was asked for.
+        :param error: why the service is not what was specified.
         :param activation: :class:`_activation.Activation`.
         """
         task = self.task

@@ -40,7 +40,7 @@ def config_directory(config_flags, flags, default):
 
 
 def url_of(port, flags, secured):
-    """Where a service with these flags is asked on its own host.
+    """Where the health of a service with these flags is checked on its own host.
 
     :param port: where it listens without flags.
     :param secured: whether its web configuration has a certificate.

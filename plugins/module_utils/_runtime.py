@@ -194,7 +194,7 @@ class Runtime:
         return []
 
     def other_dropins(self) -> dict:
-        """Somebody else's drop-ins that have the service started otherwise than asked: path -> directives."""
+        """Somebody else's drop-ins that have the service started otherwise than specified: path -> directives."""
         return {}
 
     def removable_dropins(self) -> list:
@@ -233,7 +233,7 @@ class Runtime:
         return None
 
     def problems(self, replacing: Optional[str], role: str, secrets: list) -> list:
-        """Why this host could not run what is asked for, one sentence each; empty entries are none.
+        """Why this host could not run what is specified, one sentence each; empty entries are none.
 
         :param replacing: what :meth:`replacement` said.
         :param role: prefix of the variables that messages name.
@@ -248,14 +248,14 @@ class Runtime:
         """What the program says to these arguments.
 
         :param links: links that the switch will make, from path to target.
-        :returns: ``(exit status, output)``, or None where it cannot be asked.
+        :returns: ``(exit status, output)``, or None where it cannot be run.
         """
         return None
 
     def program_problem(self, status: int, output: str, version: Optional[str], role: str) -> Optional[str]:
-        """That the program is not what was asked for: a sentence, or None.
+        """That the program is not what was specified: a sentence, or None.
 
-        :param status: with which it ended that was asked for its version.
+        :param status: of the program when it was run for its version.
         :param output: what it said.
         """
         return None

@@ -98,7 +98,7 @@ class Docker(Runtime):
 
     @classmethod
     def find(cls, params, wanted, state, machine):
-        """The container, where it is asked for, and where the service has had, or may have, one."""
+        """The container, where it is specified, and where the service has had, or may have, one."""
         name, present = params["name"], params["state"] == "present"
         if wanted and present:
             engine = Engine(params["docker_host"])
@@ -325,7 +325,7 @@ class Docker(Runtime):
         return None
 
     def fingerprint(self):
-        """The fingerprint of the container that is asked for."""
+        """The fingerprint of the container that is specified."""
         return fingerprint(self.container, self.image)
 
     def wanted(self):
@@ -360,7 +360,7 @@ class Docker(Runtime):
     def entry(self):
         """What the manifest of the new generation says about its container.
 
-        :raises HostError: when the candidate is not what was asked for.
+        :raises HostError: when the candidate is not what was specified.
         """
         made = self.engine.container(self.candidate) if self.candidate else None
         if made is None:

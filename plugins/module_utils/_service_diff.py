@@ -11,7 +11,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff
 
 
 def diff_of(task, plan, manifest):
-    """The entries; none where no diff was asked for.
+    """The entries; none where no diff was requested.
 
     :param task: :class:`_task.Task`.
     :param plan: :class:`_plan.Plan`.

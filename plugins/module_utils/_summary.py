@@ -41,7 +41,7 @@ def agreement(lines):
 
 
 def only_from_host(line, why, from_where, for_people):
-    """A line of a service that only its own host could ask, though its address is meant for others.
+    """A line of a service that could be checked only on its own host, though its address is meant for others.
 
     :param why: the controller could not.
     :param from_where: ``auto``, ``controller`` or ``host``; see the option C(from) of the module service_health.
@@ -63,7 +63,7 @@ def summary(lines, check_mode=False, words=()):
     """The table of all services and, below it, why which line is red.
 
     :param lines: dicts with ``service``, ``host``, ``state``, ``version``, ``url``, ``targets`` and ``reasons``.
-    :param words: sentences about what was not asked.
+    :param words: sentences about what was not checked.
     :returns: the text.
     """
     lines = sorted(lines, key=lambda line: (line["service"], line["host"]))

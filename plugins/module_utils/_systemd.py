@@ -158,7 +158,7 @@ def settings_of(text):
 
 
 def overridden(unit, dropin):
-    """The directives with which somebody else's drop-in has a service started otherwise than asked; sorted.
+    """The directives with which somebody else's drop-in has a service started otherwise than specified; sorted.
 
     One that adds what our unit says nothing of, such as a weight or a dependency, is the owner's own.
 

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One call of the module ``service``: what is asked for, of which host, and what is to be said at its end."""
+"""One call of the module ``service``: what is specified, of which host, and what is to be said at its end."""
 
 from __future__ import annotations
 

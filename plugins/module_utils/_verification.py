@@ -29,7 +29,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._http import Unus
 class Before(NamedTuple):
     """What a switch replaces.
 
-    :ivar health: how it is asked; None where that is not known.
+    :ivar health: its health check; None where that is not known.
     :ivar metrics: what it said just now, None where it did not answer.
     """
 
@@ -59,7 +59,7 @@ class Verification:
     def ask(self, health=None):
         """One request for the metrics and one for readiness.
 
-        :param health: how to ask; as it is asked for, where nothing is said.
+        :param health: the health check; the specified one by default.
         """
         health = health or self.health
         metrics = self.answer(health, health["metrics_path"])
@@ -69,7 +69,7 @@ class Verification:
     def answer(self, health, path):
         """The answer of the first address at which there is one, else the one that tells most.
 
-        :param health: how to ask.
+        :param health: the health check.
         :param path: below its base URL.
         """
         found, url = answer(self.machine.get, health, path)
@@ -89,7 +89,7 @@ class Verification:
         return lost_dependency(self.health, metrics)
 
     def as_before(self, manifest):
-        """How what the switch is about to replace is asked, and what it says: :class:`Before`, looked for once.
+        """The health check of what the activation is about to replace, and its result: :class:`Before`, determined once.
 
         :param manifest: that of the generation before.
         """
@@ -105,11 +105,11 @@ class Verification:
         return self.before
 
     def said_before(self):
-        """What the service said about itself before the switch, as far as it was asked."""
+        """What the service reported about itself before the activation, as far as it was checked."""
         return self.reported((self.before.metrics if self.before else None) or "")
 
     def _likely_ways(self, manifest):
-        """How a service may be asked of which nothing is remembered: as its process says, or as it will be asked.
+        """The possible health checks of a service of which nothing is recorded: by its process, or as the new one's.
 
         :param manifest: that of the generation before.
         """
@@ -126,7 +126,7 @@ class Verification:
         return [*derive(self.health, argv, addresses, read_text), self.health]
 
     def file_problem(self):
-        """That a file which it takes to ask the service cannot be used: a sentence, or None."""
+        """That a file which the health check needs cannot be used: a sentence, or None."""
         health = self.health
         if not health["url"].startswith("https"):
             return None

@@ -8,9 +8,9 @@ from __future__ import annotations
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import NotVerified
 
 POLL_SECONDS = 0.2
-# Seconds for which an answer has to stay that asking again will not change: a process that is just leaving may have given it.
+# Seconds for which an answer has to stay that another request will not change: a process that is just leaving may have given it.
 CERTAIN_SECONDS = 2.0
-# While a service comes up it is asked more often: most need a fraction of a second.
+# While a service comes up it is checked more often: most need a fraction of a second.
 EAGER_SECONDS = 1.0
 EAGER_POLL = 0.05
 # Seconds that a service has, once it serves, to reach what the one before it reached.
@@ -126,7 +126,7 @@ class Watch:
 
 
 def watch_process(task):
-    """Wait until a service has stayed up that nobody knows how to ask.
+    """Wait until a service has stayed up whose health check is unknown.
 
     :param task: :class:`_task.Task`.
     :returns: what was seen at the end.

@@ -41,7 +41,7 @@ class Image:
         )
 
     def known(self, output):
-        """What the engine knows about the image, when it is the one asked for and runs; else None."""
+        """What the engine knows about the image, when it is the specified one and runs; else None."""
         try:
             image, container = map(json.loads, sections(output))
         except ValueError:

@@ -93,7 +93,7 @@ class Service:
         return json.dumps(found) + "\n" if found["username"] or found["client_pem"] else None
 
     def program_options(self, login=False):
-        """What the program on the host is asked, see :func:`_compare_program.compare`."""
+        """The arguments of the program on the host, see :func:`_compare_program.compare`."""
         user, group = self.account
         return {
             "config_dir": posixpath.dirname(self.state),

@@ -147,7 +147,7 @@ def merged(made, extra):
 
 
 def health_url(settings):
-    """The URL at which a container asks itself, or an empty string where it could not without a secret.
+    """The URL of a container's own health check, or an empty string where it would need a secret.
 
     :param settings: as for :func:`container`.
     """

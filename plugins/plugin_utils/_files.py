@@ -35,7 +35,7 @@ class Files:
         """Add a file.
 
         :param path: path inside the tree.
-        :param origin: who asks for it, for the message when two do.
+        :param origin: the variable that names it, for the message where two name the same.
         :raises FileProblem: when the path is taken.
         """
         if path in self._entries:

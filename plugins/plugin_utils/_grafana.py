@@ -49,7 +49,7 @@ def health_check(ini):
 
 
 def grafana_places(ini):
-    """Where a Grafana with this ini keeps its things, and how it is asked."""
+    """Where a Grafana with this ini keeps its things, and its health check."""
     data = str(ini["paths"]["data"])
     security = ini.get("security") or {}
     host, port, scheme, prefix, dummy = address([ini])
@@ -57,7 +57,7 @@ def grafana_places(ini):
         "health": health_check(ini),
         "listen": "{0}:{1}".format("[{0}]".format(host) if ":" in host else host, port),
         "prefix": prefix,
-        # Where a container asks itself; it has no authority to check a certificate with.
+        # The URL of the container's own health check; it has no authority to check a certificate with.
         "health_path": "/api/health" if scheme == "http" else "",
         "written": [str(path) for path in (data, ini["paths"].get("logs")) if path],
         "ports": [address([ini])[1]],

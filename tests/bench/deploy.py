@@ -103,7 +103,7 @@ class Ours(Side):
 
 
 class Everything(Ours):
-    """All services and the proof, under one runtime.
+    """All services and their verification, under one runtime.
 
     :ivar images: address of the registry that has the images.
     """
@@ -243,7 +243,7 @@ def whole_site(folder: Path, url: str, rounds: int) -> dict:
     }
 
 
-_LABELS = {"roles": "our roles", "site": "our site.yml, with the proof", "peer": PEER}
+_LABELS = {"roles": "our roles", "site": "our site.yml, with its verification", "peer": PEER}
 
 
 def _result(costs: list[Cost], tasks: dict[str, int]) -> dict:
