@@ -15,6 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._redact import (
     know,
     redact_text,
     scrub,
+    scrub_data,
 )
 
 BCRYPT = "$2b$12$hNf2lSsxfm0.i4a.1kVpSOVyBCfIB51VRjgBUyv6kdnyTlgWj81Ay"
@@ -193,6 +194,65 @@ def test_units_ini_files_and_log_lines(text, redacted):
     assert redact_text(text) == redacted
 
 
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        # A flow mapping that nothing closes ends where the text is indented no more, but for a bracket.
+        (
+            "x: y\nwebhook_configs: [{b: [1,\n\n  c: 2\n}, {url: SENTINEL}\nurl: w",
+            f"x: y\nwebhook_configs: [{{b: [1,\n\n  c: 2\n}}, {{url: {MASK}}}\nurl: w",
+        ),
+        ("- x\n- [a\npassword: y, SENTINEL", f"- x\n- [a\npassword: {MASK}"),
+        ('{password: ["SENTINEL, SENTINEL], SENTINEL: c', f"{{password: {MASK}"),
+        (
+            '# note\n---\n{\n"webhook_configs": [\n{\n"url": "SENTINEL"',
+            f'# note\n---\n{{\n"webhook_configs": [\n{{\n"url": {MASK}',
+        ),
+        # A text goes on, over empty lines too, and what it has in it is no bracket and no key.
+        ("a: b\n  [ c\npassword: x, SENTINEL\nd: e]", f"a: b\n  [ c\npassword: {MASK}\nd: e]"),
+        ("a: b\n\n  [ c\npassword: x, SENTINEL\nd: e]", f"a: b\n\n  [ c\npassword: {MASK}\nd: e]"),
+        (
+            "webhook_configs:\n- title: 'a\nx: y'\n  url: SENTINEL",
+            f"webhook_configs:\n- title: 'a\nx: y'\n  url: {MASK}",
+        ),
+        ("webhook_configs: # note\n  [{a: b,\nurl: SENTINEL}]", f"webhook_configs: # note\n  [{{a: b,\nurl: {MASK}}}]"),
+        ("a: b\nwebhook_configs:\n  [{x: y,\nurl: SENTINEL}]", f"a: b\nwebhook_configs:\n  [{{x: y,\nurl: {MASK}}}]"),
+        ("- b\n- {webhook_configs: [\n{url: SENTINEL}]}", f"- b\n- {{webhook_configs: [\n{{url: {MASK}}}]}}"),
+        # A block scalar ends where its key's column does.
+        ("- a: |\n    [x\n  password: y, SENTINEL]", f"- a: |\n    [x\n  password: {MASK}"),
+        ("a: |\n  [x\npassword: y, SENTINEL]", f"a: |\n  [x\npassword: {MASK}"),
+        ("a: |\n  [x", "a: |\n  [x"),
+        ("a: |\n  x\nb: |\n  [y\npassword: z, SENTINEL]", f"a: |\n  x\nb: |\n  [y\npassword: {MASK}"),
+        (
+            "a: |\n  webhook_configs: [{x: y,\n  url: SENTINEL}]\nb: c",
+            f"a: |\n  webhook_configs: [{{x: y,\n  url: {MASK}}}]\nb: c",
+        ),
+        (
+            "a: |\n  x\nb: |\n  webhook_configs: [{x: y,\n  url: SENTINEL}]\n",
+            f"a: |\n  x\nb: |\n  webhook_configs: [{{x: y,\n  url: {MASK}}}]\n",
+        ),
+        ("a: 'b\n[ c'\npassword: x, SENTINEL\nd: e]", f"a: 'b\n[ c'\npassword: {MASK}\nd: e]"),
+        # Below a secret, whatever its column.
+        ('credentials:\n  a: "x\nSENTINEL"\nb: c', f"credentials:\n  {MASK}\n{MASK}\nb: c"),
+        ("tls_config:\n  ? key\n  : SENTINEL\nkey: x", f"tls_config:\n  ? key\n  {MASK}\nkey: x"),
+        (
+            '{"a": 1,\n  "key": "-----BEGIN PRIVATE KEY-----\\nSENTINEL\\n-----END PRIVATE KEY-----",\n  "b": 2}',
+            f'{{"a": 1,\n  {MASK}\n  "b": 2}}',
+        ),
+        # Not below the one before it.
+        ("webhook_configs:\n---\n- url: y", "webhook_configs:\n---\n- url: y"),
+        (
+            "a:\n    -\n     tls_config:\n         x: y\n    - key: z",
+            "a:\n    -\n     tls_config:\n         x: y\n    - key: z",
+        ),
+        ("authorization:\n  type: Bearer\nx: y", "authorization:\n  type: Bearer\nx: y"),
+        ("opsgenie_configs:\n- api_url: x", "opsgenie_configs:\n- api_url: x"),
+    ],
+)
+def test_where_a_mapping_and_a_text_end(text, redacted):
+    assert redact_text(text) == redacted
+
+
 def test_redaction_of_a_whole_alertmanager_configuration_leaves_its_shape():
     text = """global:
   smtp_auth_username: me
@@ -356,5 +416,6 @@ def test_what_is_shown_in_any_case_stays_readable():
     try:
         know(["shopdata", "zq7Wkv"], "/srv/shopdata")
         assert scrub("/srv/shopdata of zq7Wkv") == f"/srv/shopdata of {MASK}"
+        assert scrub_data({"a": ["zq7Wkv"]}) == {"a": [MASK]}
     finally:
         know(())
