@@ -34,11 +34,15 @@ _SECRET_PARAMETER = re.compile(
 
 
 class Reply(NamedTuple):
-    """An HTTP response of any status."""
+    """An HTTP response of any status.
+
+    :ivar certificate: that of the server, as TLS sends it; None where the connection had none.
+    """
 
     status: int
     headers: object
     body: bytes
+    certificate: bytes | None = None
 
 
 class AskError(Exception):
@@ -142,8 +146,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _connecting_within(base, connect_timeout):
-    """A connection class with a time-out of its own for the connection, TLS included."""
+def _connecting_within(base, connect_timeout, shown=None):
+    """A connection class with a time-out of its own for the connection, TLS included.
+
+    :param shown: list to which the certificate of the server is appended.
+    """
 
     class Connection(base):
         def connect(self):
@@ -151,6 +158,8 @@ def _connecting_within(base, connect_timeout):
             super().connect()
             self.timeout = whole
             self.sock.settimeout(whole)
+            if shown is not None:
+                shown.append(self.sock.getpeercert(binary_form=True))
 
     return Connection
 
@@ -165,10 +174,10 @@ class _Http(urllib.request.HTTPHandler):
 
 
 class _Https(urllib.request.HTTPSHandler):
-    def __init__(self, connect_timeout, context):
+    def __init__(self, connect_timeout, context, shown):
         super().__init__(context=context)
         self._tls = context
-        self._connection = _connecting_within(http.client.HTTPSConnection, connect_timeout)
+        self._connection = _connecting_within(http.client.HTTPSConnection, connect_timeout, shown)
 
     def https_open(self, req):
         return self.do_open(self._connection, req, context=self._tls)
@@ -222,9 +231,9 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
     if scheme not in ("http", "https"):
         raise AskError("input", "{0} is not an http:// or https:// URL".format(without_secrets(url)))
     connect_timeout = timeout if connect_timeout is None else min(timeout, connect_timeout)
-    handlers = [_NoRedirect(), _Http(connect_timeout)]
+    handlers, shown = [_NoRedirect(), _Http(connect_timeout)], []
     if scheme == "https":
-        handlers.append(_Https(connect_timeout, tls_context(access)))
+        handlers.append(_Https(connect_timeout, tls_context(access), shown))
     handlers.append(urllib.request.ProxyHandler(None if access.use_proxy else {}))
     opener = urllib.request.build_opener(*handlers)
     data = None if body is None else json.dumps(body).encode("utf-8")
@@ -235,7 +244,8 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
         except urllib.error.HTTPError as error:
             response = error
         with response:
-            return _read(response, deadline, timeout)
+            reply = _read(response, deadline, timeout)
+            return reply._replace(certificate=shown[-1]) if shown else reply
     except urllib.error.URLError as error:
         raise _not_connected(error.reason, connect_timeout) from error
     except ssl.SSLError as error:

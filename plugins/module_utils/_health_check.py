@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from urllib.parse import urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client
+from ansible_collections.vigil.monitoring.plugins.module_utils import _certificate_end, _client
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import AlertmanagerCluster
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
@@ -162,6 +162,10 @@ class HealthCheck:
         self.line["wordless"] = bool(lost)
         if lost:
             findings.append(Finding(WAIT, lost))
+        if reply.certificate:
+            ends = _certificate_end.validity(reply.certificate)
+            found = _certificate_end.finding(ends, time.time(), self.health["tls_variable"])
+            findings += [found] if found else []
         for check in self.checks:
             for finding in check.look(Page(metrics), reply):
                 # Where one is not good, the log of the service may say more.
