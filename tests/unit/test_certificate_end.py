@@ -59,7 +59,7 @@ def test_what_is_no_certificate_is_no_error(data):
 
 def test_a_certificate_that_ends_early_is_no_error():
     whole = der(authority().trusted_text)
-    for length in range(0, 120):
+    for length in range(120):
         _certificate_end.validity(whole[:length])
 
 
