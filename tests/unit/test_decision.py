@@ -11,7 +11,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison, is_proven
+from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison, is_verified
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
     AS_ON_DISK,
     Decision,
@@ -51,7 +51,7 @@ class World:
         self.configuration = "c1"
         self.touched = {"rules": 1}
         self.running = Running(7, str(100_000 * TICKS), self.executable, self.fingerprint, {"arguments": ARGV})
-        self.proof = {
+        self.verified = {
             "generation": "g1",
             "pid": 7,
             "started": self.running.started,
@@ -114,7 +114,7 @@ class World:
         return Comparison(task, verification, SimpleNamespace(touched=touched))
 
     def decide(self):
-        return tuple(self.comparison.decide(self.running, self.proof))
+        return tuple(self.comparison.decide(self.running, self.verified))
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def world(tmp_path):
     made = World(tmp_path)
     # The same process as was verified; and it started after every file was written.
     made.start(1000, "web.crt")
-    made.proof["started"] = made.running.started
+    made.verified["started"] = made.running.started
     return made
 
 
@@ -148,7 +148,7 @@ def other_limits(world):
 
 def other_limits_of_an_earlier_unit(world):
     other_limits(world)
-    world.proof["unit"] = "f0"
+    world.verified["unit"] = "f0"
 
 
 def unknown_arguments(world):
@@ -166,7 +166,7 @@ def other_configuration_loaded(world):
 
 def other_configuration_of_another_generation(world):
     world.configuration = "c2"
-    world.proof["generation"] = "g0"
+    world.verified["generation"] = "g0"
 
 
 def says_nothing_of_its_configuration(world):
@@ -208,7 +208,7 @@ def a_file_that_is_read_at_the_start(world):
 
 def a_file_that_was_read_a_moment_later(world):
     world.start(0.5, "web.crt")
-    world.proof["started"] = world.running.started
+    world.verified["started"] = world.running.started
 
 
 def tls_turns(world):
@@ -291,7 +291,7 @@ def test_only_what_it_may_read_again_was_touched(world):
     rules_touched(world)
     comparison = world.comparison
     assert comparison.rereads is False
-    assert comparison.decide(world.running, world.proof) == Decision(*RELOAD)
+    assert comparison.decide(world.running, world.verified) == Decision(*RELOAD)
     assert comparison.rereads is True and comparison.on_change() == "reload"
 
 
@@ -300,7 +300,7 @@ def test_a_restart_is_not_made_a_reload_otherwise(world, change):
     world.on_config_change, world.params["reload"] = "restart", {"paths": ["rules/"]}
     change(world)
     comparison = world.comparison
-    comparison.decide(world.running, world.proof)
+    comparison.decide(world.running, world.verified)
     assert comparison.rereads is False and comparison.on_change() == "restart"
 
 
@@ -320,23 +320,25 @@ def test_changes_that_can_be_read_again(world, paths, change, possible):
     world.params["reload"] = {"paths": ["rules/", "more/"]}
     change(world)
     changes = [SimpleNamespace(path=str(world.folder / path)) for path in paths]
-    found = world.comparison.can_reread(changes, world.running, world.proof, world.manifest)
+    found = world.comparison.can_reread(changes, world.running, world.verified, world.manifest)
     assert bool(found) is possible
     world.params["reload"] = None
-    assert not world.comparison.can_reread(changes, world.running, world.proof, world.manifest)
+    assert not world.comparison.can_reread(changes, world.running, world.verified, world.manifest)
 
 
 def test_relative_paths_are_those_of_the_configuration(world):
     world.params["reload"] = {"paths": ["rules/"]}
     changes = [SimpleNamespace(path="rules/a.yml")]
-    assert not world.comparison.can_reread(changes, world.running, world.proof, world.manifest)
+    assert not world.comparison.can_reread(changes, world.running, world.verified, world.manifest)
 
 
 NOTHING = SimpleNamespace(replacing=None, texts=[], has_links=False, changes=[])
 
 
-def plan(**differences):
-    return SimpleNamespace(**{**vars(NOTHING), **differences})
+def plan(changes=(), **differences):
+    """Differences; of changes their paths."""
+    found = [SimpleNamespace(path=path) for path in changes]
+    return SimpleNamespace(**{**vars(NOTHING), "changes": found, **differences})
 
 
 @pytest.mark.parametrize(
@@ -361,14 +363,14 @@ def plan(**differences):
 )  # fmt: skip
 def test_what_a_check_expects(world, change, differences, foreseen):
     change(world)
-    found = SimpleNamespace(running=world.running, proof=world.proof)
+    found = SimpleNamespace(running=world.running, verified=world.verified)
     assert tuple(world.comparison.foresee(plan(**differences), found)) == foreseen
 
 
 def test_what_is_verified_is_this_process_and_this_generation(world):
-    assert is_proven(world.running, world.proof, world.manifest)
+    assert is_verified(world.running, world.verified, world.manifest)
     for key in ("generation", "pid", "started"):
-        assert not is_proven(world.running, {**world.proof, key: "other"}, world.manifest)
+        assert not is_verified(world.running, {**world.verified, key: "other"}, world.manifest)
     assert set(DONE) == {"none", "start", "restart", "reload"} and DONE["reload"] == "reloaded"
 
 
@@ -399,7 +401,7 @@ def test_a_start_that_was_otherwise(now, then, said):
 
 
 @pytest.mark.parametrize(
-    ("proof", "same", "configuration", "started_after", "loaded"),
+    ("verified", "same", "configuration", "started_after", "loaded"),
     [
         ({}, True, None, False, True),
         ({}, False, None, False, False),
@@ -414,8 +416,8 @@ def test_a_start_that_was_otherwise(now, then, said):
         ({}, True, "c", False, True),
     ],
 )
-def test_what_a_process_has_loaded(proof, same, configuration, started_after, loaded):
-    assert is_loaded(proof, same, 1, configuration, started_after) is loaded
+def test_what_a_process_has_loaded(verified, same, configuration, started_after, loaded):
+    assert is_loaded(verified, same, 1, configuration, started_after) is loaded
 
 
 def test_the_first_difference_decides():
