@@ -138,15 +138,13 @@ class Verification:
         return None
 
     def _soon(self, path):
-        """Where a file lies before the switch that is at a path after it."""
+        """Where a file lies before the switch that is at a path after it; None where a check has staged none."""
         state = self.task.state
-        inside = os.path.relpath(path, state.config_dir) if path else ""
-        staged = (state.staged_plan() or {}).get("replace") or ()
-        if inside in staged:
+        inside = os.path.relpath(path, state.config_dir) if path else ".."
+        if inside in ((state.staged_plan() or {}).get("replace") or ()):
             return state.staged_file(inside)
-        # A check stages nothing: what would be written below the configuration's directory is not there yet.
-        pending = self.task.module.check_mode and inside and not inside.startswith("..") and not os.path.exists(path)
-        return None if pending else path
+        deployed = not inside.startswith("..") and not os.path.lexists(path)
+        return None if deployed and self.task.module.check_mode else path
 
     def turns_tls(self):
         """Whether the switch turns TLS on or off, which no reload does."""
