@@ -11,7 +11,7 @@ LAB := PYTHONPATH=tests $(PYTHON) -m lab
 STAGES := unit lint sanity packaging rules report routes readme live molecule faults
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lab demo demo-break demo-down test quick one $(STAGES) mutation bench docs site pictures test-core upstream versions sums clean
+.PHONY: help venv lock audit sbom lab demo demo-break demo-down test quick one $(STAGES) mutation bench docs site pictures test-core upstream versions sums clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,15 @@ help: ## List the targets
 
 venv: ## Make .venv with the tools that pyproject.toml pins
 	@$(LAB) venv
+
+lock: ## Write the lock files in requirements/ anew, after a change in pyproject.toml
+	@$(LAB) lock
+
+audit: ## Tell of known vulnerabilities in the development dependencies; needs a network
+	@$(LAB) audit
+
+sbom: ## Build the collection and the list of its components (CycloneDX) in build/release
+	@$(LAB) sbom
 
 lab: ## Make the lab: Docker engine, images of the hosts, release mirror
 	@$(LAB) prepare

@@ -20,6 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("venv", help="make sure that .venv holds the tools that pyproject.toml pins")
+    commands.add_parser("lock", help="write the lock files in requirements/ anew, from pyproject.toml")
+    commands.add_parser("audit", help="tell of known vulnerabilities in what the lock files list; needs a network")
+    commands.add_parser("sbom", help="build the collection and the list of its components in build/release")
     commands.add_parser("engine", help="make sure that a Docker engine answers")
     commands.add_parser("images", help="make sure that the hosts' images are there")
     commands.add_parser("mirror", help="make sure that the release mirror is there, and print where")
@@ -70,6 +73,21 @@ def main(argv: list[str] | None = None) -> int:
 
 def _venv(_options) -> None:
     venv.ensure()
+
+
+def _lock(_options) -> None:
+    venv.ensure()
+    venv.write_locks()
+
+
+def _audit(_options) -> None:
+    venv.audit()
+
+
+def _sbom(_options) -> None:
+    venv.ensure()
+    for path in venv.sbom(ROOT / "build" / "release"):
+        say(str(path.relative_to(ROOT)))
 
 
 def _engine(_options) -> None:

@@ -1,4 +1,4 @@
-"""The virtual environment .venv, with the tools that pyproject.toml pins."""
+"""The virtual environment .venv, with the tools that pyproject.toml pins and requirements/ locks."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from .common import ROOT, LabError, apt_install, cache_dir, locked, run, step
 
 FOLDER = ROOT / ".venv"
 STAMP = FOLDER / ".stamp"
+LOCKS = ROOT / "requirements"
 
 
 def pinned(group: str) -> list[str]:
@@ -32,9 +33,74 @@ def pinned(group: str) -> list[str]:
     return resolved(group)
 
 
+def lock(name: str) -> Path:
+    """The lock file of a dependency group: all that it takes, for every Python, with checksums."""
+    return LOCKS / f"{name}.txt"
+
+
+def locked_groups() -> list[str]:
+    """The dependency groups that have a lock file."""
+    return sorted(path.stem for path in LOCKS.glob("*.txt"))
+
+
+def install(python: str, file: Path, *more: str) -> None:
+    """Install what a lock file lists, and nothing else; LabError where a file has another checksum than is written there."""
+    options = ["--quiet", "--no-compile", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
+    run([python, "-m", "pip", "install", *options, *more, "--requirement", str(file)])
+
+
+def write_locks() -> None:
+    """Write the lock files anew, from pyproject.toml. What is locked already keeps its version, where it still fits."""
+    uv = group("supply") / "uv"
+    options = ["--quiet", "--universal", "--generate-hashes", "--python-version", "3.11", "--no-annotate"]
+    for name in locked_groups():
+        with step(f"locking {name}"):
+            own = [
+                "--custom-compile-command",
+                "make lock",
+                "--group",
+                f"pyproject.toml:{name}",
+                "--output-file",
+                str(lock(name)),
+            ]
+            run([str(uv), "pip", "compile", *options, *own], cwd=ROOT, env={**os.environ, **_index()})
+
+
+def _index() -> dict[str, str]:
+    """The registry that pip is set up for, as uv takes it."""
+    done = run([tool("python"), "-m", "pip", "config", "get", "global.index-url"], check=False)
+    return {"UV_DEFAULT_INDEX": done.stdout.strip()} if done.returncode == 0 and done.stdout.strip() else {}
+
+
+def audit() -> None:
+    """Tell of known vulnerabilities in what the lock files list; LabError where there are some."""
+    for name in locked_groups():
+        with step(f"auditing {name}"):
+            argv = [
+                str(group("supply") / "pip-audit"),
+                "--requirement",
+                str(lock(name)),
+                "--disable-pip",
+                "--require-hashes",
+            ]
+            run([*argv, "--progress-spinner", "off"])
+
+
+def sbom(folder: Path) -> tuple[Path, Path]:
+    """Build the collection and the list of its components into a folder; returns the paths of both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    said = run(
+        [tool("ansible-galaxy"), "collection", "build", "--force", "--output-path", str(folder)], cwd=ROOT
+    ).stdout
+    archive = Path(said.strip().split()[-1])
+    listed = folder / f"{archive.name.removesuffix('.tar.gz')}.cdx.json"
+    run([str(group("supply") / "python"), str(ROOT / "tools" / "sbom.py"), str(archive), str(listed)])
+    return archive, listed
+
+
 def ensure() -> None:
-    """Make or renew .venv when it does not fit pyproject.toml and this Python; instant when it does."""
-    pins = pinned("dev")
+    """Make or renew .venv when it does not fit its lock file and this Python; instant when it does."""
+    pins = lock("dev").read_text(encoding="utf-8")
     # Not sys.executable: where .venv is active, that is the one which is about to go.
     python = os.path.realpath(sys.executable)
     digest = hashlib.sha256(repr((pins, sys.version, python)).encode()).hexdigest()
@@ -49,18 +115,7 @@ def ensure() -> None:
     with step(f"making .venv with Python {sys.version.split()[0]}"):
         shutil.rmtree(FOLDER, ignore_errors=True)
         run([python, "-m", "venv", str(FOLDER)])
-        run(
-            [
-                str(FOLDER / "bin" / "python"),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-compile",
-                "--disable-pip-version-check",
-                *pins,
-            ]
-        )
+        install(str(FOLDER / "bin" / "python"), lock("dev"))
         STAMP.write_text(digest, encoding="ascii")
 
 
@@ -110,20 +165,24 @@ def core(version: str) -> Path | None:
 
 def group(name: str) -> Path:
     """The programs of a dependency group of pyproject.toml, in an environment of its own that all clones share."""
-    pins, python = pinned(name), Path(os.path.realpath(sys.executable))
-    digest = hashlib.sha256(repr((pins, sys.version)).encode()).hexdigest()[:12]
-    return _shared(cache_dir() / "groups" / f"{name}-{digest}", python, pins)
+    file, python = lock(name), Path(os.path.realpath(sys.executable))
+    digest = hashlib.sha256(repr((file.read_text(encoding="utf-8"), sys.version)).encode()).hexdigest()[:12]
+    return _shared(cache_dir() / "groups" / f"{name}-{digest}", python, file)
 
 
-def _shared(folder: Path, python: Path, pins: list[str]) -> Path:
-    """An environment with these packages; made where it is not there. Returns the folder of its programs."""
+def _shared(folder: Path, python: Path, wanted: list[str] | Path) -> Path:
+    """An environment with these packages, or those of a lock file; made where it is not there. Returns the folder of its programs."""
     with locked(f"venv-{folder.name}"):
         if not (folder / ".complete").exists():
-            with step(f"installing {', '.join(pins[:3])}, … with {python.name}"):
+            about = wanted.stem if isinstance(wanted, Path) else ", ".join(wanted[:3])
+            with step(f"installing {about}, … with {python.name}"):
                 shutil.rmtree(folder, ignore_errors=True)
                 run([str(python), "-m", "venv", str(folder)])
-                install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-                run([*install, "--no-compile", "--disable-pip-version-check", *pins])
+                if isinstance(wanted, Path):
+                    install(str(folder / "bin" / "python"), wanted)
+                else:
+                    argv = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile"]
+                    run([*argv, "--disable-pip-version-check", *wanted])
                 (folder / ".complete").touch()
     return folder / "bin"
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -187,6 +190,45 @@ def test_the_archive_holds_the_dashboards(installed):
     folder = Path("bundled", "dashboards")
     shipped = (installed / "ansible_collections" / "vigil" / "monitoring" / folder).rglob("*.json")
     assert len(list(shipped)) == len(list((ROOT / folder).rglob("*.json"))) == 4
+
+
+def test_the_list_of_components_is_that_of_the_archive(tmp_path):
+    archive, listed = venv.sbom(tmp_path)
+    bom = json.loads(listed.read_text(encoding="utf-8"))
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
+    whole = bom["metadata"]["component"]
+    assert whole["hashes"] == [{"alg": "SHA-256", "content": hashlib.sha256(archive.read_bytes()).hexdigest()}]
+    sums = {part["name"]: part["hashes"][0]["content"] for part in bom["components"] if part["type"] == "file"}
+    with tarfile.open(archive) as opened:
+        packed = {member.name: opened.extractfile(member).read() for member in opened if member.isfile()}
+    # FILES.json has the checksums of all others, and MANIFEST.json that of FILES.json.
+    assert sums == {
+        name: hashlib.sha256(data).hexdigest()
+        for name, data in packed.items()
+        if name not in ("FILES.json", "MANIFEST.json")
+    }
+    deployed = {part["name"]: part for part in bom["components"] if part["type"] == "application"}
+    assert set(deployed) == set(roles()) - NOT_IN_SITE - SHARED
+    assert re.fullmatch(r"pkg:github/prometheus/prometheus@v[\d.]+", deployed["prometheus"]["purl"])
+    assert {part["scope"] for part in deployed.values()} == {"excluded"}
+
+
+def test_a_development_dependency_with_another_checksum_is_not_installed(tmp_path):
+    """With the real pip; what it downloads is small."""
+    (entry,) = re.findall(r"(?m)^iniconfig==.*\n(?:    --hash=.*\n)+", venv.lock("dev").read_text(encoding="utf-8"))
+    python, other, target = venv.tool("python"), tmp_path / "lock.txt", tmp_path / "installed"
+
+    def install(text: str) -> None:
+        other.write_text(text, encoding="utf-8")
+        venv.install(python, other, "--target", str(target))
+
+    with pytest.raises(common.LabError, match="DO NOT MATCH THE HASHES"):
+        install(re.sub("sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, entry))
+    with pytest.raises(common.LabError, match="Hashes are required"):
+        install(entry.partition(" ")[0] + "\n")
+    assert not target.exists()
+    install(entry)
+    assert (target / "iniconfig").is_dir()
 
 
 def test_versions_agree():
