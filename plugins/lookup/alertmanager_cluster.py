@@ -19,6 +19,12 @@ DOCUMENTATION = r"""
       type: list
       elements: str
       required: true
+    closed:
+      description:
+        - Return whether C(monitoring_tls) has closed all other Alertmanagers of this host's cluster to strangers instead. Their
+          variables about TLS are read then.
+      type: bool
+      default: false
 """
 
 EXAMPLES = r"""
@@ -29,9 +35,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One dictionary for C(alertmanager_cluster).
+  description: One dictionary for C(alertmanager_cluster); or, with O(closed), one boolean.
   type: list
-  elements: dict
+  elements: raw
   sample:
     - listen-address: "0.0.0.0:9094"
       advertise-address: "192.0.2.1:9094"
@@ -41,7 +47,7 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, cluster
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError, cluster, has_closed_cluster
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -57,12 +63,13 @@ class LookupModule(LookupBase):
         hosts, host = [], variables.get("inventory_hostname")
         for term in plain(list(terms)):
             hosts += term if isinstance(term, list) else [term]
-        question = ("alertmanager_cluster", tuple(hosts), host)
-        return [once_per_task(question, lambda: self._cluster(hosts, host, variables))]
+        ask = has_closed_cluster if self.get_option("closed") else cluster
+        question = ("alertmanager_cluster", tuple(hosts), host, ask.__name__)
+        return [once_per_task(question, lambda: self._cluster(ask, hosts, host, variables))]
 
-    def _cluster(self, hosts, host, variables):
+    def _cluster(self, ask, hosts, host, variables):
         value = HostValues(variables["hostvars"], self._templar, {"groups": variables["groups"]})
         try:
-            return cluster(host, hosts, value)
+            return ask(host, hosts, value)
         except ScrapeError as error:
             raise AnsibleLookupError(str(error)) from error

@@ -711,8 +711,8 @@ def cluster(host, group, value):
     return found
 
 
-def members(host, group, value):
-    """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
+def fellows(host, group, value):
+    """The other hosts of a group whose Alertmanagers are in one cluster with this one.
 
     :param group: hosts with an Alertmanager.
     :param value: function of a host and the name of a variable.
@@ -721,14 +721,32 @@ def members(host, group, value):
     peers = (cluster(host, group, value) if given is None else given or {}).get("peers") or []
     names = {_peer_host(peer) for peer in ([peers] if isinstance(peers, str) else peers)}
     if not names:
-        return 0
-    others = 0
-    for other in group:
-        if other == host or value(other, "alertmanager_state") == "absent":
-            continue
-        known_as = {other, value(other, "ansible_host"), value(other, "monitoring_address")}
-        others += bool(names & known_as)
+        return []
+    return [
+        other
+        for other in group
+        if other != host
+        and value(other, "alertmanager_state") != "absent"
+        and names & {other, value(other, "ansible_host"), value(other, "monitoring_address")}
+    ]
+
+
+def members(host, group, value):
+    """How many Alertmanagers of the inventory are in one cluster with this one, itself included; 0 when it is alone.
+
+    :param group: hosts with an Alertmanager.
+    """
+    others = len(fellows(host, group, value))
     return others + 1 if others else 0
+
+
+def has_closed_cluster(host, group, value):
+    """Whether ``monitoring_tls`` has closed all Alertmanagers that are in one cluster with this one: with TLS, none of them
+    understands another one without it.
+
+    :param group: hosts with an Alertmanager.
+    """
+    return all(endpoint(_rooms.receives_alerts(), other, value).closed_by for other in fellows(host, group, value))
 
 
 def _peer_host(peer):

@@ -23,7 +23,8 @@ from role_inputs import Inputs, release, room
 
 PASSWORD = "correct horse battery"
 RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides": []}
-LOOKUPS = {"vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": True, "rules": RULES}],
+LOOKUPS = {"vigil.monitoring.alertmanager_cluster": [True],
+           "vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": True, "rules": RULES}],
            "vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}  # fmt: skip
 CLOSED = [name for name in _rooms.names() if _rooms.load(name).closed_by]
 
@@ -135,6 +136,31 @@ def test_a_cluster_of_alertmanagers_lets_members_in_alone():
     arguments = room("alertmanager").arguments(inputs("alertmanager", cluster=cluster), release("alertmanager"))
     assert "--cluster.tls-config=/etc/alertmanager/cluster_tls.yml" in arguments
     assert "cluster_tls.yml" not in files_of("alertmanager", cluster={"listen-address": ""})
+
+
+@pytest.mark.parametrize(
+    ("of_others", "given", "closed"),
+    [
+        ({"monitoring_tls": True}, None, True),
+        # With TLS, one of them would not understand the other one.
+        ({}, None, False),
+        ({"monitoring_tls": True, "alertmanager_tls": False}, None, False),
+        ({"alertmanager_state": "absent"}, None, True),
+        # Only those of its own cluster matter.
+        ({}, {"peers": ["elsewhere:9094"]}, True),
+        ({}, {"peers": ["b:9094"]}, False),
+    ],
+)
+def test_a_cluster_is_closed_when_all_its_members_are(of_others, given, closed):
+    hosts = {"a": {"monitoring_tls": True, "alertmanager_cluster": given}, "b": of_others}
+    assert _scrape.has_closed_cluster("a", ["a", "b"], lambda host, name: hosts[host].get(name)) is closed
+    i = inputs("alertmanager", cluster={"listen-address": "0.0.0.0:9094", "peers": ["b:9094"]})
+    i._lookups = {**LOOKUPS, "vigil.monitoring.alertmanager_cluster": [closed]}
+    flags = room("alertmanager").arguments(i, release("alertmanager"))
+    assert ("--cluster.tls-config=/etc/alertmanager/cluster_tls.yml" in flags) is closed
+    assert (
+        "cluster_tls.yml" in {entry["path"] for entry in room("alertmanager").files(i, release("alertmanager"))}
+    ) is closed
 
 
 @pytest.mark.parametrize("tls", [True, False])

@@ -122,8 +122,17 @@ class Room(Service):
         return arguments + extra_flags(extra)
 
     def _has_closed_cluster(self, i):
-        """Whether the members of its cluster talk to each other by TLS."""
-        return self.shows_own_certificate(i) and bool(self.tls(i))
+        """Whether the members of its cluster talk to each other by TLS: all of them, or none."""
+        return self.shows_own_certificate(i) and bool(self.tls(i)) and self._are_fellows_closed(i)
+
+    @staticmethod
+    def _are_fellows_closed(i):
+        def ask():
+            group = (i.shared("groups") or {}).get("alertmanager") or []
+            (found,) = i.lookup("vigil.monitoring.alertmanager_cluster", group, closed=True)
+            return found
+
+        return i.once("are fellows closed", ask)
 
     def shows_own_certificate(self, i):
         """The members of its cluster do."""
