@@ -46,6 +46,7 @@ EQUIVALENT = (
     (r"\(0, 2, 3\)", r"\(0, 3, 3\)", "what stays of a core is found where the whole is"),
     (r"if code < 0x10000 else|if code < 0x100:", r"", "a pattern more, for a form that no program writes"),
     (r"if d\.isalpha\(\)", r"or True", "a digit alone in brackets"),
+    (r'"\[\{0\}\]"', r'"XX[abefv0]XX"', "a letter more in brackets, for a form that no program writes"),
     (r'if character in "', r'"XX', "a character is one sign, and no letter"),
     (r'def \(secrets, shown=""', r'shown="XXXX"', "no secret is called so"),
     (r"\[A-Za-z0-9\]\|", r"", "a letter is written as it is, from either branch"),

@@ -202,6 +202,12 @@ def test_the_lines_of_a_private_key_are_masked_one_by_one():
         assert not any(line in Scrubber([key]).text(text) for line in textwrap.wrap(body, 64))
 
 
+def test_a_line_of_a_secret_is_masked_alone_where_it_is_long_enough():
+    scrubber = Scrubber(["-----BEGIN zq-----\nzq7Wkv9x\nzq7Wkv1"])
+    assert scrubber.text("-----BEGIN zq----- zq7Wkv9x and zq7Wkv1") == f"-----BEGIN zq----- {MASK} and zq7Wkv1"
+    assert Scrubber(["zq7Wkv9x\nzq7Wkv9y"]).text("zq7Wkv9x, zq7Wkv9y") == f"{MASK}, {MASK}"
+
+
 def test_what_is_no_text_stays():
     data = {"a": [1, None, True, 2.5], "swordfish": {"b": ("swordfish", b"swordfish")}}
     assert Scrubber(["swordfish"]).data(data) == {"a": [1, None, True, 2.5], MASK: {"b": [MASK, MASK.encode()]}}

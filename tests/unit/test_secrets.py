@@ -41,6 +41,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\n{0}\n{1}\n-----END PRIVATE KEY-----\n"
         # Text in YAML, on one line or several; other text as it is.
         ("password: S", ["S"]),
         ("a:\n  password: S\n", ["S"]),
+        ("password:\n  S\n", ["S"]),
         ("a:\n- {password: S\n", []),
         ({"content": "password: S", "source": "a file"}, ["S"]),
         ({"content": "password: S"}, []),
