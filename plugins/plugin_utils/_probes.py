@@ -15,6 +15,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import has_c
 GROUP = "blackbox_exporter"
 KEYS = ("group", "labels", "module", "name", "targets")
 JOB = "blackbox_{0}"
+# The module that shows the certificates of all that ``monitoring_tls`` has closed, and how often it looks. They change every few
+# weeks, and without a sample in five minutes Prometheus takes a series for gone.
+CERTIFICATES = "tls_certificate"
+INTERVAL = "2m"
 # How Prometheus passes a target to the exporter: as a query parameter; and it becomes the label `instance`.
 RELABEL = (
     {"source_labels": ["__address__"], "target_label": "__param_target"},
@@ -140,6 +144,22 @@ def prober(groups, inventory, value, own_host, client=None):
     return None
 
 
+def certificate_targets(groups, inventory, value, host):
+    """The services of the inventory that are served by TLS: target -> labels.
+
+    :param groups: result of ``merge_groups``.
+    :param inventory: group -> names of its hosts, all of them.
+    :param value: function of a host and the name of a variable.
+    :param host: that of the exporter.
+    """
+    found = {}
+    for group, entry in groups.items():
+        for target in _scrape.targets_of_group(group, entry, inventory.get(group) or (), value, host):
+            if target.scheme == "https":
+                found[target.target] = {**target.labels, "probe": group}
+    return found
+
+
 def _without_override(value):
     def unhidden(host, name):
         found = value(host, name)
@@ -164,9 +184,10 @@ def probe_jobs(
     :raises ScrapeError: when a variable is invalid, or there is no exporter.
     """
     probes = collect(inventory.get("all") or (), value)
-    if not probes:
-        return []
     asked = prober(groups, inventory, value, own_host, client)
+    certificates = certificate_targets(groups, inventory, value, asked[0]) if asked and asked[-1] else {}
+    if not probes and not certificates:
+        return []
     if asked is None:
         raise ScrapeError(
             "{0} defines probes, but the inventory has no host in the group {1}".format(probes[0][0], GROUP)
@@ -175,13 +196,15 @@ def probe_jobs(
     modules = value(host, GROUP + "_configuration_modules")
     if modules is None and default_modules:
         modules = default_modules()
+    modules = modules and [*modules, *([CERTIFICATES] if closed else [])]
     asks_for = _scrape.asks_for_client(GROUP, host, value) if scheme == "https" else ""
-    by_module = {}
+    by_module, wanted = {CERTIFICATES: dict(certificates)} if certificates else {}, set()
     for where, probe in probes:
         check(where, probe, modules)
         for target, labels in targets_of(where, probe, inventory, value):
             known = by_module.setdefault(str(probe["module"]), {})
             known[target] = {**known.get(target, {}), **labels}
+            wanted.add((str(probe["module"]), target))
     jobs = []
     for module, targets in sorted(by_module.items()):
         job = JOB.format(module)
@@ -196,6 +219,7 @@ def probe_jobs(
                     "job_name": job,
                     "metrics_path": prefix + "/probe",
                     "scheme": scheme,
+                    **({"scrape_interval": INTERVAL} if module == CERTIFICATES else {}),
                     "params": {"module": [module]},
                     **shared,
                     "relabel_configs": [*RELABEL, {"target_label": "__address__", "replacement": address}],
@@ -203,7 +227,8 @@ def probe_jobs(
                 "targets": [
                     {"targets": sorted(found), "labels": dict(labels)} for labels, found in sorted(by_labels.items())
                 ],
-                "instances": sorted(targets),
+                # The verification waits for what somebody has asked for; it looks at certificates of services itself.
+                "instances": sorted(target for target in targets if (module, target) in wanted),
                 "closed": closed,
                 "asks_for": (GROUP, asks_for) if asks_for and not has_client_certificate(shared) else None,
             }

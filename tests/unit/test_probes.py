@@ -178,3 +178,61 @@ def test_ten_thousand_hosts_that_share_a_list_are_no_work():
     hosts = {"h%d" % number: {"monitoring_probes": shared} for number in range(10000)}
     hosts["mon"] = {}
     assert len(jobs(hosts)[0]["instances"]) == 1
+
+
+# The certificates of all that is closed
+
+CLIENT = {"certificate": {"tls_config": {"cert_file": "c"}}, "password": {"basic_auth": {"username": "p"}}}
+ALL = {
+    "node_exporter": {"job": "node", "service": "node_exporter", "port": 9100},
+    "prometheus": {"service": "prometheus", "port": 9090},
+    "cadvisor": {"service": "cadvisor", "port": 8080},
+    **GROUPS,
+}
+
+
+def closed_jobs(own=None, **more):
+    shared = {"monitoring_tls": True}
+    hosts = {host: {**shared, **(own or {}).get(host, {})} for host in ("mon", "a", "b")}
+    members = {"node_exporter": ["a", "b"], "prometheus": ["mon"], "cadvisor": ["a"]}
+    found = jobs(hosts, members, scrape_groups=ALL, client=CLIENT, **more)
+    return {job["job_name"]: job for job in found}
+
+
+def looked_at(own):
+    return {target for one in closed_jobs(own)["blackbox_tls_certificate"]["targets"] for target in one["targets"]}
+
+
+def test_the_certificates_of_all_that_is_closed_are_looked_at():
+    job = closed_jobs()["blackbox_tls_certificate"]
+    found = {target: one["labels"] for one in job["targets"] for target in one["targets"]}
+    assert found == {
+        "a:9100": {"host": "a", "probe": "node_exporter"},
+        "b:9100": {"host": "b", "probe": "node_exporter"},
+        "mon:9090": {"host": "mon", "probe": "prometheus"},
+        "mon:9115": {"host": "mon", "probe": "blackbox_exporter"},
+    }
+    # Rarely, and with the certificate that Prometheus shows.
+    assert job["config"]["scrape_interval"] == "2m" and job["config"]["tls_config"] == {"cert_file": "c"}
+    assert job["config"]["params"] == {"module": ["tls_certificate"]} and job["closed"]
+    # The verification does not wait two minutes for them: it looks at certificates itself.
+    assert job["instances"] == []
+
+
+@pytest.mark.parametrize("own", [{"monitoring_tls": False}, {"blackbox_exporter_tls": False}])
+def test_without_a_certificate_of_its_own_the_exporter_looks_at_none(own):
+    assert closed_jobs({"mon": own}) == {}
+
+
+def test_what_is_open_has_no_certificate():
+    found = looked_at({"b": {"node_exporter_tls": False}})
+    assert "b:9100" not in found and "a:9100" in found
+    own = {"cert_file": "c", "key_file": "k"}
+    assert "b:9100" in looked_at({"b": {"node_exporter_tls_server_config": own}})
+
+
+def test_beside_the_users_own_probes():
+    found = closed_jobs({"a": {"monitoring_probes": [WEB, {"module": "tls_certificate", "targets": ["shop:443"]}]}})
+    assert sorted(found) == ["blackbox_http_2xx", "blackbox_tls_certificate"]
+    assert "scrape_interval" not in found["blackbox_http_2xx"]["config"]
+    assert found["blackbox_tls_certificate"]["instances"] == ["shop:443"]

@@ -187,7 +187,7 @@ def test_thresholds(given, expected):
         ({"HighCPUUsage": {"critical": [80]}}, ["HighCPUUsage.critical: is [80]"]),
         ({"HighCPUUsage": 80}, ["prometheus_thresholds.HighCPUUsage: is 80", "false to disable it"]),
         ({"HighCPUUsage": {"warning": 90}}, ["HighCPUUsage.warning.threshold: is 90, above the 80 of critical"]),
-        ({"CertificateExpiresSoon": {"warning": 1}}, ["warning.threshold: is 1, below the 3 of critical"]),
+        ({"CertificateExpiresSoon": {"warning": 1}}, ["warning.threshold: is 1, below the 7 of critical"]),
         ({"HighCPUUsage": {"for": "5 m"}}, ["HighCPUUsage.for: is '5 m'", "15s"]),
         ({"ContainerDown": {"containers": "shop"}}, ["ContainerDown.containers: is 'shop'", "write a list"]),
         ({"ContainerDown": {"containers": ['a"b']}}, ["ContainerDown.containers", "is not a valid name"]),

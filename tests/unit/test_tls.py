@@ -114,6 +114,19 @@ def test_tls_of_ones_own_wins():
     assert room("grafana").health(i)["url"].startswith("http://")
 
 
+def test_the_blackbox_exporter_is_let_in_where_it_looks_at_certificates():
+    found = files_of("blackbox_exporter")
+    modules = found["blackbox_exporter.yml"]["data"]["modules"]
+    config = modules["tls_certificate"]["tcp"]["tls_config"]
+    assert config["cert_file"].endswith("/monitoring_tls/client.crt") and "http_2xx" in modules
+    (certificate,) = read_certificates(found["monitoring_tls/client.crt"]["content"])
+    assert same_key(certificate, read_key(found["monitoring_tls/client.key"]["content"]))
+    assert found["monitoring_tls/client.key"]["secret"]
+    assert "tls_certificate" not in files_of("blackbox_exporter", tls=False)["blackbox_exporter.yml"]["data"]["modules"]
+    own = files_of("blackbox_exporter", configuration_modules={"tls_certificate": {"prober": "http"}})
+    assert own["blackbox_exporter.yml"]["data"]["modules"]["tls_certificate"] == {"prober": "http"}
+
+
 def test_grafana_is_closed_by_its_ini():
     ini = room("grafana").ini(inputs("grafana"))
     assert ini["server"]["protocol"] == "https" and ini["security"]["cookie_secure"] is True

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._probes import CERTIFICATES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
@@ -51,8 +52,20 @@ class Room(Exporter):
         return "blackbox_exporter.yml"
 
     def config(self, i):
-        """Its modules."""
-        return {"modules": i["configuration_modules"] or {}}
+        """Its modules, and where it is closed, one that shows the certificates of all that is closed."""
+        tls, own = self.tls(i), {}
+        if tls:
+            # Prometheus verifies them; what counts here is when they end, whoever has issued them.
+            pair = {"cert_file": tls.path("client_certificate"), "key_file": tls.path("client_key")}
+            config = {**pair, "insecure_skip_verify": True}
+            own = {CERTIFICATES: {"prober": "tcp", "timeout": "5s", "tcp": {"tls": True, "tls_config": config}}}
+        return {"modules": {**own, **(i["configuration_modules"] or {})}}
+
+    def files(self, i, release):
+        """Its configuration, and the certificate with which it is let in where it looks at others."""
+        found, tls = super().files(i, release), self.tls(i)
+        known = {entry["path"] for entry in found}
+        return [*found, *(entry for entry in (tls.client_files() if tls else ()) if entry["path"] not in known)]
 
     def validators(self, i, release):
         """It checks its configuration itself."""
