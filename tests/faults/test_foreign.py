@@ -116,7 +116,7 @@ def unpack(host, program, age, folder):
 
 
 def test_a_service_that_another_tool_deployed(bare):
-    """It is refused, put back where ours does not come up, and taken over with its data where that was asked for."""
+    """It is refused, restored where ours does not come up, and taken over with its data where take_over is set."""
     host, only = bare.host, ("prometheus",)
     host.run("useradd --system --shell /usr/sbin/nologin prometheus")
     unpack(host, "prometheus", "old", "/usr/local/bin")

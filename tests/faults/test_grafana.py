@@ -276,7 +276,7 @@ def plugin(shown, version):
 def test_a_plugin_of_ones_own_is_loaded_replaced_and_taken_away(shown):
     there = "/var/lib/grafana/plugins/mine-test-panel"
     shown.variables["grafana_plugins"] = [plugin(shown, "1.0.0")]
-    # Nobody signed it, so Grafana does not load it: that is said, and the plugin that is asked for is not there.
+    # Nobody signed it, so Grafana does not load it: that is said, and the specified plugin is not there.
     shown.run(**ALONE).must_be_red("it did not load the plugin mine-test-panel", "mine-test-panel")
     shown.variables["grafana_ini"] = {"plugins": {"allow_loading_unsigned_plugins": "mine-test-panel"}}
     shown.run(**ALONE).must_be_green(changed=True)

@@ -31,7 +31,7 @@ MOMENTS = {
     # The journal is on disk, the links and the unit are new, the configuration is old.
     "switching": [("os.rename", "'prometheus.yml', 'prometheus.yml'")],
     "switched": [("os.rename", "'undo', 'rollback'"), ("subprocess.Popen", "")],
-    # The new service was started where the old one ran or nothing did, and is about to be asked for the first time.
+    # The new service was started where the old one ran or nothing did, and is about to be checked for the first time.
     "verifying": [("os.rename", "'undo', 'rollback'"), ("socket.connect", "")],
     # Only for containers: the old one is stopped, and has the name still; it is put aside, and the new one in its place;
     # the new one was started, and is about to be asked.

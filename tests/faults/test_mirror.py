@@ -19,7 +19,7 @@ ONLY = ("node_exporter",)
 
 
 def wanted() -> str:
-    """The version that is asked for; the host has another one."""
+    """The specified version; the host has another one."""
     return mirror.versions()["node_exporter"]["old"]
 
 
@@ -50,7 +50,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def archive(folder):
-    """The archive in it that will be asked for."""
+    """The archive in it that will be requested."""
     return next((folder / "node_exporter" / f"v{wanted()}").glob("*.tar.gz"))
 
 

@@ -103,7 +103,7 @@ def test_an_upgrade_that_does_not_work_is_rolled_back(site, service, behaviour, 
         rules = site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/rules").stdout
         assert "Watchdog" in rules
         assert "OnlyWithTheNewOne" not in rules
-    # The failure is not forgotten: asked for the same again, the run is red again, not green because nothing changed.
+    # The failure is not forgotten: with the same inventory, the run is red again, not green because nothing changed.
     site.run(groups=(service,)).must_be_red(f"{service}.service failed verification")
     assert on_disk(site, service) == before
 

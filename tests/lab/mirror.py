@@ -91,7 +91,7 @@ EXTRA = {
         r"usr/bin/busybox|usr/lib/.*/(ld-linux[^/]*|lib(c|dl|m|nss_dns|nss_files|pthread|resolv|rt|zstd))\.so[.\d]+",
     ),
 }
-# Grafana is in none of Debian's suites. This version is asked for where no archive was put into the cache by hand.
+# Grafana is in none of Debian's suites. This version is fetched where no archive was put into the cache by hand.
 GRAFANA_SITE = "https://dl.grafana.com/oss/release"
 GRAFANA_VERSION = "13.2.3"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armv7"}
@@ -382,14 +382,14 @@ def _info(name: str, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE) ->
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and remembers what was asked, instead of printing it."""
+    """Serves files and remembers the requests, instead of printing them."""
 
     def log_message(self, format, *args):  # pylint: disable=redefined-builtin
         self.server.requests.append((time.time(), format % args))
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """A running mirror: `url`, and `requests`, a list of (seconds since the epoch, what was asked)."""
+    """A running mirror: `url`, and `requests`, a list of (seconds since the epoch, request)."""
 
     daemon_threads = True
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """No query of the dashboards returns nothing, asked of a Prometheus that watches an application and its monitoring.
 
-Each is asked for the last half hour: what is to be seen in trouble alone has been there by then.
+Each is queried for the last half hour: what is to be seen in trouble alone has been there by then.
 """
 
 from __future__ import annotations

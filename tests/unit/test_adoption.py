@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs is held against what the inventory asks for by meaning: what is only written differently is no difference."""
+"""What runs is compared with the inventory by meaning: what is only written differently is no difference."""
 
 from __future__ import annotations
 

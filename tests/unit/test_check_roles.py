@@ -112,7 +112,7 @@ def test_a_template_that_is_not_ansibles_is_told_from_others(raw, go):
     assert ("write !unsafe before the text" in _check_roles.hint(raw, "Syntax error in template")) == go
 
 
-def test_hosts_that_say_the_same_are_looked_at_once(monkeypatch):
+def test_hosts_that_say_the_same_are_checked_once(monkeypatch):
     judged = []
     monkeypatch.setattr(_check_roles, "judge", lambda *arguments: judged.append(arguments) or ([], []))
     known = {}
@@ -162,8 +162,8 @@ def site(tmp_path):
     return run
 
 
-def test_the_inputs_of_all_roles_are_looked_at_before_the_first_change(site):
-    """A slip, a type, a file, a fact, a word without quotes, each in another role; nobody's hosts are asked for anything."""
+def test_the_inputs_of_all_roles_are_checked_before_the_first_change(site):
+    """A typo, a type, a file, a fact, a word without quotes, each in another role; no request is sent to any host."""
     status, output = site(
         {
             "node_exporter_verison": "1.2.3",
@@ -205,7 +205,7 @@ def test_strictness_tags_and_the_users_own_variables(site):
 @pytest.mark.parametrize("name", ["prod", "staging"])
 @pytest.mark.parametrize("left", [None, {}], ids=["missing", "empty"])
 def test_every_group_may_be_empty_or_missing(tmp_path, name, left):
-    """But one, whose hosts are looked at; what the inventory says for them names no group that has to be there."""
+    """But one, whose hosts are checked; what the inventory says for them names no group that has to be there."""
     shutil.copytree(ROOT / "inventories" / name, tmp_path / name)
     hosts = yaml.safe_load((tmp_path / name / "hosts.yml").read_text(encoding="utf-8"))
     groups = hosts["all"]["children"]

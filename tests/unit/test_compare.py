@@ -58,7 +58,7 @@ def write(path, text):
 
 @pytest.fixture
 def tree(tmp_path):
-    """A tree as asked, on a disk on which everything belongs to whoever runs the tests."""
+    """A tree as specified, on a disk on which everything belongs to whoever runs the tests."""
     path, data = tmp_path / "etc", tmp_path / "data"
     for directory, mode in ((path, 0o750), (path / "rules", 0o750), (path / "rules/deep", 0o750), (data, 0o700)):
         directory.mkdir()
@@ -118,7 +118,7 @@ CHANGES = {
     "a switch under way": lambda path: write(f"{path}/.vigil/undo", ""),
     "something staged": lambda path: os.mkdir(f"{path}/.vigil/staged"),
     "a generation that was not verified": lambda path: amend(f"{path}/.vigil/manifest.json", generation="g2"),
-    "a file that is ours and not asked for": lambda path: amend(f"{path}/.vigil/manifest.json", files={"other": "0"}),
+    "a file that is ours and not specified": lambda path: amend(f"{path}/.vigil/manifest.json", files={"other": "0"}),
     "another validator": lambda path: amend(f"{path}/.vigil/manifest.json", validators=["/bin/true"]),
     "a secret that was none": lambda path: amend(f"{path}/.vigil/manifest.json", secret=[]),
     "no manifest": lambda path: os.unlink(f"{path}/.vigil/manifest.json"),
@@ -364,7 +364,7 @@ class World:
         self.manifest = {"generation": "g1", "files": {}}
 
     def prove(self):
-        """Have the module write down what it proved, as it does at the end of a run."""
+        """Have the module write down what it verified, as it does at the end of a run."""
         self.tool.parent.mkdir(exist_ok=True)
         if not self.tool.is_symlink():
             self.tool.symlink_to(sys.executable)

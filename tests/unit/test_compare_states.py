@@ -40,7 +40,7 @@ METRICS = 'prometheus_build_info{version="3.5.3"} 1\nprometheus_config_last_relo
 
 
 class Host(System):
-    """A host on which Prometheus runs as asked; a test changes what it pleases.
+    """A host on which Prometheus runs as specified; a test changes what it pleases.
 
     :ivar files: below /proc.
     :ivar shown: properties of the unit, as systemd has them.
@@ -152,7 +152,7 @@ class Host(System):
         return Deployment(Task(SimpleNamespace(params=params, check_mode=True), self))
 
     def prove(self):
-        """Have the module write down what it proved."""
+        """Have the module write down what it verified."""
         service = self.module()
         runtime = service.task.runtime
         seen = runtime.look()

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What services say against what was asked, and the summary."""
+"""What services report against what is expected, and the summary."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_ten_thousand_good_lines_are_one():
     assert "10000 hosts" in text and "✗ node_exporter on x" in text and text.count("\n") < 10
 
 
-def test_check_mode_says_that_nothing_is_proven():
+def test_check_mode_says_that_nothing_is_verified():
     text = _summary.summary([line(state="unchecked", version=None, url=None)], check_mode=True)
     assert text.startswith("MONITORING: 0 of 1 service verified, 1 not there yet (check mode: nothing is verified)")
 

@@ -141,7 +141,7 @@ def problems(role, **given):
     return [str(problem) for problem in _inputs.problems(role, values)]
 
 
-def test_what_channels_leave_to_all_is_looked_at():
+def test_what_channels_leave_to_all_is_checked():
     hook = {"channels": {"m": {"kind": "mattermost"}}}
     (found,) = problems("alertmanager", escalation=hook)
     assert "m.webhook_url: is missing" in found
