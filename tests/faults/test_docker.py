@@ -63,6 +63,19 @@ def test_a_converged_host_is_left_alone_and_no_registry_is_asked(site):
     assert site.host.run(f"{events} --format '{{{{.Action}}}}' | grep -vE '^(exec|health)'", check=False).stdout == ""
 
 
+def test_what_a_container_may_do_as_the_engine_and_the_kernel_see_it(site):
+    for service in SERVICES:
+        made = site.container(service)["HostConfig"]
+        assert (made["ReadonlyRootfs"], made["CapDrop"], made["Privileged"]) == (True, ["ALL"], False), service
+        assert made["SecurityOpt"] == ["no-new-privileges:true"] and not made["CapAdd"], service
+        lines = site.host.run(f"cat /proc/{site.pid(service)}/status").stdout.splitlines()
+        status = {name: value.split() for name, colon, value in (line.partition(":") for line in lines)}
+        # The engine's own filter of system calls, and no way to gain what it lacks.
+        assert (status["Seccomp"], status["NoNewPrivs"]) == (["2"], ["1"]), service
+        assert {status[name][0] for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {"0" * 16}, service
+        assert "0" not in status["Uid"], service
+
+
 # What both services take up by a reload.
 RELOADED = {
     "prometheus_alert_rules": [{"alert": "Mine", "expr": "vector(1)"}],

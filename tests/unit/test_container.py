@@ -9,7 +9,7 @@ import os
 import subprocess
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container, _data_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container, _data_source, _rooms
 from role_inputs import Inputs, release, room
 
 LOOKUPS = {"vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}
@@ -63,6 +63,20 @@ def test_a_container_can_do_nothing_that_it_need_not():
     assert (options["ulimits"], options["stop_timeout"]) == (["nofile:65000:65000"], 600)
     assert options["healthcheck"]["test"][-1] == "http://127.0.0.1:9090/prometheus/-/healthy"
     assert {"memory", "cpus", "published_ports", "networks", "pid_mode", "env"} & set(options) == set()
+
+
+# The page Security says why: cAdvisor asks the engine, and a socket for ICMP takes a capability.
+RIGHTS = {"cadvisor": ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"], "blackbox_exporter": ["NET_RAW"]}
+
+
+@pytest.mark.parametrize("role", _rooms.names())
+def test_no_service_has_more_than_the_documentation_says(role):
+    options = made_for(role)
+    assert (options["read_only"], options["cap_drop"]) == (True, ["ALL"])
+    # Nothing about seccomp: the engine's own filter stays.
+    assert options["security_opts"] == ["no-new-privileges:true"]
+    assert "privileged" not in options
+    assert options.get("capabilities") == RIGHTS.get(role)
 
 
 def test_nothing_is_mounted_for_itself_that_the_service_can_exchange():

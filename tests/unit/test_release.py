@@ -199,3 +199,11 @@ def test_a_lone_digest_vouches_for_the_archive_that_its_file_is_named_after_and_
     assert _release.digest_in_sums(digest.upper() + "\n", name, f"https://x/{name}.sha256", "grafana") == digest
     with pytest.raises(ReleaseError, match="cannot be verified"):
         _release.digest_in_sums(digest, name, "https://x/other.tar.gz.sha256", "grafana")
+    # As Grafana's since 12.4.3: with the name that the archive had where it was built.
+    built = f"{digest}  dist/grafana_12.4.3_24388279614_linux_amd64.tar.gz\n"
+    assert _release.digest_in_sums(built, name, f"https://x/{name}.sha256", "grafana") == digest
+    for other in ("https://x/other.tar.gz.sha256", "https://x/sha256sums.txt"):
+        with pytest.raises(ReleaseError, match="has no line for it"):
+            _release.digest_in_sums(built, name, other, "grafana")
+    with pytest.raises(ReleaseError, match="has no line for it"):
+        _release.digest_in_sums(built + built.replace("amd64", "arm64"), name, f"https://x/{name}.sha256", "grafana")
