@@ -12,7 +12,11 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _container, _data_source, _rooms
 from role_inputs import Inputs, release, room
 
-LOOKUPS = {"vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}
+LOOKUPS = {
+    "vigil.monitoring.grafana_datasources": [[]],
+    "vigil.monitoring.grafana_dashboards": [[]],
+    "vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": False, "rules": {}}],
+}
 
 SETTINGS = {
     "service": "prometheus",
@@ -71,7 +75,7 @@ RIGHTS = {"cadvisor": ["DAC_READ_SEARCH", "SYS_PTRACE", "SYSLOG"], "blackbox_exp
 
 @pytest.mark.parametrize("role", _rooms.names())
 def test_no_service_has_more_than_the_documentation_says(role):
-    options = made_for(role)
+    options = made_for(role, **({"cluster": {}} if role == "alertmanager" else {}))
     assert (options["read_only"], options["cap_drop"]) == (True, ["ALL"])
     # Nothing about seccomp: the engine's own filter stays.
     assert options["security_opts"] == ["no-new-privileges:true"]
