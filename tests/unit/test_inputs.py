@@ -468,6 +468,27 @@ def test_what_only_a_list_of_ours_does_not_know_is_said_and_not_refused(role, gi
     assert words in str(found)
 
 
+@pytest.mark.parametrize(
+    ("given", "open_to_all"),
+    [
+        ({}, True),
+        ({"tls": True}, False),
+        ({"basic_auth_users": {"a": BCRYPT}}, False),
+        ({"allowed_networks": ["10.0.0.0/8"], "firewall": "nftables"}, False),
+        ({"auth_modules": {}}, False),
+    ],
+)
+def test_passwords_that_anybody_can_have_sent_to_a_server_of_his_own(given, open_to_all):
+    modules = {"auth_modules": {"shop": {"type": "userpass", "userpass": {"username": "u", "password": "p"}}}}
+    values = {**COMMON, **GOOD["postgres_exporter"], **modules, **given}
+    found = _inputs.problems(
+        "postgres_exporter", {f"postgres_exporter_{name}": value for name, value in values.items()}
+    )
+    assert [isinstance(one, Doubt) and "by /probe; set monitoring_tls" in str(one) for one in found] == [
+        True
+    ] * open_to_all
+
+
 @pytest.mark.parametrize("size", ["0", "512MB", "50GB", "1.5GB", "1GiB512MiB", "100B"])
 def test_sizes_that_prometheus_takes(size):
     assert problems("prometheus", storage_retention_size=size) == []

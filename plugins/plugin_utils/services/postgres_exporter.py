@@ -15,7 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source impo
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, given
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._exporter import Exporter
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, Problem, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART
 
 
@@ -154,6 +154,11 @@ class Room(Exporter):
         if settings["dsn_file"] and not settings["dsn_file"].startswith("/"):
             found = "is {0}".format(shown(settings["dsn_file"]))
             yield Problem(role + "dsn_file", found, "give the absolute path of a file on the host")
+        closed = ("tls", "basic_auth_users", "allowed_networks")
+        if values.get(role + "auth_modules") and not any(values.get(role + name) for name in closed):
+            found = "whoever can reach the exporter can have it send these passwords to a server of his own, by /probe"
+            remedy = "set monitoring_tls, {0}basic_auth_users or {0}allowed_networks".format(role)
+            yield Doubt(role + "auth_modules", found, remedy)
         source = None
         try:
             for name in settings["name"].split(",") if settings["name"] else []:
