@@ -243,21 +243,7 @@ class Store:
 
         :raises AuthorityProblem: when it cannot be written.
         """
-        try:
-            handle, path = tempfile.mkstemp(dir=self.folder, prefix="." + name)
-            try:
-                with open(handle, "w", encoding="ascii") as stream:
-                    stream.write(text)
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.chmod(path, mode)
-                os.replace(path, self.path(name))
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
-                raise
-        except OSError as error:
-            raise AuthorityProblem("{0} cannot be written: {1}".format(self.path(name), error)) from error
+        write_file(self.folder, name, text, mode)
 
     def _secret(self, name):
         """The text of an encrypted file: by the passphrase, else by the vault passwords of this run."""
@@ -305,3 +291,26 @@ class Store:
 
 def _random():
     return base64.b64encode(secrets.token_bytes(32)).decode("ascii")
+
+
+def write_file(folder: str, name: str, text: str, mode: int = 0o644) -> None:
+    """Write a file of the controller in one step.
+
+    :raises AuthorityProblem: when it cannot be written.
+    """
+    whole = os.path.join(folder, name)
+    try:
+        handle, path = tempfile.mkstemp(dir=folder, prefix="." + name)
+        try:
+            with open(handle, "w", encoding="ascii") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.chmod(path, mode)
+            os.replace(path, whole)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
+    except OSError as error:
+        raise AuthorityProblem("{0} cannot be written: {1}".format(whole, error)) from error

@@ -5,15 +5,27 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import lookup_loader
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _tls
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import AuthorityProblem, end_of, now
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store import ANNOUNCED, IDLE, SWITCHED
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import Subject, end_of, now
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store import (
+    ANNOUNCED,
+    IDLE,
+    SWITCHED,
+    write_file,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 ANNOUNCE, SWITCH, FINISH = "announce", "switch", "finish"
+CLIENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]{0,49}")
+# A certificate that somebody has lost lets in whoever finds it until it ends.
+MOST_DAYS = 365
 # What each step of a rotation would do, or has done, and where the rotation is then.
 STEPS = {
     ANNOUNCE: ("a new certificate authority is trusted beside the old one, which still issues", ANNOUNCED),
@@ -159,5 +171,41 @@ class AuthorityTask:
         )
         return {"changed": True, "msg": words, "stage": store.stage(), "directory": store.folder}
 
+    def client_certificate(self, name: str, days: int, folder: str) -> dict:
+        """Issue a certificate with which somebody, or another Prometheus, is let in by the exporters.
 
-__all__ = ["ANNOUNCE", "FINISH", "SWITCH", "AuthorityProblem", "AuthorityTask"]
+        :param name: whose it is.
+        :param days: for which it is valid.
+        :param folder: directory on the controller for its files.
+        :raises AnsibleError: when an argument cannot work, or the files cannot be written.
+        """
+        if not CLIENT_NAME.fullmatch(name):
+            raise AnsibleError("name: is {0!r}; give letters, digits, and @ . _ -, at most 50 of them".format(name))
+        if not 1 <= days <= MOST_DAYS:
+            text = "days: is {0}; give 1 to {1}, as no certificate can be withdrawn but by a rotation of the authority"
+            raise AnsibleError(text.format(days, MOST_DAYS))
+        store, at = self.store(self.members()), now()
+        if not store.is_there():
+            raise AnsibleError("{0} has no certificate authority yet: site.yml makes one".format(store.folder))
+        authority = store.authority()
+        issued = authority.issue(Subject(name, "client", client=True), days, at, renewed=at)
+        files = {name + ".crt": (issued.certificate, 0o644), name + ".key": (issued.key, 0o600)}
+        files["ca.crt"] = (authority.trusted_text, 0o644)
+        if not self.check_mode:
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise AnsibleError("dest: {0} cannot be made: {1}".format(folder, error)) from error
+            for file_name, (text, mode) in files.items():
+                write_file(folder, file_name, text, mode)
+        paths = [os.path.join(folder, file_name) for file_name in files]
+        words = "{0}, until {1:%Y-%m-%d}. Exporters let in whoever has it:\n  curl --cert {2} --key {3} --cacert {4} https://HOST:9100/metrics"
+        done = "would be written" if self.check_mode else "written"
+        return {
+            "changed": True,
+            "msg": words.format(
+                "{0}: certificate and key of {1}".format(done, name), issued.ends, *map(shlex.quote, paths)
+            ),
+            "files": paths,
+            "ends": issued.ends.isoformat(),
+        }

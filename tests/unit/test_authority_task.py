@@ -5,10 +5,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
+
 import pytest
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _authority_task
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
+    DAY,
+    ExtendedKeyUsageOID,
+    end_of,
+    is_signed_by,
+    now,
+    read_certificates,
+    read_key,
+    same_key,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_task import AuthorityTask
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._certificates import is_for
 
 GROUPS = {"all": ["web1", "web2", "db1", "other"], "node_exporter": ["web1", "web2"], "prometheus": ["db1"]}
 
@@ -101,3 +115,45 @@ def test_renewed_are_the_hosts_of_the_play(task):
     store = task().store(task().members())
     assert store.renewed("web1") and not store.renewed("web2") and not store.renewed("db1")
     assert found["msg"] == "issued from now on: new certificates and keys for all services of web1"
+
+
+def test_a_certificate_for_somebody(task, tmp_path):
+    authority = made(task)
+    found = task().client_certificate("alice", 30, str(tmp_path / "a b"))
+    assert [os.path.basename(path) for path in found["files"]] == ["alice.crt", "alice.key", "ca.crt"]
+    certificate, key, ca = ((tmp_path / "a b" / name).read_text() for name in ("alice.crt", "alice.key", "ca.crt"))
+    (certificate,) = read_certificates(certificate)
+    assert same_key(certificate, read_key(key)) and is_signed_by(certificate, authority.certificate)
+    assert is_for(certificate, ExtendedKeyUsageOID.CLIENT_AUTH) and not is_for(
+        certificate, ExtendedKeyUsageOID.SERVER_AUTH
+    )
+    assert abs(end_of(certificate) - now() - 30 * DAY) < DAY / 24 and ca == authority.trusted_text
+    assert stat.S_IMODE(os.stat(tmp_path / "a b" / "alice.key").st_mode) == 0o600
+    assert "curl --cert '" in found["msg"] and "PRIVATE" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "words"),
+    [
+        ("../alice", 30, "name: is '../alice'; give letters"),
+        ("", 30, "name: is ''"),
+        ("alice", 0, "days: is 0; give 1 to 365, as no certificate can be withdrawn"),
+        ("alice", 366, "days: is 366"),
+    ],
+)
+def test_a_certificate_that_cannot_be_issued(task, name, days, words, tmp_path):
+    made(task)
+    with pytest.raises(AnsibleError, match=words):
+        task().client_certificate(name, days, str(tmp_path / "x"))
+    assert not (tmp_path / "x").exists()
+
+
+def test_no_certificate_without_an_authority_and_none_in_a_check(task, tmp_path):
+    with pytest.raises(AnsibleError, match="has no certificate authority yet"):
+        task().client_certificate("alice", 30, str(tmp_path / "x"))
+    made(task)
+    assert task(check_mode=True).client_certificate("alice", 30, str(tmp_path / "x"))["changed"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AnsibleError, match=r"dest: .*file/x cannot be made"):
+        task().client_certificate("alice", 30, str(tmp_path / "file" / "x"))
+    assert not (tmp_path / "x").exists()
