@@ -33,10 +33,10 @@ BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 LOG_LEVELS = ("debug", "info", "warn", "error")
 LOG_FORMATS = ("logfmt", "json")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,30}\$?")
-# It asks for the password, which is then in no process list and in no history; the same without Apache's tools.
+# Each asks for the password, which is then in no process list and in no history; the second one without the library bcrypt.
 MAKES_HASH = (
-    "make one with `htpasswd -nBC 10 \"\" | tr -d ':'`, which asks for the password, or with `python3 -c 'import bcrypt,"
-    " getpass; print(bcrypt.hashpw(getpass.getpass().encode(), bcrypt.gensalt(10)).decode())'`"
+    "make one with `ansible-playbook vigil.monitoring.password`, or with `htpasswd -nBC 10 \"\" | tr -d ':'`; both ask for the"
+    " password"
 )
 # Directories of the system that no service may have as its own, lest a removal takes them along.
 _SYSTEM = (

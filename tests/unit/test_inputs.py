@@ -290,7 +290,7 @@ def test_no_password_is_repeated():
     assert "prometheus_web_config.basic_auth_users['admin']" in found[0]
     # The password is asked for: it stands in no process list and in no history of a shell.
     assert '`htpasswd -nBC 10 ""' in found[0]
-    assert "getpass.getpass()" in found[0]
+    assert "`ansible-playbook vigil.monitoring.password`" in found[0]
     assert problems("node_exporter", basic_auth_users={"x": "short"})[0].startswith(
         "node_exporter_basic_auth_users['x']"
     )

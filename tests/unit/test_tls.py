@@ -302,3 +302,15 @@ def test_what_knows_no_tls_stays_on_its_host(variables, host):
     given = {name.removeprefix("cadvisor_"): value for name, value in variables.items()}
     listening = room("cadvisor").listen(Inputs("cadvisor", **given)).rpartition(":")[0]
     assert listening.replace("0.0.0.0", "") == host
+
+
+def test_the_hash_of_a_password():
+    from ansible_collections.vigil.monitoring.plugins.filter.bcrypt import FilterModule
+
+    make = FilterModule().filters()["bcrypt"]
+    hashed = make(PASSWORD)
+    assert bcrypt.checkpw(PASSWORD.encode(), hashed.encode()) and hashed.startswith("$2b$10$")
+    assert make(PASSWORD) != hashed and PASSWORD not in hashed
+    for wrong, words in (("", "is empty"), (None, "no text"), ("x" * 73, "more than 72 bytes")):
+        with pytest.raises(AnsibleError, match=words):
+            make(wrong)
