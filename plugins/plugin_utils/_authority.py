@@ -280,7 +280,9 @@ class Authority:
         end = min(end, end_of(self.certificate))
         if end <= at:
             raise AuthorityProblem("it expired on {0:%Y-%m-%d}: rotate it".format(end_of(self.certificate)))
-        what = "\0".join((*subject[:2], *map(str, subject.names), str(subject[3:]), begin.isoformat()))
+        # Two certificates with one number, and nothing but another end, are refused by browsers (RFC 5280, 4.1.2.2).
+        dates = (begin.isoformat(), end.isoformat())
+        what = "\0".join((*subject[:2], *map(str, subject.names), str(subject[3:]), *dates))
         number = int.from_bytes(self.derive("key\0" + what, 48), "big") % (ORDER - 1) + 1
         key = ec.derive_private_key(number, ec.SECP256R1())
         serial = int.from_bytes(hmac.new(self.derive("serial"), what.encode("utf-8"), "sha256").digest()[:16], "big")

@@ -60,6 +60,13 @@ def test_another_subject_has_another_key_and_number(other):
     assert one.key != two.key and certificate(one).serial_number != certificate(two).serial_number
 
 
+def test_another_life_has_another_number():
+    """Browsers refuse two certificates with the same number, which may begin at the same time."""
+    lives = range(20, 100)
+    issued = [certificate(authority().issue(WEB, days, AT + DAY)) for days in lives]
+    assert len({found.serial_number for found in issued}) == len(lives)
+
+
 def test_a_certificate_says_what_it_is_for():
     found = authority().issue(WEB, at=AT + DAY)
     made = certificate(found)
