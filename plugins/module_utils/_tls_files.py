@@ -58,6 +58,9 @@ def _unreadable(path):
     """What is wrong with a file itself, and what to do; None where it can be read."""
     if not os.path.exists(path):
         return "{0} is not there".format(path), "have whatever issues it put it there, or correct the path"
+    if not os.path.isfile(path):
+        # A pipe would keep everybody waiting.
+        return "{0} is no file".format(path), "correct the path"
     try:
         with open(path, "rb") as stream:
             stream.read(1)

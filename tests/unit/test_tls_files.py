@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _tls_files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import DAY, Authority, now
@@ -80,6 +82,14 @@ def test_a_file_that_is_not_there_is_named(what, tmp_path):
     (tmp_path / what).unlink()
     (problem,) = _tls_files.problems(there)
     assert problem.startswith("{0}: {1}/{2} is not there; ".format(_tls_files.VARIABLES[what], tmp_path, what))
+
+
+def test_what_is_no_file_keeps_nobody_waiting(tmp_path):
+    there = paths(tmp_path)
+    (tmp_path / "key").unlink()
+    os.mkfifo(tmp_path / "key")
+    (problem,) = _tls_files.problems(there)
+    assert problem == "monitoring_tls_key_file: {0}/key is no file; correct the path".format(tmp_path)
 
 
 def test_what_a_role_has_verified():
