@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _compare_program, _process_state
+from ansible_collections.vigil.monitoring.plugins.module_utils._decision import times_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall, rules_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -76,7 +77,7 @@ class Record:
             return verified
         paths = [*params["files"], *runtime.paths()]
         files = {path: digest(read_bytes(path)) for path in paths if os.path.isfile(path)}
-        reads = [int(os.stat(path).st_ctime) for path in params["reads"] if os.path.exists(path)]
+        reads = times_of(params["reads"])
         return dict(
             verified,
             asked=asked,

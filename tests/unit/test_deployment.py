@@ -15,6 +15,7 @@ import pytest
 import simulated_host
 from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _database_role,
+    _decision,
     _nofollow,
     _postgres,
     _postgres_server,
@@ -1000,3 +1001,16 @@ def test_a_check_waits_for_no_file_that_the_run_itself_would_write(host):
     for check, path in ((True, other), (False, own)):
         done = deploy(host, check=check, health={"url": url, "ca_path": path})
         assert path + " cannot be used" in done["msg"]
+
+
+def test_a_file_that_is_read_at_the_start_and_was_written_just_before_it(host, monkeypatch):
+    """The time of the start is known to the second: what was verified with this very file is not restarted for it."""
+    path = host.root / "authority.crt"
+    path.write_text("one")
+    monkeypatch.setattr(_decision.Comparison, "started_after", lambda *dummy, **dummies: False)
+    given = {"reads": [str(path)], "asked": "x"}
+    assert deploy(host, **given)["action"] == "started"
+    assert not deploy(host, **given)["changed"]
+    os.utime(path, (1, 1))
+    monkeypatch.setattr(_decision, "times_of", lambda paths: [1])
+    assert deploy(host, **given)["action"] == "restarted"
