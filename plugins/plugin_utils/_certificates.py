@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
-    ExtendedKeyUsageOID,
     begin_of,
     covers,
     datetime,
@@ -23,10 +22,12 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import FILES
 
+# RFC 5280, 4.2.1.12.
+SERVER_AUTH, CLIENT_AUTH, ANY = "1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2", "2.5.29.37.0"
 # A certificate, its key, and what it has to be for.
 PAIRS = (
-    ("certificate", "key", ExtendedKeyUsageOID.SERVER_AUTH, "serverAuth"),
-    ("client_certificate", "client_key", ExtendedKeyUsageOID.CLIENT_AUTH, "clientAuth"),
+    ("certificate", "key", SERVER_AUTH, "serverAuth"),
+    ("client_certificate", "client_key", CLIENT_AUTH, "clientAuth"),
 )
 
 
@@ -150,7 +151,7 @@ def is_for(certificate, usage) -> bool:
         found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         return True
-    return usage in found or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in found
+    return bool({usage, ANY}.intersection(one.dotted_string for one in found))
 
 
 def subject(certificate) -> str:

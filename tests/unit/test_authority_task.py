@@ -13,7 +13,6 @@ from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _authority_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
     DAY,
-    ExtendedKeyUsageOID,
     end_of,
     is_signed_by,
     now,
@@ -22,7 +21,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import
     same_key,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_task import AuthorityTask
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._certificates import is_for
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._certificates import CLIENT_AUTH, SERVER_AUTH, is_for
 
 GROUPS = {"all": ["web1", "web2", "db1", "other"], "node_exporter": ["web1", "web2"], "prometheus": ["db1"]}
 
@@ -124,9 +123,7 @@ def test_a_certificate_for_somebody(task, tmp_path):
     certificate, key, ca = ((tmp_path / "a b" / name).read_text() for name in ("alice.crt", "alice.key", "ca.crt"))
     (certificate,) = read_certificates(certificate)
     assert same_key(certificate, read_key(key)) and is_signed_by(certificate, authority.certificate)
-    assert is_for(certificate, ExtendedKeyUsageOID.CLIENT_AUTH) and not is_for(
-        certificate, ExtendedKeyUsageOID.SERVER_AUTH
-    )
+    assert is_for(certificate, CLIENT_AUTH) and not is_for(certificate, SERVER_AUTH)
     assert abs(end_of(certificate) - now() - 30 * DAY) < DAY / 24 and ca == authority.trusted_text
     assert stat.S_IMODE(os.stat(tmp_path / "a b" / "alice.key").st_mode) == 0o600
     assert "curl --cert '" in found["msg"] and "PRIVATE" not in str(found)
