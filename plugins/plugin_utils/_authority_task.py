@@ -106,7 +106,7 @@ class AuthorityTask:
                     ", ".join("{0} ({1})".format(shared.host, folder) for folder, shared in sorted(stores.items()))
                 )
             )
-        (shared,) = stores.values()
+        shared = next(iter(stores.values()))
         return _tls.store_of(shared)
 
     def rotate(self, step: str) -> dict:
