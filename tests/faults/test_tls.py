@@ -157,7 +157,9 @@ def shared(tmp_path_factory):
         "trixie-docker": snapshot("trixie-docker", folder),
     }
     with contextlib.ExitStack() as stack:
-        one, two = [stack.enter_context(hosts.host(suite, group="fault", image=image)) for suite, image in suites.items()]
+        one, two = [
+            stack.enter_context(hosts.host(suite, group="fault", image=image)) for suite, image in suites.items()
+        ]
         stranger = stack.enter_context(hosts.host("trixie", group="fault"))
         two.load(containers.image("blackbox_exporter"))
         with ThreadPoolExecutor() as pool:
