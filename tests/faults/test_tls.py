@@ -116,7 +116,9 @@ class Pair(Containers):
         """The targets that a host's Prometheus cannot scrape."""
         found = self.get(host, "prometheus", "/api/v1/targets?state=active")["data"]["activeTargets"]
         assert found
-        return [target["scrapeUrl"] for target in found if target["health"] != "up"]
+        # Certificates are looked at every two minutes: what a run has just added was not scraped yet.
+        later = [target for target in found if target["health"] == "unknown" and target["scrapeInterval"] == "2m"]
+        return [target["scrapeUrl"] for target in found if target["health"] != "up" and target not in later]
 
     def processes(self):
         """What runs on both hosts: unchanged means that nothing was restarted."""
@@ -661,7 +663,8 @@ def test_a_broken_configuration_goes_back_and_tells_no_secret(shared):
     assert site.converged() == site.kept["tasks"]
     after = site.processes()
     assert {name for name in after if name != "containers" and after[name] != before[name]} <= set(EVERYWHERE)
-    assert all(site.down(host) == [] for host in site.both)
+    for host in site.both:
+        until("all is up", lambda host=host: site.down(host) == [])
 
 
 def test_playbooks_and_amtool_work(shared):
