@@ -138,14 +138,14 @@ class Tls:
         """The same as a path that counts from the configuration's directory, so that a staged copy is whole."""
         return self.path(what) if self.source == HOST and what in FILES else OWN + NAMES[what]
 
-    def server_files(self, client_ca: bool = True) -> list[dict]:
+    def server_files(self) -> list[dict]:
         """Certificate, key, and the authority of those who ask, as the module config_files takes them."""
         found = (
             self._issued("server", self._subject(server=True))
             if self.source == CA
             else self._read("certificate", "key")
         )
-        return self._entries(certificate=found[0], key=found[1], **({"ca": self.ca_text()} if client_ca else {}))
+        return self._entries(certificate=found[0], key=found[1], ca=self.ca_text())
 
     def client_files(self) -> list[dict]:
         """What Prometheus shows and trusts, as the module config_files takes it."""
