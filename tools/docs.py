@@ -128,7 +128,7 @@ SHARED = {
     "monitoring_tls_dir": (
         "everywhere",
         "Directory on the controller with the certificate authority, which is made there when it is first needed. Its keys are"
-        " encrypted; commit it with the inventory. Default: `tls` beside the inventory.",
+        " encrypted; commit it with the inventory. Default: `.tls` in the directory of the inventory.",
     ),
     "monitoring_tls_passphrase": (
         "everywhere",

@@ -30,8 +30,8 @@ CA, HOST, CONTROLLER = "ca", "host", "controller"
 SOURCES = (CA, HOST, CONTROLLER)
 DAYS = 90
 USERNAME = "admin"
-# The directory of the authority, beside the inventory.
-FOLDER = "tls"
+# The directory of the authority, in that of the inventory, of which Ansible reads everything else that is not hidden as an inventory.
+FOLDER = ".tls"
 # What is configured as a path, and the variable that names the file where the source is not the inventory's own authority.
 FILES = {
     "ca": "monitoring_tls_ca_file",

@@ -234,7 +234,7 @@ def _there(library):
 
 def check_files(source, given, wanted):
     """The files that something else has made: each is named, by an absolute path."""
-    where = "on the hosts" if source == _tls.HOST else "of the controller, such as '{{ inventory_dir }}/tls/host.crt'"
+    where = "on the hosts" if source == _tls.HOST else "of the controller, such as '{{ inventory_dir }}/files/host.crt'"
     for what in wanted:
         variable = _tls.FILES[what]
         path = given[variable]

@@ -469,7 +469,7 @@ def test_a_check_of_the_switch_writes_nothing(shared):
     site, before = shared.switch(*shared.both), shared.processes()
     files = {host.name: shared.fingerprint("/etc/prometheus", "/etc/alertmanager") for host in shared.both}
     site.run("--check", "--diff").must_be_green(changed=True)
-    assert not (site.folder / "tls").exists()
+    assert not (site.folder / ".tls").exists()
     assert shared.processes() == before
     assert files == {host.name: shared.fingerprint("/etc/prometheus", "/etc/alertmanager") for host in shared.both}
 
@@ -625,10 +625,10 @@ def test_keys_and_passwords_are_for_the_service_alone(shared):
             "ssl-cert-snakeoil.key",
         }
         assert keys and {Path(path).name for path in keys} <= known
-    listed = {path.name: oct(path.stat().st_mode & 0o777) for path in (site.folder / "tls").iterdir()}
+    listed = {path.name: oct(path.stat().st_mode & 0o777) for path in (site.folder / ".tls").iterdir()}
     assert listed == {"ca.crt": "0o644", "ca.key": "0o600", "machines.key": "0o600"}
     for name in ("ca.key", "machines.key"):
-        assert (site.folder / "tls" / name).read_text().startswith("$ANSIBLE_VAULT;")
+        assert (site.folder / ".tls" / name).read_text().startswith("$ANSIBLE_VAULT;")
 
 
 def known_secrets(site):

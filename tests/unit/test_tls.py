@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import functools
+import os
+import pathlib
+import subprocess
+import sys
 import tempfile
 
 import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleError
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _scrape, _tls
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _authority_store, _rooms, _scrape, _tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
     covers,
+    now,
     read_certificates,
     read_key,
     same_key,
@@ -314,3 +319,20 @@ def test_the_hash_of_a_password():
     for wrong, words in (("", "is empty"), (None, "no text"), ("x" * 73, "more than 72 bytes")):
         with pytest.raises(AnsibleError, match=words):
             make(wrong)
+
+
+def test_ansible_takes_the_authority_for_no_inventory(tmp_path):
+    """Of an inventory's directory it reads every file."""
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {web1: {}}}\n", encoding="utf-8")
+    variables = {"ansible_inventory_sources": [str(tmp_path)], "monitoring_password": PASSWORD}
+    made = _authority_store.Store(_tls.folder_of(variables.get), PASSWORD, str)
+    made.authority(), made.machines(), made.renew(["web1"], now())
+    assert len(list((tmp_path / ".tls").iterdir())) == 4
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).parent / "ansible-inventory", "-i", tmp_path, "--list"],
+        env={**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and not done.stderr, done.stderr
