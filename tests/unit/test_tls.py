@@ -327,7 +327,7 @@ def test_ansible_takes_the_authority_for_no_inventory(tmp_path):
     variables = {"ansible_inventory_sources": [str(tmp_path)], "monitoring_password": PASSWORD}
     made = _authority_store.Store(_tls.folder_of(variables.get), PASSWORD, str)
     made.authority(), made.machines(), made.renew(["web1"], now())
-    assert len(list((tmp_path / ".tls").iterdir())) == 4
+    assert len(list((tmp_path / _tls.FOLDER).iterdir())) == 4
     done = subprocess.run(
         [pathlib.Path(sys.executable).parent / "ansible-inventory", "-i", tmp_path, "--list"],
         env={**os.environ, "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "true"},
