@@ -64,6 +64,18 @@ ELSEWHERE = {
     "ansible-playbook vigil.monitoring.site -i hosts.yml": "tests/packaging, and tests/faults on a host",
     "ansible-playbook vigil.monitoring.verify -i hosts.yml": "tests/packaging, and tests/faults on a host",
     "ansible-playbook drill.yml -i inventories/prod": "tests/routes: it needs channels that messages arrive in",
+    "ansible-playbook vigil.monitoring.client_certificate -e client_name=alice -e client_days=30"
+    " -e client_dest=/home/alice/monitoring": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "ansible-playbook vigil.monitoring.rotate_ca": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "ansible-playbook vigil.monitoring.password": "it asks a person; tests/unit has the filter that it uses",
+    "ansible-playbook site.yml -e monitoring_tls_renew=true": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "make one TEST='tests/unit -n 2'": "the stage unit",
+    "make one TEST='tests/rules -n 2'": "the stage rules",
+    "make test-core": "tests/faults: the oldest and the newest",
+    "make audit": "asks for the advisories of today",
+    "make sbom": "tests/packaging",
+    "make mutation SUBJECT=secrets": "takes half an hour",
+    "make lock": "asks the registry for the newest versions",
 }
 DEMO = ("make demo", "make demo RUNTIME=docker", "make demo-break", "make demo-down")
 DEPLOYED = ("node_exporter", "blackbox_exporter", "alertmanager", "prometheus")
