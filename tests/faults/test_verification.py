@@ -192,7 +192,7 @@ def test_a_role_outside_the_groups_scrapes_itself_and_is_verified(bare):
     outcome = bare.run("--tags", "other", **own).must_be_green(changed=False)
     assert "nothing was verified: --tags other selects no service" in outcome.output
     bare.variables["monitoring_verify_timeout"] = 1
-    bare.run(**alone).must_be_red("no response from 127.0.0.1:9090", "such values belong into the inventory")
+    bare.run(**alone).must_be_red("no response from 127.0.0.1:9090", "such values belong in the inventory")
     bare.variables.update(prometheus_web_listen_address="0.0.0.0:9191", monitoring_verify_timeout=20)
     assert "1 of 1 service verified" in bare.run(**alone).must_be_green(changed=False).output
 
