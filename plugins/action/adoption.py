@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import posixpath
 
-from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import unpack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption, _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
@@ -48,8 +46,7 @@ class ActionModule(ActionBase):
                     )
                 )
         text = _redact.scrub(_adoption.rendered(host, entries))
-        if C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS:
-            Display().display("\n" + text + "\n")
+        show("\n" + text + "\n")
         differences = {entry["role"]: [one._asdict() for one in entry["differences"]] for entry in entries}
         result.update(
             changed=False, summary=text, differences=differences, kept={e["role"]: e["kept"] for e in entries}

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.modules.certificate_authority import ARGUMENTS, ONE_OF
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_task import AuthorityTask
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 
 
 class ActionModule(ActionBase):
@@ -32,6 +30,6 @@ class ActionModule(ActionBase):
             result.update(task.rotate(given["rotation"]))
         elif given["renew"]:
             result.update(task.renew())
-        if result.get("msg") and C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS:
-            Display().display(result["msg"])
+        if result.get("msg"):
+            show(result["msg"])
         return result

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import os
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.modules.client_certificate import ARGUMENTS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_task import AuthorityTask
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 
 
 class ActionModule(ActionBase):
@@ -30,6 +28,5 @@ class ActionModule(ActionBase):
         task = AuthorityTask(self._loader, self._templar, task_vars, self._task.check_mode)
         folder = os.path.abspath(os.path.expanduser(given["dest"] or given["name"]))
         result.update(task.client_certificate(given["name"], given["days"], folder))
-        if C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS:
-            Display().display(result["msg"])
+        show(result["msg"])
         return result

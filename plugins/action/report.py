@@ -5,19 +5,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import tempfile
 import time
 
-from ansible import constants as C
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
-from ansible_collections.vigil.monitoring.plugins.action.summary import MACHINE_CALLBACKS
 from ansible_collections.vigil.monitoring.plugins.module_utils._promql import duration
 from ansible_collections.vigil.monitoring.plugins.modules.report import ARGUMENTS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show, write_file
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -38,9 +34,7 @@ class ActionModule(ActionBase):
         sections = self._sections(given["results"], task_vars)
         document = _report.document(sections, _report.clock())
         text = _render.as_text(document)
-        shown = "text" in given["formats"] and C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
-        if shown:
-            Display().display("\n" + text)
+        shown = "text" in given["formats"] and show("\n" + text)
         directory = os.path.abspath(given["directory"])
         name = file_name([answers for dummy, answers in sections if answers and answers.get("answered")])
         files = {
@@ -97,17 +91,5 @@ def file_name(reported):
 
 def write(path, text):
     """Write a file atomically, readable by its owner and group only."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o750, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=".report.", dir=directory)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o640)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    os.makedirs(os.path.dirname(path), mode=0o750, exist_ok=True)
+    write_file(path, text, 0o640)

@@ -5,17 +5,13 @@
 
 from __future__ import annotations
 
-from ansible import constants as C
 from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run, _scope
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
-
-# Their output is for programs: text beside it would spoil it. They have the text in the result.
-MACHINE_CALLBACKS = ("json", "jsonl", "ansible.posix.json", "ansible.posix.jsonl")
 
 
 class ActionModule(ActionBase):
@@ -50,9 +46,7 @@ class ActionModule(ActionBase):
             words.append("nothing has to be verified: {0}".format(", ".join(unwanted)))
         words += [] if unwanted else self._words(lines, left_out, skipped, task_vars)
         text = summary(lines, self._task.check_mode, words)
-        shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
-        if shown:
-            Display().display("\n" + text + "\n")
+        shown = show("\n" + text + "\n")
         red = [line for line in lines if line["state"] == RED]
         result["changed"] = False
         if nothing and not skipped and not left_out and "all" in (task_vars.get("ansible_run_tags") or ["all"]):

@@ -18,11 +18,11 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
 from collections.abc import Callable
 
 from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _controller
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
     Authority,
     AuthorityProblem,
@@ -243,7 +243,7 @@ class Store:
 
         :raises AuthorityProblem: when it cannot be written.
         """
-        write_file(self.folder, name, text, mode)
+        write_to(self.folder, name, text, mode)
 
     def _secret(self, name):
         """The text of an encrypted file: by the passphrase, else by the vault passwords of this run."""
@@ -293,24 +293,13 @@ def _random():
     return base64.b64encode(secrets.token_bytes(32)).decode("ascii")
 
 
-def write_file(folder: str, name: str, text: str, mode: int = 0o644) -> None:
+def write_to(folder: str, name: str, text: str, mode: int = 0o644) -> None:
     """Write a file of the controller in one step.
 
     :raises AuthorityProblem: when it cannot be written.
     """
-    whole = os.path.join(folder, name)
+    path = os.path.join(folder, name)
     try:
-        handle, path = tempfile.mkstemp(dir=folder, prefix="." + name)
-        try:
-            with open(handle, "w", encoding="ascii") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.chmod(path, mode)
-            os.replace(path, whole)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-            raise
+        _controller.write_file(path, text, mode)
     except OSError as error:
-        raise AuthorityProblem("{0} cannot be written: {1}".format(whole, error)) from error
+        raise AuthorityProblem("{0} cannot be written: {1}".format(path, error)) from error

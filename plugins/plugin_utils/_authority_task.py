@@ -17,7 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store 
     ANNOUNCED,
     IDLE,
     SWITCHED,
-    write_file,
+    write_to,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
@@ -197,7 +197,7 @@ class AuthorityTask:
             except OSError as error:
                 raise AnsibleError("dest: {0} cannot be made: {1}".format(folder, error)) from error
             for file_name, (text, mode) in files.items():
-                write_file(folder, file_name, text, mode)
+                write_to(folder, file_name, text, mode)
         paths = [os.path.join(folder, file_name) for file_name in files]
         words = "{0}, until {1:%Y-%m-%d}. Exporters let in whoever has it:\n  curl --cert {2} --key {3} --cacert {4} https://HOST:9100/metrics"
         done = "would be written" if self.check_mode else "written"

@@ -1,0 +1,44 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What action plugins do on the controller itself: show text to people, and write files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+
+from ansible import constants as C
+from ansible.utils.display import Display
+
+# Their output is for programs: text beside it would spoil it. They have the text in the result.
+MACHINE_CALLBACKS = ("json", "jsonl", "ansible.posix.json", "ansible.posix.jsonl")
+
+
+def show(text: str) -> bool:
+    """Print text, unless the output of this run is for programs; whether it was printed."""
+    shown = C.DEFAULT_STDOUT_CALLBACK not in MACHINE_CALLBACKS
+    if shown:
+        Display().display(text)
+    return shown
+
+
+def write_file(path: str, text: str, mode: int) -> None:
+    """Write a file in one step: nobody sees a part of it, and a failure leaves what was there.
+
+    :raises OSError: when it cannot be written.
+    """
+    folder, name = os.path.split(path)
+    handle, part = tempfile.mkstemp(dir=folder, prefix="." + name)
+    try:
+        with open(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(part, mode)
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(part)
+        raise
