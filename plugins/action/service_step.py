@@ -10,6 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._turn import Turn
 
 
 class ActionModule(ActionBase):
@@ -27,13 +28,19 @@ class ActionModule(ActionBase):
         if given.get("service") not in _rooms.names():
             raise AnsibleActionFail("service has to be one of {0}".format(", ".join(_rooms.names())))
         room = _rooms.load(given["service"])
+        i = RoleInputs(room.name, self._loader, self._templar, task_vars)
         step = room.step(
             given.get("step"),
-            RoleInputs(room.name, self._loader, self._templar, task_vars),
+            i,
             given.get("release"),
             given.get("prepared"),
             int(given.get("number") or 0),
         )
         if step is None:
             raise AnsibleActionFail("{0} has no step {1!r}".format(room.name, given.get("step")))
-        return run_other(self, step.module, step.options, task_vars)
+
+        def work():
+            return run_other(self, step.module, step.options, task_vars)
+
+        turn = Turn(self, room, i, task_vars)
+        return turn.take(work) if turn.is_needed(given["step"]) else work()

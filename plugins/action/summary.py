@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, summary
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run, _scope
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rollout, _rooms, _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
@@ -99,6 +99,7 @@ class ActionModule(ActionBase):
             if service in members:
                 members[service] |= hosts
         lines, left_out, words = [], [], []
+        rollouts = _rollout.written_down()
         for host in task_vars["ansible_play_hosts_all"]:
             given_back = plain(values.raw(host).get(given["results"]) or {})
             found = given_back.get("services")
@@ -113,12 +114,14 @@ class ActionModule(ActionBase):
                     why = "an earlier task of this run failed on this host, or it could not be reached"
                     if host in running:
                         why = "it has not been checked"
+                    entry = rollouts.get(service, {}).get(host)
                     lines.append(
                         {
                             "service": service,
                             "host": host,
                             "state": RED,
-                            "reasons": ["not verified: " + why],
+                            "version": entry.version if entry else None,
+                            "reasons": [_rollout.outcome(entry) or "not verified: " + why],
                             "url": None,
                         }
                     )

@@ -42,6 +42,25 @@ class AlertmanagerCluster:
         yield from check_messages(page)
 
 
+class AlertmanagerSettled:
+    """The check of this name: whether an Alertmanager that was started has heard what the others of its cluster know.
+
+    How many others it sees does not matter: where a change makes members of two kinds, they find each other after the last one.
+
+    :param check: the :class:`_health_check.HealthCheck` that it belongs to.
+    :param given: dict without keys.
+    """
+
+    def __init__(self, check, given):
+        self.check = check
+
+    def look(self, dummy_page, dummy):
+        """Findings about it now."""
+        cluster = json.loads(self.check.get("/api/v2/status")).get("cluster") or {}
+        settled = cluster.get("status") in ("ready", "disabled")
+        yield GOOD if settled else Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
+
+
 def check_cluster(status, members):
     """Whether an Alertmanager sees the others of its cluster.
 

@@ -78,7 +78,7 @@ class Deployment:
         self._clean_up(plan)
         changed = plan.switches or plan.conflicts or recovered or activation.enabled_now or changed_database
         changed = changed or activation.firewall_changed
-        self._end(activation.decision, changed, seen, diff_of(self.task, plan, found.manifest))
+        self._end(activation.decision, changed, seen, found.was_active, diff_of(self.task, plan, found.manifest))
 
     def _end_a_check_before_its_runtime_is_there(self):
         missing = self.task.runtime.missing() if self.task.module.check_mode else None
@@ -182,13 +182,14 @@ class Deployment:
         for runtime in runtimes.others():
             runtime.forget(self.state)
 
-    def _end(self, decision, changed, seen, diff):
+    def _end(self, decision, changed, seen, was_running, diff):
         self.task.module.exit_json(
             changed=bool(changed or decision.action != "none"),
             action=DONE[decision.action],
             reason=decision.reason,
             version=self.verification.said,
             pid=self.task.runtime.pid(seen),
+            was_running=was_running,
             unverified=self.task.unverified,
             notes=self.task.notes,
             diff=diff,

@@ -9,7 +9,10 @@ import time
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _certificate_end, _client
-from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import AlertmanagerCluster
+from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import (
+    AlertmanagerCluster,
+    AlertmanagerSettled,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._exposition import Page
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
     IN_LOG,
@@ -24,16 +27,21 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana_content import GrafanaContent
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import complete, lost_dependency, reported
 from ansible_collections.vigil.monitoring.plugins.module_utils._metric_checks import FailingParts, NonzeroMetric
-from ansible_collections.vigil.monitoring.plugins.module_utils._prometheus_server import PrometheusServer
+from ansible_collections.vigil.monitoring.plugins.module_utils._prometheus_server import (
+    PrometheusCatchUp,
+    PrometheusServer,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach, Stop
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # What a service is verified for beside its version, its last reload and what it depends on, by name; its room chooses.
 CHECKS = {
     "alertmanager_cluster": AlertmanagerCluster,
+    "alertmanager_settled": AlertmanagerSettled,
     "failing_parts": FailingParts,
     "grafana_content": GrafanaContent,
     "nonzero_metric": NonzeroMetric,
+    "prometheus_catch_up": PrometheusCatchUp,
     "prometheus_server": PrometheusServer,
 }
 # Seconds after which an address counts as one that cannot be reached from here.

@@ -119,6 +119,68 @@ class PrometheusServer:
         return check_targets(verdict, targets)
 
 
+class PrometheusCatchUp:
+    """The check of this name: whether a Prometheus does again what it did before it was changed.
+
+    What it has found is none of its business: a target that is down, or a rule that fails, was so before or is said by the
+    verification of the whole.
+
+    :param check: the :class:`_health_check.HealthCheck` that it belongs to.
+    :param given: dict: ``agent``, and ``expect`` (list of dicts with ``job`` and ``instance``).
+    """
+
+    def __init__(self, check, given):
+        self.check, self.given = check, given
+
+    def look(self, page, dummy):
+        """Findings about it now.
+
+        :param page: its metrics, a :class:`_exposition.Page`.
+        """
+        targets = _targets.parse(self.check.get("/api/v1/targets?state=active"))
+        expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
+        yield check_scraped(targets, expect, page.value(RELOADED_AT))
+        if not self.given.get("agent"):
+            yield check_evaluated(data_of(self.check.get("/api/v1/rules")))
+
+
+def check_scraped(targets, expect, loaded):
+    """Targets that are not known yet, or not scraped since the configuration was loaded.
+
+    :param targets: list of :class:`_targets.Target`.
+    :param expect: pairs of job and instance.
+    :param loaded: when it has loaded its configuration, in seconds since the epoch; None where that is not known.
+    """
+    missing = set(expect).difference((target.job, target.instance) for target in targets)
+    if missing:
+        return Finding(WAIT, "it does not know {0} of {1} expected targets".format(len(missing), len(set(expect))))
+    waiting = [
+        target
+        for target in targets
+        if target.last_scrape is None or (loaded is not None and _targets.time_of(target.last_scrape) < loaded)
+    ]
+    if not waiting:
+        return GOOD
+    due = max(_duration.seconds(target.interval) for target in waiting) + DISCOVERY
+    return Finding(WAIT, "it has not scraped {0} of {1} targets yet".format(len(waiting), len(targets)), due)
+
+
+def check_evaluated(data):
+    """Rules that have not been evaluated since they were loaded.
+
+    :param data: ``data`` of ``/api/v1/rules``.
+    """
+    waiting = [
+        float(group.get("interval") or 0)
+        for group in data.get("groups") or ()
+        if any(rule.get("health") == "unknown" for rule in group.get("rules") or ())
+    ]
+    if not waiting:
+        return GOOD
+    text = "it has not evaluated {0} rule group{1} yet".format(len(waiting), "s" if waiting[1:] else "")
+    return Finding(WAIT, text, max(waiting) + DISCOVERY)
+
+
 def _date(reply):
     """The time of the server that answered, in seconds since the epoch; None where it does not say it."""
     try:

@@ -431,6 +431,10 @@ pid:
   description: ID of the main process.
   returned: when the service runs
   type: int
+was_running:
+  description: Whether the service ran before.
+  returned: when the service was verified
+  type: bool
 """
 
 import contextlib

@@ -186,11 +186,21 @@ options:
           name:
             description:
               - V(prometheus_server) checks targets, service discoveries, rules, Alertmanagers and remote storage.
+              - V(prometheus_catch_up) checks whether it has scraped each target and evaluated each rule since it has loaded its
+                configuration, whatever the outcome.
               - V(alertmanager_cluster) checks the members of a cluster and the delivery of messages.
+              - V(alertmanager_settled) checks whether it has heard what the others of its cluster know.
               - V(grafana_content) checks the database, the administrator's login, data sources, dashboards and plugins.
               - V(failing_parts) names the parts for which a gauge is 0, V(nonzero_metric) a metric that should be 0.
             type: str
-            choices: [alertmanager_cluster, failing_parts, grafana_content, nonzero_metric, prometheus_server]
+            choices:
+              - alertmanager_cluster
+              - alertmanager_settled
+              - failing_parts
+              - grafana_content
+              - nonzero_metric
+              - prometheus_catch_up
+              - prometheus_server
             required: true
           given:
             description: Data of the check.

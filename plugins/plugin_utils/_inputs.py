@@ -243,9 +243,9 @@ def check_service(room, values):
         yield Problem(
             role + "_systemd_dropin", "does not begin with a section", "put [Service] or another header first"
         )
-    for name, least in (("ready_timeout", 1), ("limit_nofile", 64)):
+    for name, least in (("ready_timeout", 1), ("limit_nofile", 64), ("canary", 0)):
         value = values["{0}_{1}".format(role, name)]
-        if str(value).isdigit() and int(value) < least:
+        if re.fullmatch(r"-?\d+", str(value)) and int(value) < least:
             yield Problem("{0}_{1}".format(role, name), "is {0}".format(value), "give {0} or more".format(least))
 
 

@@ -30,7 +30,8 @@ SHARED = "monitoring_"
 INTERNAL = ("ansible_", "__")
 
 
-def _folder(*parts):
+def folder(*parts):
+    """A directory of this run of Ansible, for the notes of all its processes."""
     return os.path.join(C.DEFAULT_LOCAL_TMP, "vigil.monitoring", *parts)
 
 
@@ -89,9 +90,9 @@ def given_here(role, variables, loader):
 
 def note(role, host, given):
     """Remember until the end of this run that a role was begun on a host."""
-    folder = _folder("roles", role)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    path = os.path.join(folder, quote(host, safe=""))
+    notes = folder("roles", role)
+    os.makedirs(notes, mode=0o700, exist_ok=True)
+    path = os.path.join(notes, quote(host, safe=""))
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
         stream.write(yaml.dump(given, Dumper=AnsibleDumper, default_flow_style=False) if given else "{}\n")
 
@@ -101,10 +102,10 @@ def first_time(what):
 
     :param what: text.
     """
-    folder = _folder("said")
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    notes = folder("said")
+    os.makedirs(notes, mode=0o700, exist_ok=True)
     try:
-        os.close(os.open(os.path.join(folder, quote(what, safe="")[:200]), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(os.open(os.path.join(notes, quote(what, safe="")[:200]), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return False
     return True
@@ -115,7 +116,7 @@ def looked_at(role, host, mark=False):
 
     :param mark: to remember that they were.
     """
-    path = _folder("checked", role, quote(host, safe=""))
+    path = folder("checked", role, quote(host, safe=""))
     if mark:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
@@ -125,19 +126,19 @@ def looked_at(role, host, mark=False):
 def noted():
     """Role -> hosts on which it was begun in this run."""
     found = {}
-    for role in _listed(_folder("roles")):
-        found[role] = {unquote(name) for name in _listed(_folder("roles", role))}
+    for role in _listed(folder("roles")):
+        found[role] = {unquote(name) for name in _listed(folder("roles", role))}
     return found
 
 
 def given_to(role, host, loader):
     """What the play gave to a role on a host in this run."""
-    path = _folder("roles", role, quote(host, safe=""))
+    path = folder("roles", role, quote(host, safe=""))
     return read_trusted(loader, path) if os.path.exists(path) else {}
 
 
-def _listed(folder):
+def _listed(path):
     try:
-        return sorted(os.listdir(folder))
+        return sorted(os.listdir(path))
     except OSError:
         return []

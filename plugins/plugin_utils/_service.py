@@ -181,6 +181,18 @@ class Service(Deployment):
         """
         return []
 
+    def redundancy(self, i) -> str | None:
+        """Name of what the hosts of this service are redundant within, so that never two of them are changed at once; None
+        where each of them is the only one to do what it does, as exporters are.
+
+        :param i: the inputs of its role, by their names without the role's.
+        """
+        return None
+
+    def catch_up(self, i) -> list[dict]:
+        """What is waited for, as :meth:`checks` has it, after a host was changed and before one that is redundant to it is."""
+        return []
+
     def peer_files(self) -> dict:
         """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""
         return {}

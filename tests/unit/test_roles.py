@@ -96,6 +96,7 @@ def test_every_input_is_used(service):
         folder / "_deployment.py",
         folder / "_channels.py",
         folder / "_flags.py",
+        folder / "_turn.py",
         *folder.glob(f"services/{service}.py"),
         *folder.glob(f"_{service}*.py"),
     ]

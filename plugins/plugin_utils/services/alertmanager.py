@@ -287,6 +287,14 @@ class Room(Service):
         members = _scrape.members(surroundings.host, surroundings.members, surroundings.value)
         return [{"name": "alertmanager_cluster", "given": {"members": members}}]
 
+    def redundancy(self, i):
+        """The members of a cluster."""
+        return self.name
+
+    def catch_up(self, i):
+        """That it knows the silences and the notifications of the others."""
+        return [{"name": "alertmanager_settled", "given": {}}]
+
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _peers

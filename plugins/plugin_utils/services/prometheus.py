@@ -306,6 +306,15 @@ class Room(Service):
             {"name": "prometheus_server", "given": given},
         ]
 
+    def redundancy(self, i):
+        """All that scrape the same."""
+        return self.name
+
+    def catch_up(self, i):
+        """That it scrapes and evaluates again."""
+        given = {"agent": bool(i["agent_mode"]), "expect": self.inventory(i)["expected"]}
+        return [{"name": "prometheus_catch_up", "given": given}]
+
     def _own_files(self, values, load):
         """The scrape configurations in the user's own files, as far as they can be read."""
         for found in self.user_files(values.inputs, "scrape_config_files"):

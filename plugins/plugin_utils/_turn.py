@@ -1,0 +1,125 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The step of a role that starts, restarts or reloads a service, when it is its host's turn: see :mod:`_rollout`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
+    FAILED,
+    FLEET,
+    UNCHANGED,
+    VERIFIED,
+    Entry,
+    Rollout,
+    Stopped,
+)
+
+# The steps that act on the process.
+STEPS = ("activation", "restarted", "reloaded")
+NOT_CHANGED = (
+    "{title} was not changed on {host}: the rollout ended, because {failed} failed. {serves} Solve the problem of {failed},"
+    " and run the playbook again; with --limit {host}, this host is changed without {failed}."
+)
+BEHIND = (
+    "{title} was changed on {host} and is healthy, but has not caught up within {seconds} s: {reasons}. It stays as it is now."
+    " The hosts that are redundant to it were not changed."
+)
+
+
+class Turn:
+    """One step of a role on one of several hosts.
+
+    :param action: the action plugin of its task.
+    :param room: the service's room.
+    :param i: the inputs of its role.
+    :param task_vars: variables of its task.
+    """
+
+    def __init__(self, action, room, i, task_vars):
+        self.action, self.room, self.i, self.task_vars = action, room, i, task_vars
+        self.hosts = task_vars.get("ansible_play_hosts_all") or []
+        self.rollout = Rollout(room.name)
+
+    def is_needed(self, step: str) -> bool:
+        """Whether other hosts of the play can have a turn, too."""
+        return step in STEPS and len(self.hosts) > 1 and not self.action._task.check_mode
+
+    def take(self, work: Callable[[], dict]) -> dict:
+        """Wait for the turn of the host, and change it.
+
+        :param work: runs the step's module, and returns its result.
+        :returns: that result, or one that has failed where the host was not changed or has not caught up.
+        """
+        group = self.room.redundancy(self.i)
+        canaries = self.i["canary"] if len(self.hosts) >= FLEET else 0
+        try:
+            waited = self.rollout.begin(self.i.host, group, canaries)
+        except Stopped as stopped:
+            return self._stopped(group, stopped)
+        if waited:
+            self.action._display.v("{0} on {1} has waited for {2}".format(self.room.title, self.i.host, waited))
+        try:
+            result = work()
+            if group is not None and result.get("was_running") and result.get("changed"):
+                self._catch_up(result)
+        except BaseException as error:
+            self._write_down(group, FAILED, str(error) or type(error).__name__)
+            raise
+        if result.get("failed"):
+            said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
+            self._write_down(group, FAILED, said.strip().split("\n")[0], self._health([], 0.0)["version"])
+        else:
+            self._write_down(group, VERIFIED, "", result.get("version"))
+        return result
+
+    def _write_down(self, group, state, text, version=None):
+        # A result of a module is a text of Ansible's own kind, which JSON writes as any other.
+        self.rollout.write_down(self.i.host, Entry(state, group, os.getpid(), text, version))
+
+    def _stopped(self, group, stopped):
+        line = self._health([], 0.0)
+        version = line["version"]
+        serves = (
+            "It still runs {0}.".format(version)
+            if version
+            else "It does not serve: {0}.".format("; ".join(line["reasons"]) or "no answer")
+        )
+        self._write_down(group, UNCHANGED, "the rollout ended, because {0} failed".format(stopped.host), version)
+        return {
+            "failed": True,
+            "changed": False,
+            "msg": NOT_CHANGED.format(title=self.room.title, host=self.i.host, failed=stopped.host, serves=serves),
+        }
+
+    def _catch_up(self, result):
+        """Wait until the host does again what it did before; where it does not, the result has failed."""
+        seconds = self.i["ready_timeout"]
+        line = self._health(self.room.catch_up(self.i), seconds)
+        if line["state"] == RED:
+            reasons = "; ".join(line["reasons"])
+            words = {"title": self.room.title, "host": self.i.host, "seconds": seconds, "reasons": reasons}
+            result.update(failed=True, msg=BEHIND.format(**words))
+
+    def _health(self, checks, seconds):
+        """What the service is found to be on its host: a line as the module service_health returns it."""
+        contained = self.i["runtime"] == "docker"
+        service = {
+            "service": self.room.name,
+            "health": self.room.health(self.i),
+            "checks": checks,
+            "unit": self.room.unit_name,
+            "log_seconds": self.room.log_seconds,
+            "docker_host": docker_host(self.i) if contained else None,
+        }
+        arguments = {"services": [service], "timeout": seconds, "secrets": self.room.secrets(self.i)}
+        found = self.action._execute_module(
+            module_name="vigil.monitoring.service_health", module_args=arguments, task_vars=self.task_vars
+        )
+        said = found.get("msg") or found.get("module_stderr") or "no answer"
+        return (found.get("services") or [{"version": None, "state": RED, "reasons": [said]}])[0]
