@@ -47,6 +47,9 @@ def check_prometheus(values):  # noqa: C901
     version = values["prometheus_version"] if pinned("prometheus", values) else None
     if label and not is_label(label, version):
         yield Problem("prometheus_replica_label", "is {0}".format(shown(label)), way_out(label) + ", or write nothing")
+    if label and not values["prometheus_replica"] and label not in (values["prometheus_external_labels"] or {}):
+        remedy = "write the name of this server, or an empty prometheus_replica_label for no such label"
+        yield Problem("prometheus_replica", "is empty", remedy)
     for name in values["prometheus_external_labels"] or {}:
         if not is_label(name, version):
             where = "prometheus_external_labels.{0}".format(name)

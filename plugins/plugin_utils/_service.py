@@ -161,6 +161,14 @@ class Service(Deployment):
         """
         return self.health_check()
 
+    def check_group(self, hosts: list[str], value: Callable) -> list[tuple]:
+        """What is wrong with the inputs of all hosts of its group together: pairs of a host and a ``_problems.Problem``.
+
+        :param hosts: in the order of the inventory, also those that this run leaves out.
+        :param value: function of a host and the name of a variable, which returns its value or None.
+        """
+        return []
+
     def endpoint(self, get: Callable) -> tuple | None:
         """Where it is served, where other variables than those of an exporter say it.
 

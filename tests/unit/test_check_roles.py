@@ -192,6 +192,15 @@ def test_the_inputs_of_all_roles_are_checked_before_the_first_change(site):
     assert "cadvisor" not in output
 
 
+def test_what_is_wrong_with_a_group_is_said_before_the_first_change(site):
+    """Each host alone is right; and a host that this run leaves out counts as well."""
+    groups = {"prometheus": ["one", "two"]}
+    status, output = site({"prometheus_replica": "A"}, groups, "--limit", "one")
+    assert status != 0
+    assert "the inputs of prometheus on one cannot work, nothing was changed" in output
+    assert "prometheus_replica: is 'A' on one and two; give each its own" in output
+
+
 def test_strictness_tags_and_the_users_own_variables(site):
     strict = {"monitoring_strict_variables": True, "prometheus_ip": "x", "prometheus_mine": 1, "alertmanager_ip": "y"}
     groups = {"prometheus": ["one"], "alertmanager": ["one"]}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 
 from ansible.errors import AnsibleError
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _shards
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import extra_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._secrets import secret_values
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
@@ -187,7 +187,7 @@ class Room(Service):
             **{name: i[name] for name in names.split()},
             "web_config": self.web_config(i),
             "version": version,
-            "replica": i.host,
+            "replica": i["replica"],
             "retention": i["storage_retention"],
             "retention_size": i["storage_retention_size"],
             "runtime": i["runtime_config"],
@@ -263,6 +263,10 @@ class Room(Service):
         )
 
         return check_prometheus(values)
+
+    def check_group(self, hosts, value):
+        """See :mod:`_shards`."""
+        return _shards.check_group(self.name, hosts, value)
 
     # How it is verified
 
