@@ -8,9 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
+import shlex
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import inner_directories, validators_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import SUMS, inside, of, script, sections
+
+# More files than these are not named in the command, which would get too long: whatever lies in the tree is listed instead.
+MANY = 200
+# As `stat -c %F` calls what `find -printf %y` shows.
+KINDS = {"f": "regular file", "d": "directory"}
 
 
 class Tree:
@@ -34,10 +40,12 @@ class Tree:
         inner = [
             posixpath.join(self.path, found).rstrip("/") for found in inner_directories([f["path"] for f in files])
         ]
-        # Everything that has to be there: path -> kind, mode, owner, group.
-        self.wanted = {
-            posixpath.join(self.path, entry["path"]): ("regular file", entry["mode"], "root", group) for entry in files
-        }
+        self.listed = len(files) > MANY
+        # Every file that has to be there: relative path -> kind, mode, owner, group; and whatever is named in the command, by its path.
+        self.kinds = {entry["path"]: ("regular file", entry["mode"], "root", group) for entry in files}
+        self.wanted = {}
+        if not self.listed:
+            self.wanted = {posixpath.join(self.path, path): found for path, found in self.kinds.items()}
         self.wanted.update((found, ("directory", 0o750, "root", group)) for found in inner)
         for entry in directories:
             mode = int(str(entry.get("mode", "0750")), 8)
@@ -53,25 +61,42 @@ class Tree:
                 "cat manifest.json",
                 "cat proven.json",
                 of("id -u", [self.user]),
-                of(SUMS, [posixpath.join(self.path, entry["path"]) for entry in self.files]),
+                self._sums(),
+                self._list() if self.listed else ":",
                 of("stat -c '%F|%a|%U|%G'", self.wanted),
                 of("readlink -f", () if self.image else self.validators),
                 of("ls -d", [posixpath.join(self.path, path) for path in self.absent]),
             ),
         )
 
+    def _sums(self):
+        if self.listed:
+            return self._find("-type f -exec {0} {{}} +".format(SUMS))
+        return of(SUMS, [posixpath.join(self.path, entry["path"]) for entry in self.files])
+
+    def _list(self):
+        return self._find("-printf '%y|%m|%u|%g|%P\\n'")
+
+    def _find(self, action):
+        """What does something with all that lies in the tree, but for our own state."""
+        return "find {0} -path {1} -prune -o {2}".format(
+            shlex.quote(self.path), shlex.quote(posixpath.join(self.path, ".vigil")), action
+        )
+
     def matches(self, output):
         """Whether the output says that there is nothing to do."""
         try:
-            names, manifest, verified, uid, sums, lines, identity, present = sections(output)
+            names, manifest, verified, uid, sums, entries, lines, identity, present = sections(output)
             manifest, verified = json.loads(manifest), json.loads(verified)
             found = [
                 (kind, int(mode, 8), *owner) for kind, mode, *owner in (line.split("|") for line in lines.splitlines())
             ]
+            kinds = dict(_of_entry(line) for line in entries.splitlines()) if self.listed else self.kinds
         except ValueError:
             return False
         recorded = manifest.get("files") or {}
         digests = {entry["path"]: _digest(entry, recorded) for entry in self.files}
+        there = {path: digest for digest, dummy, path in (line.partition("  ") for line in sums.splitlines())}
         return (
             uid.isdigit()
             # Neither in the middle of a switch nor with one that was not verified.
@@ -81,10 +106,17 @@ class Tree:
             and manifest.get("files") == digests
             and manifest.get("secret") == sorted(entry["path"] for entry in self.files if entry["secret"])
             and manifest.get("validators") == (validators_of(self.image, self.validators) or identity.splitlines())
-            and [line.split(" ")[0] for line in sums.splitlines()] == list(digests.values())
+            and all(there.get(posixpath.join(self.path, path)) == digest for path, digest in digests.items())
+            and all(kinds.get(path) == kind for path, kind in self.kinds.items())
             and [(kind.replace("regular empty file", "regular file"), *rest) for kind, *rest in found]
             == list(self.wanted.values())
         )
+
+
+def _of_entry(line):
+    """Path, and kind, mode, owner and group, of one line that ``find`` has printed."""
+    kind, mode, owner, group, path = line.split("|", 4)
+    return path, (KINDS.get(kind, kind), int(mode, 8), owner, group)
 
 
 def _digest(entry, recorded):

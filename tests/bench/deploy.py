@@ -37,6 +37,8 @@ class Side:
         self.url = url
         self.services = services
         self.versions = {service: mirror.versions()[service]["new"] for service in services}
+        # Further variables of the inventory.
+        self.more: dict = {}
         folder.mkdir(parents=True)
 
     def run(self, on: list[hosts.Host], playbook: Path | None = None, bytecode: bool = True) -> tuple[Cost, str]:
@@ -44,7 +46,7 @@ class Side:
 
         :param bytecode: whether Python finds what it has compiled before, and may keep it.
         """
-        inventory = hosts.inventory(dict.fromkeys(self.services, on), **self.variables(on))
+        inventory = hosts.inventory(dict.fromkeys(self.services, on), **{**self.variables(on), **self.more})
         argv = [
             "ansible-playbook",
             str(playbook or self.playbook()),

@@ -21,7 +21,7 @@ from lab.common import LabError, say
 
 PARTS = (
     *("one_host", "whole_site", "fleet", "simulated_hosts"),
-    *("target_health", "scrape_configuration", "large_inventory"),
+    *("target_health", "scrape_configuration", "large_inventory", "large_server"),
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
 # The figures of the document as data, so that one part can be measured anew.
@@ -88,6 +88,9 @@ def collect(options: argparse.Namespace) -> dict:
         if "large_inventory" in parts:
             with deploy.booted(1) as (host,):
                 found["large_inventory"] = scale.large_inventory(folder, server.url, host, 300, 60)
+        if "large_server" in parts:
+            with deploy.booted(1) as (host,):
+                found["large_server"] = scale.large_server(folder, server.url, host, options.rounds, 2_000, 100, 50_000)
     hosts.down(deploy.GROUP, [])
     for part in found.values():
         part["machine"] = machine

@@ -4,8 +4,10 @@ holds besides, and what the controller does for each host.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -204,6 +206,68 @@ def large_inventory(folder: Path, url: str, host: hosts.Host, size: int, variabl
             (folder / f"{name}{count}.log").write_text(output, encoding="utf-8")
         rows.append(row)
     return {"sizes": rows}
+
+
+def large_server(folder: Path, url: str, host: hosts.Host, rounds: int, files: int, jobs: int, targets: int) -> dict:
+    """site.yml for one Prometheus with many rule files and jobs, whose targets come from discovery by files: converged runs,
+    runs that change one rule file, and what Prometheus itself takes for the same.
+    """
+    side = Ours(folder / "large", url, ("prometheus",))
+    rules = side.folder / "rules"
+    rules.mkdir()
+    for number in range(files):
+        write_json(rules / f"team{number:04}.yml", _rule_file(number, number % jobs, 0))
+    with _scraped(hosts.gateway(), targets // jobs) as address:
+        # Each target once in five minutes, as it has to share this machine with everything else.
+        rare = {"scrape_interval": "5m", "scrape_timeout": "10s"}
+        side.more = {
+            "prometheus_global": {"scrape_interval": "15s", "scrape_timeout": "10s", "evaluation_interval": "30s"},
+            "prometheus_alert_rules_files": [f"{rules}/*.yml"],
+            "prometheus_scrape_configs": [
+                {"job_name": _job(job), **rare, "http_sd_configs": [{"url": f"http://{address}/discovery/{job}"}]}
+                for job in range(jobs)
+            ],
+        }
+        result = {"files": files, "jobs": jobs, "targets": targets}
+
+        def run(what: str, times: int, change: bool) -> None:
+            costs = []
+            for turn in range(times):
+                if change:
+                    write_json(rules / "team0000.yml", _rule_file(0, 0, turn + 1))
+                cost, output = side.run([host], ROOT / "site.yml")
+                assert bool(recap(output, "changed")) == (change or what == "first"), output[-3000:]
+                say(f"{what} run with {files} rule files and {targets} targets: {cost.seconds:.1f} s")
+                costs.append(cost)
+            middle = median(costs)
+            result[what] = {"seconds": round(middle.seconds, 2), "cpu": round(middle.cpu, 2)}
+
+        run("first", 1, False)
+        run("converged", rounds, False)
+        run("changed", rounds, True)
+        run("converged", rounds, False)
+    return result
+
+
+def _job(number: int) -> str:
+    return f"discovered{number:03}"
+
+
+def _rule_file(number: int, job: int, threshold: int) -> dict:
+    alert = {"alert": f"Team{number:04}Down", "expr": f'sum(up{{job="{_job(job)}"}}) < {threshold}', "for": "10m"}
+    record = {"record": f"team{number:04}:up:sum", "expr": f'sum(up{{job="{_job(job)}"}})'}
+    return {"groups": [{"name": f"team{number:04}", "rules": [alert, record]}]}
+
+
+@contextlib.contextmanager
+def _scraped(address: str, number: int):
+    """What discovers this many targets for each job, and answers them all, for the length of a `with` block; yields its address with the port."""
+    program = Path(__file__).parent / "target.py"
+    with subprocess.Popen([sys.executable, str(program), address, str(number)], stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield f"{address}:{server.stdout.readline().strip()}"
+        finally:
+            server.kill()
 
 
 def _structures(number: int, variables: int) -> dict:

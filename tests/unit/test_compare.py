@@ -31,7 +31,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker i
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import Systemd
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import definition
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _compare_service, _host_commands
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _compare_files, _compare_service, _host_commands
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Containers, Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_release import Release
@@ -56,9 +56,10 @@ def write(path, text):
         stream.write(text)
 
 
-@pytest.fixture
-def tree(tmp_path):
-    """A tree as specified, on a disk on which everything belongs to whoever runs the tests."""
+@pytest.fixture(params=["named", "listed"])
+def tree(tmp_path, request, monkeypatch):
+    """A tree as specified, on a disk on which everything belongs to whoever runs the tests: of few files and of many."""
+    monkeypatch.setattr(_compare_files, "MANY", 0 if request.param == "listed" else 200)
     path, data = tmp_path / "etc", tmp_path / "data"
     for directory, mode in ((path, 0o750), (path / "rules", 0o750), (path / "rules/deep", 0o750), (data, 0o700)):
         directory.mkdir()
@@ -78,7 +79,8 @@ def tree(tmp_path):
     directories = [{"path": f"{data}/", "owner": ME, "group": MINE, "mode": "0700"}]
     superseded = ["rules/peer.yml", "it's.yml"]
     made = Tree(f"{path}/", ME, MINE, FILES, directories, [sys.executable], absent=superseded)
-    made.wanted = {name: (kind, mode, ME, MINE) for name, (kind, mode, *_owner) in made.wanted.items()}
+    for known in (made.wanted, made.kinds):
+        known.update({name: (kind, mode, ME, MINE) for name, (kind, mode, *_owner) in known.items()})
     return made
 
 
@@ -88,6 +90,18 @@ def test_a_tree_as_asked(tree):
 
 def test_what_a_login_prints_does_not_matter(tree):
     assert tree.matches("Welcome!\n" + run(tree.command()) + "Bye.\n")
+
+
+def test_what_others_put_beside_the_files_does_not_matter(tree):
+    write(f"{tree.path}/rules/other\nf|777|root|root|x.yml", "x")
+    assert tree.matches(run(tree.command()))
+
+
+def test_a_tree_of_many_files(tmp_path):
+    """Their names would not fit into one command line."""
+    files = [{**FILES[0], "path": f"rules/{'x' * 60}{number}.yml"} for number in range(2_000)]
+    tree = Tree(str(tmp_path), ME, MINE, files, [], [])
+    assert len(tree.command()) < _host_commands.LONGEST / 10
 
 
 def test_a_tree_of_nothing(tmp_path):
