@@ -49,6 +49,8 @@ CONNECT = 3.0
 # Seconds that a service may refuse connections; it has been verified before, so this is more than a restart takes.
 GRACE = 5.0
 INTERVAL = 0.5
+# At most this long; a service that takes seconds for its answers is given as much time for its own work.
+LONGEST_INTERVAL = 5.0
 
 
 class HealthCheck:
@@ -218,6 +220,7 @@ def check_health(service, timeout, patient=True, clock=time.monotonic, sleep=tim
     check = HealthCheck(service)
     start = clock()
     while True:
+        began = clock()
         try:
             findings = check.look()
         except CannotReach:
@@ -234,7 +237,7 @@ def check_health(service, timeout, patient=True, clock=time.monotonic, sleep=tim
         due = max(dues) if all(dues) else 0.0
         if elapsed >= (max(timeout, due) if due <= 2 * timeout else timeout):
             return check.conclude(findings, elapsed)
-        sleep(INTERVAL)
+        sleep(min(max(INTERVAL, clock() - began), LONGEST_INTERVAL))
 
 
 def unreachable(service, why):

@@ -24,6 +24,12 @@ RELOADED_AT = "prometheus_config_last_reload_success_timestamp_seconds"
 DISCOVERY = 10.0
 # More than this of one kind are only counted.
 REASONS = 20
+# More targets than these are not all requested where those of some jobs are enough, each of which takes a request.
+MANY = 2_000
+FEW_JOBS = 30
+# Without the alerts that fire, which may be as many as there are targets. Versions that do not know it send them.
+RULES = "/api/v1/rules?exclude_alerts=true"
+TARGETS = "/api/v1/targets?state=active"
 
 
 class PrometheusServer:
@@ -51,13 +57,13 @@ class PrometheusServer:
             # Its clock was set back: the time of the last reload says nothing.
             loaded = None
         age = None if loaded is None or now is None else max(0.0, now - loaded)
-        yield self._look_at_targets(loaded)
+        yield self._look_at_targets(page, loaded)
         ignored = _targets.compile_ignore(self.given.get("ignore"))
         jobs = {job: by for job, by in (self.given.get("discoveries") or {}).items() if not ignored(job, "")}
         yield from _prometheus_discovery.check(self.discoveries, page, jobs, age)
         fires = None
         if not self.given.get("agent"):
-            rules = data_of(self.check.get("/api/v1/rules"))
+            rules = data_of(self.check.get(RULES))
             yield check_rules(rules, self.given.get("rules"))
             fires = firing_interval(rules)
             wanted = self.given.get("alertmanagers") or []
@@ -110,13 +116,74 @@ class PrometheusServer:
 
         return asked
 
-    def _look_at_targets(self, loaded):
+    def _look_at_targets(self, page, loaded):
         ignored = _targets.compile_ignore(self.given.get("ignore"))
         expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
-        targets = _targets.parse(self.check.get("/api/v1/targets?state=active"))
-        verdict = _targets.judge(targets, expect, ignored, pools=self.given.get("pools") or (), since=loaded)
+        pools = self.given.get("pools") or ()
+        wanted, sizes = {*pools, *(job for job, dummy in expect)}, pool_sizes(page)
+        targets = verdict = None
+        if are_enough(wanted, sizes) and self._have_their_jobs_alone(wanted, sizes):
+            targets = self._targets_of(sorted(wanted))
+            verdict = _targets.judge(targets, expect, ignored, pools=pools, since=loaded)
+        if verdict is None or verdict.missing:
+            # Of one that is missing, the others may tell why.
+            targets = self._targets(TARGETS)
+            verdict = _targets.judge(targets, expect, ignored, pools=pools, since=loaded)
         self.check.line["targets"] = [verdict.up, verdict.expected]
         return check_targets(verdict, targets)
+
+    def _targets(self, path):
+        return _targets.parse(self.check.get(path))
+
+    def _targets_of(self, pools):
+        found = []
+        for pool in pools:
+            some = self._targets(TARGETS + "&scrapePool=" + quote(pool, safe=""))
+            if any(target.pool != pool for target in some):
+                # Versions before 2.42 return all of them.
+                return some
+            found += some
+        return found
+
+    def _have_their_jobs_alone(self, wanted, sizes):
+        """Whether the label job of all targets of some pools is the pool's name, and that of no other target.
+
+        So no target of another pool has the labels of one of theirs, and may be down.
+        """
+        if self.given.get("agent"):
+            # It answers no queries.
+            return False
+        try:
+            counted = data_of(self.check.get("/api/v1/query?query=" + quote(count_query(wanted))))["result"]
+            found = {one["metric"]["job"]: int(one["value"][1]) for one in counted}
+        except (Stop, ValueError, KeyError, TypeError):
+            return False
+        return found == {pool: sizes[pool] for pool in wanted}
+
+
+def pool_sizes(page):
+    """Name of a scrape configuration -> number of its targets, as far as Prometheus says so.
+
+    :param page: its metrics, a :class:`_exposition.Page`.
+    """
+    return {pool: int(size) for (pool,), size in page.by("prometheus_target_scrape_pool_targets", "scrape_job").items()}
+
+
+def are_enough(wanted, sizes):
+    """Whether the targets of some scrape configurations are so few of all that the others need not be requested.
+
+    :param wanted: names of scrape configurations.
+    :param sizes: see :func:`pool_sizes`.
+    """
+    total = sum(sizes.values())
+    some = 0 < len(wanted) <= FEW_JOBS and wanted <= set(sizes)
+    return some and total > MANY and 2 * sum(sizes[pool] for pool in wanted) <= total
+
+
+def count_query(jobs):
+    """A query that counts the targets with each of these labels job, as far as they have been scraped."""
+    each = "count by (job) (up{{job={0}}})"
+    return " or ".join(each.format(json.dumps(job, ensure_ascii=False)) for job in sorted(jobs))
 
 
 class PrometheusCatchUp:

@@ -20,6 +20,12 @@ SERVICES = ("node_exporter", "alertmanager", "prometheus")
 # All that the lab has a release and an image of, on a host with its own engine and a database.
 EVERYTHING = ("node_exporter", "blackbox_exporter", "postgres_exporter", "alertmanager", "prometheus")
 RUNTIMES = ("systemd", "docker")
+# How the whole site is deployed, and what the inventory says for that: by either runtime, and closed to strangers.
+PASSWORD = "just-a-measurement"
+WAYS = {
+    **{runtime: {"monitoring_runtime": runtime} for runtime in RUNTIMES},
+    "tls": {"monitoring_runtime": "systemd", "monitoring_tls": True, "monitoring_password": PASSWORD},
+}
 # What both get; the rest is each collection's own defaults.
 ALERTING = {"alertmanager_route": {"receiver": "nobody"}, "alertmanager_receivers": [{"name": "nobody"}]}
 
@@ -105,14 +111,14 @@ class Ours(Side):
 
 
 class Everything(Ours):
-    """All services and their verification, under one runtime.
+    """All services and their verification, in one of :data:`WAYS`.
 
     :ivar images: address of the registry that has the images.
     """
 
-    def __init__(self, folder: Path, url: str, runtime: str, images: str):
+    def __init__(self, folder: Path, url: str, way: str, images: str):
         super().__init__(folder, url, EVERYTHING)
-        self.runtime = runtime
+        self.way = way
         self.images = images
         # Where the lab has one.
         for version in mirror.grafana()[-1:]:
@@ -122,11 +128,11 @@ class Everything(Ours):
     def variables(self, on):
         return {
             **super().variables(on),
-            "monitoring_runtime": self.runtime,
+            **WAYS[self.way],
             "monitoring_image_registry": self.images,
             "postgres_exporter_manage_role": True,
-            "grafana_security": {"admin_password": "just-a-measurement"},
-            "monitoring_probes": [{"module": "http_2xx", "targets": [f"http://{on[0].ip}:9093/-/healthy"]}],
+            "grafana_security": {"admin_password": PASSWORD},
+            "monitoring_probes": [{"module": "http_2xx", "targets": [self.url]}],
         }
 
 
@@ -223,26 +229,24 @@ def fleet(folder: Path, url: str, peer: Peer | None, rounds: int, size: int) -> 
 
 
 def whole_site(folder: Path, url: str, rounds: int) -> dict:
-    """site.yml with everything on one host, as systemd services and as containers, by turns."""
+    """site.yml with everything on one host, in each of :data:`WAYS`, by turns."""
     kinds = ("first", "converged")
-    costs = {(runtime, kind): [] for runtime in RUNTIMES for kind in kinds}
+    costs = {(way, kind): [] for way in WAYS for kind in kinds}
     tasks = {}
     suite = f"{SUITE}-docker"
     image = application.with_postgresql(suite)
     grafana = map(containers.grafana, mirror.grafana()[-1:])
     with registry.serve(*map(containers.image, EVERYTHING), *grafana) as served:
         for number in range(rounds):
-            with booted(len(RUNTIMES), suite, image) as found:
-                sides = [Everything(folder / f"{name}{number}", url, name, served.address) for name in RUNTIMES]
+            with booted(len(WAYS), suite, image) as found:
+                sides = [Everything(folder / f"{way}{number}", url, way, served.address) for way in WAYS]
                 for kind in kinds:
                     for side, host in zip(sides, found):
                         cost, output = side.run([host], ROOT / "site.yml")
-                        say(f"{kind} run of the whole site, round {number + 1}, {side.runtime}: {cost.seconds:.1f} s")
-                        costs[side.runtime, kind].append(cost)
-                        tasks[side.runtime, kind] = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
-    return {
-        kind: {runtime: _result(costs[runtime, kind], tasks[runtime, kind]) for runtime in RUNTIMES} for kind in kinds
-    }
+                        say(f"{kind} run of the whole site, round {number + 1}, {side.way}: {cost.seconds:.1f} s")
+                        costs[side.way, kind].append(cost)
+                        tasks[side.way, kind] = {word: recap(output, word) for word in ("ok", "changed", "skipped")}
+    return {kind: {way: _result(costs[way, kind], tasks[way, kind]) for way in WAYS} for kind in kinds}
 
 
 _LABELS = {"roles": "our roles", "site": "our site.yml, with its verification", "peer": PEER}

@@ -12,6 +12,11 @@ SITE_RATIOS = {"first": 3, "converged": 15}
 # A converged run of everything on one host, and how much longer containers may take than systemd services.
 SITE_SECONDS = 12
 DOCKER_RATIO = 1.5
+# And how much longer the same takes where monitoring_tls is on.
+TLS_RATIO = 1.15
+# One Prometheus with many rule files, jobs and discovered targets: a converged run, and one that changes a file, without what promtool
+# and Prometheus themselves take for it.
+LARGE_SECONDS = {"converged": 8, "changed": 12}
 FEW_HOSTS = 10
 HEALTH_SECONDS = 2
 HEALTH_TARGETS = 10_000
@@ -77,6 +82,10 @@ def _of_deployments(found: dict):
             value = site[kind]["docker"]["seconds"] / site[kind]["systemd"]["seconds"]
             what = f"the whole site as containers, {kind} run"
             yield what, f"≤ {DOCKER_RATIO} of systemd", f"{value:.2f}", value <= DOCKER_RATIO
+        if closed := site["converged"].get("tls"):
+            value = closed["seconds"] / site["converged"]["systemd"]["seconds"]
+            what = "the whole site with monitoring_tls, converged run"
+            yield what, f"≤ {TLS_RATIO} of without", f"{value:.2f}", value <= TLS_RATIO
     if fleet := found.get("fleet"):
         what = f"{fleet['hosts']} hosts with node_exporter, converged run"
         yield _ratio_row(what, ratio(fleet, "converged"), RATIOS["fleet"])
@@ -85,6 +94,9 @@ def _of_deployments(found: dict):
 def _of_sizes(found: dict):
     if simulated := found.get("simulated_hosts", {}).get("sizes"):
         what = f"{simulated[-1]['hosts']} simulated hosts, growth of CPU time from {FEW_HOSTS}"
+        yield _growth_row(what, growth_of_hosts(simulated))
+    if simulated := found.get("simulated_site", {}).get("sizes"):
+        what = f"site.yml of {simulated[-1]['hosts']} simulated hosts, growth of CPU time from {FEW_HOSTS}"
         yield _growth_row(what, growth_of_hosts(simulated))
     if rows := found.get("target_health", {}).get("sizes"):
         for row in rows:
@@ -98,6 +110,13 @@ def _of_sizes(found: dict):
         kept = seconds < CONFIGURATION_SECONDS
         what = f"scrape configuration from {config['hosts']:,} hosts"
         yield what, f"< {CONFIGURATION_SECONDS} s", f"{seconds:.1f} s", kept
+    if large := found.get("large_server"):
+        size = f"{large['files']:,} rule files, {large['jobs']} jobs, {large['targets']:,} discovered targets"
+        for kind, what in (("converged", "converged run"), ("changed", "one file changed")):
+            own = large["own"][kind]
+            seconds = large[kind]["seconds"] - own
+            measured = f"{seconds:.1f} s, and {own:.1f} s of Prometheus"
+            yield f"{size}, {what}", f"≤ {LARGE_SECONDS[kind]} s", measured, seconds <= LARGE_SECONDS[kind]
     if large := found.get("large_inventory", {}).get("sizes"):
         least, most = large[0], large[-1]
         seconds = most["role"]["seconds"]
@@ -117,17 +136,17 @@ def tables(found: dict) -> str:
         text += ["### One host: all services, site.yml with its verification", _runs(site), _machine(site)]
     if fleet := found.get("fleet"):
         text += [f"### {fleet['hosts']} hosts: node_exporter", _runs(fleet), _machine(fleet)]
-    if simulated := found.get("simulated_hosts", {}).get("sizes"):
-        header = ("hosts", "seconds", "CPU seconds", "CPU seconds a host")
-        rows = [
-            (str(row["hosts"]), f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['cpu'] / row['hosts']:.2f}")
-            for row in simulated
-        ]
-        text += [
-            "### Simulated hosts: node_exporter, converged",
-            _table(header, rows),
-            _machine(found["simulated_hosts"]),
-        ]
+    for part, title in (
+        ("simulated_hosts", "Simulated hosts: node_exporter, converged"),
+        ("simulated_site", "Simulated hosts: node_exporter, scraped by one Prometheus, converged site.yml"),
+    ):
+        if simulated := found.get(part, {}).get("sizes"):
+            header = ("hosts", "seconds", "CPU seconds", "CPU seconds a host")
+            rows = [
+                (str(row["hosts"]), f"{row['seconds']:.1f}", f"{row['cpu']:.1f}", f"{row['cpu'] / row['hosts']:.2f}")
+                for row in simulated
+            ]
+            text += [f"### {title}", _table(header, rows), _machine(found[part])]
     if health := found.get("target_health", {}).get("sizes"):
         header = ("targets", "answer of Prometheus", "seconds", "CPU seconds", "peak memory")
         rows = [
@@ -146,6 +165,20 @@ def tables(found: dict) -> str:
         rows = [(what, f"{cost['seconds']:.2f}", f"{cost['cpu']:.2f}" if "cpu" in cost else "") for what, cost in rows]
         title = f"### Scrape configuration from {config['hosts']:,} inventory hosts"
         text += [title, _table(("what", "seconds", "CPU seconds"), rows), _machine(config)]
+    if large := found.get("large_server"):
+        rows = [
+            ("first run of site.yml", large["first"]),
+            ("converged run", large["converged"]),
+            ("run that changes one rule file", large["changed"]),
+            *((what, {"seconds": seconds}) for what, seconds in large["prometheus"].items()),
+        ]
+        rows = [(what, f"{cost['seconds']:.2f}", f"{cost['cpu']:.2f}" if "cpu" in cost else "") for what, cost in rows]
+        title = "### One Prometheus: {files:,} rule files, {jobs} jobs, {targets:,} discovered targets".format(**large)
+        text += [title, _table(("what", "seconds", "CPU seconds"), rows)]
+        text += [
+            "Prometheus then has {series:,} series in {memory_mib:,} MiB of memory.".format(**large),
+            _machine(large),
+        ]
     if large := found.get("large_inventory", {}).get("sizes"):
         rows = [
             (str(row["hosts"]), str(row["variables"]), what, f"{row[name]['seconds']:.2f}", f"{row[name]['cpu']:.2f}")
@@ -168,6 +201,7 @@ def _runs(part: dict) -> str:
     names = {"roles": "vigil.monitoring, the roles", "site": "vigil.monitoring, site.yml with its verification"}
     names["peer"] = "prometheus.prometheus, the roles"
     names |= {"systemd": "as systemd services", "docker": "as containers"}
+    names["tls"] = "as systemd services, with monitoring_tls"
     rows = []
     for kind, title in _KINDS.items():
         for who, name in names.items():

@@ -20,7 +20,7 @@ from lab import hosts, mirror, peers
 from lab.common import LabError, say
 
 PARTS = (
-    *("one_host", "whole_site", "fleet", "simulated_hosts"),
+    *("one_host", "whole_site", "fleet", "simulated_hosts", "simulated_site"),
     *("target_health", "scrape_configuration", "large_inventory", "large_server"),
 )
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
@@ -80,6 +80,10 @@ def collect(options: argparse.Namespace) -> dict:
             with deploy.booted(1) as (host,):
                 sizes = scale.simulated_hosts(folder, server.url, host, (1, 10, 50, 100), options.rounds)
                 found["simulated_hosts"] = {"sizes": sizes}
+        if "simulated_site" in parts:
+            with deploy.booted(1) as (host,):
+                sizes = scale.simulated_site(folder, server.url, host, (1, 10, 100, 300))
+                found["simulated_site"] = {"sizes": sizes}
         if "target_health" in parts:
             found["target_health"] = {"sizes": scale.target_health(folder, (100, 1_000, 10_000, 100_000))}
         if "scrape_configuration" in parts:

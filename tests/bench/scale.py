@@ -15,7 +15,7 @@ from pathlib import Path
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import plan
 
 from lab import hosts, mirror
-from lab.common import ROOT, say
+from lab.common import ROOT, LabError, say
 from lab.play import recap
 
 from .deploy import Ours
@@ -175,6 +175,40 @@ def simulated_hosts(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, 
     return rows
 
 
+def simulated_site(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, ...]) -> list[dict]:
+    """Converged runs of site.yml on one host with Prometheus, and on hosts with node_exporter that only answer as that one does.
+
+    Each of them is a target, and is verified, by the node_exporter of the one host.
+    """
+    side = Ours(folder / "simulated-site", url, ("node_exporter", "prometheus"))
+    side.run([host])
+    variables = {**side.variables([host]), "monitoring_address": host.ip}
+    simulated = {"ansible_connection": "answering", "answering_file": str(folder / "answers-site.json")}
+    environment = {**side.environment(), "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).parent / "connection")}
+
+    def run(playbook: Path, groups: dict[str, dict]) -> tuple[Cost, str]:
+        children = {name: {"hosts": members} for name, members in groups.items()}
+        path = write_json(folder / "site-inventory.json", {"all": {"vars": variables, "children": children}})
+        return timed(["ansible-playbook", str(playbook), "-i", str(path)], environment, folder)
+
+    exporter = write_json(folder / "exporter.yml", [
+        {"name": "Deploy", "hosts": "all", "gather_facts": False, "roles": ["vigil.monitoring.node_exporter"]}
+    ])  # fmt: skip
+    run(exporter, {"node_exporter": {host.name: {**simulated, "answering_recorded": True}}})
+    rows = []
+    for size in sizes:
+        names = [f"node{number:03}" for number in range(size)]
+        # One address for all: they are told apart by a label, as behind a proxy.
+        members = {name: {**simulated, "monitoring_labels": {"instance": name}} for name in names}
+        groups = {"node_exporter": members, "prometheus": {host.name: host.vars()}}
+        run(ROOT / "site.yml", groups)
+        cost, output = run(ROOT / "site.yml", groups)
+        assert not recap(output, "changed"), output[-2000:]
+        rows.append({"hosts": size, "seconds": round(cost.seconds, 2), "cpu": round(cost.cpu, 2)})
+        say(f"converged site.yml of {size} simulated hosts: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU")
+    return rows
+
+
 def large_inventory(folder: Path, url: str, host: hosts.Host, size: int, variables: int) -> dict:
     """The Alertmanager role in check mode, beside hosts with many variables of somebody else's.
 
@@ -209,14 +243,22 @@ def large_inventory(folder: Path, url: str, host: hosts.Host, size: int, variabl
 
 
 def large_server(folder: Path, url: str, host: hosts.Host, rounds: int, files: int, jobs: int, targets: int) -> dict:
-    """site.yml for one Prometheus with many rule files and jobs, whose targets come from discovery by files: converged runs,
-    runs that change one rule file, and what Prometheus itself takes for the same.
+    """site.yml for one Prometheus with many rule files and jobs, all of whose targets are discovered: converged runs, runs that
+    change one rule file, and what promtool and Prometheus themselves take for the same.
     """
     side = Ours(folder / "large", url, ("prometheus",))
     rules = side.folder / "rules"
     rules.mkdir()
     for number in range(files):
         write_json(rules / f"team{number:04}.yml", _rule_file(number, number % jobs, 0))
+    result = {"files": files, "jobs": jobs, "targets": targets}
+
+    def run(what: str) -> Cost:
+        cost, output = side.run([host], ROOT / "site.yml")
+        assert bool(recap(output, "changed")) == (what != "converged"), output[-3000:]
+        say(f"{what} run with {files} rule files and {targets} targets: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU")
+        return cost
+
     with _scraped(hosts.gateway(), targets // jobs) as address:
         # Each target once in five minutes, as it has to share this machine with everything else.
         rare = {"scrape_interval": "5m", "scrape_timeout": "10s"}
@@ -228,25 +270,56 @@ def large_server(folder: Path, url: str, host: hosts.Host, rounds: int, files: i
                 for job in range(jobs)
             ],
         }
-        result = {"files": files, "jobs": jobs, "targets": targets}
-
-        def run(what: str, times: int, change: bool) -> None:
-            costs = []
-            for turn in range(times):
-                if change:
-                    write_json(rules / "team0000.yml", _rule_file(0, 0, turn + 1))
-                cost, output = side.run([host], ROOT / "site.yml")
-                assert bool(recap(output, "changed")) == (change or what == "first"), output[-3000:]
-                say(f"{what} run with {files} rule files and {targets} targets: {cost.seconds:.1f} s")
-                costs.append(cost)
-            middle = median(costs)
+        costs = {"first": [run("first")], "converged": [], "changed": []}
+        _until_scraped(host, targets)
+        for number in range(rounds):
+            costs["converged"].append(run("converged"))
+            write_json(rules / "team0000.yml", _rule_file(0, 0, number + 1))
+            costs["changed"].append(run("changed"))
+        for what, found in costs.items():
+            middle = median(found)
             result[what] = {"seconds": round(middle.seconds, 2), "cpu": round(middle.cpu, 2)}
-
-        run("first", 1, False)
-        run("converged", rounds, False)
-        run("changed", rounds, True)
-        run("converged", rounds, False)
+        own = {what: round(_seconds(host, command), 2) for what, command in _OWN.items()}
+        result["prometheus"] = own
+        # What a run cannot do without: once the rules in any; their validation and a reload where one of them changed.
+        rule, validation, reload = (own[what] for what in _OWN)
+        result["own"] = {"converged": rule, "changed": round(rule + validation + reload, 2)}
+        result["series"] = int(_metric(host, "prometheus_tsdb_head_series"))
+        result["memory_mib"] = round(_metric(host, "process_resident_memory_bytes") / 2**20)
     return result
+
+
+_LOADED = "prometheus_config_last_reload_success_timestamp_seconds"
+# What Prometheus itself takes, by a shell command on its host.
+_OWN = {
+    "Prometheus shows its rules": "curl -fsS -o /dev/null localhost:9090/api/v1/rules",
+    "promtool validates the configuration": "promtool check config /etc/prometheus/prometheus.yml >/dev/null",
+    "Prometheus reloads its configuration": (
+        f"loaded() {{ curl -fsS localhost:9090/metrics | grep ^{_LOADED}; }}; before=$(loaded); systemctl reload prometheus;"
+        ' while [ "$(loaded)" = "$before" ]; do sleep 0.1; done'
+    ),
+}
+
+
+def _seconds(host: hosts.Host, command: str) -> float:
+    began = time.perf_counter()
+    host.run(command)
+    return time.perf_counter() - began
+
+
+def _metric(host: hosts.Host, name: str) -> float:
+    return float(host.run(f"curl -fsS localhost:9090/metrics | grep '^{name} '").stdout.split()[1])
+
+
+def _until_scraped(host: hosts.Host, targets: int) -> None:
+    """Wait until each target was scraped once, so that all runs see the same."""
+    for dummy in range(600):
+        query = "curl -fsS 'localhost:9090/api/v1/query?query=count(up==1)'"
+        found = json.loads(host.run(query).stdout)["data"]["result"]
+        if found and int(found[0]["value"][1]) >= targets:
+            return
+        time.sleep(1)
+    raise LabError(f"not all of {targets} targets were scraped within 10 minutes")
 
 
 def _job(number: int) -> str:
@@ -261,9 +334,11 @@ def _rule_file(number: int, job: int, threshold: int) -> dict:
 
 @contextlib.contextmanager
 def _scraped(address: str, number: int):
-    """What discovers this many targets for each job, and answers them all, for the length of a `with` block; yields its address with the port."""
+    """What discovers this many targets for each job, and answers them all, for the length of a `with` block; yields its address."""
     program = Path(__file__).parent / "target.py"
-    with subprocess.Popen([sys.executable, str(program), address, str(number)], stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [sys.executable, str(program), address, str(number)], stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             yield f"{address}:{server.stdout.readline().strip()}"
         finally:

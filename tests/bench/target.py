@@ -37,9 +37,7 @@ async def main(address: str, number: int) -> None:
     """Answer until this process is ended."""
     server = await asyncio.get_running_loop().create_server(Answering, address, 0)
     port = server.sockets[0].getsockname()[1]
-    groups = [
-        {"targets": [f"{address}:{port}"], "labels": {"instance": f"host{one:05}"}} for one in range(number)
-    ]
+    groups = [{"targets": [f"{address}:{port}"], "labels": {"instance": f"host{one:05}"}} for one in range(number)]
     Answering.discovery = answer("application/json", json.dumps(groups).encode())
     print(port, flush=True)
     await server.serve_forever()

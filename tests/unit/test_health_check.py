@@ -223,6 +223,132 @@ def test_a_good_prometheus(monkeypatch):
     ]
 
 
+class Large:
+    """A Prometheus with 5,000 discovered targets beside those that are expected; answers by path and query.
+
+    :ivar counted: label job -> number of targets, as the query counts them.
+    :ivar others: targets of other jobs, in the answer with all of them.
+    :ivar knows_pools: whether it knows the parameter scrapePool.
+    """
+
+    def __init__(self, monkeypatch, *healths):
+        self.own, self.others = targets(*healths)["data"]["activeTargets"], []
+        self.sizes = {"node": len(healths), "discovered": 5_000}
+        self.counted, self.knows_pools, self.asked = {"node": len(healths)}, True, []
+        monkeypatch.setattr(_client, "get", self.get)
+
+    def get(self, url, access, **timeouts):
+        path = "/" + url.split("/", 3)[3]
+        self.asked.append(path)
+        if path == "/metrics":
+            size = 'prometheus_target_scrape_pool_targets{{scrape_job="{}"}} {}\n'
+            text = metrics("prometheus") + "".join(size.format(*one) for one in self.sizes.items())
+            return _client.Reply(200, {}, text.encode())
+        if path.startswith("/api/v1/query"):
+            found = [{"metric": {"job": job}, "value": [0, str(size)]} for job, size in self.counted.items()]
+            data = {"result": found}
+        elif path.startswith("/api/v1/targets"):
+            some = self.knows_pools and path.endswith("&scrapePool=node")
+            data = {"activeTargets": self.own if some else self.own + self.others}
+        else:
+            data = rules("ok")
+        return _client.Reply(200, {}, json.dumps(good(data)).encode())
+
+    def prove(self, **given):
+        """The outcome, and whether all targets were requested."""
+        asked = {"service": "prometheus", "health": health_of("prometheus"), "version": "3.5.3"}
+        asked["checks"] = [{"name": "prometheus_server", "given": {"expect": NODE, **given}}]
+        line = _health_check.check_health(asked, 0)
+        return line, "/api/v1/targets?state=active" in self.asked
+
+
+OTHER = {**targets("down")["data"]["activeTargets"][0], "scrapePool": "discovered"}
+
+
+def test_of_many_targets_those_of_the_expected_jobs_are_enough(monkeypatch):
+    line, everything = Large(monkeypatch, "up").prove()
+    assert line["state"] == "ok" and line["targets"] == [1, 1] and not everything
+
+
+def test_of_many_targets_one_that_is_down_is_found(monkeypatch):
+    line, everything = Large(monkeypatch, "down").prove()
+    assert line["state"] == "failed" and "refused" in line["reasons"][0] and not everything
+
+
+def test_all_targets_are_requested_where_an_expected_one_is_missing(monkeypatch):
+    server = Large(monkeypatch, "up")
+    server.others = [{**OTHER, "labels": {"job": "discovered", "instance": "9:1"}}]
+    line, everything = server.prove(expect=[*NODE, {"job": "node", "instance": "9:1"}])
+    assert everything and "Prometheus has it as job discovered" in line["reasons"][0]
+
+
+def a_target_elsewhere_with_the_same_labels(server):
+    server.counted, server.others = {"node": 2}, [OTHER]
+
+
+def a_job_without_a_scrape(server):
+    server.counted = {}
+
+
+def no_query(server):
+    server.counted = {None: 1}
+
+
+def no_such_pool(server):
+    del server.sizes["node"]
+
+
+def few_targets(server):
+    server.sizes["discovered"] = 10
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        (a_target_elsewhere_with_the_same_labels, "failed"),
+        (a_job_without_a_scrape, "ok"),
+        (no_query, "ok"),
+        (no_such_pool, "ok"),
+        (few_targets, "ok"),
+    ],
+)
+def test_all_targets_are_requested_where_those_of_some_jobs_may_not_be_enough(monkeypatch, change, state):
+    server = Large(monkeypatch, "up")
+    change(server)
+    line, everything = server.prove()
+    assert everything and line["state"] == state
+
+
+def test_all_targets_of_an_agent_are_requested(monkeypatch):
+    line, everything = Large(monkeypatch, "up").prove(agent=True)
+    assert everything and line["state"] == "ok"
+
+
+def test_a_version_without_the_parameter_returns_all_targets(monkeypatch):
+    server = Large(monkeypatch, "up")
+    server.knows_pools, server.others = False, [{**OTHER, "labels": {"job": "discovered", "instance": "9:1"}}]
+    assert server.prove()[0]["state"] == "ok"
+
+
+def test_the_query_that_counts_targets():
+    counted = _prometheus_server.count_query({'a"b', "über"})
+    assert counted == 'count by (job) (up{job="a\\"b"}) or count by (job) (up{job="über"})'
+
+
+def test_a_slow_server_is_asked_less_often(monkeypatch):
+    server = Server(monkeypatch, **{**FINE, "targets": [targets("unknown", interval="1d")]})
+    answer, times = server.get, []
+
+    def slow(*arguments, **more):
+        server.now += 1
+        return answer(*arguments, **more)
+
+    monkeypatch.setattr(_client, "get", slow)
+    server.sleep = lambda seconds: (times.append(seconds), setattr(server, "now", server.now + seconds))
+    server.prove(expect=NODE)
+    assert set(times) == {3.0}
+
+
 def test_an_agent_has_no_rules(monkeypatch):
     server = Server(monkeypatch, **{**FINE, "rules": [422]})
     assert server.prove(expect=NODE, agent=True)["state"] == "ok"
