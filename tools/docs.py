@@ -68,6 +68,11 @@ SHARED = {
         "everywhere",
         "Targets that may be down during verification: a list of `job` and `instance`, as regular expressions.",
     ),
+    "monitoring_orphans": (
+        "everywhere",
+        "What it means that a host has a service that was deployed there and that the inventory no longer asks for: `warn`, it is not"
+        " fully verified; `fail`, the run fails; `ignore`. Default: `warn`. See [howto/remove.md](../howto/remove.md).",
+    ),
     "monitoring_verify_timeout": ("everywhere", "Seconds to wait for targets, rules and connections to come up."),
     "monitoring_report_range": (
         "everywhere",

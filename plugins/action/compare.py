@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.module_utils import _deployed
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._config_payload import file_to_send
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer, python_of, takes_input
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_comparison import (
@@ -62,12 +63,17 @@ class ActionModule(ActionBase):
 
     def _outcome(self, room, i, task_vars):
         python, pipelining = python_of(task_vars), takes_input(self)
-        comparison = Comparison(room, i, file_to_send, python, pipelining=pipelining)
+        # The first of a host's services has it say which others it has.
+        also = ":" if _run.deployed_on(i.host) is not None else _deployed.COMMAND
+        comparison = Comparison(room, i, file_to_send, python, None, pipelining, also)
         if not comparison.can_tell():
             program = room.program_step(i)
             found = run_other(self, program.module, program.options, task_vars, check=True)
             if found.get("failed") or found.get("changed"):
                 return Outcome(DEPLOYMENT, None)
-            comparison = Comparison(room, i, file_to_send, python, found, pipelining)
+            comparison = Comparison(room, i, file_to_send, python, found, pipelining, also)
         command = comparison.command()
-        return comparison.outcome(answer(self, command, comparison.login))
+        outcome = comparison.outcome(answer(self, command, comparison.login))
+        if comparison.said is not None and also != ":":
+            _run.note_deployed(i.host, comparison.said)
+        return outcome

@@ -15,7 +15,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._health_check imp
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach
 from ansible_collections.vigil.monitoring.plugins.module_utils._scrub import Scrubber
 from ansible_collections.vigil.monitoring.plugins.module_utils._summary import only_from_host
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _run, _scope, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _orphans, _rooms, _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Containers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import StepComparison
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         host = task_vars["inventory_hostname"]
         timeout = 0.0 if self._task.check_mode else float(given["timeout"])
         lines, for_the_host, wordless, containers, secrets, advice = [], [], [], {}, [], {}
-        unreached = {}
+        unreached, self._deployed = {}, _run.deployed_on(host)
         asked, left_out, silent = self._kinds(host, given, task_vars)
         for kind in asked:
             try:
@@ -106,8 +106,28 @@ class ActionModule(ActionBase):
                     line.update(state="unchecked", reasons=[])
         if any(line["state"] != "ok" for line in lines):
             lines = Scrubber(secrets, " ".join((host, *_rooms.names()))).data(lines)
+        lines += self._orphans(host, given, begun, task_vars)
         result.update(changed=False, services=lines, left_out=left_out, silent=silent)
         return result
+
+    def _orphans(self, host, given, begun, task_vars):
+        """A line for each service that was deployed on the host and that nothing asks for any more."""
+        if given["orphans"] == _orphans.IGNORE or not self._deployed:
+            return []
+        groups = task_vars["group_names"]
+        wanted = {kind for kind, hosts in begun.items() if host in hosts}
+        absent = set()
+        found = _orphans.deployed(self._deployed)
+        for kind in found:
+            if given["groups"].get(kind) in groups and kind not in wanted:
+                role = RoleValues(kind, self._loader, self._templar, task_vars)
+                (absent if role.get(kind + "_state") == "absent" else wanted).add(kind)
+        member = any(group in groups for group in given["groups"].values())
+        left = [kind for kind in _orphans.orphans(found, wanted, member) if kind in given["groups"]]
+        chosen, dummy = _scope.asked(
+            left, (), task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
+        )
+        return [_orphans.line(kind, host, given["orphans"], given["groups"][kind], kind in absent) for kind in chosen]
 
     def _compare(self, kinds, lines, task_vars):
         """Add in what the host differs from the inventory, where this run has not just seen to it itself.
@@ -119,9 +139,11 @@ class ActionModule(ActionBase):
             if kind not in kinds or line["url"] is None:
                 continue
             role = RoleValues(kind, self._loader, self._templar, task_vars)
-            for state, text in StepComparison(self, role.room, role.inputs).findings(task_vars):
+            comparison = StepComparison(self, role.room, role.inputs)
+            for state, text in comparison.findings(task_vars):
                 line["state"] = worst([line["state"], state])
                 line["reasons"] = [*line["reasons"], text]
+            self._deployed = comparison.deployed or self._deployed
 
     def _kinds(self, host, given, task_vars):
         """The services to check on this host; those that tags leave out; and why it is unknown which it has."""
@@ -142,7 +164,10 @@ class ActionModule(ActionBase):
         roles = {kind: RoleValues(kind, self._loader, self._templar, task_vars) for kind in named}
         folders = {kind: role.get(kind + "_config_dir") for kind, role in roles.items()}
         comparison = Remains({kind: folder for kind, folder in folders.items() if folder})
-        return comparison.kinds(answer(self, comparison.command()) or "")
+        output = answer(self, comparison.command()) or ""
+        self._deployed = comparison.deployed(output)
+        left = _orphans.orphans(_orphans.deployed(self._deployed), (), False)
+        return [kind for kind in comparison.kinds(output) if kind not in left]
 
     def _arguments(self):
         dummy, given = self.validate_argument_spec(
@@ -150,6 +175,7 @@ class ActionModule(ActionBase):
                 "groups": {"type": "dict"},
                 "timeout": {"type": "float", "default": 60},
                 "from": {"type": "str", "default": "auto", "choices": ["auto", "controller", "host"]},
+                "orphans": {"type": "str", "default": "warn", "choices": [*_orphans.STATES, _orphans.IGNORE]},
                 "ignore": {
                     "type": "list",
                     "elements": "dict",

@@ -25,11 +25,13 @@ class Directories:
 
     :param tree: :class:`_config_files.Tree`.
     :ivar later: those that pass from one account to another with the switch, with their ``Owners`` as text.
+    :ivar gone: those in the tree that are ours and that nothing needs any more.
     """
 
     def __init__(self, tree):
         self.tree = tree
         self.later = {}
+        self.gone = []
 
     def wanted(self):
         """The directories of the tree and those specified, as ``(path, mode, uid, gid)``; parents first."""
@@ -74,6 +76,8 @@ class Directories:
         wanted = self.wanted()
         known = set(manifest["directories"])
         changed, self.later = [], {}
+        inside, needed = self.tree.path + os.sep, {path for path, *dummy in wanted}
+        self.gone = sorted(path for path in known - needed if path.startswith(inside))
         for path, mode, uid, gid in wanted:
             status = _nofollow.directory_status(path)
             if status is None or not is_as_asked(status, mode, uid, gid, path in known):

@@ -249,6 +249,7 @@ class Tree:
                 "replace": sorted(contents),
                 "remove": plan.remove,
                 "owners": owners,
+                "gone": self.directories.gone,
                 "manifest": {
                     "files": {path: digest(entry["content"].encode("utf-8")) for path, entry in self.files.items()},
                     "secret": sorted(path for path, entry in self.files.items() if entry["secret"]),

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._activation import Activation, switch
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import COMMAND, Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import problems_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, Running
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
+from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty
 from ansible_collections.vigil.monitoring.plugins.module_utils._rollback import Rollback, undo_an_interrupted_switch
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import stop_and_mask
@@ -32,6 +35,7 @@ class Found(NamedTuple):
     :ivar running: its main process, or None.
     :ivar old: the runtime under which it is.
     :ivar was_active: whether it ran, or had run until an earlier run stopped it.
+    :ivar record: what the host remembered of it, see :mod:`_deployed`; None for nothing.
     """
 
     manifest: dict
@@ -40,6 +44,7 @@ class Found(NamedTuple):
     running: Optional[Running]
     old: Runtime
     was_active: bool
+    record: Optional[dict]
 
 
 class Deployment:
@@ -68,6 +73,8 @@ class Deployment:
         self._have_the_controller_make(plan)
         self._ask_what_is_replaced(plan, found)
         self._stop_what_is_in_the_way(plan)
+        # Before anything of it is there, so that whatever is left of it can be found.
+        Records(self.task.machine).keep(self.params["removal"])
         changed_database = _database_role.change(self.task)
         switch(self.task, plan, found)
         self._adopt(plan)
@@ -103,7 +110,8 @@ class Deployment:
         was_active = (
             runtime.is_active(seen) or (old is not runtime and old.is_active(old.look())) or self.state.was_running()
         )
-        return Found(manifest, self.state.verified(), seen, runtime.running(seen), old, was_active)
+        record = Records(task.machine).get(task.role)
+        return Found(manifest, self.state.verified(), seen, runtime.running(seen), old, was_active, record)
 
     def _refuse_what_cannot_work(self, plan, found):
         problems = problems_of(self.task, plan, found, self.verification, self.record)
@@ -181,6 +189,11 @@ class Deployment:
             self.task.notes += runtimes.take_notes()
         for runtime in runtimes.others():
             runtime.forget(self.state)
+        if plan.gone:
+            remove_empty(self.task, sorted(plan.gone, key=len, reverse=True), spared=())
+            manifest = self.state.manifest()
+            left = [path for path in manifest["directories"] if path not in plan.gone or os.path.isdir(path)]
+            self.state.amend_manifest(dict(manifest, directories=left))
 
     def _end(self, decision, changed, seen, was_running, diff):
         self.task.module.exit_json(
@@ -207,4 +220,5 @@ class Deployment:
             unverified=[],
             notes=task.notes,
             diff=list(diff),
+            deployed=task.machine.run(["sh", "-c", COMMAND])[1],
         )

@@ -23,6 +23,7 @@ class Plan(NamedTuple):
     :ivar replacing: why something has to be made anew that is not on the disk, such as a container; or None.
     :ivar conflicts: units of packages that have to give way.
     :ivar kept: files that are copied aside, as another program is about to change them.
+    :ivar gone: directories of ours that nothing needs any more once the new generation is verified.
     """
 
     changes: list
@@ -31,6 +32,7 @@ class Plan(NamedTuple):
     replacing: Optional[str]
     conflicts: list
     kept: list
+    gone: list = ()
 
     @property
     def switches(self):
@@ -69,7 +71,8 @@ def make_plan(task, manifest, seen):
     own = task.runtimes.own_titles(manifest)
     conflicts = in_the_way([unit for unit in task.params["conflicts"] if unit not in own], task.machine)
     replacing = runtime.replacement(seen)
-    return Plan(changes, new, texts, replacing, conflicts, _kept(task, changes, manifest))
+    gone = staged.get("gone", []) if staged else []
+    return Plan(changes, new, texts, replacing, conflicts, _kept(task, changes, manifest), gone)
 
 
 def next_unit(state, path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records, remaining
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 
@@ -33,16 +34,29 @@ class Removal:
         written = self._written(manifest)
         purged = [path for path in self.params["purge"] if reachable(self.task, path)]
         left = [runtime for runtime in task.runtimes.all if runtime.is_left(manifest)]
-        changed = bool(written or purged or left or os.path.isdir(self.state.directory))
+        records, given = Records(task.machine), self.params["removal"]
+        record = records.get(task.role)
+        remembered = bool(record and (not record.get("removed") or not remaining(record)))
+        changed = bool(written or purged or left or remembered or os.path.isdir(self.state.directory))
+        removed = [*(runtime.title for runtime in left), *written, *purged]
+        spared = [path for path in self.params["spare"] if os.path.lexists(path)]
         if module.check_mode or not changed:
-            module.exit_json(changed=changed, action="none", reason="", unverified=[], notes=task.notes)
+            kept = [path for path in remaining(record or given) if path not in [*purged, *spared]] + spared
+            self._end(changed, "none", "", removed, kept)
         for runtime in left:
             runtime.shut_down()
         self._take_away(manifest, written, purged)
         for runtime in task.runtimes.all:
             runtime.refresh()
             runtime.forget_failures()
-        module.exit_json(changed=True, action="removed", reason="its state is absent", unverified=[], notes=task.notes)
+        data = records.end(task.role, given)
+        others = [path for path in [self.state.config_dir, *manifest["directories"]] if os.path.isdir(path)]
+        kept = list(dict.fromkeys([*data, *(path for path in others if not _inside(path, [*data, *others]))]))
+        self._end(True, "removed", "its state is absent", removed, kept)
+
+    def _end(self, changed, action, reason, removed, kept):
+        more = {"removed": removed, "kept": kept, "notes": self.task.notes, "unverified": []}
+        self.task.module.exit_json(changed=changed, action=action, reason=reason, **more)
 
     def _undo_an_interrupted_switch(self):
         """A part of what an interrupted switch put there is in no manifest yet."""
@@ -80,6 +94,11 @@ class Removal:
         remove_empty(
             self.task, [folder for path in inside for folder in _above(path, self.state.config_dir)], spared=()
         )
+
+
+def _inside(path, directories):
+    """Whether a path lies in one of some directories."""
+    return any(path.startswith(one.rstrip("/") + os.sep) for one in directories)
 
 
 def reachable(task, path):

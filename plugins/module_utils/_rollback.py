@@ -10,6 +10,7 @@ import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import shown
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
@@ -98,6 +99,7 @@ class Rollback:
             # It may be writing to what is about to be put back.
             task.runtime.stop()
         self.state.roll_back()
+        Records(task.machine).put_back(task.role, self.found.record)
         with contextlib.suppress(HostError):
             Firewall(task.machine).settle()
         # The directory of a drop-in was made for it.

@@ -668,3 +668,17 @@ def engine_ceiling(machine=HERE):
         if machine.proc(pid + "/comm").strip() in ("containerd", "dockerd"):
             found.append(nofile_ceiling(machine.proc(pid + "/limits"), machine.proc(pid + "/status")))
     return min((ceiling for ceiling in found if ceiling is not None), default=None)
+
+
+def containers_of(docker_host):
+    """The containers that were made for services: name of the service -> names of its containers; empty without an engine."""
+    found = {}
+    try:
+        for one in Engine(docker_host).containers():
+            service = (one.get("Labels") or {}).get(LABEL_SERVICE)
+            # That of a network is no service.
+            if service and service != "shared":
+                found.setdefault(service, []).append((one.get("Names") or [one["Id"]])[0].lstrip("/"))
+    except NoEngine:
+        return {}
+    return found

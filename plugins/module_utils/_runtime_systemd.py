@@ -10,6 +10,7 @@ import os
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _process_state
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import HEADER
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     NotVerified,
@@ -41,8 +42,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     unit_path,
 )
 
-# How every unit of this collection begins.
-HEADER = "Written by vigil.monitoring"
 # What systemd says of the bytes that a unit has received where it cannot count them, in newer versions and in older ones.
 NOTHING_COUNTED = ("[no data]", "18446744073709551615")
 

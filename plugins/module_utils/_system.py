@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _host, _http
+from ansible_collections.vigil.monitoring.plugins.module_utils import _deployed, _host, _http
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import DIRECTORY
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 
@@ -22,10 +22,12 @@ class System:
 
     :ivar unit_directory: directory of the administrator's systemd units.
     :ivar firewall_directory: directory of the services' rules for nftables.
+    :ivar records_directory: directory of what is remembered of the services.
     """
 
     unit_directory = UNIT_DIRECTORY
     firewall_directory = DIRECTORY
+    records_directory = _deployed.DIRECTORY
     run = staticmethod(_host.run)
     get = staticmethod(_http.get)
     now = staticmethod(time.time)

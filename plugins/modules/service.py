@@ -377,6 +377,13 @@ options:
     type: list
     elements: path
     default: []
+  removal:
+    description:
+      - What a later removal has to know without an inventory - C(service), the name of the service; C(grouped), whether the host is in
+        the inventory group of the service; C(data), the paths of its data; and the options of the modules that remove it.
+      - It is kept on the host, in C(/var/lib/vigil.monitoring), which only root can enter, until nothing of the service is left. For
+        the roles of this collection.
+    type: dict
   secrets:
     description: Values that are masked in all output.
     type: list
@@ -435,6 +442,20 @@ was_running:
   description: Whether the service ran before.
   returned: when the service was verified
   type: bool
+removed:
+  description: Paths that were, or would be, removed, and the container or unit that was stopped.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+kept:
+  description: Paths that are kept - the data, and directories with files that were not written by this collection.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+deployed:
+  description: What M(vigil.monitoring.service_health) reads about all services that were deployed on this host.
+  returned: in check mode with O(state=present)
+  type: str
 """
 
 import contextlib
@@ -511,6 +532,7 @@ def main():
             "keep": {"type": "list", "elements": "path", "default": []},
             "purge": {"type": "list", "elements": "path", "default": []},
             "spare": {"type": "list", "elements": "path", "default": []},
+            "removal": {"type": "dict"},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },
         required_if=[("state", state, ("health",)) for state in ("present", *NOW)],

@@ -65,6 +65,14 @@ options:
       instance:
         description: Regular expression for the C(instance) label.
         type: str
+  orphans:
+    description:
+      - What it means that a service was deployed on the host and that the inventory no longer asks for it.
+      - With V(warn) it is not fully verified, with V(fail) it has failed, with V(ignore) nothing is said.
+    type: str
+    choices: [warn, fail, ignore]
+    default: warn
+    version_added: 0.4.0
   services:
     description: The services to check, complete. The action plugin sets it for the check on the host; do not set it.
     type: list
@@ -364,6 +372,7 @@ def main():
             "groups": {"type": "dict"},
             "timeout": {"type": "float", "default": 60},
             "from": {"type": "str", "default": "auto", "choices": ["auto", "controller", "host"]},
+            "orphans": {"type": "str", "default": "warn", "choices": ["warn", "fail", "ignore"]},
             "ignore": {"type": "list", "elements": "dict", "default": [], "options": PAIR},
             "services": {"type": "list", "elements": "dict", "options": SERVICE},
             "secrets": {"type": "list", "elements": "str", "no_log": True},

@@ -59,12 +59,14 @@ class StepComparison:
     :param action: the action plugin on whose behalf it is found out.
     :param room: the service's room.
     :param i: the inputs of its role.
+    :ivar deployed: what the host said about all services that were deployed on it; None where it was not asked.
     """
 
     def __init__(self, action, room, i):
         self.action = action
         self.room = room
         self.i = i
+        self.deployed = None
 
     def findings(self, task_vars):
         """What speaks against the host, as ``(state, sentence)``; empty where it is as specified."""
@@ -78,6 +80,7 @@ class StepComparison:
                 return [*found, (UNVERIFIED, text)]
             if release is None:
                 release = result
+            self.deployed = result.get("deployed", self.deployed)
             one = finding(name, result)
             found += [one] if one else []
             if result.get("failed"):

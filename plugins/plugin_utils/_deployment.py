@@ -512,6 +512,7 @@ class Deployment:
             take_over=i["take_over"],
             ready_timeout=i["ready_timeout"],
             secrets=self.secrets(i),
+            removal=self.removal_record(i),
             certificates=self.certificates(i),
             **self.further_service_options(i, release, prepared),
         )
@@ -543,15 +544,26 @@ class Deployment:
 
     def removal_options(self, i) -> dict:
         """For the module service, where it is removed."""
-        return given(
-            name=self.unit_name,
-            role=self.name,
-            state="absent",
-            config_dir=i["config_dir"],
-            docker_host=docker_host(i),
-            purge=self.purged(i) if i.get("purge_data") else [],
-            spare=[] if i.get("purge_data") else self.spared(i),
-        )
+        return removal_of(self.removal_record(i), bool(i.get("purge_data")))
+
+    def removal_record(self, i) -> dict:
+        """What a removal has to know when no inventory says it any more: see :mod:`_deployed`. It holds no secret."""
+        # What takes a password to undo is undone where the inventory still has it.
+        further = [step for step in self.removals(i) if not step.options.get("secrets")]
+        return {
+            "service": self.name,
+            "grouped": self.name in (i.shared("group_names") or ()),
+            "data": self.purged(i),
+            "removal": {
+                "name": self.unit_name,
+                "role": self.name,
+                "config_dir": i["config_dir"],
+                "docker_host": docker_host(i),
+                "spare": self.spared(i),
+            },
+            "release": self.release_removal_options(i),
+            "further": [list(step) for step in further],
+        }
 
     def purged(self, i) -> list:
         """What is removed besides, where the data is removed as well."""
@@ -619,6 +631,21 @@ class Deployment:
     def operations(self, i) -> dict:
         """Steps that are no part of a deployment: name to function that returns a step."""
         return {}
+
+
+def removal_of(record: dict, purges: bool) -> dict:
+    """The options of the module service that remove what a record describes.
+
+    :param record: see :meth:`Deployment.removal_record`.
+    :param purges: whether the data is removed as well.
+    """
+    return {
+        **record["removal"],
+        "state": "absent",
+        "purge": record["data"] if purges else [],
+        "spare": [] if purges else record["removal"]["spare"],
+        "removal": record,
+    }
 
 
 def docker_host(i) -> str:

@@ -53,13 +53,15 @@ class Comparison:
     :param python: Python on the host.
     :param release: what the program's module has returned, where only that can know; else None.
     :param pipelining: whether the command can be given something to read.
+    :param also: a further command, whose output is in ``said``.
     :ivar login: what it has to be given: a password, which must not stand in a command line; else None.
     """
 
-    def __init__(self, room, i, files, python="python3", release=None, pipelining=False):
+    def __init__(self, room, i, files, python="python3", release=None, pipelining=False, also=":"):
         self.room, self.i, self.files, self.python = room, i, files, python
         self.given = release
         self.pipelining = pipelining
+        self.also, self.said = also, None
         self.login = None
         self.contained = i["runtime"] == "docker"
 
@@ -74,15 +76,15 @@ class Comparison:
         self._tree, self._service = self._parts(release)
         self.login = self._service.login() if self.pipelining else None
         service = self._service.command(bool(self.login))
-        wanted = [self._program.command() if self._program else ":", self._tree.command(), service]
+        wanted = [self._program.command() if self._program else ":", self._tree.command(), service, self.also]
         return combined(wanted)
 
     def outcome(self, output: str | None) -> Outcome:
         """What the output of that command says."""
-        found = parts(output, 3) if output else None
+        found = parts(output, 4) if output else None
         if not found:
             return Outcome(DEPLOYMENT, None)
-        program, tree, service = found
+        program, tree, service, self.said = found
         release = self.given or self._known(program)
         if release is None:
             return Outcome(DEPLOYMENT, None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _deployed
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import script, sections
 
@@ -32,12 +33,20 @@ class Remains:
             for kind, folder in self.folders.items()
         ]
         # A command that finds nothing is no failure.
-        return script(*(step + " || :" for step in steps))
+        return script(*(step + " || :" for step in steps), _deployed.COMMAND)
 
     def kinds(self, output):
         """The services, in their order.
 
         :param output: what the command printed.
         """
-        found = {section.strip() for section in sections(output)}
+        found = {section.strip() for section in sections(output)[:-1]}
         return _rooms.in_order(found)
+
+    @staticmethod
+    def deployed(output):
+        """What the host says about all services that were deployed on it.
+
+        :param output: what the command printed.
+        """
+        return (sections(output) or [""])[-1]

@@ -123,6 +123,23 @@ def looked_at(role, host, mark=False):
     return os.path.exists(path)
 
 
+def note_deployed(host, text):
+    """Remember what a host has said about all services that were deployed on it: see :data:`_deployed.COMMAND`."""
+    os.makedirs(folder("deployed"), mode=0o700, exist_ok=True)
+    path = folder("deployed", quote(host, safe=""))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
+def deployed_on(host):
+    """What a host has said in this run about all services that were deployed on it; None where nobody has asked it."""
+    try:
+        with open(folder("deployed", quote(host, safe="")), encoding="utf-8") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
 def noted():
     """Role -> hosts on which it was begun in this run."""
     found = {}

@@ -69,6 +69,8 @@ ELSEWHERE = {
     "ansible-playbook vigil.monitoring.rotate_ca": "tests/unit, test_authority_task: it needs an inventory of one's own",
     "ansible-playbook vigil.monitoring.password": "it asks a person; tests/unit has the filter that it uses",
     "ansible-playbook site.yml -e monitoring_tls_renew=true": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "ansible-playbook remove.yml -i inventories/prod -e host=mon2": "tests/faults, test_leaving: it removes what is there",
+    "ansible-playbook remove.yml -i inventories/prod -e host=mon2 --check": "tests/faults, test_leaving",
     "make one TEST='tests/unit -n 2'": "the stage unit",
     "make one TEST='tests/rules -n 2'": "the stage rules",
     "make test-core": "tests/faults: the oldest and the newest",

@@ -113,6 +113,7 @@ class Host(System):
         self.root = Path(root)
         self.unit_directory = str(self.root / "systemd")
         self.firewall_directory = str(self.root / "firewall")
+        self.records_directory = str(self.root / "records")
         self.etc = self.root / "etc" / NAME
         self.unit = self.root / "systemd" / (NAME + ".service")
         self.link = self.root / "bin" / NAME
@@ -536,6 +537,12 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
         "keep": [],
         "purge": [],
         "spare": [],
+        "removal": {
+            "service": NAME,
+            "grouped": True,
+            "data": [],
+            "removal": {"name": NAME, "config_dir": str(host.etc)},
+        },
         "secrets": [],
         **options,
     }

@@ -1014,3 +1014,25 @@ def test_a_file_that_is_read_at_the_start_and_was_written_just_before_it(host, m
     os.utime(path, (1, 1))
     monkeypatch.setattr(_decision, "times_of", lambda paths: [1])
     assert deploy(host, **given)["action"] == "restarted"
+
+
+# Directories that nothing needs any more
+
+
+@pytest.mark.parametrize("theirs_too", [False, True])
+def test_a_directory_goes_with_its_last_file(host, theirs_too):
+    inside = [{"path": "monitoring_tls/tls.key", "content": "x", "mode": 0o640, "secret": True}]
+    asked = [{"path": str(host.etc / "file_sd"), "owner": "root", "group": "root", "mode": "0750"}]
+    stage(host, "a: 1", files=list(inside), directories=asked)
+    activate(host)
+    assert (host.etc / "monitoring_tls").is_dir()
+    if theirs_too:
+        theirs(host.etc / "monitoring_tls" / "theirs")
+    stage(host, "a: 1", directories=asked)
+    activate(host)
+    assert (host.etc / "monitoring_tls").is_dir() == theirs_too
+    # One that was asked for stays, though it is empty.
+    assert (host.etc / "file_sd").is_dir()
+    assert (str(host.etc / "monitoring_tls") in State(str(host.etc)).manifest()["directories"]) == theirs_too
+    activate(host, state="absent")
+    assert host.etc.exists() == theirs_too

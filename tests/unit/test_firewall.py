@@ -198,6 +198,7 @@ def test_a_removal_takes_the_rules_along(closed):
     params.update(
         state="absent", docker_host="unix:///nowhere", purge=[], spare=[], container=None, image=None, candidate=None
     )
+    params["removal"] = None
     module = Module(params)
     assert run(lambda: Removal(Task(module, closed)).run(), module)["changed"]
     assert closed.table is None and not closed.firewall_unit.exists() and not os.path.exists(closed.firewall_directory)

@@ -350,8 +350,7 @@ def test_a_host_says_what_was_left_on_it():
     comparison = Remains({"prometheus": "/etc/prometheus", "grafana": "/etc/my grafana"})
     command = comparison.command()
     assert "test -e '/etc/my grafana/.vigil/manifest.json'" in command and "grafana-server.service" in command
-    assert comparison.kinds("--- vigil ---\ngrafana\n--- vigil ---\nprometheus\n--- vigil ---\n") == [
-        "prometheus",
-        "grafana",
-    ]
-    assert comparison.kinds("") == []
+    said = "--- vigil ---\ngrafana\n--- vigil ---\nprometheus\n--- vigil ---\nalertmanager\n--- vigil ---\n"
+    assert comparison.kinds(said) == ["prometheus", "grafana"]
+    assert comparison.deployed(said) == "alertmanager"
+    assert comparison.kinds("") == [] and comparison.deployed("") == ""
