@@ -37,6 +37,9 @@ options:
         C(<service>_web_external_url) and the flag C(web.route-prefix) in C(<service>_config_flags_extra).
       - C(port_from) names a host variable that holds a port or a listen address; C(port) is used where there is none.
       - C(path) and C(scheme) are those of the metrics; C(labels) are put on all targets of the group.
+      - C(split) says how the targets of the group are split where there are several C(prometheus_shards). V(target), the default,
+        gives each host's targets to one server; V(job) all targets of the job to one server, for rules that add them up; V(all)
+        the whole group to every server.
       - C(config) holds further settings of the scrape job in Prometheus' own shape, such as C(basic_auth),
         C(tls_config), C(scrape_interval) or C(relabel_configs).
     type: list
@@ -78,8 +81,15 @@ options:
     description:
       - The role of the server that asks, V(prometheus), where its own task does. Its host is then a target also where it is
         in no group of that service, and the values that the play gives to the role count for it.
+      - If the variables C(prometheus_shards) and C(prometheus_shard) of the hosts in its group split the targets, only those
+        of its own part are returned.
     type: str
     default: ''
+  sharded_jobs:
+    description: Names of jobs in O(scrape_configs) and O(targets) that are split like those of the inventory, by address.
+    type: list
+    elements: str
+    default: []
   client:
     description:
       - How those services are scraped, and told of alerts, that C(monitoring_tls) has closed to strangers; V(certificate) to
@@ -167,11 +177,15 @@ _raw:
       description: Jobs whose targets are relabelled, so that only Prometheus knows which they are.
       type: list
       elements: str
+    shard:
+      description: Which part of the targets these are, C(number) from 0 on, and C(of) how many parts.
+      type: dict
     rules:
       description:
         - What the packs of rules depend on. C(groups), the inventory groups that are scraped and the job of each; C(jobs)
-          that have targets; how many C(alertmanagers) there are, and C(members) of their cluster; C(overrides), the hosts
-          that have C(prometheus_thresholds) of their own, and the instances of their targets.
+          that have targets; C(partial), the jobs of which other shards have targets; how many C(alertmanagers) there are, and
+          C(members) of their cluster; C(overrides), the hosts that have C(prometheus_thresholds) of their own, and the
+          instances of their targets.
       type: dict
     overridden:
       description: Jobs from the inventory that a job or a target file of the user's replaces.
@@ -193,6 +207,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import (
     plan,
     with_server,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._shards import WHOLE, ShardError, shard_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 
 
@@ -255,8 +270,9 @@ class LookupModule(LookupBase):
         if server:
             value = self._with_play(value, server, own_host, variables)
         try:
-            groups = merge_groups(terms)
+            groups, shard = merge_groups(terms), WHOLE
             if server:
+                shard = shard_of(server, own_host, inventory.get(server) or (), value)
                 inventory = with_server(groups, inventory, server, own_host)
             return plan(
                 groups,
@@ -274,11 +290,20 @@ class LookupModule(LookupBase):
                 version=self.get_option("prometheus_version"),
                 directory=directory,
                 client=client,
+                shard=shard,
+                sharded_jobs=self.get_option("sharded_jobs"),
                 probes=probe_jobs(
-                    groups, inventory, value, own_host, directory, lambda: default_modules(self._loader), client
+                    groups,
+                    inventory,
+                    value,
+                    own_host,
+                    directory,
+                    lambda: default_modules(self._loader),
+                    client,
+                    shard,
                 ),
             )
-        except ScrapeError as error:
+        except (ScrapeError, ShardError) as error:
             raise AnsibleLookupError(str(error)) from error
 
     def _with_play(self, value, role, host, variables):

@@ -77,7 +77,8 @@ class Deployment:
     managed_flags: dict = {}
     #: Name of the input with further flags, without the role's.
     flags_input: str = "config_flags_extra"
-    #: How Prometheus scrapes it unless the inventory says otherwise: ``port``, and maybe ``job``; empty where it is not.
+    #: How Prometheus scrapes it unless the inventory says otherwise: ``port``, and maybe ``job`` and ``split``; empty where it is
+    #: not scraped.
     scrape: dict = {}
     #: Path at which its container asks itself whether it is alive.
     container_health_path: str = "/"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._shards import WHOLE, Shard
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import has_client_certificate
 
 GROUP = "blackbox_exporter"
@@ -171,8 +172,15 @@ def _without_override(value):
 
 
 def probe_jobs(
-    groups, inventory, value, own_host=None, directory=_scrape.DIRECTORY, default_modules=None, client=None
-):  # fmt: skip
+    groups,
+    inventory,
+    value,
+    own_host=None,
+    directory=_scrape.DIRECTORY,
+    default_modules=None,
+    client=None,
+    shard: Shard = WHOLE,
+):
     """The scrape jobs of all probes, one for each module.
 
     :param groups: result of ``merge_groups``.
@@ -180,6 +188,7 @@ def probe_jobs(
     :param value: function of a host and the name of a variable.
     :param default_modules: function that returns the exporter's modules if no variable defines any.
     :param client: see :func:`_scrape.plan_jobs`.
+    :param shard: which part of the targets this server has probed.
     :returns: as ``plan_jobs``, and with ``instances``, the values of the label ``instance``.
     :raises ScrapeError: when a variable is invalid, or there is no exporter.
     """
@@ -206,8 +215,11 @@ def probe_jobs(
             known[target] = {**known.get(target, {}), **labels}
             wanted.add((str(probe["module"]), target))
     jobs = []
-    for module, targets in sorted(by_module.items()):
+    for module, everywhere in sorted(by_module.items()):
         job = JOB.format(module)
+        targets = {
+            target: labels for target, labels in everywhere.items() if shard.has(_scrape.split_key(target, labels))
+        }
         by_labels = {}
         for target, labels in targets.items():
             by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
@@ -230,6 +242,7 @@ def probe_jobs(
                 # The verification waits for what somebody has asked for; it looks at certificates of services itself.
                 "instances": sorted(target for target in targets if (module, target) in wanted),
                 "closed": closed,
+                "partial": len(targets) < len(everywhere),
                 "asks_for": (GROUP, asks_for) if asks_for and not has_client_certificate(shared) else None,
             }
         )

@@ -18,6 +18,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._version import v
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, Files
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import anchor
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs, rule_groups
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._shards import Shard, relabelling
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import web_config
 from ansible_collections.vigil.monitoring.plugins.plugin_utils.services.prometheus import Room
 
@@ -83,10 +84,25 @@ def scrape_configs(settings, inventory):
     """
     config_dir = settings["config_dir"]
     jobs = [
-        dict(_portable_job(job["config"], config_dir), file_sd_configs=[{"files": [job["file"]]}])
+        _split(
+            dict(_portable_job(job["config"], config_dir), file_sd_configs=[{"files": [job["file"]]}]),
+            settings,
+            inventory,
+        )
+        if job["targets"] is None
+        else dict(_portable_job(job["config"], config_dir), file_sd_configs=[{"files": [job["file"]]}])
         for job in _inventory_jobs(settings, inventory)
     ]
-    return jobs + [_portable_job(job, config_dir) for job in settings["scrape_configs"] or []]
+    own = [_portable_job(job, config_dir) for job in settings["scrape_configs"] or []]
+    return jobs + [_split(job, settings, inventory) for job in own]
+
+
+def _split(job, settings, inventory):
+    """A job of the user's own, with the rules that keep its part of the targets where they are to be split."""
+    if job.get("job_name") not in (settings.get("sharded_jobs") or ()):
+        return job
+    rules = relabelling(Shard(**inventory["shard"]))
+    return {**job, "relabel_configs": [*rules, *(job.get("relabel_configs") or [])]} if rules else job
 
 
 def external_labels(settings):
@@ -127,11 +143,11 @@ def prometheus_config(settings, inventory):
 
     :param settings: dict with the role's inputs without their prefix: ``version``, ``config_dir``, ``agent_mode``,
         ``global``, ``external_labels``, ``replica_label`` and ``replica``, its value,
-        ``scrape_configs``, ``targets``, ``alertmanager_config``,
+        ``scrape_configs``, ``targets``, ``sharded_jobs``, ``alertmanager_config``,
         ``alert_relabel_configs``, ``remote_write``, ``remote_read``, those of :data:`SECTIONS`,
         ``retention`` and ``retention_size``; ``scrape_config_patterns`` as given, and
         ``scrape_config_files`` and ``rule_files`` as the lookup user_files finds them.
-    :param inventory: what the lookup scrape_targets returns: ``jobs`` and ``alertmanagers``.
+    :param inventory: what the lookup scrape_targets returns: ``jobs``, ``alertmanagers`` and ``shard``.
     """
     config_dir = settings["config_dir"]
     config = {"global": dict(settings["global"] or {})}

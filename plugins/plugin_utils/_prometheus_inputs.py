@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rules, _shards
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import pinned
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Problem,
+    did_you_mean,
     is_duration,
     not_a_duration,
     shown,
@@ -30,6 +31,25 @@ def check_rules(values):
     version = values["prometheus_version"] if pinned("prometheus", values) else None
     added = values["prometheus_rule_labels"], values["prometheus_rule_annotations"]
     yield from _rules.check_additions(*added, version)
+
+
+def _check_shards(values):
+    """Which part of the targets it scrapes, and which jobs of the user's own are split."""
+    try:
+        _shards.shards("prometheus", [""], lambda dummy, name: values.get(name))
+    except _shards.ShardError as error:
+        yield error.problem
+    own = [
+        config.get("job_name") for config in values.get("prometheus_scrape_configs") or () if isinstance(config, dict)
+    ]
+    own += list(values["prometheus_targets"] or ())
+    for name in values.get("prometheus_sharded_jobs") or ():
+        if name not in own:
+            remedy = did_you_mean(
+                name, own, "the jobs of the inventory are split anyway, see split in prometheus_scrape_groups"
+            )
+            found = "{0} is no job of prometheus_scrape_configs or prometheus_targets".format(shown(name))
+            yield Problem("prometheus_sharded_jobs", found, remedy)
 
 
 def check_prometheus(values):  # noqa: C901
@@ -50,6 +70,7 @@ def check_prometheus(values):  # noqa: C901
     if label and not values["prometheus_replica"] and label not in (values["prometheus_external_labels"] or {}):
         remedy = "write the name of this server, or an empty prometheus_replica_label for no such label"
         yield Problem("prometheus_replica", "is empty", remedy)
+    yield from _check_shards(values)
     for name in values["prometheus_external_labels"] or {}:
         if not is_label(name, version):
             where = "prometheus_external_labels.{0}".format(name)

@@ -386,8 +386,9 @@ def rule_groups(packs, settings, facts):
         ``dashboard_url`` and ``alert_rules``, the inputs without their prefix; optionally ``rule_files``, as for
         :func:`own_alerts`.
     :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that must have
-        targets; numbers of ``alertmanagers`` and of ``members`` of their cluster; ``overrides``, the hosts with thresholds
-        of their own as ``host``, ``instances`` and ``thresholds``.
+        targets; optionally ``partial``, the jobs of which other shards have targets; numbers of ``alertmanagers`` and of
+        ``members`` of their cluster; ``overrides``, the hosts with thresholds of their own as ``host``, ``instances`` and
+        ``thresholds``.
     :returns: mapping of packs to lists of groups in the format of Prometheus.
     :raises RulesError: when packs or thresholds are invalid.
     """
@@ -426,6 +427,25 @@ def own_jobs(pack, facts):
     return sorted(jobs | {job for job in facts["jobs"] if job in pack["exporters"]})
 
 
+def left_out(packs, settings, facts):
+    """The names of the alerts that this Prometheus does not get because other shards have some of the targets that they are about,
+    and it has others.
+
+    Parameters as of :func:`rule_groups`.
+    """
+    taken = set(own_alerts(settings))
+    found = []
+    split = [job for job in facts.get("partial") or () if job in facts["jobs"]]
+    for name in chosen(packs, settings["rule_packs"], facts) if split else ():
+        whole = {**facts, "own_jobs": own_jobs(packs[name], facts), "partial": []}
+        known = {**whole, "partial": split}
+        for alert in packs[name]["alerts"]:
+            here, alone = (list(_Alert(name, packs[name], alert, settings, each).rules()) for each in (known, whole))
+            if alert not in taken and alone and not here:
+                found.append(alert)
+    return found
+
+
 class _Alert:
     """Generates the rules of an alert."""
 
@@ -433,9 +453,15 @@ class _Alert:
         self.pack, self.link, self.name, self.alert = name_of_pack, link_of(pack), name, pack["alerts"][name]
         self.settings, self.facts = settings, facts
         self.parameters = self.alert.get("parameters") or {}
+        # Jobs of which other shards have targets, where the alert is about all of them.
+        partial = set(facts.get("partial") or ())
+        of = {"any": partial, "own": set(facts["own_jobs"])}.get(self.alert.get("needs_all"), set())
+        self.partial = sorted(partial & of)
 
     def rules(self):
         """The rules of all severities, including hosts with thresholds of their own."""
+        if self.partial and "on_a_part" not in self.alert:
+            return []
         return [
             rule for tier, variants in self.variants().items() for found in variants for rule in self.tier(tier, *found)
         ]
@@ -484,6 +510,8 @@ class _Alert:
 
     def template(self, tier):
         """The expression of a severity, unfilled."""
+        if self.partial:
+            return self.alert["on_a_part"]
         return (self.alert.get(tier) or {}).get("expr") or self.alert["expr"]
 
     def links(self):
@@ -509,7 +537,7 @@ class _Alert:
 
     def values(self, settings):
         """The values of the parameters: one mapping for each rule, none if there is nothing to monitor."""
-        values, repeated = {"for": settings.wait}, [{}]
+        values, repeated = {"for": settings.wait, "partial": _quoted("|".join(map(re.escape, self.partial)))}, [{}]
         for name, parameter in self.parameters.items():
             value = settings.values[name]
             if value is None and "from" in parameter:
@@ -546,6 +574,8 @@ def thresholds_of(packs, settings, facts):
             if name in taken:
                 continue
             shaped = _Alert(pack, packs[pack], name, settings, known)
+            if not shaped.rules():
+                continue
             for tier, variants in shaped.variants().items():
                 template = shaped.template(tier)
                 compared = _COMPARED.findall(template)

@@ -20,6 +20,14 @@ from urllib.parse import urlsplit
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._labels import is_label, way_out
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._shards import (
+    BY_JOB,
+    BY_TARGET,
+    ON_ALL,
+    SPLITS,
+    WHOLE,
+    Shard,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import switched_on
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
     has_client_certificate,
@@ -27,7 +35,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import (
     wants_client_certificate,
 )
 
-GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service")
+GROUP_KEYS = ("config", "enabled", "job", "labels", "path", "port", "port_from", "scheme", "service", "split")
 HOST_KEYS = ("address", "enabled", "labels", "path", "port", "scheme")
 # Settings of a scrape job that mean the same to Prometheus when it speaks to an Alertmanager.
 SHARED_HTTP = ("authorization", "basic_auth", "oauth2", "proxy_url", "tls_config")
@@ -262,6 +270,7 @@ class Found(NamedTuple):
 
     :ivar asks_for: the variable of its host by which it wants a client certificate; mostly empty.
     :ivar closed_by: how ``monitoring_tls`` has closed it to strangers; mostly empty.
+    :ivar here: whether this server scrapes it, and no other shard.
     """
 
     target: str
@@ -270,10 +279,11 @@ class Found(NamedTuple):
     labels: dict
     asks_for: str = ""
     closed_by: str = ""
+    here: bool = True
 
 
 def merge_groups(mappings):
-    """Several ``prometheus_scrape_groups`` as one: a later one replaces a group's entry, null or false drops it.
+    """Several ``prometheus_scrape_groups`` as one: a later one replaces a group's entry but for ``split``, null or false drops it.
 
     :returns: group -> its entry.
     :raises ScrapeError: for what is none.
@@ -285,6 +295,10 @@ def merge_groups(mappings):
         if not isinstance(mapping, Mapping):
             raise ScrapeError("prometheus_scrape_groups has to be a mapping of groups, not {0!r}".format(mapping))
         for group, entry in mapping.items():
+            earlier = merged.get(str(group))
+            if isinstance(entry, Mapping) and isinstance(earlier, Mapping) and "split" in earlier:
+                # Whoever gives it another port still has its targets added up, or watched by all.
+                entry = {"split": earlier["split"], **entry}
             merged[str(group)] = entry
     result = {}
     for group, entry in merged.items():
@@ -380,7 +394,38 @@ def targets_of_group(group, entry, hosts, value, own_host=None):  # noqa: C901
     return result
 
 
-def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY, client=None):
+def split_key(target, labels):
+    """By what of a target its shard is chosen: the label of its host, so that all targets of a host are at one server and rules
+    can join them; else its address.
+
+    :param target: ``HOST:PORT``, or what a prober is asked about.
+    """
+    return labels.get(HOST_LABEL) or target
+
+
+def _split(group, entry, job, targets, shard):
+    """The targets of a group, with those marked that are not of this shard.
+
+    :param targets: list of :class:`Found`.
+    :raises ScrapeError: when ``split`` of the group is none.
+    """
+    service = entry.get("service")
+    of_room = _rooms.load(service).scrape if service in _rooms.names() else {}
+    split = entry.get("split") or of_room.get("split") or BY_TARGET
+    if split not in SPLITS:
+        where = "prometheus_scrape_groups.{0}.split is {1!r}: it has to be one of {2}"
+        raise ScrapeError(where.format(group, str(split), ", ".join(SPLITS)))
+    if split == ON_ALL or shard.of == 1 or (split == BY_JOB and shard.has(job)):
+        return targets
+    return [
+        target._replace(here=split == BY_TARGET and shard.has(split_key(target.target, target.labels)))
+        for target in targets
+    ]
+
+
+def plan_jobs(
+    groups, inventory, value, own_host=None, directory=DIRECTORY, client=None, shard: Shard = WHOLE
+):  # fmt: skip
     """Every job that the inventory asks for.
 
     :param groups: result of :func:`merge_groups`.
@@ -388,8 +433,10 @@ def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY, clie
     :param value: function of a host and the name of a variable.
     :param directory: folder of the target files, relative to Prometheus' configuration.
     :param client: how those are scraped that ``monitoring_tls`` has closed: ``closed_by`` -> settings of a job.
+    :param shard: which part of the targets this server scrapes; the configuration of a job is the same on all.
     :returns: list of jobs, sorted by name: ``job_name``, ``file``, ``config`` (a scrape configuration without its
-        discovery) and ``targets`` (one group for each distinct set of labels).
+        discovery), ``targets`` (one group for each distinct set of labels), and ``partial``, whether other shards have targets of
+        it.
     :raises ScrapeError: when a variable cannot be used, or two jobs would be written to one file.
     """
     found = {}
@@ -397,7 +444,7 @@ def plan_jobs(groups, inventory, value, own_host=None, directory=DIRECTORY, clie
         hosts = inventory.get(group)
         if hosts:
             job = str(entry.get("job") or group)
-            targets = targets_of_group(group, entry, hosts, value, own_host)
+            targets = _split(group, entry, job, targets_of_group(group, entry, hosts, value, own_host), shard)
             if targets:
                 found.setdefault(job, []).append((group, entry, targets))
     jobs, files = [], {}
@@ -458,31 +505,48 @@ def _job(name, job, parts, file_name, further):
     # What most targets say is the job's, and the others say it in labels of their own.
     path = _commonest(target.path for dummy, dummy, targets in parts for target in targets)
     scheme = _commonest(target.scheme for dummy, dummy, targets in parts for target in targets)
-    merged = {}
-    for dummy, dummy, targets in parts:
-        for target in targets:
-            key = (target.target, target.path, target.scheme)
-            labels = merged.get(key)
-            merged[key] = target.labels if not labels else {**labels, **target.labels}
-    by_labels, common = {}, {"job": job} if name != job else {}
-    for (target, own_path, own_scheme), labels in merged.items():
-        labels = {**common, **labels}
-        if own_path != path:
-            labels = {**labels, "__metrics_path__": own_path}
-        if own_scheme != scheme:
-            labels = {**labels, "__scheme__": own_scheme}
-        by_labels.setdefault(tuple(sorted(labels.items())), []).append(target)
+    by_labels, partial = _by_labels(parts, path, scheme, {"job": job} if name != job else {})
     asking = [(group, target.asks_for) for group, dummy, targets in parts for target in targets if target.asks_for]
     return {
         "job_name": name,
         "file": file_name,
         "asks_for": asking[0] if asking and not has_client_certificate(config) else None,
         "closed": bool(further),
+        "partial": partial,
         "config": {"job_name": name, "metrics_path": path, "scheme": scheme, **further, **config},
         "targets": [
             {"targets": sorted(targets), "labels": dict(labels)} for labels, targets in sorted(by_labels.items())
         ],
     }
+
+
+def _by_labels(parts, path, scheme, common):
+    """The targets of a job that this server scrapes, by their labels.
+
+    :param path: that of the job, likewise ``scheme``; a target with another one says so in its labels.
+    :param common: labels of all of them.
+    :returns: labels as pairs -> targets; and whether other shards have targets of the job.
+    """
+    merged, here = {}, set()
+    for dummy, dummy, targets in parts:
+        for target in targets:
+            key = (target.target, target.path, target.scheme)
+            labels = merged.get(key)
+            merged[key] = target.labels if not labels else {**labels, **target.labels}
+            if target.here:
+                here.add(key)
+    found = {}
+    for key, labels in merged.items():
+        if key not in here:
+            continue
+        target, own_path, own_scheme = key
+        labels = {**common, **labels}
+        if own_path != path:
+            labels = {**labels, "__metrics_path__": own_path}
+        if own_scheme != scheme:
+            labels = {**labels, "__scheme__": own_scheme}
+        found.setdefault(tuple(sorted(labels.items())), []).append(target)
+    return found, len(here) < len(merged)
 
 
 def _commonest(texts):
@@ -533,6 +597,8 @@ def plan(  # noqa: C901
     probes=(),
     version=None,
     client=None,
+    shard: Shard = WHOLE,
+    sharded_jobs=(),
 ):
     """Everything that Prometheus gets from the inventory, and everything that it is then expected to have.
 
@@ -547,8 +613,12 @@ def plan(  # noqa: C901
     :param probes: jobs of the blackbox exporter, as ``probe_jobs`` makes them.
     :param version: of Prometheus, where it is known: an earlier one takes fewer names of labels.
     :param client: see :func:`plan_jobs`.
+    :param shard: which part of the inventory's targets this server scrapes.
+    :param sharded_jobs: names of the user's own jobs whose targets are split as well.
     :raises ScrapeError: when a variable cannot be used.
     """
+    partial = set()
+    split_jobs = {str(name) for name in sharded_jobs or ()} if shard.of > 1 else set()
     targets = {str(name): found or [] for name, found in (targets or {}).items()}
     files = {"{0}.yml".format(name): found for name, found in targets.items()}
     files.update(target_files or {})
@@ -558,6 +628,14 @@ def plan(  # noqa: C901
     expected, pools, renamed, read = set(), set(), set(), set()
 
     def expect(config, target_groups):
+        name = str(config["job_name"])
+        if name in split_jobs:
+            partial.add(name)
+            target_groups = [
+                {**found, "targets": [target for target in found.get("targets") or () if shard.has(str(target))]}
+                for found in target_groups or ()
+            ]
+            target_groups = [found for found in target_groups if found["targets"]]
         if config.get("relabel_configs"):
             # What relabelling makes of them is for Prometheus to say: whatever it has of this job has to be up.
             if target_groups:
@@ -588,13 +666,14 @@ def plan(  # noqa: C901
                     expect(config, files[name])
 
     jobs, overridden, made = [], [], {}
-    jobs_of_groups, closed = plan_jobs(groups, inventory, value, own_host, directory, client), False
+    jobs_of_groups, closed = plan_jobs(groups, inventory, value, own_host, directory, client, shard), False
     taken = {job["job_name"] for job in jobs_of_groups}.intersection(job["job_name"] for job in probes)
     if taken:
         raise ScrapeError("the job {0} is one of probes already: rename that of the group".format(min(taken)))
     for job in [*jobs_of_groups, *probes]:
         instances, asks_for = job.pop("instances", None), job.pop("asks_for", None)
         closed = job.pop("closed", False) or closed
+        has_part = job.pop("partial", False)
         if job["job_name"] in theirs:
             overridden.append(job["job_name"])
             continue
@@ -612,6 +691,10 @@ def plan(  # noqa: C901
                 expect(job["config"], files[job["job_name"] + suffix])
                 break
         else:
+            if has_part:
+                partial.add(job["config"].get("job_name"))
+                if not job["targets"]:
+                    continue
             if instances is None:
                 expect(job["config"], job["targets"])
             else:
@@ -655,11 +738,13 @@ def plan(  # noqa: C901
         "expected": [{"job": job, "instance": instance} for job, instance in sorted(expected)],
         "pools": sorted(pools),
         "overridden": overridden,
+        "shard": {"number": shard.number, "of": shard.of},
         "rules": {
             "groups": {
                 group: str(entry.get("job") or group) for group, entry in groups.items() if inventory.get(group)
             },
             "jobs": sorted({job for job, dummy in expected} | (pools - renamed)),
+            "partial": sorted(partial),
             "alertmanagers": sum(len(manager["static_configs"][0]["targets"]) for manager in managers),
             "members": max(
                 (

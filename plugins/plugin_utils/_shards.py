@@ -39,7 +39,14 @@ WHOLE = Shard(0, 1)
 
 
 class ShardError(ValueError):
-    """The variables of a group of servers do not give each target a server; the message says why."""
+    """A variable cannot say which part of the targets a server scrapes.
+
+    :ivar problem: the same as a :class:`_problems.Problem`.
+    """
+
+    def __init__(self, host: str, problem: Problem):
+        super().__init__("{0}: {1}".format(host, problem))
+        self.problem = problem
 
 
 def hashmod(values: Iterable[str], modulus: int) -> int:
@@ -71,27 +78,55 @@ def shards(role: str, hosts: Iterable[str], value: Callable) -> dict[str, Shard]
     :raises ShardError: for values that are none.
     """
     counts, found = {}, {}
+    names = {name: "{0}_{1}".format(role, name) for name in ("shards", "shard")}
     for host in present(role, hosts, value):
-        of = _number(value(host, role + "_shards"), 1, "{0}_shards of {1}".format(role, host))
+        of = _number(value(host, names["shards"]), 1, host, names["shards"])
         place = counts[of] = counts.get(of, -1) + 1
-        given = value(host, role + "_shard")
-        number = place % of if given in (None, "") else _number(given, 0, "{0}_shard of {1}".format(role, host))
+        given = value(host, names["shard"])
+        number = place % of if given in (None, "") else _number(given, 0, host, names["shard"])
         if number >= of:
-            raise ShardError(
-                "{0}_shard of {1} is {2}, and there are {3}: write one from 0 to {4}".format(
-                    role, host, number, of, of - 1
-                )
-            )
+            remedy = "write one from 0 to {0}, as {1} is {2}".format(of - 1, names["shards"], of)
+            raise ShardError(host, Problem(names["shard"], "is {0}".format(number), remedy))
         found[host] = Shard(number, of)
     return found
 
 
-def _number(found, least: int, where: str) -> int:
+def shard_of(role: str, host: str, hosts: Iterable[str], value: Callable) -> Shard:
+    """The part of the targets that one server scrapes.
+
+    :param hosts: names of the hosts of the group; where the server is not among them, it says its part itself.
+    :raises ShardError: for values that are none.
+    """
+    hosts = list(hosts)
+    if host in hosts:
+        return shards(role, hosts, value).get(host, WHOLE)
+    found = shards(role, [host], value).get(host, WHOLE)
+    if found.of > 1 and value(host, role + "_shard") in (None, ""):
+        text = "is {0}, and the host is not in the group {1}, where its place tells which part it scrapes".format(
+            found.of, role
+        )
+        raise ShardError(host, Problem(role + "_shards", text, "set {0}_shard".format(role)))
+    return found
+
+
+def relabelling(shard: Shard) -> list[dict]:
+    """The rules by which Prometheus itself keeps its part of a job's targets, as ``relabel_configs``."""
+    if shard.of == 1:
+        return []
+    label = "__tmp_hash"
+    return [
+        {"source_labels": ["__address__"], "modulus": shard.of, "target_label": label, "action": "hashmod"},
+        {"source_labels": [label], "regex": str(shard.number), "action": "keep"},
+    ]
+
+
+def _number(found, least: int, host: str, variable: str) -> int:
     number = 1 if found is None else found
     if isinstance(number, str) and number.strip().isdigit():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ShardError("{0} is {1}: write a whole number, {2} or more".format(where, shown(found), least))
+        remedy = "write a whole number, {0} or more".format(least)
+        raise ShardError(host, Problem(variable, "is {0}".format(shown(found)), remedy))
     return number
 
 

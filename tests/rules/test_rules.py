@@ -5,7 +5,7 @@
 
 A case is one of three: one that ``fires``, one in which the alert stays ``silent``, one at its ``border``. ``series`` are in
 promtool's notation, one sample a minute; ``#`` in a name stands for ten series. ``at`` says how many alerts of which severity
-fire at that time.
+fire at that time. ``partial`` names jobs of which other shards have targets.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ CASES = list(cases())
 
 def asked(promtool, folder, alert, case, **questions):
     """promtool's answer to questions about one alert, with all recording rules beside it."""
-    packs = rule_groups(load_packs(), SETTINGS, {**FACTS, "overrides": overrides(case)})
+    facts = {**FACTS, "overrides": overrides(case), "partial": case.get("partial") or []}
+    packs = rule_groups(load_packs(), SETTINGS, facts)
     groups = [group for of_pack in packs.values() for group in of_pack]
     for group in groups:
         group["rules"] = [rule for rule in group["rules"] if rule.get("alert") in (None, alert)]

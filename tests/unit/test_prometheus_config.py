@@ -31,6 +31,7 @@ INVENTORY = {
         {"job_name": "db", "file": "file_sd/db.yml", "config": {"job_name": "db"}, "targets": None},
     ],
     "alertmanagers": [{"scheme": "http", "static_configs": [{"targets": ["a:9093"]}]}],
+    "shard": {"number": 0, "of": 1},
     "rules": {"groups": {}, "jobs": [], "alertmanagers": 1, "members": 0, "overrides": []},
 }
 NODE = {
@@ -53,6 +54,7 @@ def settings(**given):
             "replica": "prometheus-1",
             "scrape_configs": [],
             "targets": {},
+            "sharded_jobs": [],
             "alertmanager_config": [],
             "alert_relabel_configs": [],
             "remote_write": [],
@@ -312,4 +314,31 @@ def test_directories_for_the_files_of_others():
         "/etc/prometheus/file_sd": "0750",
         "/etc/prometheus/rules": "3770",
         "/etc/prometheus/scrape_configs": "0750",
+    }
+
+
+def test_a_job_of_the_users_own_that_is_split_keeps_its_part_by_relabelling():
+    """Before its own rules, which may change the address."""
+    own = {"target_label": "a", "replacement": "b"}
+    given = {
+        "scrape_configs": [{"job_name": "mine", "relabel_configs": [own]}, {"job_name": "other"}],
+        "sharded_jobs": ["mine", "db", "node"],
+    }
+    part = {**INVENTORY, "shard": {"number": 2, "of": 3}}
+    rules = [
+        {"source_labels": ["__address__"], "modulus": 3, "target_label": "__tmp_hash", "action": "hashmod"},
+        {"source_labels": ["__tmp_hash"], "regex": "2", "action": "keep"},
+    ]
+    found = {
+        job["job_name"]: job.get("relabel_configs")
+        for job in prometheus_config(settings(**given), part)["scrape_configs"]
+    }
+    # The targets of the inventory's were split before.
+    assert found == {"node": None, "db": rules, "mine": [*rules, own], "other": None}
+    whole = prometheus_config(settings(**given), INVENTORY)["scrape_configs"]
+    assert {job["job_name"]: job.get("relabel_configs") for job in whole} == {
+        "node": None,
+        "db": None,
+        "mine": [own],
+        "other": None,
     }

@@ -17,6 +17,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     check_host,
     check_packs,
     check_thresholds,
+    left_out,
     load_packs,
     marks,
     merge,
@@ -351,3 +352,70 @@ def test_who_has_alerts_of_his_own_is_told_what_the_packs_add():
     assert "prometheus_rule_packs" in said
     fewer = word(["Mine", "Watchdog"], "auto", thresholds={"HighDiskUsage": False})
     assert int(fewer.split("it has ")[1].split()[0]) == int(said.split("it has ")[1].split()[0]) - 3
+
+
+# What needs the targets of all shards, each with the job that another one has targets of, and what becomes of it here.
+ON_A_PART = [
+    ("JobDown", "node", ['max by (job) (up{job!~"node"}) == 0']),
+    ("JobDown", "shop.web", ['max by (job) (up{job!~"shop\\\\.web"}) == 0']),
+    ("JobMissing", "node", ['absent(up{job="node"})', 'absent(up{job="prometheus"})']),
+    ("BackupTooOld", "node", ["(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600 > 26"]),
+    ("BackupMissing", "node", []),
+    ("ContainerDown", "cadvisor", []),
+    ("ContainerDown", "node", ["the same"]),
+    ("ProcessGroupDown", "process_exporter", []),
+    ("ProcessGroupDown", "node", ["the same"]),
+    ("HighErrorRate", "shop", []),
+    ("ErrorBudgetBurn", "shop", []),
+    ("HighErrorRate", "node", ["the same"]),
+    ("ApiDown", "shop", ["the same"]),
+    ("TargetDown", "node", ["the same"]),
+    ("Watchdog", "node", ["the same"]),
+]
+EVERYTHING = {
+    "groups": {name: name for name in ("node_exporter", "cadvisor", "process_exporter")} | {"application": "shop"},
+    "jobs": ["node", "prometheus"],
+}
+NAMED = {
+    "rule_packs": [*PACKS],
+    "thresholds": {
+        "BackupMissing": {"backups": ["shop"]},
+        "ContainerDown": {"containers": ["shop"]},
+        "ProcessGroupDown": {"processes": ["shop"]},
+    },
+}
+
+
+@pytest.mark.parametrize(("alert", "partial", "wanted"), ON_A_PART)
+def test_a_shard_says_nothing_that_only_all_of_them_could_know(alert, partial, wanted):
+    here = [rule["expr"] for rule in rules(alert, facts(**EVERYTHING, partial=[partial]), **NAMED)]
+    whole = [rule["expr"] for rule in rules(alert, facts(**EVERYTHING), **NAMED)]
+    assert whole
+    assert here == (whole if wanted == ["the same"] else wanted)
+
+
+def test_alerts_that_no_shard_has_are_named():
+    def named(jobs, partial):
+        return left_out(PACKS_AS_SHIPPED, settings(**NAMED), facts(**{**EVERYTHING, "jobs": jobs}, partial=partial))
+
+    assert named(["node"], []) == []
+    assert named(["node"], ["node"]) == ["BackupMissing"]
+    assert named(["node", "cadvisor"], ["node", "cadvisor"]) == ["ContainerDown", "BackupMissing"]
+    # All of this job is at another server, which has its alerts.
+    assert named(["node"], ["shop"]) == []
+    assert named(["node", "shop"], ["shop"]) == [
+        "HighErrorRate", "SlowResponseTime", "SlowEndpoint", "ErrorBudgetBurn", "BackupMissing"
+    ]  # fmt: skip
+    # Nobody has asked for these alerts.
+    assert left_out(PACKS_AS_SHIPPED, settings(), facts(partial=["node"])) == []
+
+
+def test_a_rule_says_which_targets_it_needs():
+    for pack, name in ALERTS:
+        alert = PACKS_AS_SHIPPED[pack]["alerts"][name]
+        texts = [alert[tier].get("expr") or alert["expr"] for tier in tiers_of(alert)]
+        assert alert.get("needs_all") in (None, "any", "own")
+        assert "on_a_part" not in alert or alert["needs_all"]
+        # JobMissing is made for the jobs alone that have targets here.
+        if any("absent(" in text for text in texts) and name != "JobMissing":
+            assert alert["needs_all"], name

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._shards import Shard
 
 NODE = {"node_exporter": {"job": "node", "service": "node_exporter", "port": 9100}}
 
@@ -390,3 +391,117 @@ def test_of_several_addresses_one_counts_that_others_reach():
     assert _scrape.listen_address(several, "x") == ("10.0.0.9", 9102)
     assert _scrape.listen_address(several[:2], "x") == ("127.0.0.1", 9100)
     assert _scrape.listen_address(["127.0.0.1:1", "[::]:2"], "x") == ("", 2)
+
+
+NUMBERED = {f"host-{number}": {} for number in range(40)}
+STACK = {
+    "node_exporter": {"job": "node", "port": 9100},
+    "cadvisor": {"port": 8080},
+    "prometheus": {"service": "prometheus", "port": 9090},
+    "alertmanager": {"port": 9093, "split": "all"},
+    "application": {"job": "shop", "port": 8000, "split": "job"},
+    "billing": {"port": 8001, "split": "job"},
+}
+
+
+def shards_of(groups, hosts, of, **more):
+    return [planned(groups, hosts, shard=Shard(number, of), **more) for number in range(of)]
+
+
+def pairs(found):
+    return {(entry["job"], entry["instance"]) for entry in found["expected"]}
+
+
+@pytest.mark.parametrize("of", [2, 3])
+def test_each_target_is_at_one_shard_and_the_stack_at_all(of):
+    whole, parts = pairs(planned(STACK, NUMBERED)), shards_of(STACK, NUMBERED, of)
+    found = [pairs(part) for part in parts]
+    assert set().union(*found) == whole
+    for pair in whole:
+        everywhere = pair[0] in ("prometheus", "alertmanager")
+        assert sum(pair in part for part in found) == (of if everywhere else 1), pair
+    # All targets of a host are together, so that a rule can join them.
+    for name in NUMBERED:
+        assert [(("node", name + ":9100") in part, ("cadvisor", name + ":8080") in part) for part in found].count(
+            (True, True)
+        ) == 1
+    # What is written is what is expected; and a job has the same configuration on all servers.
+    for part in parts:
+        written = {(job["job_name"], one) for job in part["jobs"] for each in job["targets"] for one in each["targets"]}
+        assert written == pairs(part)
+        assert [job["job_name"] for job in part["jobs"] if not job["targets"]] == []
+    assert {repr(job["config"]) for part in parts for job in part["jobs"]} == {
+        repr(job["config"]) for job in planned(STACK, NUMBERED)["jobs"]
+    }
+    # A job whose rules add up all its targets is whole, on one server.
+    for job, port in (("shop", 8000), ("billing", 8001)):
+        assert sorted(sum((job, f"{name}:{port}") in part for name in NUMBERED) for part in found) == [0] * (of - 1) + [
+            40
+        ]
+
+
+def test_what_others_have_of_a_job_is_known():
+    first, second = shards_of(STACK, NUMBERED, 2)
+    here = {job["job_name"] for job in first["jobs"]}
+    assert first["rules"]["partial"] == sorted({"cadvisor", "node"} | ({"billing", "shop"} - here))
+    assert {"cadvisor", "node"} <= set(second["rules"]["partial"])
+    assert set(first["rules"]["partial"]) & set(second["rules"]["partial"]) == {"cadvisor", "node"}
+    assert [part["shard"] for part in (first, second)] == [{"number": 0, "of": 2}, {"number": 1, "of": 2}]
+    assert planned(STACK, NUMBERED)["rules"]["partial"] == []
+
+
+def test_targets_are_split_by_the_label_host_as_prometheus_would_do_it():
+    """Where it was taken away, by their address: hashmod of `a:80` and `b:80` by the real one."""
+    hosts = {"web1": {}, "x": {"monitoring_labels": {"host": "größe"}}}
+    assert [pairs(part) for part in shards_of({"web": {"port": 80}}, hosts, 3)] == [
+        set(),
+        {("web", "web1:80")},
+        {("web", "x:80")},
+    ]
+    bare = {"web": {"port": 9100, "labels": {"host": None}}}
+    assert [pairs(part) for part in shards_of(bare, {"10.0.0.1": {}}, 10)].index({("web", "10.0.0.1:9100")}) == 5
+
+
+def test_another_entry_of_a_group_is_split_as_before():
+    merged = _scrape.merge_groups([{"application": {"port": 8000, "split": "job"}}, {"application": {"port": 9000}}])
+    assert merged == {"application": {"split": "job", "port": 9000}}
+    merged = _scrape.merge_groups([{"a": {"port": 1, "split": "job"}}, {"a": {"port": 2, "split": "target"}}])
+    assert merged == {"a": {"port": 2, "split": "target"}}
+
+
+def test_a_split_that_is_none_is_refused():
+    with pytest.raises(_scrape.ScrapeError, match=r"prometheus_scrape_groups.web.split is 'host': .* target, job, all"):
+        planned({"web": {"port": 80, "split": "host"}}, {"a": {}})
+
+
+def test_jobs_of_the_users_own_are_split_when_they_say_so():
+    own = [f"10.0.0.{number}:1" for number in range(20)]
+    given = {
+        "scrape_configs": [{"job_name": "mine", "static_configs": [{"targets": own}]}],
+        "targets": {"files": [{"targets": own}]},
+    }
+    for job, other in (("mine", "files"), ("files", "mine")):
+        parts = shards_of({}, {}, 2, sharded_jobs=[job], **given)
+        found = [{one for name, one in pairs(part) if name == job} for part in parts]
+        assert sorted([*found[0], *found[1]]) == sorted(own)
+        assert [part["rules"]["partial"] for part in parts] == [[job], [job]]
+        for part in parts:
+            assert {one for name, one in pairs(part) if name == other} == set(own)
+    # With relabelling of his own only Prometheus knows what becomes of them, but not of those that it never sees.
+    relabelled = {
+        "job_name": "mine",
+        "relabel_configs": [{"target_label": "a"}],
+        "static_configs": [{"targets": own[:1]}],
+    }
+    parts = shards_of({}, {}, 2, sharded_jobs=["mine"], scrape_configs=[relabelled])
+    assert sorted(part["pools"] for part in parts) == [[], ["mine"]]
+
+
+def test_targets_of_the_users_own_in_a_job_of_the_inventory_are_on_every_server():
+    """Also on one to which the inventory gives none of the job's: with the job's own settings."""
+    groups = {"web": {"job": "web", "port": 80, "path": "/m", "split": "job"}}
+    for part in shards_of(groups, {"a": {}}, 2, targets={"web": [{"targets": ["x:1"]}]}):
+        (job,) = part["jobs"]
+        assert (job["file"], job["config"]["metrics_path"], job["targets"]) == ("file_sd/web.yml", "/m", None)
+        assert pairs(part) == {("web", "x:1")}
+        assert part["rules"]["partial"] == []

@@ -88,13 +88,13 @@ def test_servers_of_one_part_are_replicas():
 @pytest.mark.parametrize(
     ("hosts", "words"),
     [
-        ({"a": {"shards": 0}}, ["prometheus_shards of a is 0", "1 or more"]),
-        ({"a": {"shards": -1}}, ["prometheus_shards of a is -1"]),
-        ({"a": {"shards": True}}, ["prometheus_shards of a is True"]),
-        ({"a": {"shards": "two"}}, ["prometheus_shards of a is 'two'"]),
-        ({"a": {"shards": 2, "shard": 2}}, ["prometheus_shard of a is 2, and there are 2", "from 0 to 1"]),
-        ({"a": {"shards": 2, "shard": "x"}}, ["prometheus_shard of a is 'x'", "0 or more"]),
-        ({"a": {"shard": 1}}, ["prometheus_shard of a is 1, and there are 1"]),
+        ({"a": {"shards": 0}}, ["a: prometheus_shards: is 0", "1 or more"]),
+        ({"a": {"shards": -1}}, ["prometheus_shards: is -1"]),
+        ({"a": {"shards": True}}, ["prometheus_shards: is True"]),
+        ({"a": {"shards": "two"}}, ["prometheus_shards: is 'two'"]),
+        ({"a": {"shards": 2, "shard": 2}}, ["a: prometheus_shard: is 2", "from 0 to 1, as prometheus_shards is 2"]),
+        ({"a": {"shards": 2, "shard": "x"}}, ["prometheus_shard: is 'x'", "0 or more"]),
+        ({"a": {"shard": 1}}, ["prometheus_shard: is 1; write one from 0 to 0"]),
     ],
 )
 def test_values_that_are_none(hosts, words):
@@ -131,3 +131,16 @@ def test_all_targets_are_at_exactly_one_of_the_shards():
         assert sum(map(len, parts)) == 1000
         assert set().union(*parts) == set(names)
         assert min(map(len, parts)) > 1000 / of * 0.8
+
+
+def test_a_server_outside_of_its_group_says_its_part_itself():
+    role, hosts, value = group(a={}, b={"shards": 2}, c={"shards": 2, "shard": 1}, d={"shards": 2, "state": "absent"})
+    assert _shards.shard_of(role, "a", ["other"], value) == Shard(0, 1)
+    assert _shards.shard_of(role, "c", [], value) == Shard(1, 2)
+    assert _shards.shard_of(role, "c", ["b", "c"], value) == Shard(1, 2)
+    with pytest.raises(
+        _shards.ShardError, match=r"^b: prometheus_shards: is 2, and the host is not in the group prometheus"
+    ):
+        _shards.shard_of(role, "b", ["c"], value)
+    # What is to be removed is compared with nothing, and refused for nothing.
+    assert _shards.shard_of(role, "d", hosts, value) == Shard(0, 1)

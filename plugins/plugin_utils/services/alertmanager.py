@@ -70,7 +70,7 @@ class Room(Service):
     own_template = "alertmanager.yml.j2"
     own_amtool_template = "amtool.yml.j2"
 
-    scrape = {"port": 9093}
+    scrape = {"port": 9093, "split": "all"}
     since = {
         "web.config.file": "0.22.0",
         "several listen addresses": "0.25.0",

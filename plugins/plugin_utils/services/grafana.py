@@ -40,7 +40,7 @@ class Room(Service):
 
     # Its ini, and what follows from it
 
-    scrape = {"port": 3000}
+    scrape = {"port": 3000, "split": "all"}
     contents_title = "Set the administrator's password, and verify data sources and dashboards"
 
     def ini(self, i):

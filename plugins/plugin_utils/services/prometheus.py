@@ -82,7 +82,8 @@ class Room(Service):
     # The value of prometheus_config_file for which the configuration is made here, instead of by a template of the user's own.
     own_template = "prometheus.yml.j2"
 
-    scrape = {"port": 9090}
+    # Every shard scrapes all servers: nobody else notices that all servers of another one are gone.
+    scrape = {"port": 9090, "split": "all"}
     since = {
         "storage.tsdb.retention.time": "2.7.0",
         "storage.tsdb.retention.size": "2.7.0",
@@ -145,7 +146,8 @@ class Room(Service):
         port. Variables of the service on the scraped host say port, path and scheme."""
         rooms = [_rooms.load(name) for name in _rooms.in_order()]
         groups = {room.name: {"service": room.name, **room.scrape} for room in rooms if room.scrape}
-        return {**groups, "application": {"port": 8000}}
+        # The pack of the application adds up all of its instances.
+        return {**groups, "application": {"port": 8000, "split": "job"}}
 
     def inventory(self, i):
         """What the inventory has to be scraped, and what is then expected: see the lookup scrape_targets."""
@@ -162,6 +164,7 @@ class Room(Service):
             scrape_config_files=[found["source"] for found in self.user_files(i, "scrape_config_files")],
             prometheus_version=i["version"],
             server=self.name,
+            sharded_jobs=i["sharded_jobs"],
             client=self.client_settings(i),
         )
         return found
@@ -180,7 +183,7 @@ class Room(Service):
         """What the configuration is made of, as :mod:`_prometheus` takes it."""
         names = (
             "config_dir agent_mode global external_labels replica_label remote_write remote_read otlp storage tracing scrape_configs"
-            " targets alert_rules rule_packs thresholds rule_labels rule_annotations runbook_url dashboard_url"
+            " targets sharded_jobs alert_rules rule_packs thresholds rule_labels rule_annotations runbook_url dashboard_url"
             " alertmanager_config alert_relabel_configs"
         )
         return {
@@ -311,8 +314,9 @@ class Room(Service):
         ]
 
     def redundancy(self, i):
-        """All that scrape the same."""
-        return self.name
+        """All that scrape the same part of the targets."""
+        shard = self.inventory(i)["shard"]
+        return self.name if shard["of"] == 1 else "{0} {1} of {2}".format(self.name, shard["number"], shard["of"])
 
     def catch_up(self, i):
         """That it scrapes and evaluates again."""
@@ -333,15 +337,32 @@ class Room(Service):
 
         if not any(check["given"].get("rules") for check in checks):
             return None
-        own = _rules.own_alerts(
-            {
-                "alert_rules": values.get("prometheus_alert_rules"),
-                "rule_files": self.user_files(values.inputs, "alert_rules_files"),
-            }
-        )
         facts = self.inventory(values.inputs)["rules"]
-        wanted, thresholds = values.get("prometheus_rule_packs"), values.get("prometheus_thresholds")
-        return _rules.beside_own(_rules.load_packs(), wanted, thresholds, facts, own)
+        settings = {
+            "rule_packs": values.get("prometheus_rule_packs"),
+            "thresholds": values.get("prometheus_thresholds"),
+            "alert_rules": values.get("prometheus_alert_rules"),
+            "rule_files": self.user_files(values.inputs, "alert_rules_files"),
+            "rule_labels": {},
+            "rule_annotations": {},
+            "runbook_url": "",
+            "dashboard_url": "",
+        }
+        packs = _rules.load_packs()
+        own = _rules.own_alerts(settings)
+        found = [
+            _rules.beside_own(packs, settings["rule_packs"], settings["thresholds"], facts, own),
+            self._missing_alerts(_rules.left_out(packs, settings, facts)),
+        ]
+        return "; ".join(filter(None, found)) or None
+
+    @staticmethod
+    def _missing_alerts(names):
+        """A sentence about alerts that no shard has."""
+        if not names:
+            return None
+        text = "it has no alert {0}, which would have to see the targets of all shards: see docs/howto/replicas.md"
+        return text.format(", ".join(names))
 
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""
