@@ -81,9 +81,12 @@ def task_of(tmp_path, recovered=False, generation=None, verified=None, **given):
     def fail(**said):
         raise Ended(said)
 
-    machine = SimpleNamespace(firewall_directory=str(tmp_path), unit_directory=str(tmp_path))
+    machine = SimpleNamespace(
+        firewall_directory=str(tmp_path), unit_directory=str(tmp_path), records_directory=str(tmp_path / "records")
+    )
     return SimpleNamespace(
-        done=done, machine=machine, runtime=runtime, runtimes=runtimes, state=state, name="prometheus", notes=["n"], unverified=[],
+        done=done, machine=machine, runtime=runtime, runtimes=runtimes, state=state,
+        name="prometheus", role="prometheus", notes=["n"], unverified=[],
         params={"keep": [], "data_dir": "", "database": None, "links": {}, "settle": 1},
         module=SimpleNamespace(fail_json=fail),
     )  # fmt: skip
@@ -148,7 +151,7 @@ def rollback_of(task, cls=Rollback, **more):
         verification,
         SimpleNamespace(keep=lambda *what: kept.append(what)),
         SimpleNamespace(switches=given["switches"], kept=given["kept"], passes_data=given["passes"]),
-        SimpleNamespace(was_active=given["active"], verified="verified"),
+        SimpleNamespace(was_active=given["active"], verified="verified", record=None),
     )
     made.kept = kept
     return made
