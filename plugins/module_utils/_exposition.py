@@ -9,6 +9,9 @@ import re
 
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r"\\(.)")
+_NAME = re.compile(r"[^{ ]+")
+# What stands in a line behind the name of its metric.
+_REST = re.compile(r"(?:\{(.*)\})? ([^ ]+)(?: \d+)?")
 
 
 class Page:
@@ -19,14 +22,21 @@ class Page:
 
     def __init__(self, text):
         self.text = text
+        # The page of a large server has thousands of lines, and is looked through for dozens of metrics.
+        self._lines = {}
+        for line in text.split("\n"):
+            name = _NAME.match(line)
+            if name:
+                self._lines.setdefault(name.group(), []).append(line[name.end() :])
 
     def samples(self, name):
         """The samples of a metric: list of ``(labels, value)``."""
-        pattern = r"(?m)^{0}(?:\{{(.*)\}})? ([^ \n]+)(?: \d+)?$".format(re.escape(name))
         found = []
-        for labels, value in re.findall(pattern, self.text):
-            pairs = {key: _ESCAPED.sub(_unescaped, text) for key, text in _LABEL.findall(labels)}
-            found.append((pairs, float(value)))
+        for match in map(_REST.fullmatch, self._lines.get(name, ())):
+            if match:
+                labels, value = match.groups()
+                pairs = {key: _ESCAPED.sub(_unescaped, text) for key, text in _LABEL.findall(labels or "")}
+                found.append((pairs, float(value)))
         return found
 
     def value(self, name):

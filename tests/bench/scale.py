@@ -203,7 +203,8 @@ def simulated_site(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, .
         groups = {"node_exporter": members, "prometheus": {host.name: host.vars()}}
         run(ROOT / "site.yml", groups)
         cost, output = run(ROOT / "site.yml", groups)
-        assert not recap(output, "changed"), output[-2000:]
+        verified = f"MONITORING: {size + 1} of {size + 1} services verified"
+        assert verified in output and not recap(output, "changed"), output[-2000:]
         rows.append({"hosts": size, "seconds": round(cost.seconds, 2), "cpu": round(cost.cpu, 2)})
         say(f"converged site.yml of {size} simulated hosts: {cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU")
     return rows
