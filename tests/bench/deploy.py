@@ -258,5 +258,6 @@ def _result(costs: list[Cost], tasks: dict[str, int]) -> dict:
         "seconds": round(middle.seconds, 2),
         "cpu": round(middle.cpu, 2),
         "runs": [round(cost.seconds, 2) for cost in costs],
+        "load": round(middle.load, 1),
         **tasks,
     }

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from lab.common import ROOT, LabError, run
@@ -22,16 +22,18 @@ class Cost:
 
     :ivar seconds: from its start to its end.
     :ivar cpu: processor seconds of the command and its children on this machine; what hosts spend is not among them.
+    :ivar load: the load average of the last minute when it began.
     """
 
     seconds: float
     cpu: float
+    load: float = 0.0
 
 
 def timed(argv: list[str], environment: dict[str, str], cwd: Path = ROOT) -> tuple[Cost, str]:
     """Run a command to its end; returns its cost and its output. LabError with its output when it fails."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        began = time.monotonic()
+        load, began = os.getloadavg()[0], time.monotonic()
         # wait4 is asked, and not the sum of all children, so that what runs beside it is not counted.
         child = subprocess.Popen(
             argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -43,12 +45,12 @@ def timed(argv: list[str], environment: dict[str, str], cwd: Path = ROOT) -> tup
         text = output.read()
     if child.returncode:
         raise LabError(f"`{' '.join(argv)}` ended with {child.returncode}:\n{text[-6000:]}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime), text
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, load), text
 
 
 def median(costs: list[Cost]) -> Cost:
     """The medians of several runs' costs."""
-    return Cost(statistics.median(cost.seconds for cost in costs), statistics.median(cost.cpu for cost in costs))
+    return Cost(*map(statistics.median, zip(*map(astuple, costs))))
 
 
 def write_json(path: Path, data: object) -> Path:

@@ -22,6 +22,10 @@ HEALTH_SECONDS = 2
 HEALTH_TARGETS = 10_000
 CONFIGURATION_SECONDS = 6
 INVENTORY_SECONDS = 8
+_HOLDS = (
+    "Prometheus then has {series:,} series in {memory_mib:,} MiB of memory, and takes {cpu_share:.2f} of one processor for"
+    " {scrapes:.0f} scrapes, {samples:,.0f} samples and {evaluations:.0f} rules a second."
+)
 # The kinds of runs, and what the tables call them.
 _KINDS = {"first": "first", "converged": "converged", "no_bytecode": "converged, without bytecode"}
 # Straight lines on a machine that does other things as well.
@@ -209,9 +213,9 @@ def _runs(part: dict) -> str:
                 times = f"{part[kind]['peer']['seconds'] / cost['seconds']:.1f}" if "peer" in part[kind] else ""
                 rows.append(
                     (title, name, f"{cost['seconds']:.1f}", f"{cost['cpu']:.1f}", times, str(cost["ok"]),
-                     str(cost["changed"]), ", ".join(f"{run:.1f}" for run in cost["runs"]))
+                     str(cost["changed"]), str(cost.get("load", "")), ", ".join(f"{run:.1f}" for run in cost["runs"]))
                 )  # fmt: skip
-    header = ("run", "what", "seconds", "CPU seconds", "times faster", "tasks ok", "changed", "each run")
+    header = ("run", "what", "seconds", "CPU seconds", "times faster", "tasks ok", "changed", "load", "each run")
     return _table(header, rows)
 
 

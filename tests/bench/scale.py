@@ -280,12 +280,11 @@ def large_server(folder: Path, url: str, host: hosts.Host, rounds: int, files: i
         for what, found in costs.items():
             middle = median(found)
             result[what] = {"seconds": round(middle.seconds, 2), "cpu": round(middle.cpu, 2)}
+        result |= _at_work(host)
         own = {what: round(_seconds(host, command), 2) for what, command in _OWN.items()}
         result["prometheus"] = own
         # What a run cannot do without: the rules once in any; their validation, a reload and the first evaluation where one changed.
         result["own"] = {"converged": own[_RULES], "changed": round(sum(own.values()), 2)}
-        result["series"] = int(_metric(host, "prometheus_tsdb_head_series"))
-        result["memory_mib"] = round(_metric(host, "process_resident_memory_bytes") / 2**20)
     return result
 
 
@@ -308,8 +307,34 @@ def _seconds(host: hosts.Host, command: str) -> float:
     return time.perf_counter() - began
 
 
-def _metric(host: hosts.Host, name: str) -> float:
-    return float(host.run(f"curl -fsS localhost:9090/metrics | grep '^{name} '").stdout.split()[1])
+_COUNTERS = {
+    "cpu_share": "process_cpu_seconds_total",
+    "scrapes": "prometheus_target_interval_length_seconds_count",
+    "samples": "prometheus_tsdb_head_samples_appended_total",
+    "evaluations": "prometheus_rule_evaluations_total",
+}
+
+
+def _at_work(host: hosts.Host, seconds: int = 60) -> dict:
+    """What a Prometheus holds, and what it does in a second while nobody deploys anything."""
+    before, began = _metrics(host), time.monotonic()
+    time.sleep(seconds)
+    after, took = _metrics(host), time.monotonic() - began
+    return {
+        "series": int(after["prometheus_tsdb_head_series"]),
+        "memory_mib": round(after["process_resident_memory_bytes"] / 2**20),
+        **{name: round((after[metric] - before[metric]) / took, 2) for name, metric in _COUNTERS.items()},
+    }
+
+
+def _metrics(host: hosts.Host) -> dict[str, float]:
+    """Name of a metric -> the sum of its samples."""
+    found: dict[str, float] = {}
+    for line in host.run("curl -fsS localhost:9090/metrics").stdout.splitlines():
+        if not line.startswith("#"):
+            name, value = line.partition("{")[0].split(" ")[0], line.rpartition(" ")[2]
+            found[name] = found.get(name, 0.0) + float(value)
+    return found
 
 
 def _until_scraped(host: hosts.Host, targets: int) -> None:
