@@ -180,7 +180,7 @@ def tables(found: dict) -> str:
         title = "### One Prometheus: {files:,} rule files, {jobs} jobs, {targets:,} discovered targets".format(**large)
         text += [title, _table(("what", "seconds", "CPU seconds"), rows)]
         text += [
-            "Prometheus then has {series:,} series in {memory_mib:,} MiB of memory.".format(**large),
+            _HOLDS.format(**large),
             _machine(large),
         ]
     if large := found.get("large_inventory", {}).get("sizes"):
