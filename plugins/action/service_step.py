@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._turn import Turn
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._turn import ROLLOUT_ENDED, Turn
 
 
 class ActionModule(ActionBase):
@@ -29,18 +29,14 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail("service has to be one of {0}".format(", ".join(_rooms.names())))
         room = _rooms.load(given["service"])
         i = RoleInputs(room.name, self._loader, self._templar, task_vars)
-        step = room.step(
-            given.get("step"),
-            i,
-            given.get("release"),
-            given.get("prepared"),
-            int(given.get("number") or 0),
-        )
+        turn, name = Turn(self, room, i, task_vars), given.get("step")
+        if name == ROLLOUT_ENDED:
+            return turn.ended()
+        step = room.step(name, i, given.get("release"), given.get("prepared"), int(given.get("number") or 0))
         if step is None:
-            raise AnsibleActionFail("{0} has no step {1!r}".format(room.name, given.get("step")))
+            raise AnsibleActionFail("{0} has no step {1!r}".format(room.name, name))
 
         def work():
             return run_other(self, step.module, step.options, task_vars)
 
-        turn = Turn(self, room, i, task_vars)
-        return turn.take(work) if turn.is_needed(given["step"]) else work()
+        return turn.take(name, work) if turn.is_needed(name) else work()

@@ -32,6 +32,7 @@ options:
   step:
     description:
       - V(program), V(preparation), V(configuration), V(activation) and V(contents) deploy the service in this order;
+        V(rollout_ended) fails on a host that was not changed, because another one had failed before its turn;
         V(removal), V(release_removal) and V(further_removal) remove it; V(restarted) and V(reloaded) are for handlers.
       - A service may have others of its own, such as V(drill) and V(silence) of Alertmanager.
     type: str
@@ -55,7 +56,12 @@ EXAMPLES = r"""
     step: restarted
 """
 
-RETURN = r""" # """
+RETURN = r"""
+rollout_ended:
+  description: Host that has failed before the turn of this one, which therefore was not changed.
+  type: str
+  returned: when that is so, by the step V(activation)
+"""
 
 from ansible.module_utils.basic import AnsibleModule
 

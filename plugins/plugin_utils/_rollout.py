@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 
 CHANGING, VERIFIED, FAILED, UNCHANGED = "changing", "verified", "failed", "unchanged"
@@ -27,6 +28,8 @@ CHANGING, VERIFIED, FAILED, UNCHANGED = "changing", "verified", "failed", "uncha
 FLEET = 3
 # Seconds between two looks at what the others do.
 INTERVAL = 0.2
+MARKS = {CHANGING: "…", VERIFIED: "✓", FAILED: "✗", UNCHANGED: "·"}
+SAID = {CHANGING: "being changed", VERIFIED: "changed and verified", FAILED: "failed", UNCHANGED: "not changed"}
 INTERRUPTED = "its change was interrupted"
 
 
@@ -118,6 +121,10 @@ class Rollout:
             return {}
         return {host: Entry(*fields) for host, fields in (json.loads(text) if text else {}).items()}
 
+    def is_told(self) -> bool:
+        """Whether somebody has said already how it ended, and from now on that is so."""
+        return not _run.first_time("rollout " + self._path)
+
     def write_down(self, host: str, entry: Entry) -> None:
         """Write down what a host does now."""
         with self._locked() as entries:
@@ -169,7 +176,22 @@ def outcome(entry: Entry | None) -> str | None:
     if entry is None or entry.state not in (FAILED, UNCHANGED):
         return None
     runs = "; it runs {0} as before".format(entry.version) if entry.version else ""
-    return "{0}: {1}{2}".format("failed" if entry.state == FAILED else "not changed", entry.text, runs)
+    return "{0}: {1}{2}".format(SAID[entry.state], entry.text, runs)
+
+
+def report(title: str, entries: Mapping[str, Entry]) -> str:
+    """Which host has what, where a rollout has ended because a host failed.
+
+    :param title: the service's name, for people.
+    :param entries: host to what it has written down.
+    """
+    bad = sum(entry.state == FAILED for entry in entries.values())
+    rows = [
+        (MARKS[entry.state], host, entry.version or "-", SAID[entry.state] + (": " + entry.text if entry.text else ""))
+        for host, entry in entries.items()
+    ]
+    head = "ROLLOUT OF {0}: ended, because {1} of {2} hosts failed".format(title.upper(), bad, len(entries))
+    return head + "\n" + table((" ", "HOST", "RUNS", "OUTCOME"), rows)
 
 
 def written_down() -> dict[str, dict[str, Entry]]:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
     FAILED,
@@ -18,13 +19,15 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
     Entry,
     Rollout,
     Stopped,
+    report,
 )
 
+ACTIVATION, ROLLOUT_ENDED = "activation", "rollout_ended"
 # The steps that act on the process.
-STEPS = ("activation", "restarted", "reloaded")
+STEPS = (ACTIVATION, "restarted", "reloaded")
 NOT_CHANGED = (
-    "{title} was not changed on {host}: the rollout ended, because {failed} failed. {serves} Solve the problem of {failed},"
-    " and run the playbook again; with --limit {host}, this host is changed without {failed}."
+    "{title} was not changed on {host}, because {failed} failed before its turn. Solve that problem, and run the playbook again;"
+    " with --limit {host}, this host is changed in spite of it."
 )
 BEHIND = (
     "{title} was changed on {host} and is healthy, but has not caught up within {seconds} s: {reasons}. It stays as it is now."
@@ -50,18 +53,19 @@ class Turn:
         """Whether other hosts of the play can have a turn, too."""
         return step in STEPS and len(self.hosts) > 1 and not self.action._task.check_mode
 
-    def take(self, work: Callable[[], dict]) -> dict:
+    def take(self, step: str, work: Callable[[], dict]) -> dict:
         """Wait for the turn of the host, and change it.
 
         :param work: runs the step's module, and returns its result.
-        :returns: that result, or one that has failed where the host was not changed or has not caught up.
+        :returns: that result; one that has failed where the host has not caught up; or one with ``rollout_ended``, the name of
+            a host, where the host was not changed because that one has failed.
         """
         group = self.room.redundancy(self.i)
         canaries = self.i["canary"] if len(self.hosts) >= FLEET else 0
         try:
             waited = self.rollout.begin(self.i.host, group, canaries)
         except Stopped as stopped:
-            return self._stopped(group, stopped)
+            return self._not_changed(step, group, stopped.host)
         if waited:
             self.action._display.v("{0} on {1} has waited for {2}".format(self.room.title, self.i.host, waited))
         try:
@@ -82,20 +86,23 @@ class Turn:
         # A result of a module is a text of Ansible's own kind, which JSON writes as any other.
         self.rollout.write_down(self.i.host, Entry(state, group, os.getpid(), text, version))
 
-    def _stopped(self, group, stopped):
-        line = self._health([], 0.0)
-        version = line["version"]
-        serves = (
-            "It still runs {0}.".format(version)
-            if version
-            else "It does not serve: {0}.".format("; ".join(line["reasons"]) or "no answer")
-        )
-        self._write_down(group, UNCHANGED, "the rollout ended, because {0} failed".format(stopped.host), version)
-        return {
-            "failed": True,
-            "changed": False,
-            "msg": NOT_CHANGED.format(title=self.room.title, host=self.i.host, failed=stopped.host, serves=serves),
-        }
+    def ended(self) -> dict:
+        """Say once which host has what, and fail: of a host that was not changed."""
+        entries = self.rollout.entries()
+        shown = self.rollout.is_told() or show("\n" + report(self.room.title, entries) + "\n")
+        result = self._failure(next(host for host, entry in entries.items() if entry.state == FAILED))
+        if not shown:
+            result["msg"] += "\n" + report(self.room.title, entries)
+        return result
+
+    def _failure(self, failed):
+        words = {"title": self.room.title, "host": self.i.host, "failed": failed}
+        return {"failed": True, "changed": False, "msg": NOT_CHANGED.format(**words)}
+
+    def _not_changed(self, step, group, failed):
+        self._write_down(group, UNCHANGED, "{0} failed".format(failed), self._health([], 0.0)["version"])
+        # Once all hosts have come to this step, the next one tells what each of them has; a handler has no next one.
+        return {"changed": False, "rollout_ended": failed} if step == ACTIVATION else self._failure(failed)
 
     def _catch_up(self, result):
         """Wait until the host does again what it did before; where it does not, the result has failed."""

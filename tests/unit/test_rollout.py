@@ -169,6 +169,32 @@ def test_what_the_summary_says(entry, words):
     assert outcome(entry) == words
 
 
+def test_who_has_what():
+    text = _rollout.report(
+        "Prometheus",
+        {
+            "a": Entry(VERIFIED, version="3.6.0"),
+            "b": Entry(FAILED, text="it keeps restarting", version="3.5.0"),
+            "c": Entry(UNCHANGED, text="b failed"),
+        },
+    )
+    assert text.splitlines() == [
+        "ROLLOUT OF PROMETHEUS: ended, because 1 of 3 hosts failed",
+        "     HOST  RUNS   OUTCOME",
+        "  ✓  a     3.6.0  changed and verified",
+        "  ✗  b     3.5.0  failed: it keeps restarting",
+        "  ·  c     -      not changed: b failed",
+    ]
+
+
+def test_it_is_told_once():
+    assert [Rollout("prometheus").is_told(), Rollout("prometheus").is_told(), Rollout("grafana").is_told()] == [
+        False,
+        True,
+        False,
+    ]
+
+
 # What is waited for between two hosts.
 
 
