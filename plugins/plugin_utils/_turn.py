@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
@@ -125,8 +126,11 @@ class Turn:
             "docker_host": docker_host(self.i) if contained else None,
         }
         arguments = {"services": [service], "timeout": seconds, "secrets": self.room.secrets(self.i)}
-        found = self.action._execute_module(
-            module_name="vigil.monitoring.service_health", module_args=arguments, task_vars=self.task_vars
-        )
+        try:
+            found = self.action._execute_module(
+                module_name="vigil.monitoring.service_health", module_args=arguments, task_vars=self.task_vars
+            )
+        except AnsibleError as error:
+            found = {"msg": str(error)}
         said = found.get("msg") or found.get("module_stderr") or "no answer"
         return (found.get("services") or [{"version": None, "state": RED, "reasons": [said]}])[0]
