@@ -23,7 +23,7 @@ from lab.common import LABEL, ROOT, locked, run
 # Tests that take a minute or more each, and tests that take a second: so ordered, they leave no worker idle in the end.
 LONGEST = (
     *("test_compromised_account", "test_interruption", "test_secrets", "test_migration"),
-    *("test_cores", "test_foreign", "test_upgrade", "test_firewall"),
+    *("test_rollout", "test_cores", "test_foreign", "test_upgrade", "test_firewall"),
 )
 SHORTEST = ("test_target_health",)
 SERVICES = ("node_exporter", "alertmanager", "prometheus")

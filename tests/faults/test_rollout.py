@@ -245,6 +245,31 @@ def test_an_exporter_that_does_not_work_reaches_the_canary_alone(three):
     shutil.rmtree(three.folder / "mirror")
 
 
+OWN = """
+- name: Deploy Prometheus in a play of one's own
+  hosts: prometheus
+  gather_facts: false
+  serial: 1
+  max_fail_percentage: 100
+  roles:
+    - vigil.monitoring.prometheus
+"""
+
+
+def test_a_play_of_ones_own_that_would_go_on(three):
+    good = dict(three.variables)
+    before = three.pids("prometheus")
+    publish(three, "prometheus", CRASHES)
+    own = three.folder / "own.yml"
+    own.write_text(OWN, encoding="utf-8")
+    three.run(playbook=own).must_be_red("failed: prometheus.service failed verification")
+    assert three.pids("prometheus")[1] == before[1]
+    three.variables = good
+    three.run("--limit", three.members[1].name, playbook=own).must_be_green(changed=False)
+    three.run("--tags", "prometheus").must_be_green()
+    shutil.rmtree(three.folder / "mirror")
+
+
 def test_a_check_and_another_strategy(three):
     before = three.pids("prometheus")
     three.variables["prometheus_config_flags_extra"] = {"query.max-concurrency": 11, "rules.alert.resend-delay": "2s"}
