@@ -6,12 +6,14 @@
 A file of a service has
 
 - ``title``, ``short_description`` and ``description`` of the role;
-- ``upstream``, the address of its releases, and their ``repository`` on GitHub where they are elsewhere;
+- ``upstream``, the address of its releases, and their ``repository`` on GitHub where they are elsewhere; neither where it comes from
+  packages alone;
 - ``layout`` where upstream names their files otherwise: ``archive`` and ``checksums``, with ``{version}`` and ``{arch}``, or ``bare``
   or ``flat``, as parameters of the filter release_url;
 - ``image`` and ``image_tag``;
 - ``defaults`` of shared variables, ``without`` those that it lacks, and what ``differs`` about others;
-- its own ``variables``, below the titles of their sections.
+- its own ``variables``, below the titles of their sections;
+- ``proxy``, the service that serves it by TLS, and there ``behind``, the service whose role deploys it.
 """
 
 from __future__ import annotations
@@ -67,12 +69,12 @@ def variables(name):
     places = {
         "<service>": name,
         "<title>": about["title"],
-        "<upstream>": about["upstream"],
+        "<upstream>": about.get("upstream", ""),
         "<layout>": _layout(about),
         "<archive>": layout_of(about)["archive"].format(program="NAME", version="VERSION", arch="ARCH"),
         "<checksums>": layout_of(about)["checksums"],
-        "<image>": about["image"],
-        "<tag>": _tag(name, about["image_tag"]),
+        "<image>": about.get("image", ""),
+        "<tag>": _tag(name, about.get("image_tag", "<version>")),
     }
     without, differs = set(about.get("without") or ()), about.get("differs") or {}
     for section, shared in read("shared").items():
@@ -198,6 +200,19 @@ def tasks_file(name):
             "vars": {"deployment_service": name},
         }
     )
+    if about.get("proxy"):
+        tasks.append(
+            {
+                "name": "Serve {0} by TLS where monitoring_tls closes it".format(about["title"]),
+                "tags": tags(name),
+                "when": "__deployment.proxied | default(false)",
+                "ansible.builtin.include_role": {
+                    "name": "vigil.monitoring." + about["proxy"],
+                    "apply": {"tags": tags(name)},
+                    "rolespec_validate": False,
+                },
+            }
+        )
     return "---\n" + NOTE.format(name) + "\n".join(to_yaml([task]) for task in tasks)
 
 
@@ -263,7 +278,9 @@ def site_file(order):
 
     :param order: names of the services in the order of their deployment.
     """
-    places = ({"<service>": name, "<title>": read(name)["title"]} for name in order)
+    about = {name: read(name) for name in order}
+    # One that is deployed by the role of the service behind it has no play.
+    places = ({"<service>": name, "<title>": of["title"]} for name, of in about.items() if not of.get("behind"))
     return SITE.replace("<plays>", "\n".join(_filled(PLAY, of_one) for of_one in places))
 
 
@@ -275,6 +292,8 @@ def lab_file(rooms):
     found = {}
     for name, room in rooms.items():
         about = read(name)
+        if not about.get("upstream"):
+            continue
         program = (room.binaries or (name,))[0]
         found[name] = {
             "package": about["defaults"]["packages"][0],

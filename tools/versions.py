@@ -62,7 +62,9 @@ def _programs():
     found = {}
     for name in roles.names():
         about = roles.read(name)
-        upstream, elsewhere = about["upstream"], about.get("repository")
+        upstream, elsewhere = about.get("upstream"), about.get("repository")
+        if not upstream:
+            continue  # it comes from packages alone
         repository = elsewhere or re.match("https://github.com/([^/]+/[^/]+)", upstream).group(1)
         module = "" if elsewhere else "github.com/" + repository
         found[name] = Program(

@@ -47,6 +47,8 @@ class ActionModule(ActionBase):
         room, i = _rooms.load(name), RoleInputs(name, self._loader, self._templar, task_vars)
         absent = i["state"] == "absent"
         result.update(title=room.title, steps=[], titles={}, release=None, removals=None)
+        proxied = bool(room.proxy) and not absent and room.is_closed(i)
+        result.update(proxied=proxied, former_proxy=room.proxy if room.proxy and not proxied else None)
         if absent:
             result["removals"] = [step.title for step in room.removals(i)]
             return result

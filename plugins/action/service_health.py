@@ -140,7 +140,12 @@ class ActionModule(ActionBase):
                 continue
             role = RoleValues(kind, self._loader, self._templar, task_vars)
             comparison = StepComparison(self, role.room, role.inputs)
-            for state, text in comparison.findings(task_vars):
+            found = comparison.findings(task_vars)
+            if role.room.proxy and role.room.is_closed(role.inputs):
+                proxy = RoleValues(role.room.proxy, self._loader, self._templar, task_vars)
+                of_proxy = StepComparison(self, proxy.room, proxy.inputs).findings(task_vars)
+                found += [(state, "its {0}: {1}".format(proxy.room.title, text)) for state, text in of_proxy]
+            for state, text in found:
                 line["state"] = worst([line["state"], state])
                 line["reasons"] = [*line["reasons"], text]
             self._deployed = comparison.deployed or self._deployed
@@ -200,13 +205,17 @@ class ActionModule(ActionBase):
         path = role.get(kind + "_web_telemetry_path")
         prefix = "" if path else at.prefix
         url = "{0}://{1}{2}"
+        asks = room, role.inputs
+        if at.closed_by and room.proxy:
+            proxy = RoleValues(room.proxy, self._loader, self._templar, task_vars)
+            asks = proxy.room, proxy.inputs
         contained = role.get(kind + "_runtime") == "docker"
         asked = contained or role.get(kind + "_install_method", "archive") == "archive"
         health = {
             **room.health_check_of(role.inputs),
             "url": url.format(at.scheme, _scrape.join(address, at.port), prefix),
             "metrics_path": at.metrics_path if path else "/metrics",
-            **room.access_here(role.inputs),
+            **asks[0].access_here(asks[1]),
         }
         service = {
             "service": kind,
@@ -224,7 +233,7 @@ class ActionModule(ActionBase):
             # A loopback address is the controller's own, and a certificate that is on the host is not here.
             "here": (local or not _scrape.is_loopback(address))
             and all(os.path.isfile(health[name]) for name in CERTIFICATES if health.get(name)),
-            "there": {**room.access(role.inputs), "url": url.format(at.scheme, _scrape.join(inside, at.port), prefix)},
+            "there": {**asks[0].access(asks[1]), "url": url.format(at.scheme, _scrape.join(inside, at.port), prefix)},
         }
         surroundings = Surroundings(
             host,

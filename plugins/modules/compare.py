@@ -52,6 +52,14 @@ title:
   returned: always
   type: str
   sample: Prometheus
+proxied:
+  description: Whether a proxy on its host serves it by TLS.
+  returned: always
+  type: bool
+former_proxy:
+  description: The service that served it by TLS, if it ever did, and has to be removed before it is changed; else null.
+  returned: always
+  type: str
 release:
   description: The program, as M(vigil.monitoring.release) or M(vigil.monitoring.image) returns it, where it is there as specified.
   returned: always

@@ -24,6 +24,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecret, is_encrypted
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _controller
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority import (
+    SKEW,
     Authority,
     AuthorityProblem,
     datetime,
@@ -148,10 +149,12 @@ class Store:
         """
         if not self.is_there():
             raise AuthorityProblem("{0} has no certificate authority yet: site.yml makes one".format(self.folder))
-        old = self.authority()
-        if self.stage() != IDLE:
-            return False
+        self.authority()
         with self._changing():
+            # Another run may have done it while this one waited.
+            if self.stage() != IDLE:
+                return False
+            old = self._authority()
             if os.path.exists(self.path(NEXT)):
                 # A run that was killed before its certificate was written.
                 key = read_key(self._secret(NEXT))
@@ -173,13 +176,14 @@ class Store:
         :returns: whether that changed anything.
         :raises AuthorityProblem: when none is announced.
         """
-        if self.stage() == SWITCHED:
-            return False
-        if self.stage() == IDLE:
-            raise AuthorityProblem(
-                "no new certificate authority is announced in {0}: announce it first".format(self.folder)
-            )
         with self._changing():
+            stage = self.stage()
+            if stage == SWITCHED:
+                return False
+            if stage == IDLE:
+                raise AuthorityProblem(
+                    "no new certificate authority is announced in {0}: announce it first".format(self.folder)
+                )
             with open(self.path(KEY), encoding="ascii") as stream:
                 self.write(PREVIOUS, stream.read(), 0o600)
             os.replace(self.path(NEXT), self.path(KEY))
@@ -191,14 +195,15 @@ class Store:
         :returns: whether that changed anything.
         :raises AuthorityProblem: when the new one does not issue yet.
         """
-        if self.stage() == ANNOUNCED:
-            raise AuthorityProblem(
-                "the old certificate authority in {0} still issues: switch first".format(self.folder)
-            )
-        if self.stage() == IDLE:
-            return False
-        old = read_key(self._secret(PREVIOUS))
         with self._changing():
+            stage = self.stage()
+            if stage == ANNOUNCED:
+                raise AuthorityProblem(
+                    "the old certificate authority in {0} still issues: switch first".format(self.folder)
+                )
+            if stage == IDLE:
+                return False
+            old = read_key(self._secret(PREVIOUS))
             left = [certificate for certificate in self._trusted() if not same_key(certificate, old)]
             self.write(CERTIFICATES, "".join(map(pem, left)))
             os.unlink(self.path(PREVIOUS))
@@ -210,9 +215,11 @@ class Store:
 
     @contextlib.contextmanager
     def _changing(self):
-        with self.locked():
-            yield
-        self._made.pop("authority", None)
+        try:
+            with self.locked():
+                yield
+        finally:
+            self._made.pop("authority", None)
 
     @contextlib.contextmanager
     def locked(self):
@@ -264,13 +271,39 @@ class Store:
         except AnsibleError as error:
             raise AuthorityProblem(
                 "{0} can be decrypted neither with monitoring_tls_passphrase (monitoring_password where that is not set) nor with"
-                " a vault password of this run".format(path)
+                " a vault password of this run; if monitoring_password was changed, set monitoring_tls_passphrase to the former one".format(
+                    path
+                )
             ) from error
 
     def renewed(self, host: str) -> datetime.datetime | None:
         """When somebody wanted new certificates for a host."""
-        text = self._renewals().get(host)
-        return datetime.datetime.fromisoformat(text) if text else None
+        return self._time_of(host, self._renewals().get(host))
+
+    def check_renewals(self) -> None:
+        """Read when somebody wanted new certificates, for all hosts.
+
+        :raises AuthorityProblem: when that cannot be read, or cannot be.
+        """
+        for host, text in self._renewals().items():
+            self._time_of(host, text)
+
+    def _time_of(self, host, text):
+        if text is None:
+            return None
+        where = "{0}: {1} has {2!r}, which is {{0}}: correct it, or remove the line".format(
+            self.path(RENEWED), host, text
+        )
+        try:
+            found = datetime.datetime.fromisoformat(text)
+        except (TypeError, ValueError):
+            found = None
+        if not found or not found.tzinfo:
+            raise AuthorityProblem(where.format("no time"))
+        # What it would issue is valid a day before that, and not yet.
+        if found > now() + SKEW:
+            raise AuthorityProblem(where.format("in the future"))
+        return found
 
     def renew(self, hosts, at: datetime.datetime) -> None:
         """Have new certificates and keys issued for hosts from now on."""

@@ -181,6 +181,8 @@ class AuthorityTask:
         """
         if not CLIENT_NAME.fullmatch(name):
             raise AnsibleError("name: is {0!r}; give letters, digits, and @ . _ -, at most 50 of them".format(name))
+        if name == "ca":
+            raise AnsibleError("name: is 'ca', which is the name of the authority's own file; give another one")
         if not 1 <= days <= MOST_DAYS:
             text = "days: is {0}; give 1 to {1}, as no certificate can be withdrawn but by a rotation of the authority"
             raise AnsibleError(text.format(days, MOST_DAYS))

@@ -82,8 +82,10 @@ class Deployment:
     scrape: dict = {}
     #: Path at which its container asks itself whether it is alive.
     container_health_path: str = "/"
-    #: How it is closed where ``<service>_tls`` is true: see :mod:`_tls`; None: its program knows no TLS.
+    #: How it is closed where ``<service>_tls`` is true: see :mod:`_tls`; None: it cannot be.
     closed_by: str | None = None
+    #: Name of the service that serves it by TLS on its host where ``<service>_tls`` is true, as its own program knows none.
+    proxy: str | None = None
     #: Whether it shows a client certificate to the services that ``<service>_tls`` has closed.
     scrapes: bool = False
     #: Texts that its files must not contain, as it would take them literally.
@@ -148,14 +150,23 @@ class Deployment:
         """Whether it shows its certificate also where it is the client, as the members of a cluster do."""
         return False
 
+    def is_closed(self, i) -> bool:
+        """Whether ``<service>_tls`` closes it."""
+        return bool(i.get("tls") and self.leaves_tls(i.get))
+
     def tls(self, i) -> Tls | None:
-        """Its certificate and who may ask it, where ``<service>_tls`` is true."""
+        """Its certificate and who may ask it, where ``<service>_tls`` closes it and no proxy has them for it."""
         return i.once("tls", lambda: self._tls(i))
 
     def _tls(self, i):
-        if not (i.get("tls") and self.leaves_tls(i.get)):
-            return None
-        return Tls(i, self.name, self.external_url(i))
+        return Tls(i, self.name, self.external_url(i)) if self.is_closed(i) and not self.proxy else None
+
+    def check_tls(self, given: dict) -> Iterable:
+        """What it cannot use of the variables of ``monitoring_tls``, as ``_problems.Problem``.
+
+        :param given: their values by their names.
+        """
+        return ()
 
     def web_config(self, i) -> dict:
         """The configuration of its web interface: what the inputs say, and what ``<service>_tls`` adds."""
@@ -300,8 +311,8 @@ class Deployment:
     def _secrets(self, i):
         shared = [
             {"password": i.get("health_password")},
-            {"headers": i["release_headers"]},
-            {"password": i["registry_password"]},
+            {"headers": i.get("release_headers")},
+            {"password": i.get("registry_password")},
         ]
         tls = self.tls(i)
         shared += [{"password": one} for one in (tls.secrets() if tls else ())]
@@ -408,14 +419,14 @@ class Deployment:
             program=self.name,
             method=i["install_method"],
             version=i["version"] if archive else None,
-            url=i["binary_url"],
-            checksums_url=i["checksums_url"],
-            checksum=i["checksum"] or None,
-            headers=i["release_headers"],
-            fetch=i["release_fetch"],
-            cache_dir=i["release_cache"] or None,
-            releases_dir=i["release_dir"],
-            link_dir=i["binary_install_dir"],
+            url=i.get("binary_url"),
+            checksums_url=i.get("checksums_url"),
+            checksum=i.get("checksum") or None,
+            headers=i.get("release_headers"),
+            fetch=i.get("release_fetch"),
+            cache_dir=i.get("release_cache") or None,
+            releases_dir=i.get("release_dir"),
+            link_dir=i.get("binary_install_dir"),
             binaries=list(self.binaries),
             packages=i["packages"],
             package_binaries=i["package_binaries"],
@@ -576,12 +587,12 @@ class Deployment:
 
     def release_removal_options(self, i) -> dict:
         """For the module release, where the service is removed."""
-        return {
-            "program": self.name,
-            "state": "absent",
-            "binaries": list(self.binaries),
-            "releases_dir": i["release_dir"],
-        }
+        return given(
+            program=self.name,
+            state="absent",
+            binaries=list(self.binaries),
+            releases_dir=i.get("release_dir"),
+        )
 
     def handler_options(self, i, state) -> dict:
         """For the module service, in a handler.

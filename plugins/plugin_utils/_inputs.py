@@ -77,14 +77,14 @@ def check_release(room, values):
     """Version, checksum and path of the program."""
     role = room.name
     method = values[role + "_install_method"]
-    version = str(values[role + "_version"])
+    version = str(values.get(role + "_version"))
     if method == "archive" and not _VERSION.fullmatch(version):
         found = "is {0}".format(shown(version))
         if version.lower() == "latest":
             yield Problem(role + "_version", found, "pin a version, so that every run deploys the same")
         else:
             yield Problem(role + "_version", found, "write MAJOR.MINOR.PATCH, such as 3.5.0")
-    checksum = values[role + "_checksum"]
+    checksum = values.get(role + "_checksum")
     for name, given in checksum.items() if isinstance(checksum, dict) else {"": checksum}.items():
         if given and not _CHECKSUM.fullmatch(str(given)):
             where = "{0}_checksum{1}".format(role, "[{0!r}]".format(name) if name else "")
@@ -186,7 +186,7 @@ def _check_client_certificate(room, values, tls, variable):
 
 def pinned(role, values):
     """Whether the version that will run is the one in the inputs."""
-    version = str(values[role + "_version"])
+    version = str(values.get(role + "_version"))
     return values[role + "_install_method"] == "archive" and bool(_VERSION.fullmatch(version))
 
 

@@ -20,7 +20,8 @@ class RoleValues:
 
     def __init__(self, role, loader, templar, task_vars):
         self.room = _rooms.load(role)
-        self.inputs = RoleInputs(role, loader, templar, task_vars)
+        # Who only looks makes no certificate authority either.
+        self.inputs = RoleInputs(role, loader, templar, {**task_vars, "ansible_check_mode": True})
 
     def __getitem__(self, name):
         return self.inputs.variable(name)

@@ -48,7 +48,6 @@ THRESHOLDS = "prometheus_thresholds"
 HOST_LABEL = "host"
 # What is added to the name of a job for those of its targets that are not closed, where others are.
 OPEN = "_open"
-LOCAL = "127.0.0.1"
 
 
 class ScrapeError(Exception):
@@ -128,15 +127,6 @@ def endpoint(service, host, value):
         name, port = _bound(str(get("listen_ip") or "")), get("port") and int(get("port"))
     if listening:
         name, port = listen_address(listening, "{0}_web_listen_address of {1}".format(service, host))
-    if (
-        room
-        and not room.closed_by
-        and not name
-        and switched_on(None, value(host, "monitoring_tls"))
-        and not get("listen_ip")
-    ):
-        # It knows no TLS, so its role has it listen there.
-        name = LOCAL
     web_config = get("web_config")
     tls = get("tls_server_config") or (web_config.get("tls_server_config") if isinstance(web_config, Mapping) else None)
     # The flags may bear another name, that of prometheus.prometheus.
@@ -148,6 +138,10 @@ def endpoint(service, host, value):
     prefix = "/" + str(prefix).strip("/") if str(prefix).strip("/") else ""
     path = get("metrics_path") or get("web_telemetry_path") or get("prometheus_endpoint")
     path = str(path) if path else prefix + "/metrics"
+    if closed and room.proxy:
+        front = endpoint(room.proxy, host, value)
+        port = front.port or _rooms.load(room.proxy).port
+        return Endpoint(front.host, port, "https", prefix, path, room.closed_by)
     return Endpoint(name, port, "https" if tls or closed else "http", prefix, path, room.closed_by if closed else "")
 
 

@@ -57,6 +57,12 @@ CIPHERS = [
     for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
     for exchange in ("ECDHE_ECDSA", "ECDHE_RSA")
 ]
+# The same by OpenSSL's names.
+OPENSSL_CIPHERS = [
+    "{0}-{1}".format(exchange, cipher)
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for exchange in ("ECDHE-ECDSA", "ECDHE-RSA")
+]
 MODERN = {"min_version": "TLS12", "cipher_suites": CIPHERS}
 # Rounds of bcrypt, as a power of two: OWASP's ten for what a person has thought of; four, the least, for 256 random bits.
 PERSON, MACHINE = 10, 4

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ansible.errors import AnsibleError
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape, _tls
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _scrape, _tls
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs import BCRYPT, MAKES_HASH
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, Problem, did_you_mean, shown
 
@@ -82,7 +82,7 @@ class TlsChecks:
                 found.append(Problem(name, "cannot be evaluated", str(error)))
         if found:
             return found
-        shared = (repr(given), values.room.closed_by, values.room.scrapes, self._folder_key(values))
+        shared = (repr(given), values.room.closed_by, values.room.scrapes, values.room.proxy, self._folder_key(values))
         if shared not in self._known:
             self._known[shared] = [*self._shared(values, given)]
         return [*self._known[shared], *self._of_host(values, given)]
@@ -109,6 +109,8 @@ class TlsChecks:
                 "monitoring_tls_days", "is {0}".format(shown(days)), "give {0} days or more".format(LEAST_DAYS)
             )
         yield from check_names(given["monitoring_tls_names"])
+        served_by = _rooms.load(values.room.proxy) if values.room.proxy else values.room
+        yield from served_by.check_tls(given)
         yield from self._authority(values, given, source)
 
     def _authority(self, values, given, source):
@@ -132,7 +134,7 @@ class TlsChecks:
         try:
             if os.path.exists(store.path(stores.MACHINES)):
                 store.machines()
-            store.renewed("")
+            store.check_renewals()
             if source == _tls.CA and store.is_there():
                 yield from check_authority(store)
         except AuthorityProblem as error:

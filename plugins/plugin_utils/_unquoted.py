@@ -51,7 +51,8 @@ def check_quotes(values):
     problems, doubts = [], []
     for name, value in values.items():
         kind = name.partition("_")[2]
-        of_labels = any(name.endswith("_" + labels) for labels in LABELS)
+        # A switch may be about labels, and is none.
+        of_labels = not isinstance(value, bool) and any(name.endswith("_" + labels) for labels in LABELS)
         for path, key, labels, found in _walk(value, name, None, of_labels):
             if isinstance(found, (datetime.date, datetime.datetime)):
                 remedy = "put it into quotes: '{0}'".format(found)

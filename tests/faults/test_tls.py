@@ -31,7 +31,7 @@ PASSWORD = "vigil-sentinel-tls-person"
 # Its targets are scraped every two minutes.
 CERTIFICATES = "blackbox_tls_certificate"
 ADMIN = f"admin:{PASSWORD}"
-EVERYWHERE = ("node_exporter", "blackbox_exporter", "alertmanager", "prometheus")
+EVERYWHERE = ("node_exporter", "blackbox_exporter", "cadvisor", "alertmanager", "prometheus")
 ON_ONE = ("redis_exporter", "nginx_exporter")
 NGINX = "events {}\nhttp { server { listen 127.0.0.1:80; location = /stub_status { stub_status; } } }\n"
 PORTS = {
@@ -39,11 +39,14 @@ PORTS = {
     "blackbox_exporter": 9115,
     "redis_exporter": 9121,
     "nginx_exporter": 9113,
+    "cadvisor": 8080,
     "alertmanager": 9093,
     "cluster": 9094,
     "prometheus": 9090,
     "grafana": 3000,
 }
+# That of HAProxy in front of it, where it is closed.
+PROXY = 18080
 ALERT = "VigilSentinelAlert"
 SHARED = {
     "prometheus_alert_rules": [{"alert": ALERT, "expr": "vector(1)"}],
@@ -165,7 +168,7 @@ def shared(tmp_path_factory):
             stack.enter_context(hosts.host(suite, group="fault", image=image)) for suite, image in suites.items()
         ]
         stranger = stack.enter_context(hosts.host("trixie", group="fault"))
-        two.load(containers.image("blackbox_exporter"))
+        two.load(containers.image("blackbox_exporter"), containers.image("cadvisor"))
         with ThreadPoolExecutor() as pool:
             wanted = {
                 one: "redis-server nginx-light tcpdump",
@@ -193,7 +196,7 @@ def shared(tmp_path_factory):
 def make(folder, one, two, stranger):
     """The site, with nothing closed."""
     versions, grafana = mirror.versions(), mirror.grafana()
-    own = {f"{name}_version": versions[name]["new"] for name in ("blackbox_exporter", *ON_ONE)}
+    own = {f"{name}_version": versions[name]["new"] for name in ("blackbox_exporter", "cadvisor", *ON_ONE)}
     groups = (*EVERYWHERE, *ON_ONE, *(["grafana"] if grafana else []))
     plain = {
         **base_variables(),
@@ -292,7 +295,7 @@ def listening(host):
 
 def ports_of(site, host):
     names = {*EVERYWHERE, "cluster", *(site.groups if host == site.host else ())}
-    return {PORTS[name] for name in names}
+    return {PROXY if name == "cadvisor" and site.scheme(host) == "https" else PORTS[name] for name in names}
 
 
 def ask(site, host, ways, headers=({},), paths=PATHS):
@@ -593,10 +596,11 @@ def test_nothing_is_read_on_the_way(shared):
 
 def test_a_scanner_finds_nothing_worse_than_intermediate(shared):
     site = shared.switch(*shared.both)
-    ports = [(host, name) for host in site.both for name, port in PORTS.items() if port in ports_of(site, host)]
+    named = {port: name for name, port in {**PORTS, "cadvisor": PROXY}.items()}
+    ports = [(host, port) for host in site.both for port in sorted(ports_of(site, host))]
     with ThreadPoolExecutor(4) as pool:
         found = pool.map(
-            lambda one: (one[0].name, one[1], *scanned(site, one[0], PORTS[one[1]])),
+            lambda one: (one[0].name, named[one[1]], *scanned(site, *one)),
             ports,
         )
         for host, name, protocols, ciphers in found:
@@ -706,8 +710,8 @@ def test_certificates_are_renewed_without_a_restart_and_without_a_gap(shared):
         # Grafana was restarted.
         until("all is up", lambda host=host: site.down(host) == [])
         seconds = int(time.time() - began)
-        # Grafana reads its certificate when it starts.
-        gaps = site.query(host, f'min_over_time(up{{job!="grafana"}}[{seconds}s]) == 0')
+        # Grafana and HAProxy read their certificate when they start.
+        gaps = site.query(host, f'min_over_time(up{{job!~"grafana|cadvisor"}}[{seconds}s]) == 0')
         assert gaps == []
     until(
         "the cluster has its members",
@@ -729,6 +733,8 @@ def test_the_way_back_leaves_nothing(shared):
     assert site.converged() == site.kept["tasks"]
     assert site.tls_files() == {host.name: [] for host in site.both}
     for host in site.both:
+        assert listening(host) == ports_of(site, host)
+        assert host.run("ls -d /etc/tls_proxy /etc/systemd/system/tls_proxy*", check=False).stdout == ""
         assert site.down(host) == []
         assert alerts_arrive(site, host)
         assert {"kept", "closed"} <= silences(site, host)

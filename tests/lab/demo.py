@@ -28,8 +28,8 @@ SUITES = {name: f"{suite}-docker" for name, suite in stack.SUITES.items()}
 RUNTIMES = {"systemd": "systemd services", "docker": "containers"}
 # The registry's port is part of the images' names, so it has to be the same one the next time.
 REGISTRY_PORT = 15000
-# They know no TLS, or are none of the collection's.
-OPEN = ("application", "cadvisor")
+# None of the collection's.
+OPEN = ("application",)
 # What to open in a browser or with curl: group -> (port, path that answers when the service is ready).
 SERVICES = {
     "prometheus": (9091, "/-/ready"),
@@ -37,7 +37,8 @@ SERVICES = {
     "node_exporter": (9100, "/metrics"),
     "blackbox_exporter": (9115, "/-/healthy"),
     "postgres_exporter": (9187, "/metrics"),
-    "cadvisor": (8080, "/healthz"),
+    # HAProxy serves it.
+    "cadvisor": (18080, "/healthz"),
     "application": (8000, "/health"),
     "grafana": (3000, "/api/health"),
 }

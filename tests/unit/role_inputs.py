@@ -105,5 +105,5 @@ def release(role, version=None, folder="/opt/x"):
     about = room(role)
     names = [name.rpartition("/")[2] for name in about.binaries]
     programs = {name: "{0}/{1}".format(folder, name) for name in names}
-    version = version or str(_defaults(role)[role + "_version"])
+    version = version or str(_defaults(role).get(role + "_version") or "2.6.12")
     return {"version": version, "commands": programs, "binaries": programs, "links": {}, "image": None}

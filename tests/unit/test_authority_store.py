@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import multiprocessing
 import os
+import re
 import stat
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_who_wants_new_certificates(tmp_path):
-    made, at = store(tmp_path), datetime.datetime(2027, 1, 1, tzinfo=datetime.timezone.utc)
+    made, at = store(tmp_path), datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc)
     assert made.renewed("web1") is None
     made.renew(["web1", "web2"], at)
     made.renew(["web2"], at + datetime.timedelta(days=1))
@@ -229,3 +230,62 @@ def test_a_rotation_that_was_killed_goes_on(moment, tmp_path, monkeypatch):
         again.announce(), again.switch(), again.finish()
     assert again.stage() == "idle" and len(again.authority().trusted) == 1 and again.authority().fingerprint != old
     assert [name for name in sorted(os.listdir(tmp_path)) if not name.startswith(".")] == ["ca.crt", "ca.key"]
+
+
+def overtaken(folder, step):
+    """A store that decides what to do, and gets the lock when another run has taken the same step."""
+
+    class Overtaken(Store):
+        def locked(self):
+            if not self.waited:
+                self.waited = True
+                assert getattr(store(folder), step)()
+            return super().locked()
+
+    made = Overtaken(str(folder), "passphrase", unreadable)
+    made.waited = False
+    return made
+
+
+@pytest.mark.parametrize("step", ["announce", "switch", "finish"])
+def test_two_controllers_that_rotate_at_once_take_each_step_once(step, tmp_path):
+    first = store(tmp_path).authority().fingerprint
+    steps = ["announce", "switch", "finish"]
+    for before in steps[: steps.index(step)]:
+        getattr(store(tmp_path), before)()
+    late = overtaken(tmp_path, step)
+    assert getattr(late, step)() is False
+    assert late.authority().fingerprint == store(tmp_path).authority().fingerprint
+    for after in steps[steps.index(step) + 1 :]:
+        assert getattr(store(tmp_path), after)()
+    assert store(tmp_path).stage() == _authority_store.IDLE
+    last = store(tmp_path).authority()
+    assert last.fingerprint != first and len(last.trusted) == 1
+    assert sorted(os.listdir(tmp_path)) == ["ca.crt", "ca.key"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"web1": "yesterday"}', "web1 has 'yesterday', which is no time"),
+        ('{"web1": 7}', "web1 has 7, which is no time"),
+        # Without a zone: who knows whose.
+        ('{"web1": "2026-01-01T00:00:00"}', "web1 has '2026-01-01T00:00:00', which is no time"),
+        ('{"web1": "2999-01-01T00:00:00+00:00"}', "web1 has '2999-01-01T00:00:00+00:00', which is in the future"),
+    ],
+)
+def test_a_time_of_a_renewal_that_cannot_be(text, words, tmp_path):
+    (tmp_path / "renewed.json").write_text(text, encoding="utf-8")
+    with pytest.raises(AuthorityProblem, match=re.escape(words)):
+        store(tmp_path).renewed("web1")
+    # The check before anything is changed is about all hosts.
+    with pytest.raises(AuthorityProblem, match=re.escape(words)):
+        store(tmp_path).check_renewals()
+
+
+def test_another_passphrase_than_before_is_named_with_the_way_out(tmp_path):
+    store(tmp_path).authority()
+    with pytest.raises(
+        AuthorityProblem, match="if monitoring_password was changed, set monitoring_tls_passphrase to the former one"
+    ):
+        store(tmp_path, passphrase="another").authority()

@@ -134,6 +134,7 @@ def test_a_certificate_for_somebody(task, tmp_path):
     [
         ("../alice", 30, "name: is '../alice'; give letters"),
         ("", 30, "name: is ''"),
+        ("ca", 30, "name: is 'ca', which is the name of the authority's own file"),
         ("alice", 0, "days: is 0; give 1 to 365, as no certificate can be withdrawn"),
         ("alice", 366, "days: is 366"),
     ],

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import pytest
+import role_inputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
     _check_roles,
     _inputs,
     _own_variables,
+    _rooms,
+    _unquoted,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._alertmanager_inputs import STAND_INS
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, is_duration
@@ -508,3 +511,12 @@ def test_passwords_that_anybody_can_have_sent_to_a_server_of_his_own(given, open
 @pytest.mark.parametrize("size", ["0", "512MB", "50GB", "1.5GB", "1GiB512MiB", "100B"])
 def test_sizes_that_prometheus_takes(size):
     assert problems("prometheus", storage_retention_size=size) == []
+
+
+@pytest.mark.parametrize("role", [name for name in _rooms.names() if _rooms.load(name).stage == 1])
+def test_nothing_is_said_of_the_types_of_the_defaults(role):
+    i = role_inputs.Inputs(role)
+    values = {name: i[name[len(role) + 1 :]] for name in role_inputs._defaults(role)}
+    assert _unquoted.check_quotes(values) == ([], [])
+    # Each check knows which of the shared inputs a role lacks.
+    assert all(str(problem) for problem in _inputs.problems(role, values))

@@ -209,6 +209,7 @@ def test_the_certificates_of_all_that_is_closed_are_looked_at():
     assert found == {
         "a:9100": {"host": "a", "probe": "node_exporter"},
         "b:9100": {"host": "b", "probe": "node_exporter"},
+        "a:18080": {"host": "a", "probe": "cadvisor"},
         "mon:9090": {"host": "mon", "probe": "prometheus"},
         "mon:9115": {"host": "mon", "probe": "blackbox_exporter"},
     }

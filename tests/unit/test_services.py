@@ -30,13 +30,18 @@ UP = 'postgres_exporter_build_info{version="0.19.1"} 1\npg_up %s\n'
 def test_each_service_has_a_role_and_a_play():
     plays = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text(encoding="utf-8"))
     services = {play["tags"]: play for play in plays if str(play["name"]).startswith("Deploy ")}
-    assert sorted(services) == list(_rooms.names())
+    # The role of the service behind a proxy deploys that.
+    proxies = {_rooms.load(name).proxy: name for name in _rooms.names() if _rooms.load(name).proxy}
+    assert sorted([*services, *proxies]) == list(_rooms.names())
+    for proxy, behind in proxies.items():
+        tasks = yaml.safe_load((ROOT / "roles" / behind / "tasks" / "main.yml").read_text(encoding="utf-8"))
+        assert tasks[-1]["ansible.builtin.include_role"]["name"] == f"vigil.monitoring.{proxy}"
     assert [_rooms.load(service).stage for service in services] == sorted(_rooms.load(name).stage for name in services)
     for service, play in services.items():
         assert play["hosts"] == f"{{{{ '{service}' if '{service}' in groups else 'all:!all' }}}}"
         imported = {"name": f"vigil.monitoring.{service}", "rolespec_validate": False}
         assert [task["ansible.builtin.import_role"] for task in play["tasks"]] == [imported]
-    assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in services)
+    assert all((ROOT / "roles" / service / "tasks" / "main.yml").is_file() for service in _rooms.names())
 
 
 def test_groups_of_an_inventory_in_the_order_of_deployment():

@@ -31,7 +31,9 @@ RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides"
 LOOKUPS = {"vigil.monitoring.alertmanager_cluster": [True],
            "vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": True, "rules": RULES}],
            "vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}  # fmt: skip
-CLOSED = [name for name in _rooms.names() if _rooms.load(name).closed_by]
+CLOSED = [name for name in _rooms.names() if _rooms.load(name).closed_by and not _rooms.load(name).proxy]
+# What is nothing without TLS.
+PROXIES = {_rooms.load(name).proxy for name in _rooms.names()}
 
 
 @functools.cache
@@ -68,7 +70,7 @@ def test_every_service_has_a_certificate_of_its_own(role):
         assert _tls.Tls(inputs(role), role).login(machine).password not in shown
 
 
-@pytest.mark.parametrize("role", CLOSED)
+@pytest.mark.parametrize("role", sorted(set(CLOSED) - PROXIES))
 def test_without_the_switch_nothing_changes(role):
     plain = files_of(role, monitoring_tls=False)
     assert not any(path.startswith("monitoring_tls/server") for path in plain)
@@ -83,8 +85,9 @@ def test_exporters_answer_to_holders_of_a_certificate_alone(role):
     config = room(role).web_config(i)["tls_server_config"]
     assert config["client_auth_type"] == "RequireAndVerifyClientCert"
     assert config["client_ca_file"] == "monitoring_tls/ca.crt" and config["min_version"] == "TLS12"
+    # The proxy has all of it in its configuration: test_the_configuration_of_the_proxy.
     arguments = room(role).arguments(i, release(role))
-    assert any(word.startswith(("--web.config", "--tls-server-ca-cert-file=")) for word in arguments)
+    assert role in PROXIES or any(word.startswith(("--web.config", "--tls-server-ca-cert-file=")) for word in arguments)
     health = room(role).health(i)
     assert "BEGIN CERTIFICATE" in health["client_pem"] and "PRIVATE KEY" in health["client_pem"]
     assert not health.get("username")
@@ -293,20 +296,104 @@ def test_alertmanagers_are_told_with_a_password_where_they_are_closed():
 
 
 @pytest.mark.parametrize(
-    ("variables", "host"),
+    ("variables", "scraped", "listens"),
     [
-        ({}, ""),
-        ({"monitoring_tls": True}, "127.0.0.1"),
-        ({"monitoring_tls": True, "cadvisor_listen_ip": "10.0.0.7"}, "10.0.0.7"),
-        ({"monitoring_tls": True, "cadvisor_listen_ip": "0.0.0.0"}, ""),
+        ({}, ("http", "", 8080), ":8080"),
+        ({"cadvisor_port": 8081}, ("http", "", 8081), ":8081"),
+        ({"monitoring_tls": True}, ("https", "", 18080), "127.0.0.1:8080"),
+        ({"monitoring_tls": True, "cadvisor_port": 8081}, ("https", "", 18080), "127.0.0.1:8081"),
+        ({"cadvisor_tls": True}, ("https", "", 18080), "127.0.0.1:8080"),
+        ({"monitoring_tls": True, "cadvisor_listen_ip": "[::1]"}, ("https", "", 18080), "[::1]:8080"),
+        (
+            {"monitoring_tls": True, "tls_proxy_web_listen_address": "10.0.0.7:8443"},
+            ("https", "10.0.0.7", 8443),
+            "127.0.0.1:8080",
+        ),
+        # Of the user's own, and open.
+        ({"monitoring_tls": True, "cadvisor_tls": False}, ("http", "", 8080), ":8080"),
+        ({"monitoring_tls": True, "cadvisor_listen_ip": "10.0.0.7"}, ("http", "10.0.0.7", 8080), "10.0.0.7:8080"),
     ],
 )
-def test_what_knows_no_tls_stays_on_its_host(variables, host):
+def test_what_knows_no_tls_is_served_by_a_proxy(variables, scraped, listens):
     """What another host thinks of it is what its own role makes of it."""
-    assert _scrape.endpoint("cadvisor", "h", lambda dummy, name: variables.get(name)).host == host
+    at = _scrape.endpoint("cadvisor", "h", lambda dummy, name: variables.get(name))
+    assert (at.scheme, at.host, at.port or 8080) == scraped and at.metrics_path == "/metrics"
+    assert at.closed_by == (_tls.CERTIFICATE if scraped[0] == "https" else "")
     given = {name.removeprefix("cadvisor_"): value for name, value in variables.items()}
-    listening = room("cadvisor").listen(Inputs("cadvisor", **given)).rpartition(":")[0]
-    assert listening.replace("0.0.0.0", "") == host
+    i = Inputs("cadvisor", **given)
+    assert room("cadvisor").is_closed(i) == bool(at.closed_by)
+    assert room("cadvisor").listen(i).replace("0.0.0.0", "") == listens
+    # What it is served by is a difference, whatever its address.
+    assert [entry["path"] for entry in room("cadvisor").files(i, None)] == (["tls_proxy.txt"] if at.closed_by else [])
+
+
+def test_its_own_program_is_verified_without_tls():
+    i = inputs("cadvisor")
+    assert room("cadvisor").is_closed(i) and room("cadvisor").tls(i) is None
+    health = room("cadvisor").health(i)
+    assert health["url"] == "http://127.0.0.1:8080" and "client_pem" not in health
+
+
+def test_the_configuration_of_the_proxy():
+    config = {
+        entry["path"]: entry for entry in room("tls_proxy").files(inputs("tls_proxy"), release("tls_proxy", "2.6.12"))
+    }
+    assert sorted(config) == [
+        "haproxy.cfg",
+        "monitoring_tls/ca.crt",
+        "monitoring_tls/server.crt",
+        "monitoring_tls/server.key",
+    ]
+    lines = [line.strip() for line in config["haproxy.cfg"]["content"].splitlines()]
+    bind = "bind 0.0.0.0:18080 ssl crt monitoring_tls/server.crt ca-file monitoring_tls/ca.crt verify required"
+    assert [line for line in lines if line.startswith("bind ")] == [bind]
+    assert "server target 127.0.0.1:8080 check inter 5s" in lines
+    assert "http-request deny deny_status 404 unless { path /metrics /healthz }" in lines
+    assert "http-request deny deny_status 405 unless { method GET HEAD }" in lines
+    addresses = inputs("tls_proxy", web_listen_address=["10.0.0.7:1", "[::]:1"])
+    text = room("tls_proxy").files(addresses, None)[0]["content"]
+    assert "    bind 10.0.0.7:1 ssl" in text and "    bind [::]:1 ssl" in text
+
+
+def test_a_haproxy_of_the_hosts_own_is_left_alone():
+    i = inputs("tls_proxy")
+    options = room("tls_proxy").service_options(i, release("tls_proxy", "2.6.12"))
+    assert options["conflicts"] == [] and options["name"] == "tls_proxy"
+    assert room("tls_proxy").release_options(i)["package_units"] == ["haproxy.service"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"tls": False}, "tls_proxy_tls: is false"),
+        ({"target": "8080"}, "tls_proxy_target: '8080' is not HOST:PORT"),
+        ({"target": ":8080"}, "tls_proxy_target: ':8080' has no address"),
+        ({"paths": ["/metrics", "/a b }"]}, "tls_proxy_paths: has '/a b }'"),
+        ({"paths": ["metrics"]}, "tls_proxy_paths: has 'metrics'"),
+        ({}, None),
+    ],
+)
+def test_what_the_proxy_cannot_do(given, words):
+    i = Inputs("tls_proxy", **{"monitoring_tls": True, **given})
+    values = {"tls_proxy_" + name: i[name] for name in ("tls", "state", "target", "paths")}
+    found = [str(problem) for problem in room("tls_proxy").validate(values)]
+    assert len(found) == (1 if words else 0) and all(text.startswith(words) for text in found), found
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "taken"),
+    [
+        ("/etc/ssl/host.crt", "/etc/ssl/host.key", True),
+        ("/etc/ssl/host.pem", "/etc/ssl/host.key", False),
+        ("/etc/ssl/host.crt", "/etc/ssl/private/host.key", False),
+        ("/etc/ssl/host.crt", "/etc/ssl/host.crt", False),
+    ],
+)
+def test_where_haproxy_finds_a_key(certificate, key, taken):
+    given = {**dict.fromkeys(_tls.FILES.values()), "monitoring_tls_source": "host"}
+    given.update(monitoring_tls_cert_file=certificate, monitoring_tls_key_file=key)
+    assert (not list(room("tls_proxy").check_tls(given))) is taken
+    assert not list(room("tls_proxy").check_tls({**given, "monitoring_tls_source": "controller"}))
 
 
 def test_the_hash_of_a_password():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import is_local
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
     Doubt,
     Problem,
@@ -15,6 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
     shown,
 )
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses, split_listen_address
 
 # The flags that are inputs: both bear the same names.
@@ -38,6 +40,9 @@ class Room(Service):
     version_label = "cadvisorVersion"
     described_by = ()
     flag_defaults = {"listen_ip": "", "port": "8080", "prometheus_endpoint": "/metrics"}
+    # It knows no TLS itself.
+    closed_by = CERTIFICATE
+    proxy = "tls_proxy"
 
     title = "cAdvisor"
     documentation = "https://github.com/google/cadvisor"
@@ -89,6 +94,10 @@ class Room(Service):
         """It has neither TLS nor a login that the role knows."""
         return {}
 
+    def leaves_tls(self, get):
+        """An address that others reach is the user's own decision."""
+        return not get("listen_ip") or is_local("{0}:1".format(get("listen_ip")))
+
     def arguments(self, i, release):
         """Its flags are Go's own: without a value, or with one after an ``=``."""
         names = ("prometheus_endpoint", "housekeeping_interval", "max_housekeeping_interval")
@@ -112,6 +121,11 @@ class Room(Service):
     def _known_as(self, name, version):
         early = name == "env_metadata_whitelist" and not self.knows(version, name)
         return "docker_" + name if early else name
+
+    def files(self, i, release):
+        """It has no configuration but its flags; what changes with its proxy is a difference also where they stay."""
+        note = "{0} serves cAdvisor by TLS.\n".format(self.proxy)
+        return [{"path": "tls_proxy.txt", "content": note}] if self.is_closed(i) else []
 
     def readable(self, i, release):
         """It has no configuration but its flags."""
