@@ -14,6 +14,7 @@ from ansible_collections.vigil.monitoring.plugins.modules import checklist
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import request_options
 
 GROUP = "prometheus"
 
@@ -117,11 +118,9 @@ class ActionModule(ActionBase):
 
 def _options(access):
     """The options of the module for a server with this access."""
-    names = {"url_username": "username", "url_password": "password"}
-    names.update((name, name) for name in ("ca_path", "client_cert", "client_key"))
-    found = {option: access[name] for option, name in names.items() if access.get(name)}
+    found = request_options(access)
     # As when it is verified: the certificate is for the public name, and the question goes to an address.
-    return {**found, "check_name": "ca_path" not in found, "use_proxy": False}
+    return {**found, "check_name": "ca_path" not in found}
 
 
 def _unanswered(url, text):

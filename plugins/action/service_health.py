@@ -155,6 +155,9 @@ class ActionModule(ActionBase):
         groups, begun = task_vars["group_names"], {kind for kind, hosts in _run.noted().items() if host in hosts}
         named = _rooms.in_order(given["groups"])
         kinds = [kind for kind in named if given["groups"][kind] in groups or kind in begun]
+        # A proxy is verified with the service behind it, which is reached through it alone.
+        proxies = {_rooms.load(kind).proxy for kind in kinds}
+        kinds = [kind for kind in kinds if kind not in proxies]
         run_tags = task_vars.get("ansible_run_tags") or ["all"]
         asked, left_out = _scope.asked(kinds, begun, run_tags, task_vars.get("ansible_skip_tags") or [])
         if kinds or "all" not in run_tags or host not in (task_vars["groups"].get("all") or ()):

@@ -84,6 +84,25 @@ def health_check(settings):
     return answer
 
 
+# The options of modules that ask the API of a service -> with what it is accessed, as suboptions of ``health``.
+REQUEST_OPTIONS = {
+    "url_username": "username",
+    "url_password": "password",
+    "ca_path": "ca_path",
+    "client_cert": "client_cert",
+    "client_key": "client_key",
+}
+
+
+def request_options(access):
+    """With what a module asks the API of a service, as its options. Proxies are for the internet, not for the own services.
+
+    :param access: what ``_deployment.Deployment.access`` returns, or the option ``health`` with more beside it.
+    """
+    found = {option: access[name] for option, name in REQUEST_OPTIONS.items() if access.get(name)}
+    return {**found, "use_proxy": False}
+
+
 def ports(listen):
     """The TCP ports of one listen address or a list of them, each once."""
     return sorted({port for dummy, port in listen_addresses(listen)})

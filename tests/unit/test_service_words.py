@@ -43,3 +43,28 @@ def test_whose_a_unit_is(tmp_path, text, words):
     service = Systemd("prometheus", machine=SimpleNamespace(unit_directory=str(tmp_path)))
     seen = {"FragmentPath": "", "LoadState": "loaded", "ActiveState": "active"}
     assert words in service.foreign_problem(seen, (), ())
+
+
+FILTERED = "[Service]\nIPAccounting=yes\nIPAddressDeny=any\nIPAddressAllow=localhost\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "counted", "warned"),
+    [
+        # systemd 257, and those before 252, where it cannot count.
+        (FILTERED, "[no data]", True),
+        (FILTERED, "18446744073709551615", True),
+        (FILTERED, "0", False),
+        (FILTERED, "4711", False),
+        # It does not ask about what it did not want.
+        ("[Service]\nExecStart=/bin/true\n", "[no data]", False),
+        # A container.
+        (None, "[no data]", False),
+    ],
+)
+def test_a_filter_that_is_not_in_force_is_said(unit, counted, warned):
+    found = Systemd("node_exporter", unit=unit).filter_problem({"IPIngressBytes": counted})
+    assert bool(found) is warned
+    if warned:
+        assert found.startswith("node_exporter.service: its filter by address (IPAddressDeny) is not in force")
+        assert "cgroup v2" in found

@@ -12,7 +12,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import ext
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RELOAD, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import file_text
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, VERIFICATION
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import ports, request_options
 
 HEADER = """# Written by vigil.monitoring from the inventory: the next run restores what the inventory says.
 # https://prometheus.io/docs/alerting/latest/configuration/
@@ -244,10 +244,7 @@ class Room(Service):
     def api_options(self, i):
         """How the modules that work through its API reach it from its host."""
         health = self.health(i)
-        options = {"alertmanager_url": health["url"], "use_proxy": False, "check_name": False}
-        names = {"username": "url_username", "password": "url_password", "ca_path": "ca_path"}
-        names.update({"client_cert": "client_cert", "client_key": "client_key"})
-        options.update((option, health[name]) for name, option in names.items() if health.get(name))
+        options = {**request_options(health), "alertmanager_url": health["url"], "check_name": False}
         # The certificate is for the public name, and this is an address of the host itself.
         return {**options, "validate_certs": "ca_path" in health}
 
