@@ -141,8 +141,10 @@ class Pair(Containers):
         return {host.name: host.run(find).stdout.split() for host in self.both}
 
     def converged(self):
-        """Run the play on a converged site; how many tasks did something there, none of which may be a change."""
-        return self.run().must_be_green(changed=False).count("ok")
+        """Run the play on a converged site; how many tasks did something there, none of which may be a change. Without those
+        for HAProxy in front of cAdvisor, which each closed host has besides: its role, and its comparison."""
+        of_proxies = 2 * sum(self.scheme(host) == "https" for host in self.both)
+        return self.run().must_be_green(changed=False).count("ok") - of_proxies
 
     def playbook(self, name, *arguments):
         return self.run(*arguments, playbook=name)
