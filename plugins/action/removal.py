@@ -34,9 +34,12 @@ class ActionModule(ActionBase):
         inputs = {name: self._inputs(name, task_vars) for name in _rooms.names()}
         found = {one["service"]: one for one in self._find(inputs, task_vars)}
         wanted = [name for name in found if name in task_vars["group_names"] and inputs[name]["state"] != "absent"]
-        choice = _removal_scope.choose(list(found), named, wanted, host)
+        proxies = {name: _rooms.load(name).proxy for name in found}
+        # A proxy stays and goes with its service, unless it alone is there, or meant.
+        alone = [name for name in found if name not in proxies.values() or name in (named or ())]
+        choice = _removal_scope.choose(alone, named, wanted, host)
         words, changed, removed, kept = list(choice.words), False, {}, {}
-        for name in choice.services:
+        for name in _removal_scope.with_proxies(choice.services, found, proxies):
             one = self._remove(name, found[name], inputs[name], given["remove_data"], task_vars)
             words += one.pop("words")
             if one.get("failed"):
@@ -65,7 +68,7 @@ class ActionModule(ActionBase):
                 "service": name,
                 "unit": _rooms.load(name).unit_name,
                 "config_dir": i["config_dir"],
-                "releases_dir": i["release_dir"],
+                "releases_dir": i.get("release_dir") or "",
             }
             for name, i in inputs.items()
         ]

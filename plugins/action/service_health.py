@@ -122,6 +122,10 @@ class ActionModule(ActionBase):
             if given["groups"].get(kind) in groups and kind not in wanted:
                 role = RoleValues(kind, self._loader, self._templar, task_vars)
                 (absent if role.get(kind + "_state") == "absent" else wanted).add(kind)
+        for kind in list(wanted):
+            room = _rooms.load(kind)
+            if room.proxy and room.is_closed(RoleValues(kind, self._loader, self._templar, task_vars).inputs):
+                wanted.add(room.proxy)
         member = any(group in groups for group in given["groups"].values())
         left = [kind for kind in _orphans.orphans(found, wanted, member) if kind in given["groups"]]
         chosen, dummy = _scope.asked(

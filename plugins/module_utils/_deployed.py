@@ -146,7 +146,8 @@ def find(machine, known, containers):
     left = [unit] if ours else []
     left += [path for path in (state, rules) if os.path.lexists(path)]
     left += ["container " + name for name in containers.get(known["unit"], ())]
-    left += sorted(os.path.dirname(path) for path in glob.glob("{0}/{1}-*/.release.json".format(releases, service)))
+    if releases:
+        left += sorted(os.path.dirname(path) for path in glob.glob("{0}/{1}-*/.release.json".format(releases, service)))
     if record and not record.get("removed"):
         left.append(os.path.join(machine.records_directory, service + ".json"))
     verified = read_json(os.path.join(state, "proven.json"), {}, roots=True) if os.path.isdir(state) else {}

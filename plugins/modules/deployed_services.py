@@ -35,9 +35,9 @@ options:
         type: path
         required: true
       releases_dir:
-        description: Directory of its releases, unless its record says otherwise.
+        description: Directory of its releases, unless its record says otherwise. Empty where it has none.
         type: path
-        required: true
+        default: ""
   docker_host:
     description: Address of the Docker engine on the host.
     type: str
@@ -104,7 +104,7 @@ def main():
                     "service": {"type": "str", "required": True},
                     "unit": {"type": "str", "required": True},
                     "config_dir": {"type": "path", "required": True},
-                    "releases_dir": {"type": "path", "required": True},
+                    "releases_dir": {"type": "path", "default": ""},
                 },
             },
             "docker_host": {"type": "str", "default": DEFAULT_HOST},

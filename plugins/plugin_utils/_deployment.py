@@ -86,6 +86,8 @@ class Deployment:
     closed_by: str | None = None
     #: Name of the service that serves it by TLS on its host where ``<service>_tls`` is true, as its own program knows none.
     proxy: str | None = None
+    #: Name of the service whose proxy it is: deployed, verified and removed with that, whose group is its own.
+    behind: str | None = None
     #: Whether it shows a client certificate to the services that ``<service>_tls`` has closed.
     scrapes: bool = False
     #: Texts that its files must not contain, as it would take them literally.
@@ -564,7 +566,7 @@ class Deployment:
         further = [step for step in self.removals(i) if not step.options.get("secrets")]
         return {
             "service": self.name,
-            "grouped": self.name in (i.shared("group_names") or ()),
+            "grouped": (self.behind or self.name) in (i.shared("group_names") or ()),
             "data": self.purged(i),
             "removal": {
                 "name": self.unit_name,

@@ -94,6 +94,19 @@ def choose(found, named, wanted, host):
     return Choice(list(reversed(_rooms.in_order(chosen))), words)
 
 
+def with_proxies(chosen, found, proxies):
+    """Services in the order of their removal, with their proxies, which go before them.
+
+    :param chosen: names, in their order.
+    :param found: names of those of which something is there.
+    :param proxies: service -> its proxy, or None.
+    """
+    order = []
+    for name in chosen:
+        order += [one for one in (proxies.get(name), name) if one in found and one not in order]
+    return order
+
+
 def told(service, removed, kept, check):
     """Sentences about what became of a service.
 

@@ -154,12 +154,27 @@ def test_what_is_removed(found, named, wanted, services, words):
 def test_a_record_holds_what_removes_a_service_and_no_secret(service):
     room = _rooms.load(service)
     secret = "vigil-sentinel"
-    i = Inputs(service, group_names=[service], health_password=secret, registry_password=secret)
+    group = room.behind or service
+    i = Inputs(service, group_names=[group], health_password=secret, registry_password=secret)
     kept = room.removal_record(i)
     assert (kept["service"], kept["grouped"], kept["removal"]["name"]) == (service, True, room.unit_name)
     assert kept["removal"]["config_dir"] == i["config_dir"] and kept["data"] == room.purged(i)
     assert secret not in json.dumps(kept)
     assert not room.removal_record(Inputs(service))["grouped"]
+
+
+def test_a_proxy_goes_before_its_service():
+    proxies = {"cadvisor": "tls_proxy", "prometheus": None, "node_exporter": None}
+    found = ["prometheus", "cadvisor", "tls_proxy"]
+    assert _removal_scope.with_proxies(["prometheus", "cadvisor"], found, proxies) == [
+        "prometheus",
+        "tls_proxy",
+        "cadvisor",
+    ]
+    assert _removal_scope.with_proxies(["prometheus"], found, proxies) == ["prometheus"]
+    # One whose service is gone, and one that is not there.
+    assert _removal_scope.with_proxies(["tls_proxy"], ["tls_proxy"], {"tls_proxy": None}) == ["tls_proxy"]
+    assert _removal_scope.with_proxies(["cadvisor"], ["cadvisor"], proxies) == ["cadvisor"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="records are root's")

@@ -34,6 +34,8 @@ def test_each_service_has_a_role_and_a_play():
     proxies = {_rooms.load(name).proxy: name for name in _rooms.names() if _rooms.load(name).proxy}
     assert sorted([*services, *proxies]) == list(_rooms.names())
     for proxy, behind in proxies.items():
+        about = yaml.safe_load((_rooms.FOLDER / f"{proxy}.yml").read_text(encoding="utf-8"))
+        assert _rooms.load(proxy).behind == about["behind"] == behind
         tasks = yaml.safe_load((ROOT / "roles" / behind / "tasks" / "main.yml").read_text(encoding="utf-8"))
         assert tasks[-1]["ansible.builtin.include_role"]["name"] == f"vigil.monitoring.{proxy}"
     assert [_rooms.load(service).stage for service in services] == sorted(_rooms.load(name).stage for name in services)

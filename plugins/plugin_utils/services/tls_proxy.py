@@ -63,6 +63,7 @@ class Room(Service):
     # New certificates as well: it reads them when it starts.
     on_config_change = RESTART
     closed_by = _tls.CERTIFICATE
+    behind = "cadvisor"
     port = 18080
     described_by = ()
     managed_flags = {"f": "config_dir"}
