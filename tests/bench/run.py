@@ -81,8 +81,8 @@ def collect(options: argparse.Namespace) -> dict:
                 sizes = scale.simulated_hosts(folder, server.url, host, (1, 10, 50, 100), options.rounds)
                 found["simulated_hosts"] = {"sizes": sizes}
         if "simulated_site" in parts:
-            with deploy.booted(1) as (host,):
-                sizes = scale.simulated_site(folder, server.url, host, (1, 10, 100, 300))
+            with deploy.booted(2) as pair:
+                sizes = scale.simulated_site(folder, server.url, pair, (1, 10, 100, 300))
                 found["simulated_site"] = {"sizes": sizes}
         if "target_health" in parts:
             found["target_health"] = {"sizes": scale.target_health(folder, (100, 1_000, 10_000, 100_000))}

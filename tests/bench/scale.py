@@ -175,14 +175,20 @@ def simulated_hosts(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, 
     return rows
 
 
-def simulated_site(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, ...]) -> list[dict]:
-    """Converged runs of site.yml on one host with Prometheus, and on hosts with node_exporter that only answer as that one does.
+def simulated_site(folder: Path, url: str, pair: list[hosts.Host], sizes: tuple[int, ...]) -> list[dict]:
+    """Converged runs of site.yml on a host with Prometheus, and on hosts with node_exporter that only answer as another one does.
 
-    Each of them is a target, and is verified, by the node_exporter of the one host.
+    Each of them is a target, and is verified, by the node_exporter of that one.
+
+    :param pair: the host with node_exporter, and the one with Prometheus.
     """
-    side = Ours(folder / "simulated-site", url, ("node_exporter", "prometheus"))
+    host, server = pair
+    side = Ours(folder / "simulated-site", url, ("node_exporter",))
     side.run([host])
-    variables = {**side.variables([host]), "monitoring_address": host.ip}
+    variables = side.variables([host]) | {
+        "prometheus_version": mirror.versions()["prometheus"]["new"],
+        "monitoring_address": host.ip,
+    }
     simulated = {"ansible_connection": "answering", "answering_file": str(folder / "answers-site.json")}
     environment = {**side.environment(), "ANSIBLE_CONNECTION_PLUGINS": str(Path(__file__).parent / "connection")}
 
@@ -200,7 +206,7 @@ def simulated_site(folder: Path, url: str, host: hosts.Host, sizes: tuple[int, .
         names = [f"node{number:03}" for number in range(size)]
         # One address for all: they are told apart by a label, as behind a proxy.
         members = {name: {**simulated, "monitoring_labels": {"instance": name}} for name in names}
-        groups = {"node_exporter": members, "prometheus": {host.name: host.vars()}}
+        groups = {"node_exporter": members, "prometheus": {server.name: server.vars()}}
         run(ROOT / "site.yml", groups)
         cost, output = run(ROOT / "site.yml", groups)
         verified = f"MONITORING: {size + 1} of {size + 1} services verified"
