@@ -10,6 +10,7 @@ import subprocess
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import containers, engine, images
 from .common import LABEL, LabError, locked, run, step
@@ -18,6 +19,7 @@ NETWORK = "vigil-lab"
 PREFIX = "vigil-"
 ENGINE = "/var/lib/docker"
 BOOT_TIMEOUT = 90
+WATCHES, ENOUGH_WATCHES = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 # What root may do on a real host and our modules rely on, beyond Docker's own set: mounts and cgroups (systemd), the
 # /proc entries of other users' processes. SYS_RESOURCE stays out, as not every machine has it to give.
 CAPABILITIES = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
@@ -129,6 +131,7 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
     if not name.startswith(PREFIX):
         raise LabError(f"a lab host's name begins with {PREFIX}, {name!r} does not")
     engine.ensure()
+    _allow_watches()
     images.ensure((suite,))
     present = run(
         ["docker", "container", "ls", "-a", "--filter", f"name=^{name}$", "--format", "{{.Names}}"]
@@ -153,6 +156,17 @@ def up(name: str, suite: str, group: str = "lab", image: str | None = None) -> H
         made.remove()
         raise
     return made
+
+
+def _allow_watches() -> None:
+    """Let the hosts watch files. systemd and Prometheus take some of the kernel's inotify instances each, of which root has 128
+    on most machines, on all hosts together: with 17 hosts or so a Prometheus silently misses changes of its file_sd_configs."""
+    try:
+        if int(WATCHES.read_text(encoding="ascii")) < ENOUGH_WATCHES:
+            WATCHES.write_text(str(ENOUGH_WATCHES), encoding="ascii")
+    except OSError:
+        # Who is not root has to do it: sysctl fs.inotify.max_user_instances=1024.
+        return
 
 
 def _volume(image: str) -> str:

@@ -10,6 +10,7 @@ import re
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _download, _unpack
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._upstream_sums import SUMS
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -37,3 +38,10 @@ def test_the_limits_of_what_is_downloaded():
     assert (_download.STALL_BYTES >> 10, _download.STALL_SECONDS) == (64, 60) and "64 KiB per minute" in PAGE
     assert f"at most {_unpack.LARGEST >> 30} GiB, {_unpack.MOST_FILES:,} files and 100 times" in PAGE
     assert _unpack.LARGEST_RATIO == 100
+
+
+def test_the_ports_of_all_services_are_there():
+    rows = re.findall(r"(?m)^\| (\d+)[^|]* \| ([^|]*) \|", PAGE)
+    ports = {int(port) for port, dummy in rows}
+    assert {room.port or room.scrape["port"] for room in map(_rooms.load, _rooms.names())} <= ports
+    assert len(ports) == len(rows)
