@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -423,3 +424,21 @@ def test_ansible_takes_the_authority_for_no_inventory(tmp_path):
         check=False,
     )
     assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("role", sorted(set(CLOSED) - PROXIES))
+def test_a_closed_container_has_its_certificate_and_tells_no_secret(role):
+    i = inputs(role, runtime="docker", container_network="monitoring")
+    options, folder = room(role).container(i, release(role)), i["config_dir"]
+    paths = {"{0}/{1}".format(folder, entry["path"]) for entry in room(role).files(i, release(role))}
+    assert folder + "/monitoring_tls/server.key" in paths
+    # All of its directory, so that a file which is replaced is seen.
+    assert "{0}:{0}:ro".format(folder) in options["volumes"]
+    named = [
+        word for word in re.findall(r"[^\s='\"]+", str([options["command"], options.get("env")])) if folder in word
+    ]
+    assert {word.rstrip(",]") for word in named if word.rstrip(",]").endswith((".crt", ".key"))} <= paths
+    # Docker's own check has neither a certificate nor a password.
+    assert "healthcheck" not in options
+    assert PASSWORD not in str(options) and "PRIVATE KEY" not in str(options)
+    assert all(text not in str(options) for text in room(role).secrets(i))
