@@ -1,12 +1,15 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an Alertmanager is verified for: its cluster, and whether any of its messages arrives."""
+"""What an Alertmanager is verified for: its cluster, its silences, and whether any of its messages arrives."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import time
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_api import from_time
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
     GOOD,
     IN_LOG,
@@ -18,13 +21,17 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
 
 MESSAGES_SENT = "alertmanager_notification_requests_total"
 MESSAGES_FAILED = "alertmanager_notification_requests_failed_total"
+# Seconds within which a silence that was made or ended at one member is certainly at the others.
+SPREAD = 60.0
+# Those that ended earlier than this are not returned, and of more than this, none.
+RECENT, MANY = 600.0, 2000
 
 
 class AlertmanagerCluster:
     """The check of this name.
 
     :param check: the :class:`_health_check.HealthCheck` that it belongs to.
-    :param given: dict: ``members``, how many its cluster has.
+    :param given: dict: ``members``, how many its cluster has; ``addresses``, name to address of each of the others.
     """
 
     def __init__(self, check, given):
@@ -37,7 +44,12 @@ class AlertmanagerCluster:
         """
         status = json.loads(self.check.get("/api/v2/status"))
         self.check.line["config_hash"] = self.check.reported(page.text).configuration
-        self.check.line["members"], finding = check_cluster(status, self.given.get("members") or 0)
+        members = self.given.get("members") or 0
+        self.check.line["members"], finding = check_cluster(status, members, self.given.get("addresses"))
+        if members > 1:
+            # The summary compares them with those of the others.
+            found = json.loads(self.check.get("/api/v2/silences"))
+            self.check.line["silences"] = {"at": time.time(), "known": recent(found, time.time())}
         yield finding
         yield from check_messages(page)
 
@@ -61,11 +73,51 @@ class AlertmanagerSettled:
         yield GOOD if settled else Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
 
 
-def check_cluster(status, members):
+def recent(silences, now):
+    """Silences that hold, or did until a moment ago: id -> times of their last change and their end, in seconds since the epoch.
+
+    :param silences: answer of ``/api/v2/silences``.
+    :param now: seconds since the epoch.
+    :returns: None when there are too many to compare.
+    """
+    found = {
+        str(one["id"]): [from_time(one["updatedAt"]), from_time(one["endsAt"])]
+        for one in silences
+        if from_time(one["endsAt"]) > now - RECENT
+    }
+    return found if len(found) <= MANY else None
+
+
+def unlike(lines):
+    """Silences that one member of a cluster has and another has not had for longer than it takes to spread.
+
+    :param lines: results of members of one cluster, with ``host`` and ``silences``.
+    :returns: id -> hosts that do not have it, or have another state of it.
+    """
+    known = {line["host"]: line["silences"] for line in lines if (line.get("silences") or {}).get("known") is not None}
+    if len(known) < 2:
+        return {}
+    first, last = (choose(found["at"] for found in known.values()) for choose in (min, max))
+    result = {}
+    for one in sorted({one for found in known.values() for one in found["known"]}):
+        states = {host: found["known"].get(one) for host, found in known.items()}
+        updated = max(state[0] for state in states.values() if state)
+        ends = [state[1] for state in states.values() if state]
+        # What was changed or has ended a moment ago need not be everywhere.
+        if updated > first - SPREAD or max(ends) < last + SPREAD:
+            continue
+        behind = sorted(host for host, state in states.items() if not state or state[0] < updated)
+        if behind:
+            result[one] = behind
+    return result
+
+
+def check_cluster(status, members, addresses=None):
     """Whether an Alertmanager sees the others of its cluster.
 
     :param status: answer of ``/api/v2/status``.
     :param members: how many members the inventory gives it, itself included; 0 when it stands alone.
+    :param addresses: name to address of each of the others; those that are no IP addresses tell nothing.
     :returns: the names of the members that it sees, sorted, and a :class:`Finding`.
     """
     cluster = status.get("cluster") or {}
@@ -75,10 +127,30 @@ def check_cluster(status, members):
     if cluster.get("status") == "disabled":
         return seen, Finding(RED, "clustering is off, though the inventory gives it {0} members".format(members))
     if len(seen) < members:
-        return seen, Finding(WAIT, "it sees {0} of the {1} members of its cluster".format(len(seen), members))
+        text = "it sees {0} of the {1} members of its cluster{2}".format(
+            len(seen), members, _unseen(cluster, addresses)
+        )
+        return seen, Finding(WAIT, text)
     if cluster.get("status") != "ready":
         return seen, Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
     return seen, GOOD
+
+
+def _unseen(cluster, addresses):
+    """Which of the others it does not see, as far as their addresses tell."""
+    seen = {str(peer.get("address")).rpartition(":")[0].strip("[]") for peer in cluster.get("peers") or ()}
+    missing = sorted(
+        name for name, address in (addresses or {}).items() if _is_address(address) and address not in seen
+    )
+    return ", not {0}".format(", ".join(missing)) if missing else ""
+
+
+def _is_address(text):
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def check_messages(page):

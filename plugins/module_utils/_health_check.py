@@ -77,6 +77,7 @@ class HealthCheck:
             "reasons": [],
             "members": [],
             "config_hash": None,
+            "silences": None,
             "wordless": False,
             "reached": False,
         }
@@ -252,6 +253,7 @@ def unreachable(service, why):
         "reasons": ["no response from {0}: {1}".format(urlsplit(url).netloc, why)],
         "members": [],
         "config_hash": None,
+        "silences": None,
         "wordless": False,
         "reached": False,
     }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_cluster import unlike
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNVERIFIED, worst
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize, sanitize_lines
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
@@ -19,9 +20,9 @@ LINE = 500
 
 
 def agreement(lines):
-    """Members of one cluster that have different configurations.
+    """Members of one cluster that have different configurations or different silences.
 
-    :param lines: results with ``service``, ``host``, and ``members`` and ``config_hash`` where they are of a cluster.
+    :param lines: results with ``service``, ``host``, and ``members``, ``config_hash`` and ``silences`` where they are of a cluster.
     :returns: service and host -> text.
     """
     clusters = {}
@@ -30,14 +31,28 @@ def agreement(lines):
             clusters.setdefault((line["service"], *line["members"]), []).append(line)
     result = {}
     for found in clusters.values():
-        hashes = {}
-        for line in found:
-            hashes.setdefault(line["config_hash"], []).append(line["host"])
-        if len(hashes) > 1:
-            parts = sorted(", ".join(sorted(hosts)) for hosts in hashes.values())
-            text = "the members of its cluster do not have the same configuration: {0}".format(" | ".join(parts))
-            result.update(((line["service"], line["host"]), text) for line in found)
+        texts = [*_configurations(found), *_silences(found)]
+        if texts:
+            result.update(((line["service"], line["host"]), "; ".join(texts)) for line in found)
     return result
+
+
+def _configurations(lines):
+    hashes = {}
+    for line in lines:
+        hashes.setdefault(line["config_hash"], []).append(line["host"])
+    if len(hashes) > 1:
+        parts = sorted(", ".join(sorted(hosts)) for hosts in hashes.values())
+        yield "the members of its cluster do not have the same configuration: {0}".format(" | ".join(parts))
+
+
+def _silences(lines):
+    found = unlike(lines)
+    if found:
+        hosts = sorted({host for behind in found.values() for host in behind})
+        text = "a silence that was made at one member of its cluster is not at the others: {0} lack{1} {2}"
+        more = " and {0} more".format(len(found) - 3) if len(found) > 3 else ""
+        yield text.format(", ".join(hosts), "s" if len(hosts) == 1 else "", ", ".join(list(found)[:3]) + more)
 
 
 def only_from_host(line, why, from_where, for_people):

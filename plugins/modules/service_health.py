@@ -326,6 +326,12 @@ services:
       description: For an Alertmanager, what tells its configuration from others.
       type: str
       sample: "2.74e+14"
+    silences:
+      description:
+        - For an Alertmanager of a cluster, when it was asked (C(at)), and its silences (C(known)), each with the times of its last
+          change and its end; null where there are too many.
+      type: dict
+      sample: {at: 1764234000.0, known: {}}
 """
 
 import time

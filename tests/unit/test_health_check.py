@@ -9,6 +9,7 @@ import json
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _alertmanager_api,
     _alertmanager_cluster,
     _client,
     _findings,
@@ -99,6 +100,79 @@ def test_alertmanagers():
 def test_clusters(status, peers, members, state):
     answer = {"cluster": {"status": status, "peers": [{"name": f"p{n}"} for n in range(peers)]}}
     assert _alertmanager_cluster.check_cluster(answer, members)[1].state == state
+
+
+def test_the_member_that_is_not_seen_is_named():
+    """As far as addresses tell: a name in the inventory is not what members call each other."""
+    peers = [{"name": "p0", "address": "192.0.2.1:9094"}, {"name": "p1", "address": "[2001:db8::1]:9094"}]
+    others = {"b": "2001:db8::1", "c": "192.0.2.3", "d": "192.0.2.4", "e": "e.example.org"}
+    seen, finding = _alertmanager_cluster.check_cluster({"cluster": {"status": "ready", "peers": peers}}, 5, others)
+    assert seen == ["p0", "p1"]
+    assert finding.text == "it sees 2 of the 5 members of its cluster, not c, d"
+
+
+NOW = 1_764_230_000.0
+
+
+def silence(name, changed, ends, state="active"):
+    """As Alertmanager shows it; times are seconds from now."""
+    return {
+        "id": name,
+        "updatedAt": _alertmanager_api.to_time(NOW + changed),
+        "endsAt": _alertmanager_api.to_time(NOW + ends),
+        "status": {"state": state},
+    }
+
+
+OLD, GONE = silence("one", -3600, 3600), silence("one", -300, -300, "expired")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "behind"),
+    [
+        ([], [], {}),
+        ([OLD], [OLD], {}),
+        ([OLD], [], {"one": ["b"]}),
+        ([], [OLD], {"one": ["a"]}),
+        ([OLD, silence("two", -90, 60 * 60)], [OLD], {"two": ["b"]}),
+        # It was made a moment ago, and is on its way.
+        ([silence("one", -30, 3600)], [], {}),
+        ([silence("one", 5, 3600)], [], {}),
+        # It has ended, or is about to.
+        ([silence("one", -3600, -900)], [], {}),
+        ([silence("one", -3600, 30)], [], {}),
+        # Somebody ended it at one of them, and the other one has not heard of it.
+        ([GONE], [OLD], {"one": ["b"]}),
+        ([silence("one", -30, -30, "expired")], [OLD], {}),
+        ([silence("one", -300, 3600)], [OLD], {"one": ["b"]}),
+    ],
+)
+def test_silences_are_at_all_members(first, second, behind):
+    lines = [
+        line("alertmanager", host, silences={"at": at, "known": _alertmanager_cluster.recent(found, at)})
+        for host, found, at in (("a", first, NOW), ("b", second, NOW + 10))
+    ]
+    assert _alertmanager_cluster.unlike(lines) == behind
+    pair = [{**one, "members": ["p1", "p2"], "config_hash": "1"} for one in lines]
+    found = _summary.agreement(pair)
+    assert bool(found) == bool(behind)
+    for name, hosts in behind.items():
+        text = "a silence that was made at one member of its cluster is not at the others: {0} lacks {1}"
+        assert set(found.values()) == {text.format(hosts[0], name)}
+    # Those of another cluster, and one that could not be asked, have nothing to do with it.
+    assert _summary.agreement([pair[0], {**pair[1], "members": ["q1", "q2"]}]) == {}
+    assert _summary.agreement([pair[0], {**pair[1], "silences": None}]) == {}
+
+
+def test_too_many_silences_are_not_compared():
+    many = [silence(str(number), -3600, 3600) for number in range(_alertmanager_cluster.MANY + 1)]
+    assert _alertmanager_cluster.recent(many, NOW) is None
+    assert len(_alertmanager_cluster.recent(many[1:], NOW)) == _alertmanager_cluster.MANY
+    lines = [
+        line("alertmanager", host, silences={"at": NOW, "known": found})
+        for host, found in (("a", None), ("b", {"x": [0, 1e12]}))
+    ]
+    assert _alertmanager_cluster.unlike(lines) == {}
 
 
 def line(service="node_exporter", host="a", state="ok", **more):
@@ -426,8 +500,9 @@ def test_something_else_that_answers_is_red(monkeypatch):
 
 def test_an_alertmanager_and_its_cluster(monkeypatch):
     status = {"cluster": {"status": "ready", "peers": [{"name": "b"}, {"name": "a"}]}}
-    server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status])
+    server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status], silences=[[silence("one", 0, 1e10)]])
     found = server.prove(service="alertmanager", version="0.33.1", members=2)
+    assert found["silences"]["known"] == {"one": [NOW, NOW + 1e10]}
     assert (found["state"], found["members"], found["config_hash"]) == ("ok", ["a", "b"], "2.74e+14")
     assert server.prove(service="alertmanager", version="0.33.1", members=3)["state"] == "failed"
 

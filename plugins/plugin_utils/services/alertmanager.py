@@ -281,8 +281,12 @@ class Room(Service):
         """Its cluster, and whether its messages arrive."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 
-        members = _scrape.members(surroundings.host, surroundings.members, surroundings.value)
-        return [{"name": "alertmanager_cluster", "given": {"members": members}}]
+        others = _scrape.fellows(surroundings.host, surroundings.members, surroundings.value)
+        given = {
+            "members": len(others) + 1 if others else 0,
+            "addresses": {other: _scrape.address_of(other, surroundings.value) for other in others},
+        }
+        return [{"name": "alertmanager_cluster", "given": given}]
 
     def redundancy(self, i):
         """The members of a cluster."""
