@@ -31,6 +31,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._prometheus_serve
     PrometheusCatchUp,
     PrometheusServer,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._promxy_answer import PromxyAnswer
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import CannotReach, Stop
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
@@ -43,6 +44,7 @@ CHECKS = {
     "nonzero_metric": NonzeroMetric,
     "prometheus_catch_up": PrometheusCatchUp,
     "prometheus_server": PrometheusServer,
+    "promxy_answer": PromxyAnswer,
 }
 # Seconds after which an address counts as one that cannot be reached from here.
 CONNECT = 3.0

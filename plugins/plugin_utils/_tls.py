@@ -50,7 +50,8 @@ NAMES = {
 }
 # Who asks, as the user name of its requests.
 VERIFICATION, PROMETHEUS, GRAFANA = "vigil-verification", "vigil-prometheus", "vigil-grafana"
-MACHINES = (VERIFICATION, PROMETHEUS, GRAFANA)
+PROMXY = "vigil-promxy"
+MACHINES = (VERIFICATION, PROMETHEUS, GRAFANA, PROMXY)
 # https://wiki.mozilla.org/Security/Server_Side_TLS, "intermediate", by the names that Go has for them; TLS 1.3 has its own.
 CIPHERS = [
     "TLS_{0}_WITH_{1}".format(exchange, cipher)

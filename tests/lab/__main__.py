@@ -109,7 +109,7 @@ def _prepare(_options) -> None:
 
 def _archive(options) -> None:
     options.folder.mkdir(parents=True)
-    for program in containers.SHAPES:
+    for program in (name for name in containers.SHAPES if not mirror.PROGRAMS[name].by_hand):
         containers.save(options.folder / f"{program}.tar", [containers.image(program)])
 
 

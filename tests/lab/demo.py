@@ -142,7 +142,8 @@ def _variables(runtime: str) -> Iterator[dict[str, str]]:
     if runtime != "docker":
         yield {"monitoring_runtime": runtime}
         return
-    wanted = [*map(containers.image, containers.SHAPES), *map(containers.grafana, mirror.grafana()[-1:])]
+    usual = [program for program in containers.SHAPES if not mirror.PROGRAMS[program].by_hand]
+    wanted = [*map(containers.image, usual), *map(containers.grafana, mirror.grafana()[-1:])]
     with contextlib.ExitStack() as served:
         with step(f"putting {len(wanted)} images into a registry on the hosts' bridge"):
             address = served.enter_context(registry.serve(*wanted, port=REGISTRY_PORT)).address

@@ -47,6 +47,7 @@ class Program(NamedTuple):
     :ivar suites: age -> Debian suite.
     :ivar bare: whether upstream publishes the program itself, not an archive.
     :ivar source: Go package that is built of the package's source, and the variable that gets the version; empty for none.
+    :ivar by_hand: whether no suite has it: then its releases are those in the cache, see :func:`_take`.
     """
 
     package: str
@@ -56,6 +57,7 @@ class Program(NamedTuple):
     suites: dict[str, str] = SUITES
     bare: bool = False
     source: tuple[str, ...] = ()
+    by_hand: bool = False
 
     def name(self, program: str, version: str) -> str:
         """Name of a release."""
@@ -77,6 +79,7 @@ PROGRAMS = {
         about["bare"],
         # Built as upstream does, which needs Go: the Go package, and the variable that the linker writes the version to.
         tuple(about["lab"]["build"].values()) if "build" in about["lab"] else (),
+        bool(about["lab"].get("by_hand")),
     )
     for name, about in SERVICES.items()
     if name not in WITHOUT
@@ -200,7 +203,44 @@ def _versions() -> dict[str, dict[str, str]]:
 
 
 def _missing() -> list[str]:
-    return [name for name in PROGRAMS if name not in _versions()]
+    found = _versions()
+    # What is put there by hand may have come since.
+    return [
+        name
+        for name, program in PROGRAMS.items()
+        if name not in found or (program.by_hand and not {found[name]["new"]}.issuperset(_by_hand(name)[-1:]))
+    ]
+
+
+def _by_hand(name: str) -> list[str]:
+    """The versions of a program that somebody put into the cache, the oldest first."""
+    before, after = PROGRAMS[name].name(name, "VERSION").split("VERSION")
+    found = [path.name for path in (cache_dir() / name).glob(f"{before}*{after}")]
+    found = [
+        one.removeprefix(before).removesuffix(after)
+        for one in found
+        if (cache_dir() / name / PROGRAMS[name].checksums).exists()
+    ]
+    return sorted(found, key=lambda version: [int(number) for number in re.findall(r"\d+", version)])
+
+
+def without(name: str) -> str:
+    """Why the mirror has no release of a program that no suite has, and what to do about it."""
+    release = PROGRAMS[name].name(name, "VERSION")
+    return f"SKIPPED: {name} is not in the release mirror; put {release} and {PROGRAMS[name].checksums} into {cache_dir() / name}"
+
+
+def _take(name: str, mirror: Path) -> str:
+    """Take the newest release of a program from the cache; its version, or nothing where there is none."""
+    versions = _by_hand(name)
+    if not versions:
+        say(without(name))
+        return ""
+    folder = mirror / name / f"v{versions[-1]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in (PROGRAMS[name].name(name, versions[-1]), PROGRAMS[name].checksums):
+        shutil.copyfile(cache_dir() / name / one, folder / one)
+    return versions[-1]
 
 
 def _add(names: list[str]) -> None:
@@ -236,7 +276,10 @@ def _pack_all(names: list[str], folder: Path, mirror: Path) -> dict[str, dict[st
     """Fetch and pack programs; their versions. What the lab's images are made of comes with the first of them."""
     found: dict[str, dict[str, str]] = {}
     extra = not (mirror / "extra").is_dir()
-    chosen = {name: PROGRAMS[name] for name in names}
+    chosen = {name: PROGRAMS[name] for name in names if not PROGRAMS[name].by_hand}
+    for name in names:
+        if PROGRAMS[name].by_hand:
+            found[name] = dict.fromkeys(SUITES, _take(name, mirror))
     for suite in dict.fromkeys(suite for program in chosen.values() for suite in program.suites.values()):
         with step(f"fetching the releases of Debian {suite}"):
             of_suite = [program for program in chosen.values() if suite in program.suites.values()]

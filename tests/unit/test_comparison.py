@@ -18,6 +18,7 @@ SOME = {
     "vigil.monitoring.scrape_targets": [{**INVENTORY, "rules": RULES}],
     "vigil.monitoring.grafana_datasources": [[]],
     "vigil.monitoring.grafana_dashboards": [[]],
+    "vigil.monitoring.promxy_server_groups": [{"groups": [], "parts": [], "closed": False}],
 }
 GIVEN = {
     "postgres_exporter": {"uri": "localhost/shop"},

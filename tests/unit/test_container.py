@@ -15,6 +15,7 @@ from role_inputs import Inputs, release, room
 LOOKUPS = {
     "vigil.monitoring.grafana_datasources": [[]],
     "vigil.monitoring.grafana_dashboards": [[]],
+    "vigil.monitoring.promxy_server_groups": [{"groups": [], "parts": [], "closed": False}],
     "vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": False, "rules": {}}],
 }
 

@@ -236,12 +236,12 @@ def test_the_address_of_a_prometheus_comes_from_its_host():
         "prometheus_health_username": "me",
         "prometheus_health_password": "a$b",
     }
-    source = prometheus_source("P", "h", lambda host, name: values.get(name), "h")
+    source = prometheus_source("prometheus", "P", "h", lambda host, name: values.get(name), "h")
     assert source["url"] == "http://127.0.0.1:9091/prom"
     assert source["jsonData"]["timeInterval"] == "5s"
     assert source["secureJsonData"] == {"basicAuthPassword": "a$$b"}
     with pytest.raises(_scrape.ScrapeError, match="alone, where the Grafana of other cannot reach it"):
-        prometheus_source("P", "h", lambda host, name: values.get(name), "other")
+        prometheus_source("prometheus", "P", "h", lambda host, name: values.get(name), "other")
 
 
 # Dashboards

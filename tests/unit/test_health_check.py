@@ -500,7 +500,9 @@ def test_something_else_that_answers_is_red(monkeypatch):
 
 def test_an_alertmanager_and_its_cluster(monkeypatch):
     status = {"cluster": {"status": "ready", "peers": [{"name": "b"}, {"name": "a"}]}}
-    server = Server(monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status], silences=[[silence("one", 0, 1e10)]])
+    server = Server(
+        monkeypatch, metrics=[metrics("alertmanager", "0.33.1")], status=[status], silences=[[silence("one", 0, 1e10)]]
+    )
     found = server.prove(service="alertmanager", version="0.33.1", members=2)
     assert found["silences"]["known"] == {"one": [NOW, NOW + 1e10]}
     assert (found["state"], found["members"], found["config_hash"]) == ("ok", ["a", "b"], "2.74e+14")

@@ -37,7 +37,7 @@ def test_a_name_without_a_room_is_refused_with_the_nearest():
 def test_the_order_of_deployment():
     exporters = [name for name in _rooms.names() if _rooms.load(name).stage == 1]
     assert {"blackbox_exporter", "cadvisor", "node_exporter", "postgres_exporter"} <= set(exporters)
-    assert _rooms.in_order() == [*exporters, "alertmanager", "prometheus", "grafana"]
+    assert _rooms.in_order() == [*exporters, "alertmanager", "prometheus", "promxy", "grafana"]
     assert _rooms.in_order(["web", "grafana", "cadvisor"]) == ["cadvisor", "grafana"]
     assert _rooms.groups_of({"grafana": "ui", "cadvisor": "engines"}) == {"cadvisor": "engines", "grafana": "ui"}
 

@@ -31,7 +31,8 @@ PASSWORD = "correct horse battery"
 RULES = {"groups": {}, "jobs": [], "alertmanagers": 0, "members": 0, "overrides": []}
 LOOKUPS = {"vigil.monitoring.alertmanager_cluster": [True],
            "vigil.monitoring.scrape_targets": [{"jobs": [], "alertmanagers": [], "closed": True, "rules": RULES}],
-           "vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}  # fmt: skip
+           "vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]],
+           "vigil.monitoring.promxy_server_groups": [{"groups": [], "parts": [], "closed": True}]}  # fmt: skip
 CLOSED = [name for name in _rooms.names() if _rooms.load(name).closed_by and not _rooms.load(name).proxy]
 # What is nothing without TLS.
 PROXIES = {_rooms.load(name).proxy for name in _rooms.names()}

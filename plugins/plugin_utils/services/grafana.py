@@ -128,7 +128,8 @@ class Room(Service):
 
     @staticmethod
     def _sources(i):
-        (found,) = i.lookup("vigil.monitoring.grafana_datasources", i["prometheus_groups"], given=i["datasources"])
+        groups, promxy = i["prometheus_groups"], i["promxy_group"]
+        (found,) = i.lookup("vigil.monitoring.grafana_datasources", groups, promxy_group=promxy, given=i["datasources"])
         return found
 
     def dashboards(self, i):
