@@ -22,7 +22,11 @@ GIVEN = {
 
 def modules(service):
     """Every module that a step of this service's role may run."""
-    lookups = {"vigil.monitoring.grafana_datasources": [[]], "vigil.monitoring.grafana_dashboards": [[]]}
+    lookups = {
+        "vigil.monitoring.grafana_datasources": [[]],
+        "vigil.monitoring.grafana_dashboards": [[]],
+        "vigil.monitoring.promxy_server_groups": [{"groups": [], "parts": [], "closed": False}],
+    }
     inputs, about = Inputs(service, lookups, **GIVEN.get(service, {})), room(service)
     steps = [about.program_step(inputs), about.preparation(inputs), *about.removals(inputs)]
     steps += [about.step(name, inputs, None) for name in ("restarted", "removal", *about.operations(inputs))]

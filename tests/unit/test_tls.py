@@ -443,3 +443,14 @@ def test_a_closed_container_has_its_certificate_and_tells_no_secret(role):
     assert "healthcheck" not in options
     assert PASSWORD not in str(options) and "PRIVATE KEY" not in str(options)
     assert all(text not in str(options) for text in room(role).secrets(i))
+
+
+def test_promxy_takes_no_path_from_the_directory_of_its_configuration():
+    """Its own working directory is another."""
+    (settings,) = room("promxy").client_settings(inputs("promxy")).values()
+    assert settings["tls_config"] == {"ca_file": "/etc/promxy/monitoring_tls/ca.crt"}
+    assert settings["basic_auth"] == {
+        "username": "vigil-promxy",
+        "password_file": "/etc/promxy/monitoring_tls/password",
+    }
+    assert {"monitoring_tls/ca.crt", "monitoring_tls/password"} <= set(files_of("promxy"))

@@ -58,10 +58,10 @@ class Room(Exporter):
 
     @staticmethod
     def client_settings(i):
-        """With what it asks those that ``monitoring_tls`` has closed."""
+        """With what it asks those that ``monitoring_tls`` has closed. It takes paths from its own working directory."""
         tls = Tls(i, "promxy")
-        login = {"username": PROMXY, "password_file": tls.name_in_tree("password")}
-        return {PASSWORD: {"tls_config": {"ca_file": tls.name_in_tree("ca")}, "basic_auth": login}}
+        login = {"username": PROMXY, "password_file": tls.path("password")}
+        return {PASSWORD: {"tls_config": {"ca_file": tls.path("ca")}, "basic_auth": login}}
 
     def config(self, i):
         """A server group for each part of the targets."""
