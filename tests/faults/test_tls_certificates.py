@@ -230,27 +230,31 @@ def stranger():
     return Authority.make("A stranger's CA", now() - 400 * DAY)
 
 
-# What is wrong with the certificate of one of two hosts -> what is said, on the controller and on the host.
+# What is wrong with the certificate of one of two hosts, and what is said of it: on the controller, and on the host itself.
 WRONG = {
-    "expired": ({"at": now() - 50 * DAY}, "expired on"),
+    "expired": ({"at": now() - 50 * DAY}, "expired on", "has expired"),
     # As it looks where the clock is behind that of who issued it, by more than the day that is allowed for.
-    "not yet valid": ({"at": now() + 3 * DAY}, "is not valid before"),
+    "not yet valid": ({"at": now() + 3 * DAY}, "is not valid before", "is not valid yet"),
     "another name": (
         {"names": ("elsewhere.example.org",)},
         "is for elsewhere.example.org, and Prometheus reaches this host as",
+        "is for other names than",
     ),
 }
 
 
 def wrong_files(kind, site, authority, stranger):
+    """The files of the second host, and what is said of them in both places."""
     host = site.other
     good = files_of(site, authority, host)
     if kind == "wrong CA":
-        return {**files_of(site, stranger, host), "ca.crt": good["ca.crt"]}, "was issued by CN=A stranger"
+        found = {**files_of(site, stranger, host), "ca.crt": good["ca.crt"]}
+        return found, "was issued by CN=A stranger", "was not issued by an authority in"
     if kind == "another key":
-        return {**good, "host.key": files_of(site, stranger, host)["host.key"]}, "does not belong to the certificate"
-    how, words = WRONG[kind]
-    return files_of(site, authority, host, **how), words
+        words = "does not belong to the certificate"
+        return {**good, "host.key": files_of(site, stranger, host)["host.key"]}, words, words
+    how, *words = WRONG[kind]
+    return (files_of(site, authority, host, **how), *words)
 
 
 KINDS = [*WRONG, "wrong CA", "another key"]
@@ -270,7 +274,7 @@ def controller(site, files):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_file_of_the_controller_is_refused_before_anything_changes(shared, authority, stranger, kind):
     site = shared
-    files, words = wrong_files(kind, site, authority, stranger)
+    files, words, dummy = wrong_files(kind, site, authority, stranger)
     controller(site, {site.host.name: files_of(site, authority, site.host), site.other.name: files})
     before = site.deployed()
     outcome = site.run().must_be_red("nothing was changed", words)
@@ -296,10 +300,14 @@ def test_files_of_the_controller(shared, authority):
 
 
 def put(host, texts):
-    """Something else puts files on a host: whole, and for the services to read."""
+    """Something else puts files on a host, whole and for the services to read; those that are the same stay. A cluster's
+    Alertmanager reads the authority when it starts."""
     for name, text in texts.items():
-        host.run(f"mkdir -p {FOLDER}; cat > {FOLDER}/{name}.new; chmod 644 {FOLDER}/{name}.new", stdin=text)
-    host.run("; ".join(f"mv {FOLDER}/{name}.new {FOLDER}/{name}" for name in texts))
+        path = f"{FOLDER}/{name}"
+        take = (
+            f"cat > {path}.new; chmod 644 {path}.new; cmp -s {path}.new {path} && rm {path}.new || mv {path}.new {path}"
+        )
+        host.run(f"mkdir -p {FOLDER}; {take}", stdin=text)
 
 
 def by_host(site):
@@ -309,7 +317,7 @@ def by_host(site):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_wrong_file_of_a_host_is_refused_before_that_host_changes(shared, authority, stranger, kind):
     site = by_host(shared)
-    files, words = wrong_files(kind, site, authority, stranger)
+    files, dummy, words = wrong_files(kind, site, authority, stranger)
     put(site.other, files)
     before = site.deployed()
     outcome = site.run("--limit", site.other.name, groups=("node_exporter",)).must_be_red(words)
