@@ -52,10 +52,8 @@ class PrometheusServer:
         :param page: its metrics, a :class:`_exposition.Page`.
         :param reply: the answer that they came in.
         """
-        now, loaded = _date(reply), page.value(RELOADED_AT)
-        if loaded is not None and now is not None and loaded > now + 1:
-            # Its clock was set back: the time of the last reload says nothing.
-            loaded = None
+        now = _date(reply)
+        loaded = loaded_at(page, now)
         age = None if loaded is None or now is None else max(0.0, now - loaded)
         yield self._look_at_targets(page, loaded)
         ignored = _targets.compile_ignore(self.given.get("ignore"))
@@ -199,16 +197,28 @@ class PrometheusCatchUp:
     def __init__(self, check, given):
         self.check, self.given = check, given
 
-    def look(self, page, dummy):
+    def look(self, page, reply):
         """Findings about it now.
 
         :param page: its metrics, a :class:`_exposition.Page`.
+        :param reply: the answer that they came in.
         """
-        targets = _targets.parse(self.check.get("/api/v1/targets?state=active"))
+        targets = _targets.parse(self.check.get(TARGETS))
         expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
-        yield check_scraped(targets, expect, page.value(RELOADED_AT))
+        yield check_scraped(targets, expect, loaded_at(page, _date(reply)))
         if not self.given.get("agent"):
-            yield check_evaluated(data_of(self.check.get("/api/v1/rules")))
+            yield check_evaluated(data_of(self.check.get(RULES)))
+
+
+def loaded_at(page, now):
+    """When it has loaded its configuration, in seconds since the epoch; None where that is not known.
+
+    :param page: its metrics, a :class:`_exposition.Page`.
+    :param now: the time of its host; None where that is not known.
+    """
+    loaded = page.value(RELOADED_AT)
+    # Where its clock was set back, the time of the last reload says nothing.
+    return None if loaded is not None and now is not None and loaded > now + 1 else loaded
 
 
 def check_scraped(targets, expect, loaded):
