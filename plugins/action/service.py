@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
 
@@ -38,7 +39,17 @@ class ActionModule(ActionBase):
         return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
 
     def _ask(self, arguments, task_vars):
-        return self._execute_module(module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars)
+        result = self._execute_module(
+            module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars
+        )
+        # Not where the verification compares by a check of its own.
+        checked = self._task.check_mode and not task_vars.get("ansible_check_mode")
+        if result.get("ended") and not result.get("failed") and not checked:
+            # The summary of the run says it.
+            _run.note_ended(
+                arguments.get("role") or arguments["name"], task_vars["inventory_hostname"], result["ended"]
+            )
+        return result
 
     def _make(self, module, arguments, task_vars):
         failure = "{0} was not changed: community.docker.{1} could not make {2}".format(

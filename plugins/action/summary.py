@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED, worst
-from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, summary
+from ansible_collections.vigil.monitoring.plugins.module_utils._summary import agreement, ended_words, summary
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rollout, _rooms, _run, _scope
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
@@ -45,6 +45,8 @@ class ActionModule(ActionBase):
             nothing = False
             words.append("nothing has to be verified: {0}".format(", ".join(unwanted)))
         words += [] if unwanted else self._words(lines, left_out, skipped, task_vars)
+        if _run.first_time("what ends"):
+            words += ended_words(_run.ended(), self._task.check_mode)
         text = summary(lines, self._task.check_mode, words)
         shown = show("\n" + text + "\n")
         red = [line for line in lines if line["state"] == RED]

@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._activation impor
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import COMMAND, Records
+from ansible_collections.vigil.monitoring.plugins.module_utils._history import ended
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
 from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import problems_of
@@ -60,6 +61,7 @@ class Deployment:
         self.verification = Verification(task)
         self.record = Record(task, self.verification)
         self.comparison = Comparison(task, self.verification, self.record)
+        self.ended = []
 
     def run(self):
         """Make the service run what is on disk, and verify it: the order of a deployment."""
@@ -177,6 +179,8 @@ class Deployment:
 
     def _remember(self, seen, found):
         self.state.note_database(None)
+        self.ended = ended(self.state.history(), self.params["history"])
+        self.state.record_history(self.params["history"])
         self.record.keep(seen, found.verified, self.params["asked"])
         self.state.record_asked(self.state.manifest()["generation"], self.verification.health)
         self.state.note_running(False)
@@ -205,6 +209,7 @@ class Deployment:
             was_running=was_running,
             unverified=self.task.unverified,
             notes=self.task.notes,
+            ended=self.ended,
             diff=diff,
         )
 
@@ -220,5 +225,6 @@ class Deployment:
             unverified=[],
             notes=task.notes,
             diff=list(diff),
+            ended=ended(self.state.history(), task.params["history"]),
             deployed=task.machine.run(["sh", "-c", COMMAND])[1],
         )

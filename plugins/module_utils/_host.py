@@ -300,6 +300,15 @@ class State:
         if self.asked(generation) != health:
             self._write_json("asked.json", {"generation": generation, "health": health})
 
+    def history(self):
+        """The jobs and targets of the configuration that was verified last; None where they are not known."""
+        return self._read("history.json", None)
+
+    def record_history(self, history):
+        """Remember the jobs and targets of a configuration that was verified."""
+        if history is not None and history != self.history():
+            self._write_json("history.json", history)
+
     def database(self):
         """How a role in a database goes back that a switch under way has changed, or None."""
         return self._read("database.json", None)

@@ -15,6 +15,8 @@ MARKS = {OK: "✓", RED: "✗", UNVERIFIED: "?", "unchecked": "·"}
 FOLD = 30
 # More reasons than twice as many are only counted.
 REASONS = 20
+# As many kinds of time series that end are named for a service.
+ENDED = 10
 # Characters of a line below the table: a line of a log, maybe.
 LINE = 500
 
@@ -112,6 +114,24 @@ def summary(lines, check_mode=False, words=()):
     if len(told) > 2 * REASONS:
         text.append("\nand {0} more".format(len(told) - 2 * REASONS))
     return "\n".join(text)
+
+
+def ended_words(ended, check_mode=False):
+    """Sentences about time series that end under their old names.
+
+    :param ended: ``(service, host)`` -> sentences; hosts of which the same is said are one.
+    """
+    alike = {}
+    for (service, host), texts in sorted(ended.items()):
+        for text in texts[:ENDED]:
+            alike.setdefault((service, text), []).append(host)
+        if texts[ENDED:]:
+            alike.setdefault((service, "and {0} more".format(len(texts) - ENDED)), []).append(host)
+    verb = "would end" if check_mode else "ends"
+    return [
+        "{0} on {1}: history {2} under the old name: {3}".format(service, ", ".join(hosts), verb, text)
+        for (service, text), hosts in alike.items()
+    ]
 
 
 def _folded(lines):

@@ -384,6 +384,11 @@ options:
       - It is kept on the host, in C(/var/lib/vigil.monitoring), which only root can enter, until nothing of the service is left. For
         the roles of this collection.
     type: dict
+  history:
+    description:
+      - Jobs whose time series a change of the configuration may end - a mapping from the name of a job to C(targets), its addresses with
+        their labels, and C(relabelling), a digest of its rules. It is kept on the host, and compared with that of the last verification.
+    type: dict
   secrets:
     description: Values that are masked in all output.
     type: list
@@ -442,6 +447,12 @@ was_running:
   description: Whether the service ran before.
   returned: when the service was verified
   type: bool
+ended:
+  description: What ends of the time series under their old names, as sentences.
+  returned: with O(state=present)
+  type: list
+  elements: str
+  sample: ["job node: port 9100 is now 9101 (db1:9100)"]
 removed:
   description: Paths that were, or would be, removed, and the container or unit that was stopped.
   returned: with O(state=absent)
@@ -533,6 +544,7 @@ def main():
             "purge": {"type": "list", "elements": "path", "default": []},
             "spare": {"type": "list", "elements": "path", "default": []},
             "removal": {"type": "dict"},
+            "history": {"type": "dict"},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },
         required_if=[("state", state, ("health",)) for state in ("present", *NOW)],

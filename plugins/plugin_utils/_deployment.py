@@ -531,6 +531,15 @@ class Deployment:
             **self.further_service_options(i, release, prepared),
         )
 
+    def activation_options(self, i, release, prepared=None) -> dict:
+        """For the module service where it is run: also what no comparison needs."""
+        history = self.history(i, release)
+        return {**self.service_options(i, release, prepared), **({} if history is None else {"history": history})}
+
+    def history(self, i, release) -> dict | None:
+        """The jobs and targets whose time series a change of the configuration may end, see :mod:`_history`; None: it has none."""
+        return None
+
     def certificates(self, i) -> dict | None:
         """The certificates of the host that something else has put there, as the module service verifies them."""
         tls = self.tls(i)
@@ -633,7 +642,7 @@ class Deployment:
             "program": lambda: self.program_step(i),
             "preparation": lambda: self.preparation(i),
             "configuration": lambda: Step(name, COLLECTION + "config_files", self.config_options(i, release)),
-            "activation": lambda: Step(name, COLLECTION + "service", self.service_options(i, release, prepared)),
+            "activation": lambda: Step(name, COLLECTION + "service", self.activation_options(i, release, prepared)),
             "contents": lambda: self.contents(i, release),
             "removal": lambda: Step(name, COLLECTION + "service", self.removal_options(i)),
             "release_removal": lambda: Step(name, COLLECTION + "release", self.release_removal_options(i)),

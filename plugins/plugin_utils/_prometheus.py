@@ -53,7 +53,7 @@ def _portable_job(job, config_dir):
     return job
 
 
-def _user_jobs(files):
+def user_jobs(files):
     """The jobs in the user's own files with scrape configurations."""
     jobs = []
     for entry in files or []:
@@ -68,7 +68,7 @@ def _user_jobs(files):
 
 def _inventory_jobs(settings, inventory):
     """The inventory's jobs, but those whose name the user's own files with scrape configurations take."""
-    taken = {job.get("job_name") for job in _user_jobs(settings.get("scrape_config_files"))}
+    taken = {job.get("job_name") for job in user_jobs(settings.get("scrape_config_files"))}
     return [job for job in inventory.get("jobs") or [] if job["job_name"] not in taken]
 
 

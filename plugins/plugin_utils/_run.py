@@ -12,6 +12,7 @@ secret the name of the variable that holds it.
 from __future__ import annotations
 
 import inspect
+import json
 import os
 from urllib.parse import quote, unquote
 
@@ -138,6 +139,25 @@ def deployed_on(host):
             return stream.read()
     except FileNotFoundError:
         return None
+
+
+def note_ended(service, host, ended):
+    """Remember until the end of this run which time series of a service end: see :mod:`_history`."""
+    notes = folder("ended", service)
+    os.makedirs(notes, mode=0o700, exist_ok=True)
+    path = os.path.join(notes, quote(host, safe=""))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        json.dump(ended, stream)
+
+
+def ended():
+    """What was noted of time series that end: ``(service, host)`` -> sentences."""
+    found = {}
+    for service in _listed(folder("ended")):
+        for name in _listed(folder("ended", service)):
+            with open(folder("ended", service, name), encoding="utf-8") as stream:
+                found[service, unquote(name)] = json.load(stream)
+    return found
 
 
 def noted():

@@ -85,7 +85,9 @@ def test_rules_targets_and_templates_go_with_the_inventory(site):
 
     site.variables = plain
     began = time.time()
-    site.run(groups=groups).must_be_green(changed=True)
+    told = "history {0} under the old name: job extra is gone (localhost:9090)"
+    assert told.format("would end") in site.run("--check", groups=groups).must_be_green(changed=True).output
+    assert told.format("ends") in site.run(groups=groups).must_be_green(changed=True).output
     after = site.fingerprint("/etc/prometheus", "/etc/alertmanager")
     assert not [path for path in files if path in after]
     assert {path: after.get(path) for path in FOREIGN} == {path: present[path] for path in FOREIGN}
@@ -101,7 +103,7 @@ def test_rules_targets_and_templates_go_with_the_inventory(site):
     assert float(reloaded.split()[1]) >= began
     # All of this takes reloads, no restart.
     assert {service: site.pid(service) for service in SERVICES} == pids
-    site.run(groups=groups).must_be_green(changed=False)
+    assert "under the old name" not in site.run(groups=groups).must_be_green(changed=False).output
 
 
 def test_absent_leaves_the_data_and_what_is_not_ours(site, bare):

@@ -543,6 +543,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
             "data": [],
             "removal": {"name": NAME, "config_dir": str(host.etc)},
         },
+        "history": None,
         "secrets": [],
         **options,
     }

@@ -1036,3 +1036,19 @@ def test_a_directory_goes_with_its_last_file(host, theirs_too):
     assert (str(host.etc / "monitoring_tls") in State(str(host.etc)).manifest()["directories"]) == theirs_too
     activate(host, state="absent")
     assert host.etc.exists() == theirs_too
+
+
+# Time series that end
+
+
+def test_what_ends_is_said_once(host):
+    before = {"node": {"targets": {"a:1": {}}, "relabelling": ""}}
+    after = {"nodes": before["node"]}
+    assert deploy(host, history=before)["ended"] == []
+    assert deploy(host, config="a: 2", check=True, history=after)["ended"] == ["job node is now called nodes (a:1)"]
+    assert deploy(host, config="a: 2", history=after)["ended"] == ["job node is now called nodes (a:1)"]
+    assert deploy(host, config="a: 2", history=after)["ended"] == []
+    # What goes back has not ended.
+    host.install("3.7.0", dies=True)
+    assert "failed" in deploy(host, version="3.7.0", history=before)
+    assert deploy(host, config="a: 2", history=after)["ended"] == []

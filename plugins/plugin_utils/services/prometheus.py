@@ -229,6 +229,21 @@ class Room(Service):
         found = [*client.client_files(), client.password_file(PROMETHEUS)]
         return [entry for entry in found if entry["path"] not in own]
 
+    def history(self, i, release):
+        """Its jobs with their targets, where the configuration is made here."""
+        if i["config_file"] != self.own_template:
+            return None
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
+            prometheus_files,
+            scrape_configs,
+            user_jobs,
+        )
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus_history import jobs_of
+
+        settings, inventory = self.settings(i, release["version"]), self.inventory(i)
+        jobs = [*scrape_configs(settings, inventory), *user_jobs(settings["scrape_config_files"])]
+        return jobs_of(jobs, prometheus_files(settings, inventory, self.configuration(i, release)))
+
     def directories(self, i, release):
         """Its data, and the directories in which others may put files for it."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import (
