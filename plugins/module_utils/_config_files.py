@@ -16,9 +16,11 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._accounts import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_directories import Directories
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_references import reference_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_validation import Validation
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import State, digest, read_bytes
 from ansible_collections.vigil.monitoring.plugins.module_utils._package_files import is_pristine
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import plan_files
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import check_path, diff_entry, kept_content, unpack
 
 # Of a file that another collection may have written, in bytes: what is longer is not its own.
@@ -31,10 +33,10 @@ class Tree:
     :param module: the module config_files, with its options in ``params``.
     """
 
-    def __init__(self, module):
+    def __init__(self, module, machine=HERE):
         self.module = module
         self.path = module.params["path"].rstrip("/")
-        self.state = State(self.path)
+        self.state = State(self.path, Records(machine).moved_from(self.role(), self.path))
         self.files = {entry["path"]: entry for entry in unpack(module.params["payload"])}
         self.uid = self.gid = None
         self.directories = Directories(self)
@@ -119,6 +121,8 @@ class Tree:
             if not kept:
                 continue
             live = read_regular(os.path.join(self.path, path))
+            if live is None and self.state.before:
+                live = read_regular(os.path.join(self.state.before.config_dir, path))
             elsewhere = read_regular(os.path.join(self.path, kept["file"])) or ""
             found = kept_content(entry["content"], live, os.path.exists(kept["data"]), elsewhere, kept)
             content = found.content or secrets.token_urlsafe(32)

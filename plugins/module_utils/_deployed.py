@@ -81,6 +81,17 @@ class Records:
         record = read_json(self._path(service), None, roots=True)
         return record if isinstance(record, dict) and record.get("service") == service else None
 
+    def moved_from(self, service, config_dir):
+        """The configuration directory that a service still has, where it is to have another one; else None.
+
+        :param config_dir: the one that it is to have.
+        """
+        record = self.get(service) or {}
+        before = (record.get("removal") or {}).get("config_dir") or ""
+        there = before and before != config_dir and os.path.isdir(os.path.join(before, ".vigil"))
+        # Back again: what is there is what it has.
+        return before if there and not os.path.isfile(os.path.join(config_dir, ".vigil", "proven.json")) else None
+
     def keep(self, record):
         """Write a record, unless it is there already."""
         if not record or self.get(record["service"]) == record:

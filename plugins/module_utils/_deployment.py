@@ -19,7 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make
 from ansible_collections.vigil.monitoring.plugins.module_utils._preflight import problems_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import Decision, Running
 from ansible_collections.vigil.monitoring.plugins.module_utils._record import Record
-from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty
+from ansible_collections.vigil.monitoring.plugins.module_utils._removal import remove_empty, take_away_before
 from ansible_collections.vigil.monitoring.plugins.module_utils._rollback import Rollback, undo_an_interrupted_switch
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime import Runtime
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import stop_and_mask
@@ -193,6 +193,13 @@ class Deployment:
             self.task.notes += runtimes.take_notes()
         for runtime in runtimes.others():
             runtime.forget(self.state)
+        if self.state.before:
+            where = self.state.before.config_dir
+            take_away_before(self.task)
+            left = "; files of others are left there" if os.path.isdir(where) else ""
+            self.task.notes.append(
+                "its configuration has moved from {0} to {1}{2}".format(where, self.state.config_dir, left)
+            )
         if plan.gone:
             remove_empty(self.task, sorted(plan.gone, key=len, reverse=True), spared=())
             manifest = self.state.manifest()

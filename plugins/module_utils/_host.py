@@ -232,9 +232,12 @@ class State:
     to work, and ``asked.json`` how its health was checked then, secrets included. Only root can enter.
     """
 
-    def __init__(self, config_dir):
+    def __init__(self, config_dir, before=None):
         self.config_dir = config_dir
         self.directory = os.path.join(config_dir, ".vigil")
+        # Where the configuration was, until the service is verified with the new directory.
+        before = before or (read_bytes(self._path("before"), roots=True) or b"").decode("utf-8").strip()
+        self.before = State(before) if before and before != config_dir else None
         self.staged = os.path.join(self.directory, "staged")
         self.previous = os.path.join(self.directory, "previous")
         self.undo = os.path.join(self.directory, "undo")
@@ -251,17 +254,29 @@ class State:
         ensure_directory(self.directory, mode=0o700)
         with _nofollow.directory(self.directory) as found:
             found.must_be_roots()
+        if self.before and not _nofollow.look(self._path("before")):
+            write_atomically(self._path("before"), self.before.config_dir.encode("utf-8") + b"\n", 0o600)
+
+    def forget_before(self):
+        """Nothing is left in the directory where the configuration was."""
+        _nofollow.unlink(self._path("before"))
+        self.before = None
 
     def _read(self, name, default):
         return read_json(self._path(name), default, roots=True)
 
     def manifest(self):
         """What the current generation wrote; empty for a service that was never deployed."""
-        return dict(EMPTY_MANIFEST, **self._read("manifest.json", {}))
+        found = dict(EMPTY_MANIFEST, **self._read("manifest.json", {}))
+        if self.before and not found["generation"]:
+            # The files are in the other directory; the unit or the container is the same.
+            known = self.before.manifest()
+            found.update({name: known[name] for name in ("generation", "units", "links", "container")})
+        return found
 
     def verified(self):
         """The record of the last verification: ``generation``, ``pid``, ``started`` and more; empty when there is none."""
-        return self._read("proven.json", {})
+        return self._read("proven.json", {}) or (self.before.verified() if self.before else {})
 
     def record_verified(self, record):
         """Remember that the current generation works."""
@@ -291,7 +306,9 @@ class State:
         record = self._read("asked.json", {})
         # Up to 0.2 it was called the probe.
         known = record.get("health") or record.get("probe")
-        return known if generation and record.get("generation") == generation else None
+        if generation and record.get("generation") == generation:
+            return known
+        return self.before.asked(generation) if self.before else None
 
     def record_asked(self, generation, health):
         """Remember the health check of a generation, so that it is the same after a rollback; not with which certificate
@@ -302,7 +319,7 @@ class State:
 
     def history(self):
         """The jobs and targets of the configuration that was verified last; None where they are not known."""
-        return self._read("history.json", None)
+        return self._read("history.json", None) or (self.before.history() if self.before else None)
 
     def record_history(self, history):
         """Remember the jobs and targets of a configuration that was verified."""
@@ -443,7 +460,8 @@ class State:
 
     def engine(self):
         """Address of the Docker engine that has had a container of the service, or None."""
-        return (read_bytes(self._path("engine"), roots=True) or b"").decode("utf-8").strip() or None
+        found = (read_bytes(self._path("engine"), roots=True) or b"").decode("utf-8").strip() or None
+        return found or (self.before.engine() if self.before else None)
 
     def remember_engine(self, host):
         """Remember the engine, before it gets a container of the service; None: it has none any more."""

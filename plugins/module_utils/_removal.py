@@ -45,6 +45,8 @@ class Removal:
             self._end(changed, "none", "", removed, kept)
         for runtime in left:
             runtime.shut_down()
+        if self.state.before:
+            take_away_before(task)
         self._take_away(manifest, written, purged)
         for runtime in task.runtimes.all:
             runtime.refresh()
@@ -94,6 +96,22 @@ class Removal:
         remove_empty(
             self.task, [folder for path in inside for folder in _above(path, self.state.config_dir)], spared=()
         )
+
+
+def take_away_before(task):
+    """Take away what is left in the directory where the configuration of a service was: its files, and what we know of it.
+
+    :param task: :class:`_task.Task`.
+    """
+    before = task.state.before
+    manifest, here = before.manifest(), task.state.manifest()
+    for path in manifest["files"]:
+        if reachable(task, os.path.join(before.config_dir, path)):
+            _nofollow.unlink(os.path.join(before.config_dir, path))
+    _nofollow.remove(before.directory)
+    directories = {*manifest["directories"], before.config_dir} - {*here["directories"], task.state.config_dir}
+    remove_empty(task, sorted(directories, key=len, reverse=True), spared=())
+    task.state.forget_before()
 
 
 def _inside(path, directories):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import State
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtimes import Runtimes
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
@@ -30,7 +31,8 @@ class Task:
         self.machine = machine
         self.name = module.params["name"]
         self.role = module.params["role"] or self.name
-        self.state = State(module.params["config_dir"].rstrip("/"))
+        config_dir = module.params["config_dir"].rstrip("/")
+        self.state = State(config_dir, Records(machine).moved_from(self.role, config_dir))
         self.notes, self.unverified, self.unknown = [], [], []
         self.runtimes = Runtimes(module.params, self.state, machine)
         self.notes += self.runtimes.take_notes()

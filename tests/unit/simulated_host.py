@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import HOOK
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import Answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import System
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
@@ -366,7 +367,8 @@ class Host(System):
         """Start the service from the unit that systemd has read."""
         title = NAME + ".service"
         unit, dropin = self.world.read[title]
-        undo = self.etc / ".vigil" / "undo"
+        hook = HOOK.search(unit)
+        undo = Path(hook.group(1) if hook else self.etc, ".vigil", "undo")
         if undo.exists():
             # The unit's hook: it undoes, and fails, so that the next start is that of the unit which was put back.
             subprocess.run(["/bin/sh", str(undo)], check=True, env={"PATH": os.environ["PATH"]})
@@ -387,12 +389,18 @@ class Host(System):
         except FileNotFoundError:
             self._fail(title, f"Failed at step EXEC spawning {argv[0]}: No such file or directory")
             return
-        config = (self.etc / "prometheus.yml").read_text() if (self.etc / "prometheus.yml").exists() else ""
+        config = self._config(argv)
         if program.dies or "broken" in config:
             self._fail(title, 'level=error err="this cannot work"')
             return
         one = self._spawn(argv, program, title, environment)
         self._load(one)
+
+    def _config(self, argv):
+        """The configuration that a command line names."""
+        named = next((word.partition("=")[2] for word in argv if word.startswith("--config.file=")), "")
+        path = Path(named or self.etc / "prometheus.yml")
+        return path.read_text() if path.is_file() else ""
 
     def _fail(self, title, line):
         self.world.log.append(line)
@@ -409,8 +417,7 @@ class Host(System):
         return made
 
     def _load(self, one):
-        path = self.etc / "prometheus.yml"
-        config = path.read_text() if path.exists() else ""
+        config = self._config(one.argv)
         one.reload_successful = "broken" not in config
         if one.reload_successful:
             one.loaded, one.reloaded_at = config, time.time()
@@ -498,7 +505,7 @@ def stage(host, config, check=False, **options):
         **options,
     }
     module = Module(params, check)
-    return run(Tree(module).run, module)
+    return run(Tree(module, host).run, module)
 
 
 def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), **options):

@@ -1052,3 +1052,74 @@ def test_what_ends_is_said_once(host):
     host.install("3.7.0", dies=True)
     assert "failed" in deploy(host, version="3.7.0", history=before)
     assert deploy(host, config="a: 2", history=after)["ended"] == []
+
+
+# Another configuration directory
+
+
+def other_place(host):
+    """Let the inventory name another configuration directory."""
+    old, host.etc = host.etc, host.root / "etc" / "elsewhere"
+    return old
+
+
+@pytest.mark.parametrize("theirs_too", [False, True])
+def test_the_configuration_moves(deployed, theirs_too):
+    old = other_place(deployed)
+    if theirs_too:
+        theirs(old / "theirs.yml")
+    told = deploy(deployed, check=True)
+    assert (told["changed"], "failed" in told, deployed.etc.exists()) == (True, False, False)
+    done = deploy(deployed)
+    assert done["action"] == "restarted" and "its configuration has moved from" in done["notes"][-1]
+    assert (old.exists(), (old / ".vigil").exists(), deployed.process.loaded) == (theirs_too, False, "a: 1")
+    assert State(str(deployed.etc)).before is None
+    unchanged(deployed)
+    assert activate(deployed, state="absent")["changed"]
+    assert not deployed.etc.exists() and not deployed.unit.exists()
+
+
+def test_a_configuration_that_does_not_work_in_the_other_directory(deployed):
+    before = deployed.files()
+    old = other_place(deployed)
+    done = deploy(deployed, config="broken")
+    assert "was restored and is healthy again" in done["msg"]
+    assert {path: text for path, text in deployed.files().items() if "elsewhere" not in path} == before
+    assert (deployed.process.loaded, (old / ".vigil").is_dir()) == ("a: 1", True)
+    # As it was asked for before, nothing is to be done, but for what the old directory does not know of the new process.
+    deployed.etc = old
+    assert deploy(deployed)["action"] in ("none", "reloaded")
+    unchanged(deployed)
+    other_place(deployed)
+    assert deploy(deployed)["action"] == "restarted"
+    assert not old.exists()
+
+
+@pytest.mark.parametrize("way", ["run again", "boot and run again"])
+def test_killed_while_the_configuration_moves(disk, way):
+    def make(name):
+        (disk / name).mkdir()
+        host = Host(disk / name)
+        host.install("3.5.3")
+        deploy(host)
+        host.remember()
+        other_place(host)
+        return host
+
+    reference = make("reference")
+    deploy(reference)
+    moments = 0
+    while True:
+        host = make(str(moments))
+        finished = dying(host, moments, lambda host=host: deploy(host))
+        host.recall()
+        if way != "run again":
+            host.boot()
+            assert host.process.loaded == "a: 1"
+        deploy(host)
+        assert deploy(host)["changed"] is False
+        assert outcome(host) == outcome(reference)
+        assert not (host.root / "etc" / "prometheus").exists()
+        if finished:
+            break
+        moments += 1
