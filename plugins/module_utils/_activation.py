@@ -66,10 +66,20 @@ def _switch_while_nothing_writes(task, plan, old):
     if not plan.kept and not plan.passes_data:
         task.state.switch(plan.changes, plan.manifest, bool(plan.texts))
         return
+    if plan.move:
+        task.state.note_copied_data((plan.move.old, plan.move.new))
+        plan.move.prepare()
+    copies = plan.move is not None and not plan.move.is_one_file_system()
+    if copies:
+        # Most of it while the service still runs.
+        plan.move.copy()
     if old:
         old.stop()
     try:
-        task.state.switch(plan.changes + plan.kept, plan.manifest, bool(plan.texts))
+        if copies:
+            plan.move.copy()
+        moved = plan.move.renames() if plan.move and not copies else []
+        task.state.switch(moved + plan.changes + plan.kept, plan.manifest, bool(plan.texts))
     except BaseException:
         if old:
             old.act("start")

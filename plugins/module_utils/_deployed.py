@@ -128,6 +128,12 @@ class Records:
             _nofollow.remove_empty(self.directory)
 
 
+def with_older_data(record, before):
+    """A record that also names the data which the one before it named, where it is still there."""
+    older = [path for path in remaining(before) if path not in record["data"]] if record else []
+    return {**record, "data": [*record["data"], *older]} if older else record
+
+
 def remaining(record):
     """The paths of a service's data that are there."""
     return [path for path in (record or {}).get("data") or () if os.path.lexists(path)]

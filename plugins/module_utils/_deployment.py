@@ -10,9 +10,10 @@ from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._activation import Activation, switch
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import Move
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._decision import DONE, Comparison
-from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import COMMAND, Records
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import COMMAND, Records, with_older_data
 from ansible_collections.vigil.monitoring.plugins.module_utils._history import ended
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, NotVerified
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import make_plan
@@ -76,7 +77,8 @@ class Deployment:
         self._ask_what_is_replaced(plan, found)
         self._stop_what_is_in_the_way(plan)
         # Before anything of it is there, so that whatever is left of it can be found.
-        Records(self.task.machine).keep(self.params["removal"])
+        Records(self.task.machine).keep(with_older_data(self.params["removal"], found.record))
+        self._forget_a_copy_that_is_not_wanted(plan, found)
         changed_database = _database_role.change(self.task)
         switch(self.task, plan, found)
         self._adopt(plan)
@@ -193,6 +195,7 @@ class Deployment:
             self.task.notes += runtimes.take_notes()
         for runtime in runtimes.others():
             runtime.forget(self.state)
+        self._retire_data(plan)
         if self.state.before:
             where = self.state.before.config_dir
             take_away_before(self.task)
@@ -205,6 +208,22 @@ class Deployment:
             manifest = self.state.manifest()
             left = [path for path in manifest["directories"] if path not in plan.gone or os.path.isdir(path)]
             self.state.amend_manifest(dict(manifest, directories=left))
+
+    def _forget_a_copy_that_is_not_wanted(self, plan, found):
+        """After a move that was cut off, and is not asked for any more, the old data is what there is."""
+        copied = self.state.copied_data()
+        if copied and plan.move is None and os.path.normpath(found.verified.get("data_dir") or "") != copied[1]:
+            self.state.note_copied_data(None)
+
+    def _retire_data(self, plan):
+        """Remove the data that was moved from where it was, which only a rollback would have needed."""
+        copied = self.state.copied_data()
+        if copied and os.path.normpath(self.params["data_dir"] or "") == copied[1]:
+            Move(*copied).retire()
+        if copied:
+            self.state.note_copied_data(None)
+        if plan.move:
+            self.task.notes.append("its data has moved from {0} to {1}".format(plan.move.old, plan.move.new))
 
     def _end(self, decision, changed, seen, was_running, diff):
         self.task.module.exit_json(

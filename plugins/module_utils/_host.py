@@ -439,7 +439,7 @@ class State:
         ensure_directory(self.previous, mode=0o700)
         backups = {}
         for number, change in enumerate(changes):
-            if change.kind != "owner" and _nofollow.look(change.path):
+            if change.kind not in ("owner", "data") and _nofollow.look(change.path):
                 backups[change.path] = os.path.join("previous", str(number))
                 _nofollow.copy(change.path, self._path(backups[change.path]))
         _nofollow.sync_directory(self.previous)
@@ -469,6 +469,21 @@ class State:
             write_atomically(self._path("engine"), host.encode("utf-8") + b"\n", 0o600)
         else:
             _nofollow.unlink(self._path("engine"))
+
+    def copied_data(self):
+        """The copy of data that was begun and whose old one is not removed yet: ``(from, to)``, or None."""
+        found = self._read("data.json", None)
+        return (found["from"], found["to"]) if found else None
+
+    def note_copied_data(self, move):
+        """Remember that data is being copied; None: the old copy is gone.
+
+        :param move: ``(from, to)``.
+        """
+        if move:
+            self._write_json("data.json", {"from": move[0], "to": move[1]})
+        else:
+            _nofollow.unlink(self._path("data.json"))
 
     def was_running(self):
         """Whether the service ran when a switch began that nobody has seen the end of."""
@@ -514,5 +529,7 @@ def _make(change):
         _nofollow.make_link(change.source, change.path)
     elif change.kind == "file":
         _nofollow.move(change.source, change.path)
+    elif change.kind == "data":
+        _nofollow.shift(change.source, change.path)
     elif change.kind == "owner":
         _nofollow.pass_on(change.path, *Owners.of(change.source))

@@ -747,6 +747,22 @@ def move(source, path):
             _rename(folder, name + SCRATCH, folder, name)
 
 
+def shift(source, path):
+    """Rename whatever stands at a path to another one on the same file system, where nothing is or an empty directory.
+
+    It may be repeated: where nothing is at the source any more, it was done.
+    """
+    with place(source) as (there, old), place(path) as (folder, name):
+        if there.look(old) is None:
+            return
+        if folder.is_directory(name) and there.is_directory(old):
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=folder.descriptor)
+        if folder.look(name) is not None:
+            raise _in_the_way(folder, name)
+        _rename(there, old, folder, name)
+
+
 def unlink(path):
     """Take a file or a link away; nothing there is no error."""
     with contextlib.suppress(FileNotFoundError), place(path) as (folder, name):
@@ -788,7 +804,7 @@ def journal(steps, state_dir, reload_systemd, program):
     out, the start hook of a unit after a power cut, and the rollback after a failed verification.
 
     :param steps: list of ``[path, copy of what stood there, relative to the state directory, or None for nothing; or the
-        arguments of pass_on]``.
+        arguments of pass_on; or {"goes back to": where it was}]``.
     :param state_dir: root's own directory, with the copies and the journal.
     :param reload_systemd: whether a unit is among the paths, so that systemd has to read it again.
     :param program: the text of this file.
@@ -857,6 +873,8 @@ def put_back(told):
             try:
                 if isinstance(copied, list):
                     pass_on(path, *copied)
+                elif isinstance(copied, dict):
+                    shift(path, copied["goes back to"])
                 elif copied:
                     _restore(os.path.join(told["state"], copied), path)
                 else:

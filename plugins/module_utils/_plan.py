@@ -9,6 +9,7 @@ import os
 from typing import NamedTuple, Optional
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import Move
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_systemd import in_the_way
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change, Owners
@@ -23,6 +24,7 @@ class Plan(NamedTuple):
     :ivar replacing: why something has to be made anew that is not on the disk, such as a container; or None.
     :ivar conflicts: units of packages that have to give way.
     :ivar kept: files that are copied aside, as another program is about to change them.
+    :ivar move: the way of the data to another directory, a :class:`_data_directory.Move`, or None.
     :ivar gone: directories of ours that nothing needs any more once the new generation is verified.
     """
 
@@ -33,6 +35,7 @@ class Plan(NamedTuple):
     conflicts: list
     kept: list
     gone: list = ()
+    move: object = None
 
     @property
     def switches(self):
@@ -47,7 +50,8 @@ class Plan(NamedTuple):
     @property
     def passes_data(self):
         """Whether data passes from one account to another."""
-        return any(change.kind == "owner" and Owners.of(change.source).inside for change in self.changes)
+        passes = any(change.kind == "owner" and Owners.of(change.source).inside for change in self.changes)
+        return passes or self.move is not None
 
 
 def make_plan(task, manifest, seen):
@@ -72,7 +76,8 @@ def make_plan(task, manifest, seen):
     conflicts = in_the_way([unit for unit in task.params["conflicts"] if unit not in own], task.machine)
     replacing = runtime.replacement(seen)
     gone = staged.get("gone", []) if staged else []
-    return Plan(changes, new, texts, replacing, conflicts, _kept(task, changes, manifest), gone)
+    move = Move.of(task.state.verified(), task.params) if task.params["data_change"] == "move" else None
+    return Plan(changes, new, texts, replacing, conflicts, _kept(task, changes, manifest), gone, move)
 
 
 def next_unit(state, path):

@@ -28,9 +28,9 @@ class Change(NamedTuple):
 
     :ivar path: absolute path that changes.
     :ivar kind: ``file`` (renamed from ``source``), ``link`` (a symbolic link to ``source``), ``remove``, ``keep`` (left
-        as it is: what the new generation makes of it is undone with the rest), or ``owner`` (a directory that passes from one
-        account to another).
-    :ivar source: staged file, target of the link, or an :class:`Owners` as text; empty otherwise.
+        as it is: what the new generation makes of it is undone with the rest), ``owner`` (a directory that passes from one
+        account to another), or ``data`` (renamed from ``source``, and back again).
+    :ivar source: staged file, target of the link, an :class:`Owners` as text, or where data is; empty otherwise.
     """
 
     path: str
@@ -113,7 +113,12 @@ def undo_steps(changes, backups):
     :param changes: list of :class:`Change`.
     :param backups: path -> copy of what stood there; paths without a copy did not exist.
     """
-    return [
-        [change.path, list(Owners.of(change.source).back()) if change.kind == "owner" else backups.get(change.path)]
-        for change in changes
-    ]
+    return [[change.path, _way_back(change, backups)] for change in changes]
+
+
+def _way_back(change, backups):
+    if change.kind == "owner":
+        return list(Owners.of(change.source).back())
+    if change.kind == "data":
+        return {"goes back to": change.source}
+    return backups.get(change.path)

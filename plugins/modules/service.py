@@ -232,6 +232,14 @@ options:
         or on another host.
       - If its file system is full, the service is neither started nor restarted.
     type: path
+  data_change:
+    description:
+      - What becomes of the data when O(data_dir) is another directory than before. If not set, the service is not changed as long as there
+        is data in the old directory and none in the new one.
+      - V(move) moves it - renamed with the journal of the activation, or copied to another file system, at first while the service
+        runs; a rollback brings it back. V(empty) leaves it where it is.
+    type: str
+    choices: [move, empty]
   allow_downgrade:
     description: Whether to allow a version that is older than the newest one that has written to O(data_dir).
     type: bool
@@ -513,6 +521,7 @@ def main():
             "ready_timeout": {"type": "int", "default": 120},
             "settle": {"type": "float", "default": 1},
             "data_dir": {"type": "path"},
+            "data_change": {"type": "str", "choices": ["move", "empty"]},
             "allow_downgrade": {"type": "bool", "default": False},
             "take_over": {"type": "bool", "default": False},
             "conflicts": {"type": "list", "elements": "str", "default": []},

@@ -171,7 +171,7 @@ class Service:
             names = set(names.splitlines())
             return (
                 # Neither in the middle of a switch nor with one that was not verified.
-                not {"undo", "staged", "before"} & names
+                not {"undo", "staged", "before", "data.json"} & names
                 and (self.contained or "engine" not in names)
                 and manifest["generation"] == verified["generation"]
                 and verified["asked"] == self.asked

@@ -522,6 +522,7 @@ class Deployment:
             # The packages' own units make way only where the package was asked for, or everything in the way may be replaced.
             conflicts=conflicts,
             data_dir=self.data_dir(i),
+            data_change="move" if i.get("move_data") else "empty" if i.get("start_empty") else None,
             allow_downgrade=i.get("allow_downgrade"),
             take_over=i["take_over"],
             ready_timeout=i["ready_timeout"],

@@ -8,6 +8,8 @@ The tests of a runtime run in the order in which they stand, on one deployed hos
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from conftest import SERVICES, TREES, Containers, Site, base_variables, snapshot, started
 from test_removal import BESIDE, put
@@ -37,6 +39,38 @@ def removal(site, *arguments, groups=STAYS):
 
 def running(site):
     return [service for service in SERVICES if site.serves(service)]
+
+
+def oldest(site):
+    """Since when Prometheus has samples, in milliseconds; an alert's state tells as well that nothing was lost."""
+    text = site.host.run("curl -fsS http://127.0.0.1:9090/metrics").stdout
+    return float(re.search(r"(?m)^prometheus_tsdb_lowest_timestamp (\S+)", text)[1])
+
+
+def test_data_and_configuration_move_to_other_directories(leaving):
+    leaving.run().must_be_green()
+    before, plain = leaving.state(), dict(leaving.variables)
+    first = oldest(leaving)
+    # Another file system than that of the host: what it is given for /run.
+    places = {"prometheus_db_dir": "/run/prom/data", "prometheus_config_dir": "/srv/prom/etc"}
+    leaving.variables.update(prometheus_db_dir="/srv/prom/data")
+    for arguments in (("--check",), ()):
+        refused = leaving.run(*arguments)
+        refused.must_be_red("its data is in /var/lib/prometheus", "set prometheus_move_data: true to have it moved")
+    assert leaving.state() == before
+    for moved, gone in (
+        ({"prometheus_db_dir": "/srv/prom/data"}, ("/var/lib/prometheus",)),
+        (places, ("/srv/prom/data", "/etc/prometheus")),
+        ({}, ("/run/prom", "/srv/prom")),
+    ):
+        leaving.variables = {**plain, "prometheus_move_data": True, **moved}
+        leaving.run("--check").must_be_green(changed=True)
+        leaving.run().must_be_green(changed=True)
+        assert oldest(leaving) == first
+        files = leaving.fingerprint(*gone)
+        assert not [path for path, found in files.items() if found[0] != "d"], files
+        leaving.run().must_be_green(changed=False)
+    leaving.variables = plain
 
 
 def test_what_left_its_group_is_named(leaving):

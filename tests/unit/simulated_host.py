@@ -551,6 +551,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
             "removal": {"name": NAME, "config_dir": str(host.etc)},
         },
         "history": None,
+        "data_change": None,
         "secrets": [],
         **options,
     }

@@ -1123,3 +1123,131 @@ def test_killed_while_the_configuration_moves(disk, way):
         if finished:
             break
         moments += 1
+
+
+# Another data directory
+
+
+@pytest.fixture
+def elsewhere():
+    """A directory on another file system than the host's."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder, "data")
+
+
+def with_data(host):
+    """A service with data; its directory, and another one."""
+    old, new = host.root / "data", host.root / "moved"
+    (old / "wal").mkdir(parents=True)
+    (old / "wal" / "0").write_text("sample")
+    assert deploy(host, data_dir=str(old))["action"] == "started"
+    return old, new
+
+
+def test_data_is_not_left_behind(host):
+    old, new = with_data(host)
+    before = host.files()
+    for check in (True, False):
+        refused = deploy(host, check=check, data_dir=str(new))
+        assert "its data is in {0}".format(old) in refused["msg"] and "prometheus_move_data: true" in refused["msg"]
+        assert host.files() == before
+    # Who has copied it himself, and where there is none.
+    new.mkdir()
+    (new / "wal").mkdir()
+    (new / "wal" / "0").write_text("sample")
+    assert deploy(host, data_dir=str(new))["changed"] in (True, False)
+    assert (old / "wal" / "0").read_text() == "sample"
+
+
+def test_data_is_left_where_it_is(host):
+    old, new = with_data(host)
+    record = {"service": "prometheus", "grouped": True, "removal": {"name": "prometheus", "config_dir": str(host.etc)}}
+    deploy(host, data_dir=str(old), lines="Nice=1\n", removal={**record, "data": [str(old)]})
+    deploy(host, data_dir=str(new), lines="Nice=2\n", data_change="empty", removal={**record, "data": [str(new)]})
+    assert (old / "wal" / "0").read_text() == "sample"
+    # A removal with the data knows of both.
+    kept = json.loads(Path(host.records_directory, "prometheus.json").read_text())
+    assert kept["data"] == [str(new), str(old)]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_data_is_moved(host, elsewhere, other):
+    old, new = with_data(host)
+    new = elsewhere if other else new
+    new.mkdir()
+    (old / "link").symlink_to("wal")
+    done = deploy(host, data_dir=str(new), lines="Nice=1\n", data_change="move")
+    assert done["action"] == "started" and any("its data has moved" in note for note in done["notes"])
+    assert (new / "wal" / "0").read_text() == "sample" and os.readlink(new / "link") == "wal"
+    assert not old.exists() and State(str(host.etc)).copied_data() is None
+    again = deploy(host, data_dir=str(new), lines="Nice=1\n", data_change="move")
+    assert (again["changed"], again["action"]) == (False, "none")
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_data_comes_back(host, elsewhere, other):
+    old, new = with_data(host)
+    new = elsewhere if other else new
+    host.install("3.7.0", dies=True)
+    done = deploy(host, data_dir=str(new), version="3.7.0", data_change="move")
+    assert "was restored and is healthy again" in done["msg"]
+    assert (old / "wal" / "0").read_text() == "sample"
+    assert deploy(host, data_dir=str(old))["action"] == "none"
+
+
+def moving(host, options):
+    """A deployment that ends with the process that copies the data for it."""
+    try:
+        deploy(host, **options)
+    except HostError:
+        os._exit(9)
+
+
+def test_data_that_is_to_stay_after_all(host):
+    old, new = with_data(host)
+    State(str(host.etc)).note_copied_data((str(old), str(new)))
+    for _again in range(2):
+        deploy(host, data_dir=str(new), lines="Nice=1\n", data_change="empty")
+    assert (old / "wal" / "0").read_text() == "sample" and State(str(host.etc)).copied_data() is None
+
+
+@pytest.mark.parametrize("way", ["run again", "boot and run again"])
+@pytest.mark.parametrize("other", [False, True])
+def test_killed_while_data_moves(disk, elsewhere, other, way):
+    moments = 0
+    while True:
+        (disk / str(moments)).mkdir()
+        host = Host(disk / str(moments))
+        host.install("3.5.3")
+        old, new = with_data(host)
+        new = elsewhere.with_name(str(moments)) if other else new
+        options = {"data_dir": str(new), "lines": "Nice=1\n", "data_change": "move"}
+        host.remember()
+        finished = dying(host, moments, lambda host=host, options=options: moving(host, options))
+        host.recall()
+        if way != "run again":
+            host.boot()
+        places = [path for path in (old, new) if (path / "wal" / "0").exists()]
+        assert places
+        deploy(host, **options)
+        assert deploy(host, **options)["changed"] is False
+        assert ((new / "wal" / "0").read_text(), old.exists()) == ("sample", False)
+        if finished:
+            break
+        moments += 1
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda old, new: (new.mkdir(), (new / "x").write_text("")), "where something is already (x)"),
+        (lambda old, new: new.symlink_to(old.parent), "is a symbolic link"),
+        (lambda old, new: None, "one is inside the other"),
+    ],
+)
+def test_data_that_cannot_be_moved(host, make, words):
+    old, new = with_data(host)
+    make(old, new)
+    new = old / "inside" if "inside" in words else new
+    refused = deploy(host, data_dir=str(new), lines="Nice=1\n", data_change="move")
+    assert words in refused["msg"] and (old / "wal" / "0").exists()
