@@ -20,6 +20,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._findings import 
 )
 
 MESSAGES_SENT = "alertmanager_notification_requests_total"
+# A member that was stopped without saying so is forgotten within this many seconds.
+GONE = 10.0
+STRANGERS = (
+    "it sees {0} members of its cluster, and the inventory has {1}: {2}. One that left the group still runs, and takes part in who sends"
+    " which message; remove it with `ansible-playbook remove.yml -e host=HOST`"
+)
 MESSAGES_FAILED = "alertmanager_notification_requests_failed_total"
 # Seconds within which a silence that was made or ended at one member is certainly at the others.
 SPREAD = 60.0
@@ -31,7 +37,8 @@ class AlertmanagerCluster:
     """The check of this name.
 
     :param check: the :class:`_health_check.HealthCheck` that it belongs to.
-    :param given: dict: ``members``, how many its cluster has; ``addresses``, name to address of each of the others.
+    :param given: dict: ``members``, how many its cluster has; ``addresses``, name to address of each of the others; ``orphans``, the
+        value of monitoring_orphans.
     """
 
     def __init__(self, check, given):
@@ -45,7 +52,9 @@ class AlertmanagerCluster:
         status = json.loads(self.check.get("/api/v2/status"))
         self.check.line["config_hash"] = self.check.reported(page.text).configuration
         members = self.given.get("members") or 0
-        self.check.line["members"], finding = check_cluster(status, members, self.given.get("addresses"))
+        self.check.line["members"], finding = check_cluster(
+            status, members, self.given.get("addresses"), self.given.get("orphans")
+        )
         if members > 1:
             # The summary compares them with those of the others.
             found = json.loads(self.check.get("/api/v2/silences"))
@@ -112,12 +121,13 @@ def unlike(lines):
     return result
 
 
-def check_cluster(status, members, addresses=None):
+def check_cluster(status, members, addresses=None, orphans=None):
     """Whether an Alertmanager sees the others of its cluster.
 
     :param status: answer of ``/api/v2/status``.
     :param members: how many members the inventory gives it, itself included; 0 when it stands alone.
     :param addresses: name to address of each of the others; those that are no IP addresses tell nothing.
+    :param orphans: what members are that the inventory does not know: ``warn``, the default, ``fail`` or ``ignore``.
     :returns: the names of the members that it sees, sorted, and a :class:`Finding`.
     """
     cluster = status.get("cluster") or {}
@@ -133,6 +143,11 @@ def check_cluster(status, members, addresses=None):
         return seen, Finding(WAIT, text)
     if cluster.get("status") != "ready":
         return seen, Finding(WAIT, "its cluster is {0}".format(cluster.get("status")))
+    if len(seen) > members and orphans != "ignore":
+        there = ", ".join(sorted(str(peer.get("address")) for peer in cluster["peers"]))
+        return seen, Finding(
+            WAIT, STRANGERS.format(len(seen), members, there), GONE, RED if orphans == "fail" else UNVERIFIED
+        )
     return seen, GOOD
 
 

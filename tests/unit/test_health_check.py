@@ -89,7 +89,6 @@ def test_alertmanagers():
     "status, peers, members, state",
     [
         ("ready", 2, 2, "ok"),
-        ("ready", 3, 2, "ok"),
         ("ready", 1, 2, "wait"),
         ("settling", 2, 2, "wait"),
         ("disabled", 0, 2, "failed"),
@@ -173,6 +172,24 @@ def test_too_many_silences_are_not_compared():
         for host, found in (("a", None), ("b", {"x": [0, 1e12]}))
     ]
     assert _alertmanager_cluster.unlike(lines) == {}
+
+
+@pytest.mark.parametrize(
+    ("orphans", "state", "after"),
+    [("ignore", "ok", None), ("warn", "wait", "unverified"), (None, "wait", "unverified"), ("fail", "wait", "failed")],
+)
+def test_a_member_that_the_inventory_does_not_know(orphans, state, after):
+    peers = [{"name": f"p{n}", "address": f"10.0.0.{n}:9094"} for n in range(3)]
+    seen, finding = _alertmanager_cluster.check_cluster(
+        {"cluster": {"status": "ready", "peers": peers}}, 2, None, orphans
+    )
+    assert (finding.state, len(seen)) == (state, 3)
+    if after:
+        assert finding.otherwise == after
+        assert (
+            "sees 3 members of its cluster, and the inventory has 2: 10.0.0.0:9094, 10.0.0.1:9094, 10.0.0.2:9094"
+            in finding.text
+        )
 
 
 def line(service="node_exporter", host="a", state="ok", **more):

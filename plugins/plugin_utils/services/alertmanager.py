@@ -282,9 +282,12 @@ class Room(Service):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 
         others = _scrape.fellows(surroundings.host, surroundings.members, surroundings.value)
+        # Who names peers of his own may mean some that are in no inventory.
+        own = (values.get("alertmanager_cluster") or {}).get("peers")
         given = {
             "members": len(others) + 1 if others else 0,
             "addresses": {other: _scrape.address_of(other, surroundings.value) for other in others},
+            "orphans": "ignore" if own else surroundings.value(surroundings.host, "monitoring_orphans"),
         }
         return [{"name": "alertmanager_cluster", "given": given}]
 
