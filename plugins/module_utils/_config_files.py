@@ -16,6 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._accounts import 
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_directories import Directories
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_references import reference_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_validation import Validation
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import data_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import State, digest, read_bytes
 from ansible_collections.vigil.monitoring.plugins.module_utils._package_files import is_pristine
@@ -53,7 +54,10 @@ class Tree:
         manifest = self.state.manifest()
         self.settle_kept()
         plan = self.compare(manifest)
-        self.fail_on(self.foreign_problems(plan) + self.directories.place_problems(manifest, plan))
+        data = data_problem(self.state, self.role(), self.module.params)
+        self.fail_on(
+            self.foreign_problems(plan) + self.directories.place_problems(manifest, plan) + ([data] if data else [])
+        )
         plan, result["taken_over"] = self.take_over(manifest, plan)
         directories = manifest["directories"]
         if self.gid is not None:

@@ -130,6 +130,19 @@ class Move:
         _nofollow.remove_empty(self.old)
 
 
+def data_problem(state, role, params):
+    """That a service's data is in another directory than the specified one: a sentence, or None.
+
+    :param state: what is remembered about the service, a :class:`_host.State`.
+    :param role: prefix of the variables that messages name.
+    :param params: options of a module: ``data_dir`` and ``data_change``.
+    """
+    move = Move.of(state.verified(), params)
+    if move is None:
+        return None
+    return move.problem(role, params["data_change"], state.copied_data() == (move.old, move.new))
+
+
 def entries(path):
     """The names in a directory of data; none where there is none."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):

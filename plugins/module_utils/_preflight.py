@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _tls_files
-from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import Move
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import data_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
@@ -40,7 +40,11 @@ def problems_of(task, plan, found, verification, record):
         problems += task.runtime.problems(plan.replacing, task.role, task.params["secrets"] or ())
         problems.append(version_problem(task, found, verification, record))
         problems.append(firewall_problem(task))
-    problems.append(data_problem(task, plan, found))
+    problems.append(data_problem(task.state, task.role, task.params))
+    if plan.move and plan.kept:
+        problems.append(
+            "its data is to be moved, and another version would change it: move it first, then change the version"
+        )
     if task.params.get("certificates"):
         problems += certificate_problems(task)
     if found.running is None or plan.switches:
@@ -154,15 +158,6 @@ def version_problem(task, found, verification, record):
         "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
         " {2}_allow_downgrade: true".format(problem, params["data_dir"], task.role)
     )
-
-
-def data_problem(task, plan, found):
-    """That the data is in another directory than the specified one: a sentence, or None."""
-    move = Move.of(found.verified, task.params)
-    if plan.move and plan.kept:
-        return "its data is to be moved, and another version would change it: move it first, then change the version"
-    copied = move is not None and task.state.copied_data() == (move.old, move.new)
-    return move and move.problem(task.role, task.params["data_change"], copied)
 
 
 def place_problems(task, plan):

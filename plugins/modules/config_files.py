@@ -157,6 +157,16 @@ options:
     description: Whether to replace files of a distribution package that have not been modified since.
     type: bool
     default: false
+  data_dir:
+    description:
+      - Directory of the service's data. If the data is in another one, nothing is changed unless O(data_change) says what becomes of it.
+    type: path
+    version_added: 0.4.0
+  data_change:
+    description: As O(vigil.monitoring.service#module:data_change), which does it.
+    type: str
+    choices: [move, empty]
+    version_added: 0.4.0
   secrets:
     description: Values that are masked in all output.
     type: list
@@ -277,6 +287,8 @@ def main():
                 },
             },
             "pristine": {"type": "bool", "default": False},
+            "data_dir": {"type": "path"},
+            "data_change": {"type": "str", "choices": ["move", "empty"]},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
             "payload": {"type": "str", "no_log": True},
         },

@@ -489,6 +489,8 @@ class Deployment:
             take_over=i["take_over"],
             superseded=self.superseded() if i["take_over"] else None,
             pristine=i["install_method"] == "package",
+            data_dir=self.data_dir(i) or None,
+            data_change=self.data_change(i),
             secrets=self.written_secrets(i, release),
         )
 
@@ -522,7 +524,7 @@ class Deployment:
             # The packages' own units make way only where the package was asked for, or everything in the way may be replaced.
             conflicts=conflicts,
             data_dir=self.data_dir(i),
-            data_change="move" if i.get("move_data") else "empty" if i.get("start_empty") else None,
+            data_change=self.data_change(i),
             allow_downgrade=i.get("allow_downgrade"),
             take_over=i["take_over"],
             ready_timeout=i["ready_timeout"],
@@ -551,6 +553,11 @@ class Deployment:
         values = _tls_inputs.Values(self, i.host, i.shared)
         files = {what: tls.path(what) for what in values.files()}
         return {**files, "name": _tls_inputs.reached_as(values), "both": self.shows_own_certificate(i)}
+
+    @staticmethod
+    def data_change(i) -> str | None:
+        """What becomes of the data where its directory is another one than before, as the modules take it."""
+        return "move" if i.get("move_data") else "empty" if i.get("start_empty") else None
 
     def links(self, i, release) -> dict:
         """Symbolic links that are activated with it: path to target."""

@@ -501,6 +501,8 @@ def stage(host, config, check=False, **options):
         "take_over": False,
         "superseded": [],
         "pristine": False,
+        "data_dir": None,
+        "data_change": None,
         "secrets": [],
         **options,
     }
@@ -561,7 +563,7 @@ def activate(host, version="3.5.3", port=9090, lines="", check=False, flags=(), 
 
 def deploy(host, config="a: 1", check=False, **options):
     """Stage and switch, as a role does: what service returns, or config_files where that ends the run."""
-    staged = stage(host, config, check)
+    staged = stage(host, config, check, data_dir=options.get("data_dir"), data_change=options.get("data_change"))
     return staged if staged.get("failed") else activate(host, check=check, **options)
 
 
