@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 
@@ -22,6 +23,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     ensure_directory,
     mark_writer,
     newest_writer,
+    read_text,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._switch import Change
 
@@ -58,7 +60,11 @@ class Move:
         """Whether the data can be renamed."""
         here, there = os.stat(self.old), os.stat(nearest(self.new))
         inside = (os.lstat(os.path.join(self.old, name)).st_dev == here.st_dev for name in entries(self.old))
-        return here.st_dev == there.st_dev and all(inside)
+        # Neither between two mounts of one file system nor in all of an overlay can directories be renamed.
+        mounts = parse_mounts(read_text("/proc/self/mountinfo"))
+        mount, other = (mount_of(os.path.realpath(path), mounts) for path in (self.old, nearest(self.new)))
+        renamable = mount == other and mount[1] != "overlay"
+        return here.st_dev == there.st_dev and renamable and all(inside)
 
     def problem(self, role, choice, copied):
         """Why the service is not deployed: a sentence, or None.
@@ -128,6 +134,30 @@ class Move:
         for name in entries(self.old):
             _nofollow.remove(os.path.join(self.old, name))
         _nofollow.remove_empty(self.old)
+
+
+def parse_mounts(text):
+    """The mounts of a host, as pairs of their place and the type of their file system.
+
+    :param text: of ``/proc/self/mountinfo``, see proc_pid_mountinfo(5).
+    """
+    found = []
+    for line in text.splitlines():
+        before, dummy, after = line.partition(" - ")
+        if len(before.split()) > 4 and after:
+            place = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), before.split()[4])
+            found.append((place, after.split()[0]))
+    return found
+
+
+def mount_of(path, mounts):
+    """The mount that a path is on: its place and the type of its file system.
+
+    :param mounts: see :func:`parse_mounts`.
+    """
+    over = [one for one in mounts if path == one[0] or path.startswith(one[0].rstrip("/") + "/")]
+    # Of several in one place, the last one is seen.
+    return max(enumerate(over), key=lambda pair: (len(pair[1][0]), pair[0]), default=(0, ("/", "")))[1]
 
 
 def data_problem(state, role, params):

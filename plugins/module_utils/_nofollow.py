@@ -760,7 +760,12 @@ def shift(source, path):
                 os.rmdir(name, dir_fd=folder.descriptor)
         if folder.look(name) is not None:
             raise _in_the_way(folder, name)
-        _rename(there, old, folder, name)
+        try:
+            _rename(there, old, folder, name)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            raise HostError("{0} cannot be renamed to {1}; move it by hand".format(source, path)) from None
 
 
 def unlink(path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import simulated_host
 from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _data_directory,
     _database_role,
     _decision,
     _nofollow,
@@ -1251,3 +1252,25 @@ def test_data_that_cannot_be_moved(host, make, words):
     new = old / "inside" if "inside" in words else new
     refused = deploy(host, data_dir=str(new), lines="Nice=1\n", data_change="move")
     assert words in refused["msg"] and (old / "wal" / "0").exists()
+
+
+MOUNTS = """22 1 0:21 / / rw - overlay overlay rw
+30 22 8:1 / /data rw shared:1 - ext4 /dev/sda1 rw
+31 22 8:1 /x /data/in\\040side rw - ext4 /dev/sda1 rw
+32 22 8:2 / /data rw - xfs /dev/sdb1 rw
+nonsense
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "mount"),
+    [
+        ("/var/lib/prometheus", ("/", "overlay")),
+        ("/data", ("/data", "xfs")),
+        ("/data/prometheus", ("/data", "xfs")),
+        ("/database", ("/", "overlay")),
+        ("/data/in side/x", ("/data/in side", "ext4")),
+    ],
+)
+def test_the_mount_of_a_path(path, mount):
+    assert _data_directory.mount_of(path, _data_directory.parse_mounts(MOUNTS)) == mount
