@@ -146,6 +146,9 @@ class Host(System):
             "docker_host": "unix:///none",
             "state": "present",
             "allow_downgrade": False,
+            "data_change": None,
+            "history": None,
+            "removal": None,
             "keep": [],
             **self.options,
         }

@@ -473,6 +473,10 @@ REASONS = {
         "open",
     ): "of an ACME client's, which are links; of regular files, and all that is said is whether they hold a certificate",
     (
+        "module_utils/_data_directory.py",
+        "*",
+    ): "what changes a disk there has the rights of the account whose data it is; root only adds up what its files have",
+    (
         "modules/live_services.py",
         "*",
     ): "it only reads, of regular files and of no links, and nothing is done by what it finds",
