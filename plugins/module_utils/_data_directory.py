@@ -50,7 +50,7 @@ class Move:
         :param verified: the record of the last verification.
         :param params: options of the module service.
         """
-        old, new = verified.get("data_dir"), params["data_dir"]
+        old, new = verified.get("data_dir"), params.get("data_dir")
         if not old or not new or os.path.normpath(old) == os.path.normpath(new):
             return None
         move = cls(os.path.normpath(old), os.path.normpath(new))
