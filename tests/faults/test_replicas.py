@@ -47,7 +47,8 @@ class Two(Site):
         return (self.host, self.other)
 
     def inventory(self, groups):
-        data = hosts.inventory(dict.fromkeys(groups, self.both), **self.variables)
+        members = {group: [self.host] if group == "grafana" else self.both for group in groups}
+        data = hosts.inventory(members, **self.variables)
         every = data["all"]
         every["hosts"][self.other.name].update(promxy_runtime="docker")
         every["hosts"].update({name: {"monitoring_address": address} for name, address in THINGS.items()})
@@ -121,6 +122,10 @@ def site(tmp_path_factory):
             variables["promxy_version"] = versions["promxy"]["new"]
             variables["promxy_ready_timeout"] = 30
             two.load(containers.image("promxy"))
+            if mirror.grafana():
+                groups = (*groups, "grafana")
+                variables["grafana_version"] = mirror.grafana()[-1]
+                variables["grafana_security"] = {"admin_password": "battery staple"}
         made = Two(one, tmp_path_factory.mktemp("replicas"), variables, groups)
         made.other, made.sink = two, target
         yield made
@@ -218,6 +223,25 @@ def test_promxy_answers_while_a_replica_is_away(site, promxy):
         until(lambda away=away: site.query(away, "count(up)") and site.sent(away))
     # Neither made another message of what goes on: the one sent it while the other was away.
     assert len(site.messages("Mine")) == 1, site.sink.told()
+
+
+def test_grafana_asks_promxy_unless_it_is_told_otherwise(site, promxy):
+    if "grafana" not in site.groups:
+        pytest.skip(mirror.without_grafana())
+
+    def ask(path):
+        curl = f"curl -fsS -u 'admin:battery staple' 'http://127.0.0.1:3000/api/datasources{path}'"
+        return json.loads(site.host.run(curl).stdout)
+
+    found = {source["name"]: source for source in ask("")}
+    assert {name: source["isDefault"] for name, source in found.items()} == {
+        "Prometheus": True,
+        f"Prometheus promxy {site.other.name}": False,
+        **{f"Prometheus {host.name}": False for host in site.both},
+    }
+    assert found["Prometheus"]["url"] == f"http://{site.host.ip}:{promxy}"
+    (sample,) = ask(f"/proxy/uid/{found['Prometheus']['uid']}/api/v1/query?query=count(up)")["data"]["result"]
+    assert float(sample["value"][1]) == len(site.up(site.host))
 
 
 def test_promxy_without_any_server_is_red_and_named(site, promxy):
