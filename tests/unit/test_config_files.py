@@ -21,6 +21,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owner
 def make(root, **module):
     """A tree with a folder of its own, and a directory for data beside it."""
     params = {
+        "role": None,
+        "data_dir": None,
+        "data_change": None,
         "path": str(root / "etc"),
         "payload": pack([{"path": "rules/a.yml", "content": "", "mode": 0o640, "secret": False}]),
         "directories": [{"path": str(root / "data"), "owner": "daemon", "group": "daemon", "mode": "0700"}],
