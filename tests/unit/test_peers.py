@@ -52,6 +52,7 @@ STATES = [
 def tree(root, role, take_over=True, files=()):
     """A tree of which nothing is deployed yet."""
     params = {
+        "role": role,
         "path": str(root),
         "payload": pack([{"path": path, "content": "x", "mode": 0o640, "secret": False} for path in files]),
         "take_over": take_over,
