@@ -65,15 +65,15 @@ class ActionModule(ActionBase):
             }
             for kind, role in roles.items()
         }
-        found = self._ask(list(asked.values()), task_vars)
+        found = self._run_module(list(asked.values()), task_vars)
         again = []
         for kind, service in found.items():
             further = _adoption.further_files(kind, service)
             if further:
                 again.append({**asked[kind], "further": further})
-        return {**found, **(self._ask(again, task_vars) if again else {})}
+        return {**found, **(self._run_module(again, task_vars) if again else {})}
 
-    def _ask(self, services, task_vars):
+    def _run_module(self, services, task_vars):
         if not services:
             return {}
         answer = self._execute_module(

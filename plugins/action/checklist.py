@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
         arguments = plain(self._task.args)
         arguments["version_metrics"] = {**_rooms.version_metrics(), **(arguments.get("version_metrics") or {})}
         if arguments.get("prometheus_url"):
-            result.update(self._ask_host(arguments, task_vars))
+            result.update(self._run_on_host(arguments, task_vars))
             return result
         # Only judged here: the module gets what was given, and has the same defaults.
         dummy, given = self.validate_argument_spec(argument_spec=checklist.ARGUMENTS)
@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
                     result.update(_unanswered(public, str(error)))
                     return result
         there = {**arguments, **asked["options_there"], "prometheus_url": asked["there"]}
-        answer = self._ask_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
+        answer = self._run_on_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
         if "answered" not in answer:
             why = answer.get("msg") or answer.get("module_stderr") or "no result"
             answer = _unanswered(
@@ -107,7 +107,7 @@ class ActionModule(ActionBase):
             ),
         }
 
-    def _ask_host(self, arguments, task_vars):
+    def _run_on_host(self, arguments, task_vars):
         try:
             return self._execute_module(
                 module_name="vigil.monitoring.checklist", module_args=arguments, task_vars=task_vars

@@ -28,16 +28,16 @@ class ActionModule(ActionBase):
             for entry in arguments.pop("files", None) or []
         ]
         arguments["payload"] = pack(files)
-        result = self._ask_host(arguments, task_vars)
+        result = self._run_on_host(arguments, task_vars)
         made_none = result.get("missing_account") and not result.get("staged")
         if made_none and not result.get("failed") and not self._task.check_mode:
             self._make_account(arguments["user"], arguments["group"], task_vars)
-            result = self._ask_host(arguments, task_vars)
+            result = self._run_on_host(arguments, task_vars)
             if not result.get("failed"):
                 result["changed"] = True
         return result
 
-    def _ask_host(self, arguments, task_vars):
+    def _run_on_host(self, arguments, task_vars):
         result = self._execute_module(
             module_name="vigil.monitoring.config_files", module_args=arguments, task_vars=task_vars
         )

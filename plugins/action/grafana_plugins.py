@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
         given = dict(self._task.args)
         headers, servers = given.pop("headers", None) or {}, given.pop("headers_for", None) or []
         if given.get("state") == "absent":
-            return self._ask(given, task_vars)
+            return self._run_module(given, task_vars)
         bases = places(task_vars, self._loader.get_basedir())
         missing = self._missing(given)
         if not missing:
@@ -49,14 +49,14 @@ class ActionModule(ActionBase):
                 for name, plugin in missing.items()
             }
             if self._task.check_mode:
-                given["found"] = {name: source.look() for name, source in sources.items()}
+                given["found"] = {name: source.inspect() for name, source in sources.items()}
             else:
                 given["archives"] = {name: self._copy(name, source.obtain()) for name, source in sources.items()}
         except ReleaseError as error:
             return {"failed": True, "changed": False, "msg": str(error)}
-        return self._ask(given, task_vars)
+        return self._run_module(given, task_vars)
 
-    def _ask(self, given, task_vars):
+    def _run_module(self, given, task_vars):
         return self._execute_module(
             module_name="vigil.monitoring.grafana_plugins", module_args=given, task_vars=task_vars
         )
@@ -102,7 +102,7 @@ class _Plugin:
             display.warning(doubt)
         return kept.path
 
-    def look(self):
+    def inspect(self):
         """Bytes of the archive, without downloading it; None where the server does not tell."""
         return os.path.getsize(self._local()) if not is_remote(self.url) else self.download.size()
 

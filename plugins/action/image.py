@@ -21,7 +21,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import (
     parse_reference,
     room_problem,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import must_be_there, run_module
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
@@ -79,7 +79,7 @@ class ActionModule(ActionBase):
         must_be_there(self._shared_loader_obj, "docker_image_pull")
         bases = places(task_vars, self._loader.get_basedir())
         options.update(self._size(options, bases))
-        result, changed = self._ask(options, task_vars), False
+        result, changed = self._run_module(options, task_vars), False
         for step in (self._provide_engine, self._provide_image):
             wanted = result.get("wanted")
             if not wanted or result.get("failed"):
@@ -88,7 +88,7 @@ class ActionModule(ActionBase):
             if self._task.check_mode:
                 return self._check(wanted, options, task_vars)
             if step(wanted, options, reference, task_vars):
-                result, changed = self._ask(options, task_vars), True
+                result, changed = self._run_module(options, task_vars), True
         if result.get("wanted") and not result.get("failed"):
             raise AnsibleActionFail(self._still_missing(options, result["wanted"]))
         result["changed"] = changed
@@ -110,7 +110,7 @@ class ActionModule(ActionBase):
         given = (options["image"], options["program"], options.get("tools") or (), options["version"])
         return image_answer(image, *given, path=options.get("path"))
 
-    def _ask(self, options, task_vars):
+    def _run_module(self, options, task_vars):
         # A host that is only asked is not told the secret.
         told = {name: value for name, value in options.items() if name != "password"}
         return self._execute_module(module_name="vigil.monitoring.image", module_args=told, task_vars=task_vars)
@@ -197,7 +197,7 @@ class ActionModule(ActionBase):
                     "config_path": self._connection._shell.join_path(folder, "config.json"),
                     **({"registry_url": reference.registry} if reference.registry else {}),
                 }
-                ask(self, "docker_login", options, login, task_vars, failure)
+                run_module(self, "docker_login", options, login, task_vars, failure)
                 self._task = task.copy()
                 self._task.environment = [*(task.environment or []), {"DOCKER_CONFIG": folder}]
             pull = {"name": options["image"], "pull": "not_present"}
@@ -225,7 +225,7 @@ class ActionModule(ActionBase):
         :param variable: end of the name of the variable that specifies the image.
         """
         try:
-            return ask(self, module, options, arguments, task_vars, failure)
+            return run_module(self, module, options, arguments, task_vars, failure)
         except AnsibleActionFail as error:
             full = room_problem(str(error), self._root, self._role(options) + variable)
             if full:

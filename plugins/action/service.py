@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import LABEL_SERVICE
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import ask, must_be_there
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._community import must_be_there, run_module
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
 
 
@@ -28,7 +28,7 @@ class ActionModule(ActionBase):
         if arguments.get("state", "present") == "present" and arguments.get("health"):
             # By which a later comparison knows it.
             arguments["asked"] = Service(arguments).asked
-        result = self._ask(arguments, task_vars)
+        result = self._run_module(arguments, task_vars)
         wanted, network = result.pop("wanted_container", None), result.pop("wanted_network", None)
         if result.get("failed") or not wanted:
             return result
@@ -36,9 +36,9 @@ class ActionModule(ActionBase):
         if network:
             self._make("docker_network", {"name": network, "labels": {LABEL_SERVICE: "shared"}}, task_vars)
         made = self._make("docker_container", wanted, task_vars)
-        return self._ask({**arguments, "candidate": made["container"]["Id"]}, task_vars)
+        return self._run_module({**arguments, "candidate": made["container"]["Id"]}, task_vars)
 
-    def _ask(self, arguments, task_vars):
+    def _run_module(self, arguments, task_vars):
         result = self._execute_module(
             module_name="vigil.monitoring.service", module_args=arguments, task_vars=task_vars
         )
@@ -55,4 +55,4 @@ class ActionModule(ActionBase):
         failure = "{0} was not changed: community.docker.{1} could not make {2}".format(
             self._task.args["name"], module, arguments["name"]
         )
-        return ask(self, module, self._task.args, arguments, task_vars, failure)
+        return run_module(self, module, self._task.args, arguments, task_vars, failure)

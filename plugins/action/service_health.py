@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
                     unreached[kind] = str(error)
             for_the_host.append((service, ways["there"]))
         if for_the_host:
-            lines += self._ask_host(for_the_host, timeout, task_vars)
+            lines += self._run_on_host(for_the_host, timeout, task_vars)
         lines = [
             only_from_host(line, unreached[line["service"]], given["from"], _rooms.load(line["service"]).for_people)
             if line["service"] in unreached
@@ -85,10 +85,10 @@ class ActionModule(ActionBase):
         ]
         for line, service, there in wordless:
             # Why it is so stands in its log, which only its host can read.
-            (words,) = self._ask_host([({**service, "log_only": True}, there)], 0.0, task_vars)
+            (words,) = self._run_on_host([({**service, "log_only": True}, there)], 0.0, task_vars)
             lines.append({**line, "reasons": [*line["reasons"], *words["reasons"]]})
         if containers:
-            self._ask_engine(containers, lines, task_vars)
+            self._inspect_containers(containers, lines, task_vars)
         begun = _run.noted()
         if not self._task.check_mode:
             groups = task_vars["group_names"]
@@ -252,7 +252,7 @@ class ActionModule(ActionBase):
         service["checks"], service["login"] = room.checks(role, surroundings), room.login(role)
         return service
 
-    def _ask_engine(self, containers, lines, task_vars):
+    def _inspect_containers(self, containers, lines, task_vars):
         """Add what the engine says about the containers, which can only be read on its host.
 
         :param containers: name of the container -> name of the specified image.
@@ -274,7 +274,7 @@ class ActionModule(ActionBase):
                 line["state"] = worst([line["state"], RED if certain else UNVERIFIED])
                 line["reasons"] = [*line["reasons"], reason]
 
-    def _ask_host(self, services, timeout, task_vars):
+    def _run_on_host(self, services, timeout, task_vars):
         """Have the module check on the host what the controller cannot reach."""
         secrets = [secret for service, dummy in services for secret in service["secrets"]]
         asked = [{**service, "health": {**service["health"], **there}} for service, there in services]

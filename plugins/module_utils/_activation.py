@@ -137,7 +137,7 @@ class Activation:
         runtime = self.task.runtime
         stale = found.verified.get("definition") not in (None, runtime.definition(found.seen))
         self.enabled_now = runtime.settle(plan.texts, found.seen, stale)
-        seen = runtime.look()
+        seen = runtime.inspect()
         self.decision = self._decide(plan, found, seen)
         seen, self.decision = self._carry_out(seen)
         if self.decision.action != "none":
@@ -174,7 +174,7 @@ class Activation:
         failed_before, flushing = False, 0
         if decision.action != "start":
             before = self.verification.before
-            metrics = before.metrics or "" if before else self.verification.ask()[0].text
+            metrics = before.metrics or "" if before else self.verification.request()[0].text
             said = self.verification.reported(metrics)
             flushing = reload_delay(self.verification.health, metrics, self.params["argv"])
             failed_before = decision.action == "reload" and said.reload_successful is False
@@ -196,7 +196,7 @@ class Activation:
         trouble = self.task.runtime.trouble(None, seen)
         if trouble:
             raise NotVerified(trouble)
-        metrics, ready = self.verification.ask()
+        metrics, ready = self.verification.request()
         verdict = self.verification.judge(metrics, ready, self.params["version"])
         if self.params["database"] and self.verification.before:
             self.verification.reached_before = bool(self.verification.said_before().dependency_up)

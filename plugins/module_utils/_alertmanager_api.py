@@ -62,7 +62,7 @@ class Api:
         url, access = _client.server_of(given, "alertmanager_url")
         return cls(url, access, given["timeout"])
 
-    def ask(self, method, path, body=None):
+    def request(self, method, path, body=None):
         """The body of the response, as bytes.
 
         :param method: of HTTP.
@@ -100,11 +100,11 @@ class Api:
     def json(self, method, path, body=None):
         """The response as a structure; None if it is empty.
 
-        Parameters as in :meth:`ask`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
+        Parameters as in :meth:`request`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
 
         :raises ApiError: when the request fails, or the response is not JSON.
         """
-        answer = self.ask(method, path, body)
+        answer = self.request(method, path, body)
         try:
             return json.loads(answer) if answer.strip() else None
         except ValueError as error:

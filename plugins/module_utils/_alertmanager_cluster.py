@@ -44,7 +44,7 @@ class AlertmanagerCluster:
     def __init__(self, check, given):
         self.check, self.given = check, given
 
-    def look(self, page, dummy):
+    def inspect(self, page, dummy):
         """Findings about it now.
 
         :param page: its metrics, a :class:`_exposition.Page`.
@@ -75,7 +75,7 @@ class AlertmanagerSettled:
     def __init__(self, check, given):
         self.check = check
 
-    def look(self, dummy_page, dummy):
+    def inspect(self, dummy_page, dummy):
         """Findings about it now."""
         cluster = json.loads(self.check.get("/api/v2/status")).get("cluster") or {}
         settled = cluster.get("status") in ("ready", "disabled")

@@ -187,7 +187,7 @@ class Prometheus:
         :raises Unanswered: when it cannot.
         """
         try:
-            return self._ask(path, parameters)
+            return self._request(path, parameters)
         except _client.AskError as error:
             hint = {"tls": "; see ca_path, validate_certs and whether the URL should begin with http://"}
             raise Unanswered("it cannot be queried: {0}{1}".format(error, hint.get(error.kind, "")),
@@ -195,7 +195,7 @@ class Prometheus:
         except ValueError as error:
             raise Unanswered(str(error)) from error
 
-    def ask(self, section, what, path, read, **parameters):
+    def request(self, section, what, path, read, **parameters):
         """The data of a response of the API, as ``read`` returns it; None, and a problem more, if the request fails.
 
         :param section: of the report, in which a problem is listed.
@@ -205,7 +205,7 @@ class Prometheus:
         :param parameters: of the query.
         """
         try:
-            data = self._ask(path, parameters)
+            data = self._request(path, parameters)
             try:
                 return read(data)
             except (KeyError, IndexError, TypeError, AttributeError) as error:
@@ -217,28 +217,28 @@ class Prometheus:
     def instant(self, section, what, query, at):
         """Series and their value: list of ``(labels, value)``, without NaN; None when the query failed.
 
-        Parameters as in :meth:`ask`.
+        Parameters as in :meth:`request`.
 
         :param at: seconds since the epoch.
         """
         limit = self._limit()
-        return self.ask(section, what, "/api/v1/query", _values, query=query, time=at, timeout=limit)
+        return self.request(section, what, "/api/v1/query", _values, query=query, time=at, timeout=limit)
 
     def over(self, section, what, query, start, end, step):
         """Series and their points: list of ``(labels, [(time, value)])``; None when the query failed.
 
-        Parameters as in :meth:`ask`.
+        Parameters as in :meth:`request`.
 
         :param start: seconds since the epoch, as ``end``.
         :param step: seconds.
         """
         span = {"start": start, "end": end, "step": step, "timeout": self._limit()}
-        return self.ask(section, what, "/api/v1/query_range", _points, query=query, **span)
+        return self.request(section, what, "/api/v1/query_range", _points, query=query, **span)
 
     def _limit(self):
         return "{0}s".format(max(1, math.ceil(self.patience)))
 
-    def _ask(self, path, parameters):
+    def _request(self, path, parameters):
         left = self._deadline - self._clock()
         if left <= 0:
             raise ValueError("not requested, because the timeout for all requests had passed")
@@ -316,11 +316,11 @@ def collect(prometheus, settings):
     except (TypeError, KeyError, IndexError, ValueError) as error:
         raise Unanswered("the server is not Prometheus") from error
     span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
-    rules = prometheus.ask("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
+    rules = prometheus.request("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
     targets, hosts = _judged_targets(prometheus, settings)
     report = {
         "answered": True,
-        "version": prometheus.ask("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
+        "version": prometheus.request("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
         "start": span["start"],
         "end": end,
         "range": settings["range"],
@@ -381,7 +381,7 @@ def _judged_targets(prometheus, settings):
     def read(data):
         return _targets.parse(json.dumps({"status": "success", "data": data}))
 
-    targets = prometheus.ask("targets", "targets", "/api/v1/targets", read, state="active")
+    targets = prometheus.request("targets", "targets", "/api/v1/targets", read, state="active")
     if targets is None:
         return None, {}
     expect = settings.get("expect")

@@ -152,7 +152,7 @@ class Tree:
         live = {}
         for path in set(wanted) | set(manifest["files"]):
             full = os.path.join(self.path, path)
-            status = _nofollow.look(full)
+            status = _nofollow.inspect(full)
             if status is None:
                 continue
             if stat.S_ISLNK(status.st_mode) or stat.S_ISDIR(status.st_mode):
@@ -270,7 +270,7 @@ class Tree:
 
 def read_regular(path):
     """Text of a regular file that no link leads to, empty for a long one; None where there is no such file."""
-    status = _nofollow.look(path)
+    status = _nofollow.inspect(path)
     if status is None or not stat.S_ISREG(status.st_mode):
         return None
     return (read_bytes(path) or b"").decode("utf-8", "replace") if status.st_size <= LONGEST else ""

@@ -122,7 +122,7 @@ class Validation:
         :param folder: :class:`_nofollow.Directory` of the tree, or of one in it.
         """
         for name in folder.names():
-            path, status = prefix + name, folder.look(name)
+            path, status = prefix + name, folder.inspect(name)
             if status is None or path in ours or path == ".vigil":
                 continue
             if stat.S_ISDIR(status.st_mode) and any(one.startswith(path + "/") for one in ours):

@@ -123,7 +123,7 @@ class Records:
         """Have the record that there was before; None for none."""
         if record:
             self.keep(record)
-        elif _nofollow.look(self._path(service)):
+        elif _nofollow.inspect(self._path(service)):
             _nofollow.unlink(self._path(service))
             _nofollow.remove_empty(self.directory)
 

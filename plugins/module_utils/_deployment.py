@@ -68,13 +68,13 @@ class Deployment:
         """Make the service run what is on disk, and verify it: the order of a deployment."""
         self._end_a_check_before_its_runtime_is_there()
         recovered = not self.task.module.check_mode and undo_an_interrupted_switch(self.task)
-        found = self._look()
+        found = self._inspect()
         plan = make_plan(self.task, found.manifest, found.seen)
         self._refuse_what_cannot_work(plan, found)
         self._learn_whether_it_can_reread(plan, found)
         self._end_a_check(plan, found)
         self._have_the_controller_make(plan)
-        self._ask_what_is_replaced(plan, found)
+        self._verify_what_is_replaced(plan, found)
         self._stop_what_is_in_the_way(plan)
         # Before anything of it is there, so that whatever is left of it can be found.
         Records(self.task.machine).keep(with_older_data(self.params["removal"], found.record))
@@ -98,12 +98,12 @@ class Deployment:
             self.task.unknown.append(unknown)
             self._say_what_would_happen(Decision("start", reason), changed=True)
 
-    def _look(self):
+    def _inspect(self):
         """What there is, a :class:`Found`."""
         task, runtime = self.task, self.task.runtime
         manifest = self.state.manifest()
         task.runtimes.know(manifest)
-        seen = runtime.look()
+        seen = runtime.inspect()
         if task.module.check_mode:
             problem = runtime.name_problem()
             if problem:
@@ -112,7 +112,7 @@ class Deployment:
         old = task.runtimes.of(manifest)
         # A run that was killed while it put something back may have left it stopped.
         was_active = (
-            runtime.is_active(seen) or (old is not runtime and old.is_active(old.look())) or self.state.was_running()
+            runtime.is_active(seen) or (old is not runtime and old.is_active(old.inspect())) or self.state.was_running()
         )
         record = Records(task.machine).get(task.role)
         return Found(manifest, self.state.verified(), seen, runtime.running(seen), old, was_active, record)
@@ -153,7 +153,7 @@ class Deployment:
         if order:
             self.task.module.exit_json(changed=False, **order)
 
-    def _ask_what_is_replaced(self, plan, found):
+    def _verify_what_is_replaced(self, plan, found):
         if plan.switches or self.params["database"]:
             self.verification.as_before(found.manifest)
 

@@ -147,7 +147,7 @@ class Source:
             f"both could be replaced on the network; set {self.role}_checksum, or use https"
         )
 
-    def look(self):
+    def inspect(self):
         """Ask for the archive without downloading it, and for its checksums.
 
         :returns: its size in bytes, or None where the server does not tell.

@@ -51,7 +51,7 @@ class Watch:
         key = name, row["integration"], row["receiver"] if self.by_receiver else ""
         return int(self.last.get(key, 0) - since.get(key, 0))
 
-    def look(self, counters, elapsed):
+    def inspect(self, counters, elapsed):
         """Evaluate the current counters; returns whether there is nothing more to wait for."""
         earlier, self.last = self.last, counters
         pending = [row for row in self.rows if row["sent_after"] is None]

@@ -21,7 +21,7 @@ class GrafanaContent:
     def __init__(self, check, given):
         self.check, self.given = check, given
 
-    def look(self, *dummy):
+    def inspect(self, *dummy):
         """Grafana's database, its administrator, and everything that was provisioned."""
         problem = _grafana.health_problem(self.check.get("/api/health").decode("utf-8", "replace"))
         if problem:
@@ -34,15 +34,15 @@ class GrafanaContent:
                 return [Finding(RED, "its administrator {0} cannot log in".format(login["username"]))]
             provisioned = self.given
             return [
-                *self._look_at_default_login(login["username"]),
-                *(self._look_at_source(source) for source in provisioned["datasources"]),
-                *(self._look_at_dashboard(wanted) for wanted in provisioned["dashboards"]),
-                *self._look_at_plugins(provisioned["plugins"]),
+                *self._check_default_login(login["username"]),
+                *(self._check_source(source) for source in provisioned["datasources"]),
+                *(self._check_dashboard(wanted) for wanted in provisioned["dashboards"]),
+                *self._check_plugins(provisioned["plugins"]),
             ]
         finally:
             self.check.access = metrics
 
-    def _look_at_default_login(self, username):
+    def _check_default_login(self, username):
         """Whether admin/admin opens it. A name has one password: where the administrator bears it, theirs was verified."""
         if username == "admin" or self.check.reply("/api/users/lookup?loginOrEmail=admin").status == 404:
             return
@@ -53,7 +53,7 @@ class GrafanaContent:
         finally:
             self.check.access = access
 
-    def _look_at_source(self, source):
+    def _check_source(self, source):
         """Whether a data source is there, and answers a question that goes through Grafana."""
         name = "its data source {0} ({1})".format(source["name"], source["url"])
         reply = self.check.reply("/api/datasources/uid/" + source["uid"])
@@ -73,7 +73,7 @@ class GrafanaContent:
         self.check.line["wordless"] = True
         return Finding(WAIT, "{0} does not answer: {1}".format(name, problem))
 
-    def _look_at_dashboard(self, wanted):
+    def _check_dashboard(self, wanted):
         """Whether a dashboard is there as it was provisioned."""
         name = "its dashboard {0} ({1})".format(wanted["title"], wanted["uid"])
         reply = self.check.reply("/api/dashboards/uid/" + wanted["uid"])
@@ -82,7 +82,7 @@ class GrafanaContent:
         problem = _grafana.dashboard_problem(wanted, json.loads(reply.body))
         return Finding(WAIT, "{0} {1}".format(name, problem)) if problem else Finding(OK)
 
-    def _look_at_plugins(self, plugins):
+    def _check_plugins(self, plugins):
         if plugins:
             for problem in _grafana.plugin_problems(plugins, json.loads(self.check.get("/api/plugins?embedded=0"))):
                 yield Finding(RED, problem)

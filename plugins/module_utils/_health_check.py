@@ -113,14 +113,14 @@ class HealthCheck:
         url = self.health["url"].rstrip("/") + path
         try:
             try:
-                reply = self._ask(url, body)
+                reply = self._request(url, body)
             except _client.AskError as error:
                 if error.kind != "tls" or self.health["ca_path"]:
                     raise
                 # Ask without looking at the certificate, and without a password for whoever it is.
                 self.access = self.access._replace(username=None, password=None, verify=False, check_name=False)
                 self.caveat = "its certificate is not verified ({0}): set {1}_health_ca".format(error, self.name)
-                reply = self._ask(url, body)
+                reply = self._request(url, body)
         except _client.AskError as error:
             if error.kind == "unreachable" and not self.reached:
                 raise CannotReach(str(error)) from error
@@ -131,7 +131,7 @@ class HealthCheck:
         self.reached = self.line["reached"] = True
         return reply
 
-    def _ask(self, url, body):
+    def _request(self, url, body):
         if body is None:
             return _client.get(url, self.access, timeout=15.0, connect_timeout=CONNECT)
         return _client.send("POST", url, body, self.access, timeout=15.0, connect_timeout=CONNECT)
@@ -148,20 +148,20 @@ class HealthCheck:
         text = "{0} returns HTTP {1}: {2}".format(path, reply.status, words or "an empty body")
         return Finding(WAIT if reply.status >= 500 or reply.status == 429 else RED, text)
 
-    def look(self):
+    def inspect(self):
         """One round of all checks.
 
         :raises CannotReach: when no connection has ever come about.
         :returns: list of findings.
         """
         try:
-            return self._look()
+            return self._inspect()
         except Stop as stop:
             return [stop.finding]
         except ValueError as error:
             return [Finding(RED, "{0}; is something else served there?".format(error))]
 
-    def _look(self):
+    def _inspect(self):
         # The metrics of Prometheus and Alertmanager are below their prefix, which is the URL's path.
         reply = self._good(self.health["metrics_path"])
         metrics = reply.body.decode("utf-8", "replace")
@@ -180,7 +180,7 @@ class HealthCheck:
             found = _certificate_end.finding(ends, time.time(), self.health["tls_variable"])
             findings += [found] if found else []
         for check in self.checks:
-            for finding in check.look(Page(metrics), reply):
+            for finding in check.inspect(Page(metrics), reply):
                 # Where one is not good, the log of the service may say more.
                 if finding.state in (WAIT, RED, UNVERIFIED) and finding.text.endswith(IN_LOG):
                     self.line["wordless"] = True
@@ -225,7 +225,7 @@ def check_health(service, timeout, patient=True, clock=time.monotonic, sleep=tim
     while True:
         began = clock()
         try:
-            findings = check.look()
+            findings = check.inspect()
         except CannotReach:
             if not patient or clock() - start >= min(timeout, GRACE):
                 raise

@@ -138,7 +138,7 @@ def restore_context(paths):
     Where others can write, a name may be anybody's file by then: what is new there has the label of its directory.
     """
     if paths and os.path.exists("/sys/fs/selinux/enforce") and shutil.which("restorecon"):
-        safe = [path for path in paths if _nofollow.look(path) and not _nofollow.weakness(os.path.dirname(path))]
+        safe = [path for path in paths if _nofollow.inspect(path) and not _nofollow.weakness(os.path.dirname(path))]
         if safe:
             run(["restorecon", "-R"] + safe)
 
@@ -254,7 +254,7 @@ class State:
         ensure_directory(self.directory, mode=0o700)
         with _nofollow.directory(self.directory) as found:
             found.must_be_roots()
-        if self.before and not _nofollow.look(self._path("before")):
+        if self.before and not _nofollow.inspect(self._path("before")):
             write_atomically(self._path("before"), self.before.config_dir.encode("utf-8") + b"\n", 0o600)
 
     def forget_before(self):
@@ -369,9 +369,9 @@ class State:
 
     def needs_recovery(self):
         """Whether an earlier run ended between the beginning of an activation and its verification."""
-        if _nofollow.look(self.undo):
+        if _nofollow.inspect(self.undo):
             return True
-        return bool(_nofollow.look(self.rollback)) and self.manifest()["generation"] != self.verified().get(
+        return bool(_nofollow.inspect(self.rollback)) and self.manifest()["generation"] != self.verified().get(
             "generation"
         )
 
@@ -400,7 +400,7 @@ class State:
     def _carry_out(self):
         """Put the old generation back; the lock on the directory is held."""
         self._forget_process()
-        if _nofollow.look(self.undo) is None:
+        if _nofollow.inspect(self.undo) is None:
             # From here on the start hook does the rest, if this is cut off.
             _nofollow.move(self.rollback, self.undo)
         text = (read_bytes(self.undo, roots=True) or b"").decode("utf-8")
@@ -439,7 +439,7 @@ class State:
         ensure_directory(self.previous, mode=0o700)
         backups = {}
         for number, change in enumerate(changes):
-            if change.kind not in ("owner", "data") and _nofollow.look(change.path):
+            if change.kind not in ("owner", "data") and _nofollow.inspect(change.path):
                 backups[change.path] = os.path.join("previous", str(number))
                 _nofollow.copy(change.path, self._path(backups[change.path]))
         _nofollow.sync_directory(self.previous)
@@ -487,7 +487,7 @@ class State:
 
     def was_running(self):
         """Whether the service ran when a switch began that nobody has seen the end of."""
-        return _nofollow.look(self._path("running")) is not None
+        return _nofollow.inspect(self._path("running")) is not None
 
     def note_running(self, running):
         """Remember that the service runs, before a switch stops it; or that the switch has come to its end."""

@@ -18,7 +18,7 @@ class FailingParts:
     def __init__(self, dummy, given):
         self.given = given
 
-    def look(self, page, dummy):
+    def inspect(self, page, dummy):
         """A finding for each of them."""
         given = self.given
         for labels, value in page.samples(given["metric"]):
@@ -35,7 +35,7 @@ class NonzeroMetric:
     def __init__(self, dummy, given):
         self.given = given
 
-    def look(self, page, dummy):
+    def inspect(self, page, dummy):
         """A finding where it is not."""
         if page.value(self.given["metric"]):
             yield Finding(OK, self.given["text"])

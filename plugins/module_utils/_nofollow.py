@@ -126,7 +126,7 @@ class Directory:
         """Path of an entry."""
         return os.path.join(self.path, name)
 
-    def look(self, name):
+    def inspect(self, name):
         """Status of an entry itself, or None when there is none."""
         try:
             return os.stat(name, dir_fd=self.descriptor, follow_symlinks=False)
@@ -135,7 +135,7 @@ class Directory:
 
     def is_directory(self, name):
         """Whether an entry is a directory."""
-        status = self.look(name)
+        status = self.inspect(name)
         return status is not None and stat.S_ISDIR(status.st_mode)
 
     def names(self):
@@ -215,7 +215,7 @@ class Directory:
         :raises FileNotFoundError: when there is none.
         :raises HostError: when it is something else, or may be anybody's.
         """
-        self._must_be_file(name, self.look(name))
+        self._must_be_file(name, self.inspect(name))
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | _CLOSE, dir_fd=self.descriptor)
         try:
             self._must_be_file(name, os.fstat(descriptor))
@@ -255,7 +255,7 @@ class Directory:
         :raises HostError: for a file system that is mounted in there, and for what is filled anew all the time.
         """
         for dummy in range(TRIES):
-            status = self.look(name)
+            status = self.inspect(name)
             if status is None:
                 return
             try:
@@ -286,7 +286,7 @@ class Directory:
         if depth > DEPTH:
             raise HostError("{0} is more than {1} directories deep; remove it by hand".format(self.path, DEPTH))
         for name in self.names():
-            status = self.look(name)
+            status = self.inspect(name)
             if status and stat.S_ISDIR(status.st_mode) and status.st_dev != self.status.st_dev:
                 raise HostError(
                     "another file system is mounted on {0}, which is to be removed; unmount it first".format(
@@ -347,7 +347,7 @@ def _walk(path, last, make=False):  # noqa: C901
             if target is None:
                 raise HostError(
                     "{0} has to be a directory, and {1} stands there; move it away".format(
-                        here.at(name), kind_of(getattr(here.look(name), "st_mode", 0))
+                        here.at(name), kind_of(getattr(here.inspect(name), "st_mode", 0))
                     )
                 )
             if here.weak:
@@ -406,11 +406,11 @@ def place(path, follow=False, make=False):
 # Looking
 
 
-def look(path):
+def inspect(path):
     """Status of what stands at a path, itself; None when nothing does."""
     try:
         with place(path) as (folder, name):
-            return folder.look(name)
+            return folder.inspect(name)
     except FileNotFoundError:
         return None
 
@@ -458,7 +458,7 @@ def check_file(path):
     :raises HostError: saying what stands there.
     """
     with contextlib.suppress(FileNotFoundError), place(path) as (folder, name):
-        status = folder.look(name)
+        status = folder.inspect(name)
         if status and not stat.S_ISLNK(status.st_mode):
             os.close(folder.open_file(name))
 
@@ -540,7 +540,7 @@ def strangers(path, limit, spared=()):
             with contextlib.suppress(FileNotFoundError, HostError), directory(folder) as held:
                 for name in held.names()[: limit - seen]:
                     seen += 1
-                    status, full = held.look(name), os.path.join(folder, name)
+                    status, full = held.inspect(name), os.path.join(folder, name)
                     if status is None:
                         continue
                     if stat.S_ISDIR(status.st_mode):
@@ -696,7 +696,7 @@ def copy(source, target):
 
 
 def _copy(there, name, here, new):
-    status = there.look(name)
+    status = there.inspect(name)
     if status is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), there.at(name))
     if stat.S_ISLNK(status.st_mode):
@@ -753,12 +753,12 @@ def shift(source, path):
     It may be repeated: where nothing is at the source any more, it was done.
     """
     with place(source) as (there, old), place(path) as (folder, name):
-        if there.look(old) is None:
+        if there.inspect(old) is None:
             return
         if folder.is_directory(name) and there.is_directory(old):
             with contextlib.suppress(OSError):
                 os.rmdir(name, dir_fd=folder.descriptor)
-        if folder.look(name) is not None:
+        if folder.inspect(name) is not None:
             raise _in_the_way(folder, name)
         try:
             _rename(there, old, folder, name)
@@ -869,7 +869,7 @@ def put_back(told):
     with directory(told["state"]) as state:
         state.must_be_roots()
         copies = [os.path.join(told["state"], copied) for dummy, copied in told["steps"] if isinstance(copied, str)]
-        missing = [copied for copied in copies if look(copied) is None]
+        missing = [copied for copied in copies if inspect(copied) is None]
         if missing:
             # Better to stop and say so than to go on with a part of the old generation.
             raise HostError("{0} is missing, a copy of what was there before".format(missing[0]))

@@ -87,7 +87,7 @@ def is_password(password, stored, role):
     return hmac.compare_digest(made, stored or "")
 
 
-def look(role, database):
+def inspect(role, database):
     """The script for psql that tells everything about a role; see :func:`seen`."""
     return """SELECT json_build_object(
   'version', current_setting('server_version_num')::int,
@@ -112,7 +112,7 @@ SELECT json_build_object('stored', (SELECT rolpassword FROM pg_catalog.pg_authid
 
 
 def seen(output):
-    """What :func:`look` printed, as one dict; ``stored`` is missing where it may not be read."""
+    """What :func:`inspect` printed, as one dict; ``stored`` is missing where it may not be read."""
     found = {}
     # A long JSON value stays on one line.
     for line in output.splitlines():

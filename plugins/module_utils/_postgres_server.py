@@ -165,14 +165,14 @@ class Role:
         self.server = server
         self.name, self.database, self.password = (given[key] for key in ("name", "database", "password"))
 
-    def look(self):
+    def inspect(self):
         """What the server says about it."""
-        return _postgres.seen(self.server.say(_postgres.look(self.name, self.database)))
+        return _postgres.seen(self.server.say(_postgres.inspect(self.name, self.database)))
 
     def missing(self, state):
         """The statements that make it what it has to be, each with how it may be shown.
 
-        :param state: what :meth:`look` returned.
+        :param state: what :meth:`inspect` returned.
         :raises HostError: when it cannot be had on this server.
         """
         wrong = problem(self.name, state)
@@ -201,7 +201,7 @@ class Role:
         said = []
         # Twice: the privileges of a new role are known only after it was created.
         for dummy in range(2):
-            state = self.look()
+            state = self.inspect()
             wanted = self.missing(state)
             if wanted:
                 self.server.say("\n".join(statement for statement, dummy in wanted))
@@ -216,7 +216,7 @@ class Role:
         :param password_file: file that may hold its password, for an administrator who may not read what is stored.
         :returns: the statements, and why its password cannot be restored: a sentence, or None.
         """
-        state = self.look()
+        state = self.inspect()
         reason = None
         if self.password and state["role"] is not None and "stored" not in state:
             password = read_text(password_file).rstrip("\n") if password_file else ""

@@ -78,7 +78,7 @@ def foreign_problems(task, found):
     for path, target in sorted(params["links"].items()):
         there = _nofollow.link_target(path)
         ours = path in manifest["links"] and there is not None
-        if _nofollow.look(path) and not ours and (os.path.isdir(path) or there != target):
+        if _nofollow.inspect(path) and not ours and (os.path.isdir(path) or there != target):
             problems.append("{0} was not written by this collection{1}".format(path, hint))
     return problems
 

@@ -90,7 +90,7 @@ class Watch:
         self._doubted = set()
         self._dropped = None
 
-    def look(self, what, counts, settled, history=None):
+    def inspect(self, what, counts, settled, history=None):
         """The state of one destination: ``good``, ``failing``, ``waiting``, or ``never`` where nothing was ever tried.
 
         :param what: names the destination.
@@ -137,10 +137,10 @@ def check_alerts(watch, counts, settled, resend, fires, history=None):
     :param settled: whether its configuration is older than its last notification has to be.
     :param resend: seconds within which a notification is due.
     :param fires: whether an alert fires, so that one is due at all.
-    :param history: function of an URL, as :meth:`Watch.look` has it.
+    :param history: function of an URL, as :meth:`Watch.inspect` has it.
     """
     for url, now in sorted(counts.items()):
-        state = watch.look(url, now, settled, (lambda url=url: history(url)) if history else None)
+        state = watch.inspect(url, now, settled, (lambda url=url: history(url)) if history else None)
         if state == "failing":
             text = "its alerts do not reach {0}: {1:.0f} of {2:.0f} failed since it started; " + IN_LOG
             yield Finding(WAIT, text.format(url, now.failed, max(now.tried, now.failed)), resend if fires else 0.0)
@@ -172,7 +172,7 @@ def check_samples(watch, streams, settled, history=None):
     """
     for key, stream in sorted(streams.items()):
         now, past = stream.counts, (lambda key=key: history(key)) if history else None
-        state = watch.look(key, now, settled, past)
+        state = watch.inspect(key, now, settled, past)
         if state == "good":
             continue
         if not now.failed:

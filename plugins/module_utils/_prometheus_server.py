@@ -46,7 +46,7 @@ class PrometheusServer:
         self.discoveries = _prometheus_discovery.Watch()
         self.resend = self.past = None
 
-    def look(self, page, reply):
+    def inspect(self, page, reply):
         """Findings about it now.
 
         :param page: its metrics, a :class:`_exposition.Page`.
@@ -55,7 +55,7 @@ class PrometheusServer:
         now = _date(reply)
         loaded = loaded_at(page, now)
         age = None if loaded is None or now is None else max(0.0, now - loaded)
-        yield self._look_at_targets(page, loaded)
+        yield self._check_targets(page, loaded)
         ignored = _targets.compile_ignore(self.given.get("ignore"))
         jobs = {job: by for job, by in (self.given.get("discoveries") or {}).items() if not ignored(job, "")}
         yield from _prometheus_discovery.check(self.discoveries, page, jobs, age)
@@ -69,12 +69,12 @@ class PrometheusServer:
                 known = data_of(self.check.get("/api/v1/alertmanagers"))
                 yield check_alertmanagers(known, wanted)
                 urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
-                yield from self._look_at_alerts(page, urls, age, fires)
+                yield from self._check_alerts(page, urls, age, fires)
         past = self._history(page, age)
         settled = age is None or age > _prometheus_delivery.BATCH
         yield from _prometheus_delivery.check_samples(self.watch, _prometheus_delivery.samples(page), settled, past)
 
-    def _look_at_alerts(self, page, urls, age, fires):
+    def _check_alerts(self, page, urls, age, fires):
         """Findings about alerts on their way to the Alertmanagers with these URLs."""
         self.watch.dropped(page.value(_prometheus_delivery.ALERTS_DROPPED) or 0.0, urls)
         settled, due = True, _prometheus_delivery.RESEND
@@ -114,7 +114,7 @@ class PrometheusServer:
 
         return asked
 
-    def _look_at_targets(self, page, loaded):
+    def _check_targets(self, page, loaded):
         ignored = _targets.compile_ignore(self.given.get("ignore"))
         expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
         pools = self.given.get("pools") or ()
@@ -197,7 +197,7 @@ class PrometheusCatchUp:
     def __init__(self, check, given):
         self.check, self.given = check, given
 
-    def look(self, page, reply):
+    def inspect(self, page, reply):
         """Findings about it now.
 
         :param page: its metrics, a :class:`_exposition.Page`.

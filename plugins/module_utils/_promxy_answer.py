@@ -28,7 +28,7 @@ class PromxyAnswer:
     def __init__(self, check, given):
         self.check, self.parts = check, given.get("parts") or []
 
-    def look(self, dummy, dummy_reply):
+    def inspect(self, dummy, dummy_reply):
         """A finding about the answer to one query."""
         reply = self.check.reply("/api/v1/query?query=" + quote(query(self.parts)))
         if reply.status in (401, 403):

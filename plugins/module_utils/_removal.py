@@ -125,7 +125,7 @@ def reachable(task, path):
     :param task: :class:`_task.Task`.
     """
     try:
-        return _nofollow.look(path) is not None
+        return _nofollow.inspect(path) is not None
     except HostError as error:
         note = "{0}; nothing was removed behind it".format(error)
         task.notes += [note] if note not in task.notes else []

@@ -43,7 +43,7 @@ class Restart:
             if runtime.renamed():
                 runtime.tidy()
         task.notes += task.runtimes.take_notes()
-        metrics, since = self.verification.ask()[0].text, task.machine.now()
+        metrics, since = self.verification.request()[0].text, task.machine.now()
         try:
             seen = self._act(NOW[wanted], metrics)
         except NotVerified as error:
@@ -82,4 +82,4 @@ class Restart:
             return Watch(self.verification, None, params["settle"]).run()
         flushing = reload_delay(self.verification.health, metrics, params["argv"])
         failed = said.reload_successful is False
-        return Watch(self.verification, None, 0, task.runtime.look(), before, failed, flushing).run()
+        return Watch(self.verification, None, 0, task.runtime.inspect(), before, failed, flushing).run()

@@ -106,7 +106,7 @@ class Rollback:
         remove_empty(task, [folder for runtime in runtimes.all for folder in runtime.directories()], spared=())
         runtimes.reinstate(self.state.manifest())
         # A process of an interrupted first deployment may run without that anything of ours was there before.
-        if not self.found.was_active or not task.runtime.is_known(task.runtime.look()):
+        if not self.found.was_active or not task.runtime.is_known(task.runtime.inspect()):
             task.runtime.stop()
             if task.runtime.is_gone():
                 return "{0} was not deployed here before: it was stopped and removed again.".format(task.name)

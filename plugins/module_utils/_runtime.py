@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a runtime is: the interface of whatever can run a service on a host. One class each implements it.
 
-What stands here are the answers of a runtime that has nothing of the service. What ``look`` returns is for the other methods
+What stands here are the answers of a runtime that has nothing of the service. What ``inspect`` returns is for the other methods
 of the same runtime alone, and is called ``seen`` there.
 """
 
@@ -61,7 +61,7 @@ class Runtime:
         """Whether a generation has its service under this runtime."""
         return False
 
-    def look(self) -> Any:
+    def inspect(self) -> Any:
         """What is known about the service.
 
         :raises HostError: when the runtime does not answer.
@@ -125,7 +125,7 @@ class Runtime:
         return None
 
     def renamed(self) -> Any:
-        """What :meth:`look` would return, had nobody given the service another name; None where nobody has."""
+        """What :meth:`inspect` would return, had nobody given the service another name; None where nobody has."""
         return None
 
     def renamed_note(self) -> Optional[str]:

@@ -156,7 +156,7 @@ class Docker(Runtime):
         definition = (manifest["container"] or {}).get("definition") or {}
         return published(definition.get("published_ports"))
 
-    def look(self):
+    def inspect(self):
         """What the engine knows about the service's container, or None."""
         return self.engine.container(self.name)
 
@@ -248,7 +248,7 @@ class Docker(Runtime):
         return "{0} was renamed to {1} by hand: it would get its name again".format(self.title, name) if name else None
 
     def name_problem(self):
-        found, other = self.renamed(), self.look()
+        found, other = self.renamed(), self.inspect()
         # One of the service itself gives way.
         if found is None or other is None or self._is_mine(other):
             return None
@@ -496,14 +496,14 @@ class Docker(Runtime):
     def act(self, action):
         before = self.machine.now()
         try:
-            current = self.look()
+            current = self.inspect()
             if action == "reload":
                 self._hang_up(current)
             elif current and current["Id"] == self.target["id"]:
                 self.engine.set_policy(self.name, policy_of(self.target))
                 # A start leaves one that runs as it is.
                 (self.engine.restart if action == "restart" else self.engine.start)(self.name)
-                self._began = started_at(self.look()) if action == "restart" else 0.0
+                self._began = started_at(self.inspect()) if action == "restart" else 0.0
             else:
                 self.retire()
                 self.engine.rename(self.target["id"], self.name)
@@ -529,7 +529,7 @@ class Docker(Runtime):
 
     def retire(self):
         """Stop the container that has the service's name and put it aside; it does not come up by itself any more."""
-        if self.look() is None:
+        if self.inspect() is None:
             return
         try:
             self.engine.set_policy(self.name, "no")
@@ -566,7 +566,7 @@ class Docker(Runtime):
         return untidy
 
     def stop(self):
-        if self.is_known(self.look()):
+        if self.is_known(self.inspect()):
             self.engine.stop(self.name)
 
     def is_gone(self):

@@ -83,7 +83,7 @@ class Systemd(Runtime):
     def has(self, manifest):
         return self.unit_path in manifest["units"]
 
-    def look(self):
+    def inspect(self):
         """The unit's properties as systemd has them."""
         status, output = self.machine.run(
             ["systemctl", "show", self.title, "--property=" + ",".join(sorted({*PROPERTIES, *DEFINITION}))]
@@ -251,7 +251,7 @@ class Systemd(Runtime):
         return (wanted or self.has(manifest)) and belongs_to(pid, [self.title], self.machine)
 
     def is_left(self, manifest):
-        return self.has(manifest) and self.machine.has_systemd() and self.is_known(self.look())
+        return self.has(manifest) and self.machine.has_systemd() and self.is_known(self.inspect())
 
     # Doing it
 
@@ -278,7 +278,7 @@ class Systemd(Runtime):
         if action != "reload":
             # An earlier crash loop may have left the unit in `failed`; its counters must not count for this start.
             self.forget_failures()
-            self._ended = self.look().get("InvocationID")
+            self._ended = self.inspect().get("InvocationID")
         # systemctl waits for the old process to end, which takes as long as the unit's TimeoutStopSec allows.
         status, output = self.machine.run(["systemctl", action, self.title], timeout=1800)
         if status:

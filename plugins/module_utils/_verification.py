@@ -56,7 +56,7 @@ class Verification:
         self.said = self.before = self.asked_at = None
         self.reached_before = False
 
-    def ask(self, health=None):
+    def request(self, health=None):
         """One request for the metrics and one for readiness.
 
         :param health: the health check; the specified one by default.
@@ -98,7 +98,7 @@ class Verification:
             ways = [{**self.health, **remembered}] if remembered else self._likely_ways(manifest)
             self.before = Before(ways[0] if ways else None, None)
             for way in ways or [self.health]:
-                metrics, ready = self.ask(way)
+                metrics, ready = self.request(way)
                 if self.judge(metrics, ready, None).state in ("ok", "unverified"):
                     self.before = Before(way, metrics.text)
                     break
@@ -114,7 +114,7 @@ class Verification:
         :param manifest: that of the generation before.
         """
         old = self.task.runtimes.of(manifest)
-        running = old.running(old.look())
+        running = old.running(old.inspect())
         if running is None:
             return []
         pid = running.pid

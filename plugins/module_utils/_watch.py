@@ -56,8 +56,8 @@ class Watch:
         :raises NotVerified: as soon as it is clear that it will not, and at the latest after the time-out.
         """
         while True:
-            seen = self._look()
-            metrics, ready = self.verification.ask()
+            seen = self._inspect()
+            metrics, ready = self.verification.request()
             verdict = self.verification.judge(metrics, ready, *self.expected)
             waited = self.machine.monotonic() - self.begin
             self._give_up_where_waiting_is_no_use(metrics, verdict, waited)
@@ -71,12 +71,12 @@ class Watch:
             self._give_up_after_the_time_out(metrics, verdict, waited)
             self.machine.sleep(self._pause(settled, waited))
 
-    def _look(self):
+    def _inspect(self):
         """What the runtime knows.
 
         :raises NotVerified: when the service has stopped or was restarted.
         """
-        seen = self.task.runtime.look()
+        seen = self.task.runtime.inspect()
         if self.baseline is None:
             self.baseline = self.task.runtime.since_start(seen)
         trouble = self.task.runtime.trouble(self.baseline, seen)
@@ -134,7 +134,7 @@ def watch_process(task):
     """
     baseline, begin = None, task.machine.monotonic()
     while True:
-        seen = task.runtime.look()
+        seen = task.runtime.inspect()
         baseline = baseline or task.runtime.since_start(seen)
         trouble = task.runtime.trouble(baseline, seen)
         if trouble:

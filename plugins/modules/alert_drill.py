@@ -152,17 +152,17 @@ def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
     :param posted: where the alert is noted, so that it can be ended.
     """
     watch = _drill_results.Watch(
-        drill["steps"], _drill_results.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
+        drill["steps"], _drill_results.parse(api.request("GET", "/metrics").decode("utf-8", "replace"))
     )
     longest = max((row["wait"] for row in watch.rows), default=0) + patience
     began = clock()
     # Long enough for the drills that follow: an end is told, and would be taken for one of their messages.
     posted.append(alert(drill, uuid.uuid4().hex[:8], began, began + longest + 3600))
-    api.ask("POST", "/api/v2/alerts", posted[-1:])
+    api.request("POST", "/api/v2/alerts", posted[-1:])
     while True:
-        counters = _drill_results.parse(api.ask("GET", "/metrics").decode("utf-8", "replace"))
+        counters = _drill_results.parse(api.request("GET", "/metrics").decode("utf-8", "replace"))
         elapsed = clock() - began
-        if watch.look(counters, elapsed) or elapsed > longest:
+        if watch.inspect(counters, elapsed) or elapsed > longest:
             break
         sleep(INTERVAL)
     return [
@@ -230,7 +230,7 @@ def main():
     try:
         if posted:
             over = _alertmanager_api.to_time(time.time())
-            api.ask("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
+            api.request("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
     except _alertmanager_api.ApiError as error:
         problem = (
             problem

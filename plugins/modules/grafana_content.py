@@ -170,7 +170,7 @@ class Content:
         """What the log of the service has said since this began."""
         return last_words_of(self.params["service"], self.params["docker_host"], self.began)
 
-    def ask(self, path, method="GET", login=None):
+    def request(self, path, method="GET", login=None):
         """One request as the administrator: the HTTP status and the answer as text."""
         username, password = login or (self.params["username"], self.params["password"])
         access = _client.Access(
@@ -186,7 +186,7 @@ class Content:
 
     def get(self, path):
         """The parsed answer, or None where there is nothing at that path."""
-        status, text = self.ask(path)
+        status, text = self.request(path)
         if status == 404:
             return None
         if status != 200:
@@ -197,7 +197,7 @@ class Content:
 
     def let_in(self):
         """Whether the login works."""
-        status, text = self.ask("/api/user")
+        status, text = self.request("/api/user")
         if status in (401, 403):
             return False
         if status != 200:
@@ -256,7 +256,7 @@ class Content:
     def refuse_default(self):
         """Fail where the password that Grafana has unless told otherwise still opens it."""
         # A wrong password counts towards the lock, so this is asked once in the life of a Grafana.
-        status, dummy = self.ask("/api/user", login=DEFAULT)
+        status, dummy = self.request("/api/user", login=DEFAULT)
         if status == 200:
             raise HostError(
                 "the default login admin/admin is accepted: that account still has its default password; change it or"
@@ -287,7 +287,7 @@ class Content:
         group = pwd.getpwnam(self.params["user"]).pw_gid
         write_atomically(path, ("\n".join(lines) + "\n").encode("utf-8"), 0o640, 0, group)
         try:
-            status, text = self.ask("/api/admin/provisioning/datasources/reload", "POST")
+            status, text = self.request("/api/admin/provisioning/datasources/reload", "POST")
         finally:
             _nofollow.unlink(path)
         if status != 200:
@@ -303,7 +303,7 @@ class Content:
             listed = self.get("/api/search?type=dash-db&folderIds={0}".format(folder.get("id", 0)))
             if listed or (isinstance(held, dict) and any(held.values())):
                 continue
-            self.ask("/api/folders/" + quote(folder["uid"]), "DELETE")
+            self.request("/api/folders/" + quote(folder["uid"]), "DELETE")
             deleted.append("folder " + folder["title"])
         return deleted
 

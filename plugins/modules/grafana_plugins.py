@@ -205,7 +205,7 @@ def main():
     directory = module.params["path"]
     if module.params["state"] == "absent":
         try:
-            there = _nofollow.look(directory) is not None
+            there = _nofollow.inspect(directory) is not None
             if there and not module.check_mode:
                 _nofollow.remove(directory)
         except HostError as error:

@@ -184,7 +184,7 @@ def files_elsewhere(root, flags, patterns):
     return {path: entry for path, entry in found if entry}
 
 
-def look(service):
+def inspect(service):
     """All about one service."""
     running = processes(service["programs"])
     if not running:
@@ -247,7 +247,9 @@ def main():
     )
     if os.geteuid() != 0:
         module.fail_json(msg="root is needed to see how services run; run the play with become: true")
-    module.exit_json(changed=False, payload=pack({entry["name"]: look(entry) for entry in module.params["services"]}))
+    module.exit_json(
+        changed=False, payload=pack({entry["name"]: inspect(entry) for entry in module.params["services"]})
+    )
 
 
 if __name__ == "__main__":

@@ -121,14 +121,14 @@ def have(module, server):
     """Make the role what it has to be, or tell what is missing; returns the statements as they may be shown."""
     role = Role(module.params, server)
     if module.check_mode or module.params["config_dir"]:
-        return [shown for dummy, shown in role.missing(role.look())]
+        return [shown for dummy, shown in role.missing(role.inspect())]
     return role.make()
 
 
 def drop(module, server):
     """Take the role away; returns the statements."""
     name, database = module.params["name"], module.params["database"]
-    state = _postgres.seen(server.say(_postgres.look(name, database)))
+    state = _postgres.seen(server.say(_postgres.inspect(name, database)))
     if state["role"] is None:
         return []
     wanted = [

@@ -337,7 +337,7 @@ class Archive:
             return {"changed": False, "wanted": {"arch": self.arch}}
         self._check_place()
         if self.check_mode:
-            self._check_room(self.params["found"] or {"size": self._source().look()})
+            self._check_room(self.params["found"] or {"size": self._source().inspect()})
             return self._answer(f"would fetch {shown(self.url)} and unpack it in {self.path}", changed=True, **plan)
         with self._lock():
             if not self._is_there():

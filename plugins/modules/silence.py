@@ -147,7 +147,7 @@ def absent(api, given, matchers, check_mode):
         found = _silence.equal_ones(silences, matchers, given["author"])
     if not check_mode:
         for silence in found:
-            api.ask("DELETE", "/api/v2/silence/" + silence["id"])
+            api.request("DELETE", "/api/v2/silence/" + silence["id"])
     result = {"changed": bool(found), "ids": [silence["id"] for silence in found]}
     if found:
         result.update(id=found[0]["id"], diff={"before": _silence.shown(found[0]), "after": {}})

@@ -275,7 +275,7 @@ def _advice(url, access, reply):
     return "Prometheus at {0} answers HTTP {1}, which is unexpected for a request for targets".format(url, reply.status)
 
 
-def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep):
+def watch(request, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep):
     """Poll until all expected targets are up or the timeout has passed.
 
     :param ask: function of the timeout of a request in seconds, returns targets.
@@ -290,7 +290,7 @@ def watch(ask, judge, timeout, interval, clock=time.monotonic, sleep=time.sleep)
         trouble = None
         try:
             # The last request, and that of a timeout of 0, still gets enough time for a busy server.
-            targets = ask(max(left, 5.0))
+            targets = request(max(left, 5.0))
             verdict = judge(targets)
         except Later as error:
             trouble = str(error)

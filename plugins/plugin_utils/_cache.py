@@ -98,12 +98,12 @@ class Cache:
             with self._lock(name):
                 known, since = self._known(name)
                 if not known or since >= TRUSTED:
-                    return self._ask_again(name, known, wanted)
+                    return self._request_again(name, known, wanted)
             return Kept(os.path.join(self.directory, known), [])
         except OSError as error:
             raise self._unusable(error) from error
 
-    def _ask_again(self, name, known, wanted):
+    def _request_again(self, name, known, wanted):
         doubts, found = [], []
         try:
             scratch = os.path.join(self.directory, name)

@@ -23,7 +23,7 @@ def must_be_there(loaders, module):
         )
 
 
-def ask(action, module, options, arguments, task_vars, failure):
+def run_module(action, module, options, arguments, task_vars, failure):
     """The answer of a module of community.docker, which has to succeed.
 
     :param action: the action plugin on whose behalf it runs.

@@ -123,7 +123,7 @@ class Service:
                 "ls -A",
                 "cat manifest.json",
                 "cat proven.json",
-                self._ask_runtime(),
+                self._inspect_runtime(),
                 of(SUMS, sorted(files)),
                 of("stat -c %F", sorted(files)),
                 of("readlink", sorted(self.links)),
@@ -140,7 +140,7 @@ class Service:
         """The account of the container on the host."""
         return str((self.options.get("container") or {}).get("user")).partition(":")[0]
 
-    def _ask_runtime(self):
+    def _inspect_runtime(self):
         if self.contained:
             docker = "docker -H {0} container inspect --format '{{{{json .}}}}' {1}"
             return docker.format(

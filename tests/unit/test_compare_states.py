@@ -158,7 +158,7 @@ class Host(System):
         """Have the module write down what it verified."""
         service = self.module()
         runtime = service.task.runtime
-        seen = runtime.look()
+        seen = runtime.inspect()
         verified = service.record.of(runtime.running(seen), self.comparison().asked, seen)
         (self.config / ".vigil/proven.json").write_text(json.dumps(verified))
 
@@ -196,7 +196,7 @@ class Host(System):
         """What the module finds to do, in words; None for nothing."""
         service = self.module()
         task, runtime = service.task, service.task.runtime
-        manifest, verified, seen = task.state.manifest(), task.state.verified(), runtime.look()
+        manifest, verified, seen = task.state.manifest(), task.state.verified(), runtime.inspect()
         problems = dropin_problems(task)
         if problems:
             return "refused: " + problems[0]
@@ -455,7 +455,7 @@ def test_a_drop_in_is_taken_away_where_that_is_allowed(host):
     task = host.module().task
     assert dropin_problems(task) == []
     path = str(host.folder / "units/prometheus.service.d/override.conf")
-    changes = make_plan(task, task.state.manifest(), task.runtime.look()).changes
+    changes = make_plan(task, task.state.manifest(), task.runtime.inspect()).changes
     assert [(change.path, change.kind) for change in changes] == [(path, "remove")]
 
 

@@ -225,11 +225,11 @@ def test_alerts_that_are_dropped(monkeypatch):
     assert asked.prove()[0] == "ok"
     watch = Watch()
     watch.dropped(5, [URL])
-    assert watch.look(URL, Counts(60, 0), True) == "good"
+    assert watch.inspect(URL, Counts(60, 0), True) == "good"
     watch.dropped(6, [URL])
-    assert watch.look(URL, Counts(60, 0), True) == "failing"
+    assert watch.inspect(URL, Counts(60, 0), True) == "failing"
     watch.dropped(6, [URL])
-    assert watch.look(URL, Counts(61, 0), True) == "good"
+    assert watch.inspect(URL, Counts(61, 0), True) == "good"
     full = Page(samples(prometheus_notifications_queue_length=9990, prometheus_notifications_queue_capacity=10000))
     assert ["9990 of 10000" in finding.text for finding in _prometheus_delivery.check_queue(full)] == [True]
     assert not list(_prometheus_delivery.check_queue(Page("")))
@@ -237,10 +237,10 @@ def test_alerts_that_are_dropped(monkeypatch):
 
 def test_a_failure_is_counted_before_the_attempt():
     watch = Watch()
-    assert watch.look("x", Counts(1, 1), False) == "failing"
-    assert watch.look("x", Counts(1, 2), False) == "failing"
-    assert watch.look("x", Counts(2, 2), False) == "failing"
-    assert watch.look("x", Counts(3, 2), False) == "good"
+    assert watch.inspect("x", Counts(1, 1), False) == "failing"
+    assert watch.inspect("x", Counts(1, 2), False) == "failing"
+    assert watch.inspect("x", Counts(2, 2), False) == "failing"
+    assert watch.inspect("x", Counts(3, 2), False) == "good"
 
 
 def test_remote_storage_that_takes_nothing(monkeypatch):

@@ -107,9 +107,9 @@ def results(watch, elapsed=300.0):
 
 def test_all_messages_go_out():
     watch = _drill_results.Watch(STEPS, parsed(**ZERO))
-    assert not watch.look(parsed(**{**ZERO, "slack": (6, 1, 10, 4)}), 11.0)
-    assert not watch.look(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(0, 0, 0, 0)), 121.0)
-    assert watch.look(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(1, 0, 1, 0)), 242.0)
+    assert not watch.inspect(parsed(**{**ZERO, "slack": (6, 1, 10, 4)}), 11.0)
+    assert not watch.inspect(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(0, 0, 0, 0)), 121.0)
+    assert watch.inspect(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(1, 0, 1, 0)), 242.0)
     assert results(watch) == {
         ("chat", "slack"): "sent after 11 s",
         ("critical", "slack"): "sent after 121 s",
@@ -120,28 +120,28 @@ def test_all_messages_go_out():
 
 def test_a_message_that_was_only_attempted_did_not_go_out():
     watch = _drill_results.Watch(STEPS[:1], parsed(**ZERO))
-    assert not watch.look(parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
+    assert not watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
     assert results(watch) == {
         ("page", "pagerduty"): "FAILED: 3 of 3 requests, still retrying; see the log of Alertmanager"
     }
-    assert watch.look(parsed(**{**ZERO, "pagerduty": (1, 1, 4, 4)}), 271.0)
+    assert watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 1, 4, 4)}), 271.0)
     assert "4 of 4 requests, given up" in results(watch)[("page", "pagerduty")]
 
 
 def test_the_stage_that_was_due_last_is_the_one_that_worked():
     watch = _drill_results.Watch(STEPS, parsed(**ZERO))
-    watch.look(parsed(**{**ZERO, "slack": (6, 1, 12, 7)}), 60.0)
-    watch.look(parsed(**{**ZERO, "slack": (7, 1, 14, 8)}), 121.0)
+    watch.inspect(parsed(**{**ZERO, "slack": (6, 1, 12, 7)}), 60.0)
+    watch.inspect(parsed(**{**ZERO, "slack": (7, 1, 14, 8)}), 121.0)
     assert results(watch)["critical", "slack"] == "sent after 121 s"
     assert results(watch)["chat", "slack"].startswith("FAILED")
-    watch.look(parsed(**{**ZERO, "slack": (7, 1, 15, 8)}), 130.0)
+    watch.inspect(parsed(**{**ZERO, "slack": (7, 1, 15, 8)}), 130.0)
     assert results(watch)["chat", "slack"] == "sent after 130 s"
 
 
 def test_receivers_are_told_apart_where_the_counters_name_them():
     before = _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(0, 0, 0, 0)))
     watch = _drill_results.Watch(STEPS[1:2], before)
-    watch.look(
+    watch.inspect(
         _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))), 11.0
     )
     assert results(watch, 40.0) == {("chat", "slack"): "NOTHING sent within 40 s"}
@@ -150,7 +150,7 @@ def test_receivers_are_told_apart_where_the_counters_name_them():
 def test_what_is_held_back_is_said():
     watch = _drill_results.Watch(STEPS[1:2], parsed(**ZERO))
     held = page(**ZERO) + '\nalertmanager_notifications_suppressed_total{reason="silence"} 1'
-    watch.look(_drill_results.parse(held), 11.0)
+    watch.inspect(_drill_results.parse(held), 11.0)
     assert "a silence, an inhibition or a time interval" in results(watch)["chat", "slack"]
 
 
@@ -160,7 +160,7 @@ class Fake:
     def __init__(self, works=True):
         self.alerts, self.looks, self.works = [], 0, works
 
-    def ask(self, method, path, body=None):
+    def request(self, method, path, body=None):
         if method == "POST":
             self.alerts += body
             return b""

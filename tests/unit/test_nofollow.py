@@ -106,7 +106,7 @@ DIRECTORY_WORK = {
     "unlink below": lambda path: _nofollow.unlink(str(path / "file")),
     "remove below": lambda path: _nofollow.remove(str(path / "file")),
     "read below": lambda path: _nofollow.read_bytes(str(path / "file")),
-    "look below": lambda path: _nofollow.look(str(path / "file")),
+    "look below": lambda path: _nofollow.inspect(str(path / "file")),
     "status": lambda path: _nofollow.directory_status(str(path)),
     "sync": lambda path: _nofollow.sync_directory(str(path)),
 }
@@ -226,7 +226,7 @@ def test_links_that_only_root_can_have_made_are_followed(world, tmp_path):
     assert _nofollow.read_bytes(str(tmp_path / "lib/none/none")) is None
     (tmp_path / "round").symlink_to("round")
     with pytest.raises(HostError, match="more than 40 links"):
-        _nofollow.look(str(tmp_path / "round/x"))
+        _nofollow.inspect(str(tmp_path / "round/x"))
     # The account's own way leads nowhere, even below what root made there.
     (world.data / "mine").mkdir()
     (world.data / "mine/link").symlink_to(tmp_path / "data3")

@@ -203,7 +203,7 @@ def test_a_look_downloads_nothing(refuses):
         return send(handler, 200, BODY if handler.path.endswith("gz") else f"{DIGEST}  {NAME}\n".encode())
 
     with server(answer) as (url, seen):
-        assert source(url).look() == len(BODY)
+        assert source(url).inspect() == len(BODY)
     assert [path for path, dummy in seen] == ["/sha256sums.txt"] + [f"/{NAME}"] * refuses
 
 
@@ -212,12 +212,12 @@ def test_a_look_finds_what_a_download_would():
         server(lambda handler: send(handler, 200, f"{DIGEST}  other.tar.gz".encode())) as (url, _dummy),
         pytest.raises(ReleaseError, match=r"sha256sums.txt has no line for it"),
     ):
-        source(url).look()
+        source(url).inspect()
     with (
         server(lambda handler: send(handler, 404)) as (url, _dummy),
         pytest.raises(ReleaseError, match=r"answers 404.*fake_version"),
     ):
-        source(url, digest=DIGEST).look()
+        source(url, digest=DIGEST).inspect()
 
 
 def test_a_mirror_that_serves_another_build_with_sums_of_its_own():
@@ -228,12 +228,12 @@ def test_a_mirror_that_serves_another_build_with_sums_of_its_own():
 
     with server(answer) as (url, _dummy):
         known = source(url, known="0" * 64)
-        for attempt in (lambda: download(known, known.expected_digest()), known.look):
+        for attempt in (lambda: download(known, known.expected_digest()), known.inspect):
             with pytest.raises(ReleaseError, match=f"not the build that upstream published.*{DIGEST}.*fake_checksum"):
                 attempt()
         assert download(source(url, known="0" * 64, digest=DIGEST)) == BODY
         assert download(source(url, known=DIGEST)) == BODY
-        assert source(url, known=DIGEST).look() == len(BODY)
+        assert source(url, known=DIGEST).inspect() == len(BODY)
 
 
 @pytest.mark.parametrize(
@@ -342,7 +342,7 @@ def test_what_nothing_vouches_for_is_asked_for_again(tmp_path, monkeypatch):
     with server(lambda handler: send(handler, 200 if answers[0] else 404, answers[0] or b"")) as (url, seen):
         cache, wanted = Cache(tmp_path), Download(f"{url}/x", entry_advice("grafana_dashboards[0]"))
 
-        def ask():
+        def request():
             kept = cache.of_address(wanted)
             with open(kept.path, "rb") as stream:
                 return stream.read(), kept.doubts
@@ -352,24 +352,24 @@ def test_what_nothing_vouches_for_is_asked_for_again(tmp_path, monkeypatch):
             for path in tmp_path.glob("at-*"):
                 os.utime(path, (time.time() - 90_000,) * 2)
 
-        content, doubts = ask()
+        content, doubts = request()
         assert content == BODY and len(doubts) == 1 and "plain http" in doubts[0]
-        assert ask() == (BODY, [])
+        assert request() == (BODY, [])
         assert len(seen) == 1
         a_day_later()
-        assert ask()[0] == BODY
+        assert request()[0] == BODY
         assert len(seen) == 2
         a_day_later()
-        content, doubts = ask()
+        content, doubts = request()
         assert content == b"another" and "differs from the previous download" in doubts[-1]
         a_day_later()
-        content, (doubt,) = ask()
+        content, (doubt,) = request()
         assert content == b"another" and "answers 404" in doubt and "previous download is used" in doubt
         # What is damaged counts for nothing.
         with open(cache.of_address(wanted).path, "ab") as stream:
             stream.write(b"!")
         with pytest.raises(ReleaseError, match="answers 404"):
-            ask()
+            request()
     assert not list(tmp_path.glob("*.part-*"))
 
 

@@ -40,7 +40,7 @@ class Runtime:
     def stop(self):
         self.done.append("stop")
 
-    def look(self):
+    def inspect(self):
         return {"pid": 7}
 
     def is_known(self, seen):
@@ -287,7 +287,7 @@ def test_what_was_restored_is_watched_as_it_was_before(tmp_path, metrics):
     verification = made.verification
     verification.task, verification.machine = task, SimpleNamespace(monotonic=lambda: 0)
     verification.health, verification.reported, verification.judge = None, report, judge
-    verification.ask = lambda: ("", False)
+    verification.request = lambda: ("", False)
     assert "is not healthy either" in put_back(made)
     assert task.done[-1] == "restart" and verification.health is HEALTH
     assert reported == [metrics or ""] and judged == [("3.5.3", None, False)]

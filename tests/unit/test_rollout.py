@@ -241,5 +241,5 @@ def test_an_alertmanager_has_settled(status, state):
             assert path == "/api/v2/status"
             return json.dumps({"cluster": {"status": status, "peers": []}})
 
-    (found,) = AlertmanagerSettled(Check(), {}).look(None, None)
+    (found,) = AlertmanagerSettled(Check(), {}).inspect(None, None)
     assert found.state == state

@@ -97,7 +97,7 @@ class Fake:
         self.asked.append((method, path, body))
         return {"silenceID": body.get("id", "new")}
 
-    def ask(self, method, path, body=None):
+    def request(self, method, path, body=None):
         self.asked.append((method, path, body))
 
 
@@ -211,4 +211,4 @@ def test_a_bad_answer(server, answer, access, said):
 
 def test_nobody_answers():
     with pytest.raises(_alertmanager_api.ApiError, match="connection refused"):
-        _alertmanager_api.Api("http://127.0.0.1:9", _client.Access(), 2).ask("GET", "/")
+        _alertmanager_api.Api("http://127.0.0.1:9", _client.Access(), 2).request("GET", "/")

@@ -74,6 +74,6 @@ NODE = 'node_scrape_collector_success{collector="systemd"} 0\nnode_scrape_collec
     ],
 )
 def test_what_the_metrics_say(kind, metrics, collectors, words):
-    found = [finding for check in checks_of(kind, collectors) for finding in check.look(Page(metrics), None)]
+    found = [finding for check in checks_of(kind, collectors) for finding in check.inspect(Page(metrics), None)]
     assert len(found) == len(words)
     assert all(word in finding.text and finding.state == "ok" for word, finding in zip(words, found))

@@ -127,12 +127,12 @@ class Room(Service):
 
     @staticmethod
     def _are_fellows_closed(i):
-        def ask():
+        def request():
             group = (i.shared("groups") or {}).get("alertmanager") or []
             (found,) = i.lookup("vigil.monitoring.alertmanager_cluster", group, closed=True)
             return found
 
-        return i.once("are fellows closed", ask)
+        return i.once("are fellows closed", request)
 
     def shows_own_certificate(self, i):
         """The members of its cluster do."""
