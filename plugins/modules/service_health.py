@@ -198,6 +198,7 @@ options:
                 configuration, whatever the outcome.
               - V(alertmanager_cluster) checks the members of a cluster and the delivery of messages.
               - V(alertmanager_settled) checks whether it has heard what the others of its cluster know.
+              - V(promxy_answer) checks that a query is answered with data of every part of the targets.
               - V(grafana_content) checks the database, the administrator's login, data sources, dashboards and plugins.
               - V(failing_parts) names the parts for which a gauge is 0, V(nonzero_metric) a metric that should be 0.
             type: str
@@ -209,6 +210,7 @@ options:
               - nonzero_metric
               - prometheus_catch_up
               - prometheus_server
+              - promxy_answer
             required: true
           given:
             description: Data of the check.

@@ -16,7 +16,7 @@ ROLE = "prometheus"
 DIAL_TIMEOUT = "2s"
 INTERVAL = "15s"
 # So many hosts of each part are looked for: one of them may be down for good.
-EXAMPLES = 3
+NAMED = 3
 
 
 class Server(NamedTuple):
@@ -115,7 +115,7 @@ def _part(servers, shard, inventory, value):
         if not room.scrape or "split" in room.scrape or room.name in changed:
             continue
         for host in inventory.get(room.name) or ():
-            if len(found) == EXAMPLES:
+            if len(found) == NAMED:
                 break
             own = [value(host, name) for name in ("monitoring_labels", "monitoring_scrape")]
             there = value(host, room.name + "_state") != "absent"

@@ -78,7 +78,7 @@ class Turn:
             raise
         if result.get("failed"):
             said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
-            self._write_down(group, FAILED, said.strip().split("\n")[0], self._health([], 0.0)["version"])
+            self._write_down(group, FAILED, said.strip().split("\n", maxsplit=1)[0], self._health([], 0.0)["version"])
         else:
             self._write_down(group, VERIFIED, "", result.get("version"))
         return result
