@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
             told["known_checksums"] = options["known_checksums"] = self._known(options)
         if wanted and options.get("fetch") != "host":
             return self._with_archive(options, told, wanted, task_vars)
-        answer = self._run_module(told, task_vars)
+        answer = self._run_release(told, task_vars)
         wanted = answer.pop("wanted", None)
         if not wanted:
             return answer
@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
         message = f"{program} {release.version} is in {release.path}"
         return archive_answer(release.version, arch, release.path, members, link_dir, message), None
 
-    def _run_module(self, options, task_vars):
+    def _run_release(self, options, task_vars):
         return self._run_module("vigil.monitoring.release", options, task_vars)
 
     def _run_module(self, name, options, task_vars):
@@ -113,7 +113,7 @@ class ActionModule(ActionBase):
         cache = Cache(options.get("cache_dir"), bases)
         if self._task.check_mode:
             found = {"size": source.inspect(), "unpacked": self._unpacked(source, cache)}
-            return self._run_module(dict(told, found=found), task_vars)
+            return self._run_release(dict(told, found=found), task_vars)
         digest = source.expected_digest()
         if source.doubt():
             display.warning(source.doubt())
@@ -124,7 +124,7 @@ class ActionModule(ActionBase):
         display.vv(f"{shown(source.url)} is in {path} on the controller")
         copied = self._copy(path)
         discard = copied != path and not constants.DEFAULT_KEEP_REMOTE_FILES
-        answer = self._run_module(dict(told, archive=copied, discard=discard, checksum=digest), task_vars)
+        answer = self._run_release(dict(told, archive=copied, discard=discard, checksum=digest), task_vars)
         if answer.pop("discarded", False):
             self._connection._shell.tmpdir = None  # nothing is left for Ansible to remove
         return answer
@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
             raise ReleaseError(
                 f"{', '.join(packages)} cannot be installed ({role}_install_method is package): {reason}"
             )
-        answer = self._run_module(told, task_vars)
+        answer = self._run_release(told, task_vars)
         if "wanted" in answer:
             raise ReleaseError(
                 f"{', '.join(packages)} is installed, but does not bring {', '.join(told['package_binaries'].values())}"
