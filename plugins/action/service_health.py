@@ -18,7 +18,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._summary import o
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _orphans, _rooms, _rules, _run, _scope, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Containers
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import StepComparison
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._remains import Remains
@@ -230,9 +229,7 @@ class ActionModule(ActionBase):
             "version": str(role.get(kind + "_version") or "") if asked else "",
             "secrets": room.secrets(role.inputs) if room.shows_secrets else [],
             "image": role.get(kind + "_image") if contained else None,
-            "unit": room.unit_name,
-            "log_seconds": room.log_seconds,
-            "docker_host": docker_host(role.inputs) if contained else None,
+            **room.log_source(role.inputs),
         }
         inside = "127.0.0.1" if not at.host else at.host
         local = self._connection.transport in LOCAL or task_vars.get("ansible_connection") in LOCAL

@@ -116,7 +116,7 @@ class PrometheusServer:
 
     def _check_targets(self, page, loaded):
         ignored = _targets.compile_ignore(self.given.get("ignore"))
-        expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
+        expect = expected(self.given)
         pools = self.given.get("pools") or ()
         wanted, sizes = {*pools, *(job for job, dummy in expect)}, pool_sizes(page)
         targets = verdict = None
@@ -157,6 +157,11 @@ class PrometheusServer:
         except (Stop, ValueError, KeyError, TypeError):
             return False
         return found == {pool: sizes[pool] for pool in wanted}
+
+
+def expected(given):
+    """Pairs of job and instance that a check is given."""
+    return [(entry["job"], entry["instance"]) for entry in given.get("expect") or ()]
 
 
 def pool_sizes(page):
@@ -204,7 +209,7 @@ class PrometheusCatchUp:
         :param reply: the answer that they came in.
         """
         targets = _targets.parse(self.check.get(TARGETS))
-        expect = [(entry["job"], entry["instance"]) for entry in self.given.get("expect") or ()]
+        expect = expected(self.given)
         yield check_scraped(targets, expect, loaded_at(page, _date(reply)))
         if not self.given.get("agent"):
             yield check_evaluated(data_of(self.check.get(RULES)))
@@ -231,11 +236,7 @@ def check_scraped(targets, expect, loaded):
     missing = set(expect).difference((target.job, target.instance) for target in targets)
     if missing:
         return Finding(WAIT, "it does not know {0} of {1} expected targets".format(len(missing), len(set(expect))))
-    waiting = [
-        target
-        for target in targets
-        if target.last_scrape is None or (loaded is not None and _targets.time_of(target.last_scrape) < loaded)
-    ]
+    waiting = [target for target in targets if not _targets.is_scraped(target, loaded)]
     if not waiting:
         return GOOD
     due = max(_duration.seconds(target.interval) for target in waiting) + DISCOVERY

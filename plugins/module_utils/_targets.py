@@ -161,6 +161,14 @@ def time_of(text):
     return moment + (float("0." + digits.group(1)) if digits else 0.0)
 
 
+def is_scraped(target, since):
+    """Whether a target has been scraped since a time.
+
+    :param since: seconds since the epoch; None: whenever it was.
+    """
+    return target.last_scrape is not None and (since is None or time_of(target.last_scrape) >= since)
+
+
 def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=(), since=None):
     """Compare the targets of Prometheus with the expected ones. Linear in both.
 
@@ -182,7 +190,7 @@ def judge(targets, expect=None, ignored=None, fail_on_unexpected=False, pools=()
         if wanted is not None and pair not in wanted and target.pool not in pools:
             unexpected.append(target)
             continue
-        if since is not None and target.last_scrape is not None and time_of(target.last_scrape) < since:
+        if target.last_scrape is not None and not is_scraped(target, since):
             target = target._replace(health="unknown")
         good = target.health == "up"
         known[pair] = known.get(pair, True) and good

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Deployment
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Deployment, docker_host
 
 __all__ = ["RELOAD", "RESTART", "Service", "Surroundings"]
 
@@ -168,6 +168,11 @@ class Service(Deployment):
         :param value: function of a host and the name of a variable, which returns its value or None.
         """
         return []
+
+    def log_source(self, i) -> dict:
+        """Where its log is read: suboptions of ``services`` of the module service_health."""
+        engine = docker_host(i) if i["runtime"] == "docker" else None
+        return {"unit": self.unit_name, "log_seconds": self.log_seconds, "docker_host": engine}
 
     def endpoint(self, get: Callable) -> tuple | None:
         """Where it is served, where other variables than those of an exporter say it.

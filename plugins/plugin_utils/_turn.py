@@ -11,7 +11,6 @@ from collections.abc import Callable
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
     FAILED,
     FLEET,
@@ -84,7 +83,6 @@ class Turn:
         return result
 
     def _write_down(self, group, state, text, version=None):
-        # A result of a module is a text of Ansible's own kind, which JSON writes as any other.
         self.rollout.write_down(self.i.host, Entry(state, group, os.getpid(), text, version))
 
     def ended(self) -> dict:
@@ -116,14 +114,11 @@ class Turn:
 
     def _health(self, checks, seconds):
         """What the service is found to be on its host: a line as the module service_health returns it."""
-        contained = self.i["runtime"] == "docker"
         service = {
             "service": self.room.name,
             "health": self.room.health(self.i),
             "checks": checks,
-            "unit": self.room.unit_name,
-            "log_seconds": self.room.log_seconds,
-            "docker_host": docker_host(self.i) if contained else None,
+            **self.room.log_source(self.i),
         }
         arguments = {"services": [service], "timeout": seconds, "secrets": self.room.secrets(self.i)}
         try:
