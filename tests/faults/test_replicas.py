@@ -88,14 +88,14 @@ class Two(Site):
         ]
 
 
-def until(condition, within=60):
-    """What a condition gives as soon as that is something; an AssertionError when time is up."""
+def until(condition, within=60, told=lambda: ""):
+    """What a condition gives as soon as that is something; an AssertionError with what is told when time is up."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         if found := condition():
             return found
         time.sleep(0.5)
-    raise AssertionError(f"nothing within {within} s")
+    raise AssertionError(f"nothing within {within} s {told()}")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_two_shards_have_one_part_of_the_targets_each(site):
     site.variables["prometheus_shards"] = 2
     site.run(timeout=420).must_be_green(changed=True)
     stack = {pair for pair in whole if pair[0] in ("prometheus", "alertmanager", "promxy")}
-    one, two = until(lambda: _parts(site, whole))
+    one, two = until(lambda: _parts(site, whole), told=lambda: [site.up(host) ^ whole for host in site.both])
     assert one & two == stack
     assert one | two == whole
     things = [{pair for pair in found if pair[0] == "things"} for found in (one, two)]

@@ -155,7 +155,7 @@ STAGES = (
     ),
     Stage(
         "molecule",
-        "two real hosts, Debian 12 and 13, as systemd services and as containers",
+        "real hosts, Debian 12 and 13, as systemd services, as containers, and closed by monitoring_tls",
         (prepare,),
         lambda: [venv.tool("molecule"), "test", "--all"],
         "checks",
