@@ -349,13 +349,20 @@ class Archive:
             plan["discarded"] = _discard_copy(self.params["archive"])
         return self._answer(message, changed=True, fetched=True, installed_now=True, **plan)
 
+    def _remove_empty_directories(self):
+        """Remove the directory of releases unless another program has some there, and the one above it if it bears our name."""
+        above = os.path.dirname(self.releases)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.releases)
+            if os.path.basename(above) == "vigil":
+                os.rmdir(above)
+
     def absent(self):
         found = sorted(self._versions().values()) + self._leftovers()
         if found and not self.check_mode:
             with self._lock(), self._workplace() as work:
                 self._discard(self._versions().values(), work)
-            with contextlib.suppress(OSError):
-                os.rmdir(self.releases)  # unless another program has releases there
+            self._remove_empty_directories()
         done = "would remove" if self.check_mode else "removed"
         return {
             "changed": bool(found),

@@ -516,6 +516,15 @@ def test_absent(world, tmp_path):
     assert not world(state="absent")["changed"]
 
 
+@pytest.mark.parametrize(("above", "goes"), [("vigil", True), ("srv", False)])
+def test_the_directory_above_goes_where_it_bears_our_name(world, tmp_path, above, goes):
+    there = tmp_path / above
+    there.mkdir()
+    world(releases_dir=str(there / "bin"))
+    world(state="absent", releases_dir=str(there / "bin"))
+    assert not (there / "bin").exists() and there.exists() is not goes
+
+
 @pytest.fixture
 def program(tmp_path):
     path = tmp_path / "usr" / "fake"
