@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
         room = _rooms.load(given["service"])
         i = RoleInputs(room.name, self._loader, self._templar, task_vars)
         turn, name = Turn(self, room, i, task_vars), given.get("step")
+        i.deploys = name not in room.operations(i)
         if name == ROLLOUT_ENDED:
             return turn.ended()
         step = room.step(name, i, given.get("release"), given.get("prepared"), int(given.get("number") or 0))

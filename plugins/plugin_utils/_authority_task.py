@@ -43,6 +43,8 @@ class Shared:
     :param check_mode: whether nothing may be changed.
     """
 
+    deploys = True
+
     def __init__(self, host, value, look_up, check_mode):
         self.host, self.lookup, self.check_mode = host, look_up, check_mode
         self._value = value

@@ -45,12 +45,14 @@ class RoleInputs:
     :param variables: what the role's own tasks see, or what the inventory says about the host: the role's defaults are below
         them, and what the play gave to the role in this run is above them.
     :ivar check_mode: whether nothing may be changed.
+    :ivar deploys: whether they are a deployment's; what only talks to services makes no certificate authority.
     """
 
     def __init__(self, role: str, loader, templar, variables: dict):
         self.role = role
         self.host = variables["inventory_hostname"]
         self.check_mode = bool(variables.get("ansible_check_mode"))
+        self.deploys = True
         self._loader = loader
         folder = os.path.join(COLLECTION, "roles", role)
         search = [folder, *(variables.get("ansible_search_path") or [])]

@@ -327,7 +327,8 @@ class Tls:
 def store_of(i):
     """The files of the authority of an inventory.
 
-    :raises AnsibleError: when no variable says where they are, or how their keys are encrypted.
+    :raises AnsibleError: when no variable says where they are, or how their keys are encrypted, or there are none and this is no
+        deployment, which would make them.
     """
     from ansible_collections.vigil.monitoring.plugins.plugin_utils._authority_store import Store  # noqa: PLC0415
 
@@ -342,7 +343,10 @@ def store_of(i):
         (text,) = i.lookup("ansible.builtin.file", path)
         return text
 
-    return Store(folder_of(i.shared), str(passphrase), read, keep=not i.check_mode)
+    store = Store(folder_of(i.shared), str(passphrase), read, keep=i.deploys and not i.check_mode)
+    if not i.deploys and not store.is_there():
+        raise AnsibleError("{0} has no certificate authority yet: site.yml makes one".format(store.folder))
+    return store
 
 
 def folder_of(get: Callable) -> str:

@@ -140,9 +140,13 @@ def all_up(site):
 # The inventory's own authority
 
 
-def test_a_verification_alone_makes_no_authority(shared):
+def test_only_a_deployment_makes_an_authority(shared):
     site = shared.closed()
     site.run(playbook="verify.yml").must_be_red("verification failed")
+    for playbook in ("drill.yml", "silence.yml"):
+        site.run("-e", "alertmanager_silence_matchers=service=api", playbook=playbook).must_be_red(
+            "has no certificate authority yet: site.yml makes one"
+        )
     assert not (site.folder / ".tls").exists()
 
 

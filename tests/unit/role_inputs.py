@@ -42,7 +42,7 @@ class Inputs:
     """
 
     def __init__(self, role, lookups=None, **given):
-        self.role, self.host, self.check_mode = role, "subject", False
+        self.role, self.host, self.check_mode, self.deploys = role, "subject", False, True
         self._lookups = lookups or {}
         names = _defaults(role)
         self._variables = {"inventory_hostname": "subject", "groups": {}, **names}

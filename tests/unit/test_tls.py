@@ -225,6 +225,18 @@ def test_what_is_missing_is_named(given, words, tmp_path):
         room("prometheus").files(i, release("prometheus"))
 
 
+def test_what_only_talks_to_services_makes_no_authority(tmp_path):
+    i = inputs("alertmanager", monitoring_tls_dir=str(tmp_path))
+    i.deploys = False
+    with pytest.raises(AnsibleError, match=r"has no certificate authority yet: site\.yml makes one"):
+        _tls.store_of(i)
+    assert not list(tmp_path.iterdir())
+    i.deploys = True
+    _tls.store_of(i).authority()
+    i.deploys = False
+    assert _tls.store_of(i).is_there()
+
+
 def test_without_bcrypt_the_message_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "bcrypt", None)
     with pytest.raises(AnsibleError, match="pip install bcrypt"):
