@@ -124,7 +124,7 @@ class Move:
         :raises HostError: when that fails.
         """
         status = os.stat(self.old)
-        _as_account(status.st_uid, status.st_gid, lambda: _same(self.old, self.new))
+        as_account(status.st_uid, status.st_gid, lambda: _same(self.old, self.new))
         writer = newest_writer(self.old)
         if writer:
             mark_writer(self.new, writer)
@@ -198,8 +198,11 @@ def _is_inside(path, other):
     return os.path.realpath(path).startswith(os.path.realpath(other) + os.sep)
 
 
-def _as_account(uid, gid, work):
-    """Do something with the rights of an account: what it can put in the way of its own data is its own."""
+def as_account(uid, gid, work):
+    """Do something with the rights of an account: what it can put in the way of its own data is its own.
+
+    :raises HostError: with what went wrong.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if not child:

@@ -16,7 +16,13 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import (
     _prometheus_discovery,
     _targets,
 )
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import GOOD, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
+    GOOD,
+    RED,
+    UNVERIFIED,
+    WAIT,
+    Finding,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._requests import Stop
 
 RELOADED_AT = "prometheus_config_last_reload_success_timestamp_seconds"
@@ -30,6 +36,10 @@ FEW_JOBS = 30
 # Without the alerts that fire, which may be as many as there are targets. Versions that do not know it send them.
 RULES = "/api/v1/rules?exclude_alerts=true"
 TARGETS = "/api/v1/targets?state=active"
+STRANGERS = (
+    "it sends its alerts also to {0}, which the inventory does not have: run site.yml to deploy the Alertmanagers of the inventory, or put"
+    " the host back into its group"
+)
 
 
 class PrometheusServer:
@@ -37,7 +47,7 @@ class PrometheusServer:
 
     :param check: the :class:`_health_check.HealthCheck` that it belongs to.
     :param given: dict: ``agent``, ``expect`` (list of dicts with ``job`` and ``instance``), ``pools``, ``ignore``, ``rules``,
-        ``alertmanagers``, ``discoveries``.
+        ``alertmanagers``, ``discoveries``; ``orphans``, the value of monitoring_orphans.
     """
 
     def __init__(self, check, given):
@@ -68,6 +78,7 @@ class PrometheusServer:
             if wanted or page.value("prometheus_notifications_alertmanagers_discovered"):
                 known = data_of(self.check.get("/api/v1/alertmanagers"))
                 yield check_alertmanagers(known, wanted)
+                yield check_strangers(known, wanted, self.given.get("orphans") or "ignore")
                 urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
                 yield from self._check_alerts(page, urls, age, fires)
         past = self._history(page, age)
@@ -348,15 +359,23 @@ def check_targets(verdict, targets):
     return Finding(WAIT, _targets.explain(verdict, targets), due)
 
 
+def _listed(data):
+    """The addresses of the Alertmanagers that Prometheus sends its alerts to.
+
+    :param data: ``data`` of ``/api/v1/alertmanagers``.
+    """
+    return {
+        urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()
+    }
+
+
 def check_alertmanagers(data, wanted):
     """Alertmanagers that Prometheus should tell and does not know.
 
     :param data: ``data`` of ``/api/v1/alertmanagers``.
     :param wanted: addresses with ports.
     """
-    known = {
-        urlsplit(found.get("url") or "").netloc.rpartition("@")[2] for found in data.get("activeAlertmanagers") or ()
-    }
+    known = _listed(data)
     missing = sorted(address for address in set(wanted) if address not in known)
     if not missing:
         return GOOD
@@ -365,4 +384,20 @@ def check_alertmanagers(data, wanted):
     )
     return Finding(
         WAIT, "it does not alert {0} of {1} Alertmanagers: {2}".format(len(missing), len(set(wanted)), listed)
+    )
+
+
+def check_strangers(data, wanted, orphans):
+    """Alertmanagers that Prometheus sends its alerts to and that have left the inventory.
+
+    :param data: ``data`` of ``/api/v1/alertmanagers``.
+    :param wanted: addresses with ports: all that the inventory has.
+    :param orphans: what they are: ``warn``, ``fail`` or ``ignore``.
+    """
+    strange = sorted(_listed(data).difference(wanted))
+    if orphans == "ignore" or not strange:
+        return GOOD
+    # What left the configuration a moment ago may still be listed.
+    return Finding(
+        WAIT, STRANGERS.format(", ".join(strange[:REASONS])), DISCOVERY, RED if orphans == "fail" else UNVERIFIED
     )

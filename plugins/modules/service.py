@@ -45,9 +45,11 @@ options:
     description: >-
       V(present) deploys the service. V(absent) stops it and removes its unit and links, or its container, and its
       configuration; data is kept unless listed in O(purge). V(restarted) and V(reloaded) are for handlers: they restart or
-      reload the deployed service, whatever its runtime, and verify it afterwards.
+      reload the deployed service, whatever its runtime, and verify it afterwards. V(stopped) stops a deployed service that stays
+      deployed, and V(started) starts it again and verifies it as it was verified the last time; both need no further options than
+      O(name), O(role), O(config_dir) and O(docker_host).
     type: str
-    choices: [present, absent, restarted, reloaded]
+    choices: [present, absent, restarted, reloaded, stopped, started]
     default: present
   config_dir:
     description: Configuration directory of the service. The state of the collection is kept in C(.vigil) below it.
@@ -485,6 +487,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DE
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import HEALTH_OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, one_run_at_a_time
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._pause import PAUSE, Pause
 from ansible_collections.vigil.monitoring.plugins.module_utils._postgres_server import OPTIONS
 from ansible_collections.vigil.monitoring.plugins.module_utils._removal import Removal
 from ansible_collections.vigil.monitoring.plugins.module_utils._restart import NOW, Restart
@@ -493,7 +496,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._system import HE
 from ansible_collections.vigil.monitoring.plugins.module_utils._task import Task
 
 # What is done for each value of the option `state`.
-WORK = {"present": Deployment, "absent": Removal, **dict.fromkeys(NOW, Restart)}
+WORK = {"present": Deployment, "absent": Removal, **dict.fromkeys(NOW, Restart), **dict.fromkeys(PAUSE, Pause)}
 
 
 def main():

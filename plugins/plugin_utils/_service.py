@@ -206,6 +206,29 @@ class Service(Deployment):
         """What is waited for, as :meth:`checks` has it, after a host was changed and before one that is redundant to it is."""
         return []
 
+    def history_login(self, i) -> dict | None:
+        """``username`` and ``password`` with which its data is requested, where its metrics need others.
+
+        :param i: the inputs of its role, by their names without the role's.
+        """
+        return None
+
+    def history_requests(self, metrics: str, now: float) -> dict[str, str]:
+        """What is requested before its data is moved, and again afterwards to verify that the data is there.
+
+        :param metrics: what it says about itself.
+        :param now: seconds since the epoch.
+        :returns: what is compared, in the plural -> path of its API.
+        """
+        return {}
+
+    def history_found(self, title: str, answer: str) -> list[str]:
+        """What an answer to such a request holds: each of these has to be found again.
+
+        :param title: of the request.
+        """
+        return []
+
     def peer_files(self) -> dict:
         """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""
         return {}

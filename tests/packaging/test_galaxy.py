@@ -25,7 +25,7 @@ ALLOWED = """
     meta/bindep.txt meta/execution-environment.yml meta/requirements.txt meta/runtime.yml
     bundled/dashboards/*/*.json bundled/messages/*.tmpl bundled/rules/*.yml
     docs/**/*.md docs/images/*.png docs/images/*.svg
-    playbooks/*.yml
+    playbooks/*.yml playbooks/tasks/*.yml
     plugins/action/*.py plugins/doc_fragments/*.py plugins/filter/*.py plugins/filter/*.yml plugins/lookup/*.py
     plugins/modules/*.py plugins/module_utils/**/*.py plugins/plugin_utils/**/*.py
     plugins/plugin_utils/data/** plugins/plugin_utils/services/*.yml

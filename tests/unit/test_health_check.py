@@ -86,6 +86,23 @@ def test_alertmanagers():
 
 
 @pytest.mark.parametrize(
+    ("wanted", "orphans", "otherwise"),
+    [
+        (["10.0.0.1:9093", "10.0.0.2:9093"], "fail", None),
+        (["10.0.0.1:9093"], "ignore", None),
+        (["10.0.0.1:9093"], "warn", "unverified"),
+        (["10.0.0.1:9093"], "fail", "failed"),
+        ([], "warn", "unverified"),
+    ],
+)
+def test_an_alertmanager_that_left_the_inventory_is_named(wanted, orphans, otherwise):
+    data = {"activeAlertmanagers": [{"url": f"http://u:p@10.0.0.{n}:9093/api/v2/alerts"} for n in (1, 2)]}
+    finding = _prometheus_server.check_strangers(data, wanted, orphans)
+    assert (finding.state, finding.otherwise) == (("wait", otherwise) if otherwise else ("ok", "failed"))
+    assert not otherwise or ("10.0.0.2:9093" in finding.text and "u:p" not in finding.text)
+
+
+@pytest.mark.parametrize(
     "status, peers, members, state",
     [
         ("ready", 2, 2, "ok"),

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import yaml
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
@@ -276,6 +278,14 @@ class Room(Service):
         return check_alertmanager(values)
 
     # How it is verified
+
+    def history_requests(self, metrics, now):
+        """Its silences."""
+        return {"silences": "/api/v2/silences"}
+
+    def history_found(self, title, answer):
+        """The silences by their ids, without those that have expired."""
+        return [one["id"] for one in json.loads(answer) if one["status"]["state"] != "expired"]
 
     def checks(self, values, surroundings):
         """Its cluster, and whether its messages arrive."""

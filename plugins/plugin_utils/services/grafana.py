@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
@@ -348,6 +350,19 @@ class Room(Service):
     def login(self, values):
         """Its administrator."""
         return self.places(values.inputs)["login"]
+
+    def history_login(self, i):
+        """Its administrator."""
+        return self.places(i)["login"]
+
+    def history_requests(self, metrics, now):
+        """What its database holds, but for what is provisioned."""
+        return {"dashboards and folders": "/api/search?limit=5000", "users": "/api/org/users"}
+
+    def history_found(self, title, answer):
+        """Each by its own name."""
+        found = json.loads(answer)
+        return [str(one.get("login") or "{0} ({1})".format(one.get("title"), one.get("uid"))) for one in found]
 
     def redundancy(self, i):
         """All of them, as people have one open."""

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _shards
@@ -286,6 +288,25 @@ class Room(Service):
         """See :mod:`_shards`."""
         return _shards.check_group(self.name, hosts, value)
 
+    def history_requests(self, metrics, now):
+        """When its targets were scraped, about the oldest moment that it has samples of, the newest one, and one between."""
+        found = re.search(r"(?m)^prometheus_tsdb_lowest_timestamp(?:_seconds)? ([0-9.e+]+)$", metrics)
+        if not found:
+            return {}
+        oldest = float(found[1]) / (1 if "_seconds " in found[0] else 1000)
+        # A scrape that has begun later than this may not be stored yet.
+        newest = now - 30
+        if not oldest < newest:
+            return {}
+        path = "/api/v1/query?query=timestamp%28up%29&time={0:.3f}"
+        moments = {"oldest": min(oldest + 300, newest), "middle": (oldest + newest) / 2, "newest": newest}
+        return {"samples ({0})".format(name): path.format(moment) for name, moment in moments.items()}
+
+    def history_found(self, title, answer):
+        """The time series, each with the time of its sample."""
+        samples = json.loads(answer)["data"]["result"]
+        return ["{0} at {1}".format(json.dumps(one["metric"], sort_keys=True), one["value"][1]) for one in samples]
+
     # How it is verified
 
     def checks(self, values, surroundings):
@@ -318,6 +339,10 @@ class Room(Service):
             "ignore": surroundings.ignore,
             "rules": not agent and bool(rules),
             "alertmanagers": [] if agent else addresses,
+            # Who names others himself, or writes the configuration, may mean some that are in no inventory.
+            "orphans": "ignore"
+            if values.get("prometheus_alertmanager_config") or values.get("prometheus_config_file") != self.own_template
+            else surroundings.value(surroundings.host, "monitoring_orphans") or "warn",
         }
         corrupt = (
             "its write-ahead log was corrupt when it started: what came after the damage was dropped (its log names the"

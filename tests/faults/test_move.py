@@ -1,0 +1,163 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service moves with its data to another host: what was there is there, whatever interrupts it.
+
+One site of two hosts for all tests, in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from urllib.parse import quote
+
+import pytest
+from faults.conftest import SERVICES, Site, base_variables, snapshot
+
+from lab import hosts
+
+pytestmark = pytest.mark.xdist_group("move")
+
+SILENCE = {
+    "matchers": [{"name": "alertname", "value": "Kept", "isRegex": False, "isEqual": True}],
+    "startsAt": "2020-01-01T00:00:00Z",
+    "endsAt": "2099-01-01T00:00:00Z",
+    "createdBy": "test",
+    "comment": "kept",
+}
+
+
+class Moving(Site):
+    """The host ``subject`` with everything, and the host ``other``, to which services move."""
+
+    other: hosts.Host
+    members: dict
+
+    def inventory(self, groups):
+        connection = {"ansible_connection": "community.docker.docker"}
+        every = {
+            name: {**connection, "ansible_host": host.name, "monitoring_address": host.ip}
+            for name, host in (("subject", self.host), ("other", self.other))
+        }
+        children = {group: {"hosts": {self.members.get(group, "subject"): {}}} for group in groups}
+        path = self.folder / "inventory.json"
+        path.write_text(json.dumps({"all": {"hosts": every, "vars": self.variables, "children": children}}))
+        return path
+
+    def move(self, service, *arguments, source="subject", target="other"):
+        return self.run(
+            *("-e", f"service={service}", "-e", f"from={source}", "-e", f"to={target}"), *arguments, playbook="move.yml"
+        )
+
+    def get(self, host, path, port=9090):
+        return json.loads(host.run(f"curl -fsS 'http://127.0.0.1:{port}{path}'", check=False).stdout or "null")
+
+    def samples(self, host, end):
+        """How many samples of `up` of Prometheus' own target there are until a moment, and when the oldest one was."""
+        found = []
+        for query in ('sum(count_over_time(up{job="node"}[2h]))', "min(min_over_time(timestamp(up)[2h:2s]))"):
+            answer = self.get(host, f"/api/v1/query?query={quote(query, safe='')}&time={end:.0f}")
+            found.append(float(answer["data"]["result"][0]["value"][1]))
+        return found
+
+    def runs(self, host, service):
+        return host.run(f"systemctl is-active {service}", check=False).stdout.strip() == "active"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("move")
+    image = snapshot("trixie", folder)
+    with hosts.host("trixie", group="fault", image=image) as one, hosts.host("trixie", group="fault") as two:
+        variables = {
+            **base_variables(),
+            "prometheus_web_listen_address": "0.0.0.0:9090",
+            "node_exporter_web_listen_address": "0.0.0.0:9100",
+            "alertmanager_web_listen_address": "0.0.0.0:9093",
+        }
+        made = Moving(one, folder, variables)
+        made.other, made.members = two, {}
+        made.run().must_be_green(changed=True)
+        one.run(
+            "curl -fsS -H 'Content-Type: application/json' -d @- http://127.0.0.1:9093/api/v2/silences",
+            stdin=json.dumps(SILENCE),
+        )
+        yield made
+
+
+def test_what_cannot_be_moved_is_refused(site):
+    for service, words in (
+        ("prometheus", "In the group prometheus, put other into it and take subject out of it"),
+        ("promethes", "did you mean prometheus?"),
+    ):
+        refused = site.move(service)
+        assert refused.status and words in refused.output, refused.output
+    site.members = {"node_exporter": "other"}
+    refused = site.move("node_exporter")
+    assert refused.status and "node_exporter keeps no data on the host" in refused.output, refused.output
+    site.members = {}
+    assert all(site.serves(service) for service in SERVICES)
+
+
+def test_a_new_host_that_cannot_run_it_changes_nothing(site):
+    """Something else has the port: it is found when everything was copied and the service is stopped on the old host."""
+    site.members = {"prometheus": "other"}
+    pid = site.pid("prometheus")
+    site.other.run("systemd-run --unit=theirs python3 -m http.server 9090")
+    failed = site.move("prometheus")
+    site.other.run("systemctl stop theirs")
+    assert failed.status, failed.output
+    assert "prometheus was not moved and runs on subject as before" in failed.output, failed.output
+    assert site.serves("prometheus") and not site.runs(site.other, "prometheus")
+    assert site.pid("prometheus") != pid
+
+
+def test_it_is_killed_in_the_middle_and_moved_by_the_next_run(site):
+    before = time.time()
+    counted, oldest = site.samples(site.host, before)
+    process = site.start(*("-e", "service=prometheus", "-e", "from=subject", "-e", "to=other"), playbook="move.yml")
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if "Copy what has changed meanwhile" in line:
+            break
+    assert "Copy what has changed meanwhile" in seen, seen
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not site.runs(site.other, "prometheus")
+
+    told = site.move("prometheus", "--check")
+    assert "on subject go to" in told.output, told.output
+    done = site.move("prometheus").must_be_green(changed=True)
+    ended = time.time()
+    assert "found again" in done.output and "history ends" not in done.output, done.output
+    assert site.runs(site.other, "prometheus") and not site.serves("prometheus")
+    assert site.samples(site.other, before) == [counted, oldest]
+    # The gap is the time between the stop and the start; a sample is taken every two seconds.
+    gap = 'count_over_time(up{job="node"}[%ds])' % (ended - before)
+    answer = site.get(site.other, f"/api/v1/query?query={quote(gap, safe='')}&time={ended:.0f}")
+    taken = float(answer["data"]["result"][0]["value"][1])
+    print(f"prometheus: {taken * 2:.0f} s of {ended - before:.0f} s were scraped, two runs included")
+    assert taken > 5
+    # What it keeps is kept on the old host as well.
+    assert (
+        site.host.run("ls /var/lib/prometheus").stdout and not site.host.run("ls /etc/prometheus", check=False).stdout
+    )
+    again = site.move("prometheus").must_be_green(changed=False)
+    assert "there is nothing to move" in again.output
+
+
+def test_silences_move_with_alertmanager(site):
+    site.members = {"prometheus": "other", "alertmanager": "other"}
+    done = site.move("alertmanager", "-e", "remove_data=true").must_be_green(changed=True)
+    assert "found again: 1 silences" in done.output, done.output
+    silences = site.get(site.other, "/api/v2/silences", 9093)
+    assert [one["comment"] for one in silences] == ["kept"]
+    assert not site.host.run("ls -d /var/lib/alertmanager", check=False).stdout
+    # Prometheus follows.
+    managers = site.get(site.other, "/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
+    assert [one["url"].split("/")[2].split(":")[0] for one in managers] == [site.other.ip]
+    site.run().must_be_green(changed=False)
