@@ -127,6 +127,7 @@ def test_it_is_killed_in_the_middle_and_moved_by_the_next_run(site):
     assert "Copy what has changed meanwhile" in seen, seen
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    process.stdout.close()
     assert not site.runs(site.other, "prometheus")
 
     told = site.move("prometheus", "--check")

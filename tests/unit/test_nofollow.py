@@ -477,6 +477,15 @@ REASONS = {
         "*",
     ): "what changes a disk there has the rights of the account whose data it is; root only adds up what its files have",
     (
+        "module_utils/_data_copy.py",
+        "*",
+    ): "what reads and writes data there has the rights of the account whose data it is; root only lists what its directory has",
+    (
+        "module_utils/_move.py",
+        "*",
+    ): "what it writes as root goes by _nofollow; the part that it opens and removes is in Ansible's own directory, the rest has the"
+    " rights of the account",
+    (
         "modules/live_services.py",
         "*",
     ): "it only reads, of regular files and of no links, and nothing is done by what it finds",
