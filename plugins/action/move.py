@@ -3,13 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One step of move.yml, on the host that the service leaves or on the one that it moves to.
 
-The hosts need not reach each other: parts of the data lie on the controller in between, never more than a round of them, and no more
-than one part is in memory.
+The hosts need not reach each other: parts of the data lie on the controller in between, never more than a round of them, and one
+part at a time on each of the hosts.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -24,9 +23,9 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _move, _ro
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy, temporary_directory
 
-PART = 16 << 20
+PART = 64 << 20
 # So much lies on the controller at a time; a larger file does as a whole.
 ROUND = 1 << 30
 SPACE = 1 << 28
@@ -194,10 +193,12 @@ class ActionModule(ActionBase):
         if free < size + SPACE:
             text = "{0} MiB are needed in {1} on this machine for the parts in between, and {2} MiB are free: set ANSIBLE_LOCAL_TEMP"
             raise AnsibleActionFail(text.format((size + SPACE) >> 20, C.DEFAULT_LOCAL_TMP, free >> 20))
-        read = []
+        read, path = [], self._connection._shell.join_path(temporary_directory(self), "part")
         for part in _data_copy.parts(wanted, listed, PART):
-            data = base64.b64decode(self._module(step="read", part=part)["content"])
-            read.append({"spool": self._spool("part", data), "part": part})
+            self._module(step="read", part=part, path=path)
+            spool = self._spool("part", b"")
+            self._connection.fetch_file(path, spool)
+            read.append({"spool": spool, "part": part})
         return {
             "parts": read,
             "listed": {path: listed[path] for path in wanted},
@@ -220,7 +221,7 @@ class ActionModule(ActionBase):
             except CannotCopy as error:
                 raise AnsibleActionFail(str(error)) from error
             listed = {path: fetched["listed"][path] for path, dummy, dummy in one["part"]}
-            self._at_target(step="write", part=one["part"], listed=listed, source=source)
+            self._at_target(step="write", part=one["part"], listed=listed, path=source)
             if os.path.exists(one["spool"]):
                 os.unlink(one["spool"])
         return {"changed": True, "size": fetched["size"]}

@@ -227,17 +227,18 @@ def owner_of(folder: str) -> tuple:
     return status.st_uid, status.st_gid
 
 
-def as_owner(folder: str, work, *given):
+def as_owner(folder: str, work, stream=None):
     """Do something with the rights of the account that a directory belongs to.
 
-    :param work: gets a file to write to, and ``given``.
+    :param work: gets a file to write to.
+    :param stream: that file, which root has opened; a temporary one by default.
     :returns: that file, to be read.
     """
     uid, gid = owner_of(folder)
-    stream = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    stream = stream or tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
 
     def child():
-        work(stream, *given)
+        work(stream)
         stream.flush()
 
     as_account(uid, gid, child)

@@ -119,10 +119,19 @@ class DataOfService:
             ensure_directory(self.machine.records_directory, 0o700)
             write_atomically(self._note, json.dumps(note).encode("utf-8"), 0o600)
 
-    def read(self, part):
-        """A part of the data, see :func:`_data_copy.read`."""
-        with _data_copy.as_owner(self.data_dir, lambda stream: _data_copy.read(self.data_dir, part, stream)) as stream:
-            return stream.read()
+    def read(self, part, target):
+        """Write a part of the data, see :func:`_data_copy.read`, to a file in the temporary directory of the task.
+
+        It belongs to whom the directory belongs to: who has logged in to become root fetches it.
+        """
+        folder = os.path.dirname(target)
+        if os.path.lexists(target):
+            os.unlink(target)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(target, flags, 0o600), "w+b") as stream:
+            _data_copy.as_owner(self.data_dir, lambda out: _data_copy.read(self.data_dir, part, out), stream)
+            there = os.stat(folder)
+            os.fchown(stream.fileno(), there.st_uid, there.st_gid)
 
     def write(self, remove, make, part, listed, source):
         """Make the copy the same as the data, as far as this part goes."""

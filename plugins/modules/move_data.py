@@ -27,9 +27,9 @@ attributes:
 options:
   step:
     description:
-      - V(inspect) reports what is there. V(read) returns a part of the data, V(write) writes one to the copy. V(spared) returns the files
-        without which the data cannot be read, and V(spare) writes them. V(place) puts the copy into its place, and V(take_back) makes it
-        a copy again. V(request) sends HTTP requests to the service, as its health check does. V(finish) forgets the move.
+      - V(inspect) reports what is there. V(read) puts a part of the data into a file, V(write) writes one to the copy. V(spared) returns
+        the files without which the data cannot be read, and V(spare) writes them. V(place) puts the copy into its place, and V(take_back)
+        makes it a copy again. V(request) sends HTTP requests to the service, as its health check does. V(finish) forgets the move.
     type: str
     choices: [inspect, read, write, spared, spare, place, take_back, request, finish]
     required: true
@@ -62,8 +62,8 @@ options:
     type: list
     elements: list
     default: []
-  source:
-    description: File on the host with what V(read) has returned elsewhere. It is removed.
+  path:
+    description: File on the host in which V(read) puts a part of the data, compressed, and from which V(write) takes it and removes it.
     type: path
   writer:
     description: Newest version that has written to the data.
@@ -111,10 +111,6 @@ found:
   description: What is there.
   returned: with O(step=inspect)
   type: dict
-content:
-  description: A part of the data, compressed, in Base64.
-  returned: with O(step=read)
-  type: str
 spared:
   description: Files without which the data cannot be read, each with its C(path) and its C(content) in Base64.
   returned: with O(step=spared)
@@ -126,7 +122,6 @@ answers:
   type: dict
 """
 
-import base64
 import os
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
@@ -140,12 +135,13 @@ def _inspect(data, dummy):
 
 
 def _read(data, given):
-    return {"changed": False, "content": base64.b64encode(data.read(given["part"])).decode("ascii")}
+    data.read(given["part"], given["path"])
+    return {"changed": False}
 
 
 def _write(data, given):
     data.begin(given["origin"])
-    data.write(given["remove"], given["make"], given["part"], given["listed"], given["source"])
+    data.write(given["remove"], given["make"], given["part"], given["listed"], given["path"])
     return {"changed": True}
 
 
@@ -204,7 +200,7 @@ def main():
             "listed": {"type": "dict", "default": {}},
             "remove": {"type": "list", "elements": "str", "default": []},
             "make": {"type": "list", "elements": "list", "default": []},
-            "source": {"type": "path"},
+            "path": {"type": "path"},
             "writer": {"type": "str"},
             "evidence": {"type": "dict"},
             "spare": {

@@ -71,6 +71,8 @@ ELSEWHERE = {
     "ansible-playbook site.yml -e monitoring_tls_renew=true": "tests/unit, test_authority_task: it needs an inventory of one's own",
     "ansible-playbook remove.yml -i inventories/prod -e host=mon2": "tests/faults, test_leaving: it removes what is there",
     "ansible-playbook remove.yml -i inventories/prod -e host=mon2 --check": "tests/faults, test_leaving",
+    "ansible-playbook move.yml -i inventories/prod -e service=prometheus -e from=mon1 -e to=mon2": "tests/faults, test_move",
+    "ansible-playbook move.yml -i inventories/prod -e service=prometheus -e from=mon1 -e to=mon2 --check": "tests/faults, test_move",
     "make one TEST='tests/unit -n 2'": "the stage unit",
     "make one TEST='tests/rules -n 2'": "the stage rules",
     "make test-core": "tests/faults: the oldest and the newest",

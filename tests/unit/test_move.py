@@ -169,6 +169,16 @@ def test_what_changes_meanwhile_is_copied_once_more(folders):
     assert {path for part in parts for path, dummy, dummy in part} == {"wal/00", "wal/01", "nothing/inside"}
 
 
+def test_another_content_of_the_same_size_is_copied(folders):
+    source, target = folders
+    carry(source, target)
+    before = (source / "wal/00").stat().st_mtime_ns
+    (source / "wal/00").write_bytes(b"y" * 250)
+    os.utime(source / "wal/00", ns=(before, before + 1))
+    carry(source, target)
+    assert (target / "wal/00").read_bytes() == b"y" * 250 and same(source, target)
+
+
 def test_a_file_becomes_a_directory_and_back(folders):
     source, target = folders
     carry(source, target)
@@ -280,6 +290,20 @@ def receive(data, folder, files):
     data.begin("old")
     data.write(plan.remove, plan.make, part, listed, str(folder / "part"))
     assert not (folder / "part").exists()
+
+
+def test_a_part_goes_to_a_file_of_who_fetches_it(data):
+    moved, folder = data
+    make(folder / "data", {"wal/00": "w" * 100})
+    (folder / "tmp").mkdir(0o700)
+    for dummy in range(2):
+        moved.read([["wal/00", 0, 100]], str(folder / "tmp/part"))
+    there = (folder / "tmp/part").stat()
+    assert (there.st_mode & 0o777, there.st_uid) == (0o600, (folder / "tmp").stat().st_uid)
+    stream = io.BytesIO((folder / "tmp/part").read_bytes())
+    (folder / "copy/wal").mkdir(parents=True)
+    _data_copy.write(str(folder / "copy"), [["wal/00", 0, 100]], _data_copy.listing(str(folder / "data")), stream)
+    assert (folder / "copy/wal/00").read_text() == "w" * 100
 
 
 def test_it_is_put_into_its_place_taken_back_and_put_there_again(data):
