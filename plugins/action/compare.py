@@ -8,6 +8,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils import _deployed
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import NOT_BOOTED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._config_payload import file_to_send
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer, python_of, takes_input
@@ -18,6 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_comparison 
     DEPLOYMENT,
     PREPARATION,
     PROGRAM,
+    SYSTEMD,
     Comparison,
     Outcome,
 )
@@ -41,6 +43,10 @@ class ActionModule(ActionBase):
         name = self._task.args.get("service")
         if name not in _rooms.names():
             raise AnsibleActionFail("service has to be one of {0}".format(", ".join(_rooms.names())))
+        host = task_vars["inventory_hostname"]
+        return _run.watched(name, host, lambda: self._compared(name, result, task_vars))
+
+    def _compared(self, name, result, task_vars):
         result.update(InputChecks(self._loader, self._templar).of_role(name, task_vars), changed=False)
         if result.get("failed"):
             return result
@@ -72,10 +78,15 @@ class ActionModule(ActionBase):
             program = room.program_step(i)
             found = run_other(self, program.module, program.options, task_vars, check=True)
             if found.get("failed") or found.get("changed"):
+                # What is asked in the one command otherwise: a package would be installed before a module asks.
+                if i["runtime"] == "systemd" and answer(self, SYSTEMD + " || true") == "":
+                    raise AnsibleActionFail(NOT_BOOTED)
                 return Outcome(DEPLOYMENT, None)
             comparison = Comparison(room, i, file_to_send, python, found, pipelining, also)
         command = comparison.command()
         outcome = comparison.outcome(answer(self, command, comparison.login))
+        if outcome.differs and comparison.problem:
+            raise AnsibleActionFail(comparison.problem)
         if comparison.said is not None and also != ":":
             _run.note_deployed(i.host, comparison.said)
         return outcome

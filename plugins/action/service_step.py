@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._turn import ROLLOUT_ENDED, Turn
@@ -40,4 +40,4 @@ class ActionModule(ActionBase):
         def work():
             return run_other(self, step.module, step.options, task_vars)
 
-        return turn.take(name, work) if turn.is_needed(name) else work()
+        return _run.watched(room.name, i.host, lambda: turn.take(name, work) if turn.is_needed(name) else work())

@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
             if service in members:
                 members[service] |= hosts
         lines, left_out, words = [], [], []
-        rollouts = _rollout.written_down()
+        rollouts, failed = _rollout.written_down(), _run.failed()
         for host in task_vars["ansible_play_hosts_all"]:
             given_back = plain(values.raw(host).get(given["results"]) or {})
             found = given_back.get("services")
@@ -117,13 +117,14 @@ class ActionModule(ActionBase):
                     if host in running:
                         why = "it has not been checked"
                     entry = rollouts.get(service, {}).get(host)
+                    said = "failed: " + failed[service, host] if (service, host) in failed else "not verified: " + why
                     lines.append(
                         {
                             "service": service,
                             "host": host,
                             "state": RED,
                             "version": entry.version if entry else None,
-                            "reasons": [_rollout.outcome(entry) or "not verified: " + why],
+                            "reasons": [_rollout.outcome(entry) or said],
                             "url": None,
                         }
                     )

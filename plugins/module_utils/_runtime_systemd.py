@@ -23,6 +23,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._system import HE
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import (
     DEFINITION,
     FINGERPRINT_VARIABLE,
+    NOT_BOOTED,
     PROPERTIES,
     VENDORS,
     ahead_of,
@@ -74,9 +75,7 @@ class Systemd(Runtime):
 
     @classmethod
     def host_problem(cls, machine):
-        return (
-            None if machine.has_systemd() else "this host is not run by systemd; choose another runtime for the service"
-        )
+        return None if machine.has_systemd() else NOT_BOOTED
 
     # What is there
 

@@ -14,7 +14,7 @@ import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _deployed, _host, _http
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import DIRECTORY
-from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import BOOTED, UNIT_DIRECTORY
 
 
 class System:
@@ -42,7 +42,7 @@ class System:
     @staticmethod
     def has_systemd():
         """Whether systemd runs this host."""
-        return os.path.isdir("/run/systemd/system")
+        return os.path.isdir(BOOTED)
 
     @staticmethod
     def proc(path):

@@ -10,6 +10,9 @@ import posixpath
 import re
 import shlex
 
+# There where systemd runs the host: sd_booted(3).
+BOOTED = "/run/systemd/system"
+NOT_BOOTED = "this host is not run by systemd; choose another runtime for the service"
 # The properties of a unit that a verdict needs; see systemctl(1) and org.freedesktop.systemd1(5).
 PROPERTIES = (
     "LoadState",

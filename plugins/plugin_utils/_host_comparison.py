@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import image_answer
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, archive_answer, check_names
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import BOOTED, NOT_BOOTED
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containers import Image
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_files import Tree
@@ -29,6 +30,8 @@ PROGRAM, PREPARATION, CONFIGURATION, ACTIVATION, CONTENTS = (
 )
 
 
+# Says whether a host can have services of systemd.
+SYSTEMD = "test -d {0} && echo systemd".format(BOOTED)
 # Whatever a service is made of.
 DEPLOYMENT = (PROGRAM, CONFIGURATION, ACTIVATION)
 
@@ -54,6 +57,7 @@ class Comparison:
     :param release: what the program's module has returned, where only that can know; else None.
     :param pipelining: whether the command can be given something to read.
     :param also: a further command, whose output is in ``said``.
+    :ivar problem: why the host can have no such service, whatever is changed on it; else None.
     :ivar login: what it has to be given: a password, which must not stand in a command line; else None.
     """
 
@@ -62,6 +66,7 @@ class Comparison:
         self.given = release
         self.pipelining = pipelining
         self.also, self.said = also, None
+        self.problem = None
         self.login = None
         self.contained = i["runtime"] == "docker"
 
@@ -76,15 +81,17 @@ class Comparison:
         self._tree, self._service = self._parts(release)
         self.login = self._service.login() if self.pipelining else None
         service = self._service.command(bool(self.login))
-        wanted = [self._program.command() if self._program else ":", self._tree.command(), service, self.also]
+        manager = ":" if self.contained else SYSTEMD
+        wanted = [self._program.command() if self._program else ":", self._tree.command(), service, self.also, manager]
         return combined(wanted)
 
     def outcome(self, output: str | None) -> Outcome:
         """What the output of that command says."""
-        found = parts(output, 4) if output else None
+        found = parts(output, 5) if output else None
         if not found:
             return Outcome(DEPLOYMENT, None)
-        program, tree, service, self.said = found
+        program, tree, service, self.said, manager = found
+        self.problem = None if self.contained or manager.strip() else NOT_BOOTED
         release = self.given or self._known(program)
         if release is None:
             return Outcome(DEPLOYMENT, None)

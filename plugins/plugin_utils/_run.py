@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 
 import yaml
 from ansible import constants as C
+from ansible.errors import AnsibleError
 from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import (
@@ -141,23 +142,61 @@ def deployed_on(host):
         return None
 
 
-def note_ended(service, host, ended):
-    """Remember until the end of this run which time series of a service end: see :mod:`_history`."""
-    notes = folder("ended", service)
+def _remember(kind, service, host, value):
+    notes = folder(kind, service)
     os.makedirs(notes, mode=0o700, exist_ok=True)
     path = os.path.join(notes, quote(host, safe=""))
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-        json.dump(ended, stream)
+        json.dump(value, stream)
+
+
+def _remembered(kind):
+    found = {}
+    for service in _listed(folder(kind)):
+        for name in _listed(folder(kind, service)):
+            with open(folder(kind, service, name), encoding="utf-8") as stream:
+                found[service, unquote(name)] = json.load(stream)
+    return found
+
+
+def note_ended(service, host, ended):
+    """Remember until the end of this run which time series of a service end: see :mod:`_history`."""
+    _remember("ended", service, host, ended)
 
 
 def ended():
     """What was noted of time series that end: ``(service, host)`` -> sentences."""
-    found = {}
-    for service in _listed(folder("ended")):
-        for name in _listed(folder("ended", service)):
-            with open(folder("ended", service, name), encoding="utf-8") as stream:
-                found[service, unquote(name)] = json.load(stream)
-    return found
+    return _remembered("ended")
+
+
+def watched(service, host, work):
+    """The result of a step of a service's role; where it fails, the summary of this run says why.
+
+    :param work: takes the step, and returns its result.
+    """
+    try:
+        result = work()
+    except AnsibleError as error:
+        _remember("failed", service, host, first_line(error))
+        raise
+    if result.get("failed"):
+        _remember("failed", service, host, why_failed(result))
+    return result
+
+
+def failed():
+    """Why steps of roles have failed in this run: ``(service, host)`` -> the first line of the message."""
+    return _remembered("failed")
+
+
+def why_failed(result):
+    """Why the module of a result has failed, as the first line of what it says."""
+    return first_line(result.get("msg") or result.get("module_stderr") or "no reason given")
+
+
+def first_line(text):
+    """The first line of a message."""
+    return str(text).strip().split("\n", maxsplit=1)[0]
 
 
 def noted():

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
     FAILED,
@@ -76,8 +77,7 @@ class Turn:
             self._write_down(group, FAILED, str(error) or type(error).__name__)
             raise
         if result.get("failed"):
-            said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
-            self._write_down(group, FAILED, said.strip().split("\n", maxsplit=1)[0], self._health([], 0.0)["version"])
+            self._write_down(group, FAILED, _run.why_failed(result), self._health([], 0.0)["version"])
         else:
             self._write_down(group, VERIFIED, "", result.get("version"))
         return result

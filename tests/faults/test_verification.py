@@ -9,9 +9,12 @@ that differs from it.
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
+
+from lab import hosts
 
 HASH = "$2b$05$hmXApiF5iEhh/e0O2HfAwub15QTotdBpSHg7H8ew.v.s9/ErjwaJO"
 PASSWORD = "Sentinel-Health-7"
@@ -152,15 +155,18 @@ def test_a_host_that_cannot_be_reached_is_red(deployed):
 
 @READS_ONLY
 def test_a_host_that_failed_earlier_in_the_run_is_red(deployed):
-    inventory = deployed.folder / "more.yml"
-    inventory.write_text(
-        "node_exporter: {hosts: {broken: {ansible_connection: local, node_exporter_no_such_variable: 1,"
-        " monitoring_scrape: {node_exporter: false}}}}\n"
-    )
-    outcome = deployed.run("-i", str(inventory))
-    outcome.must_be_red(
-        "3 of 4 services verified, 1 failed", "node_exporter on broken: failed: this host is not run by systemd"
-    )
+    with hosts.host("trixie", group="fault") as other:
+        # How sd_booted(3) and so the collection find out who runs a host.
+        other.run("mv /run/systemd/system /run/systemd/elsewhere")
+        variables = {**other.vars(), "monitoring_scrape": {"node_exporter": False}}
+        inventory = deployed.folder / "more.json"
+        inventory.write_text(json.dumps({"node_exporter": {"hosts": {"broken": variables}}}))
+        outcome = deployed.run("-i", str(inventory))
+        outcome.must_be_red(
+            "3 of 4 services verified, 1 failed", "node_exporter on broken: failed: this host is not run by systemd"
+        )
+        left = other.run("ls -d /etc/node_exporter /opt/vigil; getent passwd node-exp", check=False).stdout
+        assert left == ""
 
 
 README = """
