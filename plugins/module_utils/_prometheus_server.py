@@ -78,7 +78,8 @@ class PrometheusServer:
             if wanted or page.value("prometheus_notifications_alertmanagers_discovered"):
                 known = data_of(self.check.get("/api/v1/alertmanagers"))
                 yield check_alertmanagers(known, wanted)
-                yield check_strangers(known, wanted, self.given.get("orphans") or "ignore")
+                loaded_long_ago = age is None or age > DISCOVERY
+                yield check_strangers(known, wanted, self.given.get("orphans") or "ignore", loaded_long_ago)
                 urls = sorted({str(found.get("url")) for found in known.get("activeAlertmanagers") or ()})
                 yield from self._check_alerts(page, urls, age, fires)
         past = self._history(page, age)
@@ -387,17 +388,16 @@ def check_alertmanagers(data, wanted):
     )
 
 
-def check_strangers(data, wanted, orphans):
+def check_strangers(data, wanted, orphans, settled):
     """Alertmanagers that Prometheus sends its alerts to and that have left the inventory.
 
     :param data: ``data`` of ``/api/v1/alertmanagers``.
     :param wanted: addresses with ports: all that the inventory has.
     :param orphans: what they are: ``warn``, ``fail`` or ``ignore``.
+    :param settled: whether its configuration is older than it takes to forget those that have left it.
     """
     strange = sorted(_listed(data).difference(wanted))
     if orphans == "ignore" or not strange:
         return GOOD
-    # What left the configuration a moment ago may still be listed.
-    return Finding(
-        WAIT, STRANGERS.format(", ".join(strange[:REASONS])), DISCOVERY, RED if orphans == "fail" else UNVERIFIED
-    )
+    state = RED if orphans == "fail" else UNVERIFIED
+    return Finding(state if settled else WAIT, STRANGERS.format(", ".join(strange[:REASONS])), otherwise=state)

@@ -102,6 +102,17 @@ def test_what_cannot_be_moved_is_refused(site):
     assert all(site.serves(service) for service in SERVICES)
 
 
+def test_an_alertmanager_that_left_the_inventory_is_named(site):
+    left = ("node_exporter", "prometheus")
+    told = site.run(playbook="verify.yml", groups=left).must_be_green(changed=False)
+    assert f"it sends its alerts also to {site.host.ip}:9093, which the inventory does not have" in told.output, (
+        told.output
+    )
+    red = site.run("-e", "monitoring_orphans=fail", playbook="verify.yml", groups=left)
+    assert red.status and "sends its alerts also to" in red.output, red.output
+    assert "sends its alerts also to" not in site.run(playbook="verify.yml").must_be_green(changed=False).output
+
+
 def test_a_new_host_that_cannot_run_it_changes_nothing(site):
     """Something else has the port: it is found when everything was copied and the service is stopped on the old host."""
     site.members = {"prometheus": "other"}
