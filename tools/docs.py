@@ -39,7 +39,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import R
 
 import roles
 
-ROLES = [*_rooms.in_order(), "silenced_deployment"]
+ROLES = [*_rooms.in_order(), "backup", "silenced_deployment"]
 HOME = "https://github.com/vigil-monitoring/vigil.monitoring"
 NOTE = "<!-- Written by tools/docs.py from {0}; do not edit. -->\n"
 # Variables that belong to no role: name -> (where it is set, meaning). Those that only stand in for a default of each

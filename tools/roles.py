@@ -257,6 +257,16 @@ SITE = """---
       when: monitoring_tls_renew | default(false) | bool
 
 <plays>
+- name: Back up what was deployed
+  hosts: "{{ 'backup' if 'backup' in groups else 'all:!all' }}"
+  gather_facts: false
+  tags: backup
+  tasks:
+    - name: Configure the backup and verify its last run
+      ansible.builtin.import_role:
+        name: vigil.monitoring.backup
+        rolespec_validate: false
+
 - name: Verify monitoring
   ansible.builtin.import_playbook: verify.yml
 """

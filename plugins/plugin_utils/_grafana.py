@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+from urllib.parse import unquote, urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._endpoint import hosts_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
@@ -70,6 +71,34 @@ def grafana_places(ini):
         "database": grafana_database(ini),
         "readable": readable_files(ini),
     }
+
+
+def grafana_dump(ini):
+    """The command that dumps the database of a server, and its environment with the password; None where it is unknown.
+
+    The address of the database is in one URL, or in keys of their own.
+    """
+    found = dict(ini.get("database") or {})
+    if found.get("url"):
+        url = urlsplit(str(found["url"]))
+        address = url.netloc.rpartition("@")[2]
+        found = {"type": url.scheme, "host": address, "name": url.path.lstrip("/")}
+        found.update(user=unquote(url.username or ""), password=unquote(url.password or ""))
+    host, dummy, port = str(found.get("host") or "127.0.0.1").rpartition(":")
+    if not (host and port.isdigit()):
+        host, port = str(found.get("host") or "127.0.0.1"), ""
+    user, password = str(found.get("user") or ""), str(found.get("password") or "")
+    name = str(found.get("name") or "grafana")
+    if found.get("type") in ("postgres", "postgresql"):
+        environment = {"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password}
+        argv = ["pg_dump", "--no-password", "--format=plain", "--clean", "--if-exists", name]
+    elif found.get("type") == "mysql":
+        environment = {"MYSQL_PWD": password}
+        argv = ["mysqldump", "--single-transaction", "--host=" + host, "--user=" + user]
+        argv += [*(["--port=" + port] if port else []), name]
+    else:
+        return None
+    return {"kind": "dump", "argv": argv, "environment": {key: value for key, value in environment.items() if value}}
 
 
 def grafana_inside(ini, network):

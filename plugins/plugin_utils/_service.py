@@ -229,6 +229,18 @@ class Service(Deployment):
         """
         return []
 
+    def backup(self, i) -> dict:
+        """What of its data is backed up, and what prepares that; its configuration directory always is.
+
+        :param i: the inputs of its role, by their names without the role's.
+        :returns: ``data``, its data directory or None; ``prepare``, a list of steps, each with its ``kind``: ``tree``, all of the
+            data directory as it is; ``blocks``, the complete blocks of a time series database; ``sqlite``, the database at
+            ``path``, by SQLite's own online backup; ``dump``, what ``argv`` with ``environment`` writes; ``exclude``, patterns of
+            paths that are left out; ``files``, further files that belong to the data and are restored with it.
+        """
+        data = self.data_dir(i)
+        return {"data": data, "prepare": [{"kind": "tree"}] if data else [], "exclude": [], "files": []}
+
     def peer_files(self) -> dict:
         """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""
         return {}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
@@ -325,6 +326,22 @@ class Room(Service):
     def spared(self, i):
         """What the data can be read with stays as long as they do."""
         return [self.secret_key(i)]
+
+    def backup(self, i):
+        """Its database by a step of its own, and all else of its data; with the key that the database cannot be read without."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
+
+        database = self.places(i)["database"]
+        prepare = [{"kind": "tree"}, {"kind": "sqlite", "path": database[0]} if database else grafana_dump(self.ini(i))]
+        # Its log, what it has rendered, and the copies that an upgrade keeps.
+        logs = [path for path in self.written(i) if path != self.data_dir(i)]
+        excluded = [*(database[0] + end for end in ("", "-*") if database), *logs]
+        return {
+            "data": self.data_dir(i),
+            "prepare": [step for step in prepare if step],
+            "exclude": [*excluded, *(posixpath.join(self.data_dir(i), name) for name in ("log", "png", "csv"))],
+            "files": [self.secret_key(i)],
+        }
 
     def removals(self, i):
         """Its plugins."""

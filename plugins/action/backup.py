@@ -1,0 +1,61 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of backup: validates the inputs of the role, and has the programs installed that are missing."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup, _backup_inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
+
+
+class ActionModule(ActionBase):
+    """Action plugin of the backup module."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _VALID_ARGS = frozenset(("now",))
+
+    def run(self, tmp=None, task_vars=None):
+        """Validate, then run the module; install what it lacks."""
+        result = super().run(tmp, task_vars)
+        i, services = _backup.of_host(self, task_vars)
+        spec = spec_of(_backup.ROLE)
+        given = {name: i[name[len(_backup.ROLE) + 1 :]] for name in spec}
+        problems = _backup_inputs.problems(spec, given, task_vars)
+        if problems:
+            raise AnsibleActionFail(
+                "the inputs of {0} on {1} cannot work, nothing was changed:\n{2}".format(
+                    _backup.ROLE, i.host, "\n".join("- " + problem for problem in problems)
+                )
+            )
+        options = {**_backup.module_options(i, services), "now": boolean(self._task.args.get("now", False))}
+        result.update(self._module(options, task_vars))
+        if result.get("missing") and not self._task.check_mode:
+            package = {"name": result["missing"], "state": "present"}
+            installed = run_other(self, "ansible.builtin.package", package, task_vars)
+            if installed.get("failed"):
+                # The list of packages of a new host may be empty, or old.
+                installed = run_other(self, "ansible.builtin.apt", {**package, "update_cache": True}, task_vars)
+            if installed.get("failed"):
+                raise AnsibleActionFail(
+                    "{0} cannot be installed, and {1} is missing: {2}".format(
+                        ", ".join(result["missing"]), i["restic"], installed.get("msg")
+                    )
+                )
+            del result["missing"]
+            result.update(self._module(options, task_vars))
+            if result.get("missing"):
+                raise AnsibleActionFail(
+                    "{0} were installed, and backup_restic is not there: {1}".format(
+                        ", ".join(result["missing"]), i["restic"]
+                    )
+                )
+        return result
+
+    def _module(self, options, task_vars):
+        return self._execute_module(module_name="vigil.monitoring.backup", module_args=options, task_vars=task_vars)

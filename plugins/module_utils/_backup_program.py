@@ -1,0 +1,485 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that the timer of a backup runs on the host: prepare, back up by restic, prune and check, write the metrics.
+
+It is written to the host as it is, and needs nothing but the standard library of Python 3.9. What it backs up, and where to,
+is in its configuration; secrets reach restic by its environment, and no command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+
+CONFIG = "/etc/vigil-backup/backup.json"
+ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+# In a directory of data: hard links of what is backed up, for the length of a run.
+LINKS = ".vigil-backup"
+MANIFEST = "manifest.json"
+TAG = "vigil"
+DAY = 86400
+# Exit status while another run has the lock.
+BUSY = 75
+# Exit status of restic where some files could not be read.
+INCOMPLETE = 3
+# What restic writes to its error output -> what it means. The first that is found counts.
+REASONS = (
+    (r"wrong password|no key found", "backup_password is not the password of the repository"),
+    (r"no space left|disk quota exceeded", "no space is left where the repository, the cache or the data is"),
+    (
+        r"unable to open config file|repository does not exist|Is there a repository at",
+        "there is no repository at backup_repository; it was removed, is not mounted, or is elsewhere now",
+    ),
+    (r"already locked", "another process works on the repository; if none does, run `restic unlock`"),
+    (
+        r"Permission denied|Host key verification failed|connection refused|no route to host|timed out|no such host"
+        r"|Could not resolve|network is unreachable|connection reset|server response unexpected|AccessDenied|403 Forbidden",
+        "the repository cannot be reached",
+    ),
+    (
+        r"ciphertext verification failed|does not match|invalid data returned|pack .* (?:not found|does not exist)|errors were found"
+        r"|unexpected EOF|load.*: invalid|file does not exist",
+        "the repository is damaged; keep it, and see docs/howto/backup.md",
+    ),
+)
+
+
+class BackupError(Exception):
+    """Why a backup, or a part of it, was not made: a sentence."""
+
+
+class Busy(BackupError):
+    """Another run is under way."""
+
+
+def reason_of(output):
+    """What the error output of restic means: a sentence that ends with its own last lines."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    last = "; ".join(lines[-3:])[-600:]
+    for pattern, meaning in REASONS:
+        if re.search(pattern, output, re.IGNORECASE):
+            return "{0} (restic: {1})".format(meaning, last)
+    return "restic failed: {0}".format(last or "no output")
+
+
+def is_missing(output):
+    """Whether restic says that there is no repository, in any of its versions and for any of its kinds of storage."""
+    absent = r"does not exist|no such file|NoSuchKey|NoSuchBucket|404|key does not exist|Is there a repository at"
+    return bool(re.search("unable to open config file|repository does not exist", output, re.IGNORECASE)) and bool(
+        re.search(absent, output, re.IGNORECASE)
+    )
+
+
+def read_json(path, default):
+    """What a file holds; the default where it is missing or damaged."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except (FileNotFoundError, ValueError):
+        return default
+
+
+def write_atomically(path, text, mode):
+    """Write a file so that readers see the old content or the new, never a part."""
+    scratch = "{0}.{1}.tmp".format(path, os.urandom(4).hex())
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fchmod(stream.fileno(), mode)
+            os.fsync(stream.fileno())
+        os.rename(scratch, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(scratch)
+        raise
+
+
+def is_complete(path):
+    """Whether a directory is a block of Prometheus' that is written completely."""
+    return bool(ULID.fullmatch(os.path.basename(path))) and all(
+        os.path.exists(os.path.join(path, name)) for name in ("meta.json", "index", "chunks")
+    )
+
+
+def link_tree(source, target):
+    """Make hard links of all files of a directory below another one.
+
+    :raises FileNotFoundError: when it was removed in between.
+    """
+    os.makedirs(target, 0o700)
+    for entry in os.scandir(source):
+        path = os.path.join(target, entry.name)
+        if entry.is_dir(follow_symlinks=False):
+            link_tree(entry.path, path)
+        elif entry.is_file(follow_symlinks=False):
+            os.link(entry.path, path, follow_symlinks=False)
+
+
+def due(last, days, now):
+    """Whether something that is done every so many days has to be done; 0 days for never.
+
+    :param last: when it was done, 0 for never; a time in the future is that of a clock that was wrong.
+    """
+    return bool(days) and (last <= 0 or last > now or now - last >= days * DAY - DAY / 4)
+
+
+def settled(status, now):
+    """What is remembered of earlier runs, without times that a wrong clock has set: nothing would be too old until then."""
+    return {
+        name: 0 if isinstance(value, (int, float)) and name.startswith("last_") and value > now + 60 else value
+        for name, value in status.items()
+    }
+
+
+def metrics_text(name, status):
+    """The metrics of node_exporter's textfile collector."""
+    label = json.dumps(str(name), ensure_ascii=False)
+    lines = []
+    for metric, key, text in (
+        ("backup_last_success_timestamp_seconds", "last_success", "When the last backup succeeded; 0 for never."),
+        ("backup_last_run_success", "run_success", "Whether the last run succeeded."),
+        ("backup_last_run_timestamp_seconds", "last_run", "When the last run ended."),
+        ("backup_duration_seconds", "duration", "How long the last successful backup took."),
+        ("backup_size_bytes", "size", "Size of what the last successful backup holds."),
+        ("backup_added_bytes", "added", "What the last successful backup added to the repository."),
+        ("backup_last_check_timestamp_seconds", "last_check", "When the repository was checked without an error."),
+        ("backup_last_check_success", "check_success", "Whether the last check of the repository found no error."),
+    ):
+        if key in status:
+            lines += ["# HELP {0} {1}".format(metric, text), "# TYPE {0} gauge".format(metric)]
+            lines.append("{0}{{backup={1}}} {2}".format(metric, label, float(status[key])))
+    return "\n".join(lines) + "\n"
+
+
+class Restic:
+    """The program restic with its repository.
+
+    :param config: what the configuration says: ``restic``, ``options``, ``environment``.
+    """
+
+    def __init__(self, config):
+        self.argv = [config["restic"], *config["options"]]
+        self.environment = {**os.environ, "LC_ALL": "C", **config["environment"]}
+
+    def run(self, *arguments, timeout=None):
+        """Run it: exit status, output, error output."""
+        try:
+            done = subprocess.run(
+                [*self.argv, *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                cwd="/",
+                timeout=timeout,
+                check=False,
+            )
+        except OSError as error:
+            raise BackupError("{0} cannot be run: {1}".format(self.argv[0], error.strerror)) from error
+        except subprocess.TimeoutExpired:
+            return 124, "", "the repository did not answer within {0} s: timed out".format(timeout)
+        return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+
+    def must(self, *arguments, timeout=None):
+        """Run it: its output.
+
+        :raises BackupError: when it fails.
+        """
+        status, output, errors = self.run(*arguments, timeout=timeout)
+        if status:
+            raise BackupError(reason_of(errors or output))
+        return output
+
+    def is_there(self):
+        """Whether there is a repository that the password opens.
+
+        :raises BackupError: when that cannot be said, or the password is wrong.
+        """
+        status, output, errors = self.run("cat", "config", "--no-lock", timeout=120)
+        if not status:
+            return True
+        if is_missing(errors + output):
+            return False
+        raise BackupError(reason_of(errors or output))
+
+
+class Backup:
+    """One run.
+
+    :param config: the configuration.
+    :param now: function that gives the time.
+    """
+
+    def __init__(self, config, now=time.time):
+        self.config, self.now = config, now
+        self.restic = Restic(config)
+        self.state = config["state_dir"]
+        self.staging = os.path.join(self.state, "staging")
+        self.errors = []
+
+    def run(self):
+        """Back up, and remember how it went.
+
+        :returns: exit status.
+        """
+        with self._alone():
+            start = self.now()
+            status = settled(read_json(os.path.join(self.state, "status.json"), {}), start)
+            try:
+                status.update(self._back_up(status, start))
+            except (BackupError, OSError) as error:
+                self.errors.append(str(error))
+            finally:
+                self._clear()
+            status["run_success"] = not self.errors
+            status["last_run"] = self.now()
+            status["errors"] = self.errors
+            status.setdefault("last_success", 0)
+            if not self.errors:
+                status["last_success"] = status["last_run"]
+                status["duration"] = max(0.0, status["last_run"] - start)
+            self._remember(status)
+        for error in self.errors:
+            print("the backup failed: " + error, file=sys.stderr)
+        return 1 if self.errors else 0
+
+    def report(self, error):
+        """Remember that a run ended before it began."""
+        status = settled(read_json(os.path.join(self.state, "status.json"), {}), self.now())
+        status.setdefault("last_success", 0)
+        self._remember({**status, "run_success": False, "last_run": self.now(), "errors": [str(error)]})
+
+    @contextlib.contextmanager
+    def _alone(self):
+        os.makedirs(self.state, 0o700, exist_ok=True)
+        with open(os.path.join(self.state, "lock"), "a", encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise
+                raise Busy("another backup of this host is running; this one is left to it") from None
+            yield
+
+    def _remember(self, status):
+        write_atomically(os.path.join(self.state, "status.json"), json.dumps(status, indent=1) + "\n", 0o600)
+        path = self.config["textfile"]
+        if path and os.path.isdir(os.path.dirname(path)):
+            write_atomically(path, metrics_text(self.config["name"], status), 0o644)
+
+    def _clear(self):
+        """Take away what was prepared, also by a run that was killed."""
+        for path in [
+            self.staging,
+            *(os.path.join(one["data"], LINKS) for one in self.config["services"] if one["data"]),
+        ]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _back_up(self, status, start):
+        """What is remembered of it."""
+        self._clear()
+        os.makedirs(self.staging, 0o700)
+        paths, excluded, described = [], list(self.config["exclude"]), []
+        for service in self.config["services"]:
+            try:
+                found = self._prepare(service)
+            except (OSError, sqlite3.Error, BackupError) as error:
+                # The others are backed up all the same.
+                self.errors.append("{0}: {1}".format(service["name"], error))
+                continue
+            paths += [path for path in [service["config"], *service["files"]] if os.path.lexists(path)]
+            paths += [one["from"] for one in found]
+            excluded += service["exclude"]
+            described.append({**{key: service[key] for key in ("name", "data", "files", "config")}, "sources": found})
+            described[-1]["version"] = writer_of(service["data"]) or service["version"]
+        for path in self.config["paths"]:
+            if os.path.lexists(path):
+                paths.append(path)
+            else:
+                self.errors.append("{0} in backup_paths does not exist".format(path))
+        manifest = os.path.join(self.staging, MANIFEST)
+        write_atomically(manifest, json.dumps({"time": start, "services": described}, indent=1) + "\n", 0o600)
+        # Takes away the locks of processes that are no more, and of no other.
+        self.restic.run("unlock", timeout=300)
+        tags = [TAG, *("{name}={version}".format(**one) for one in described)]
+        found = self._snapshot([manifest, *dict.fromkeys(paths)], excluded, tags)
+        found.update(self._maintain(status, start))
+        return found
+
+    def _prepare(self, service):
+        """Have a consistent copy of a service's data: pairs of where it is and where it belongs."""
+        found, data = [], service["data"]
+        if not data:
+            return found
+        if not os.path.isdir(data):
+            raise BackupError("its data directory {0} does not exist".format(data))
+        for step in service["prepare"]:
+            if step["kind"] == "tree":
+                found.append({"from": data, "to": data})
+            elif step["kind"] == "blocks":
+                links = os.path.join(data, LINKS, "blocks")
+                os.makedirs(links, 0o700)
+                self._link_blocks(data, links)
+                found.append({"from": links, "to": data})
+            elif step["kind"] == "sqlite":
+                copy = os.path.join(self.staging, service["name"] + ".db")
+                copy_database(step["path"], copy)
+                found.append({"from": copy, "to": step["path"]})
+            else:
+                copy = os.path.join(self.staging, service["name"] + ".sql")
+                self._dump(step, copy)
+                found.append({"from": copy, "to": None})
+        return found
+
+    @staticmethod
+    def _link_blocks(data, links):
+        for name in sorted(os.listdir(data)):
+            source, target = os.path.join(data, name), os.path.join(links, name)
+            if is_complete(source):
+                try:
+                    link_tree(source, target)
+                except FileNotFoundError:
+                    # Compacted, or too old by now: the block that replaced it is linked, or comes with the next backup.
+                    shutil.rmtree(target, ignore_errors=True)
+
+    @staticmethod
+    def _dump(step, path):
+        """Dump a database of a server by the server's own tool."""
+        with open(path, "wb") as stream:
+            try:
+                done = subprocess.run(
+                    step["argv"],
+                    env={**os.environ, **step["environment"]},
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.PIPE,
+                    cwd="/",
+                    check=False,
+                )
+            except OSError as error:
+                raise BackupError("{0} cannot be run: {1}".format(step["argv"][0], error.strerror)) from error
+        if done.returncode:
+            raise BackupError("its database was not dumped: {0}".format(done.stderr.decode("utf-8", "replace")[-500:]))
+
+    def _snapshot(self, paths, excluded, tags):
+        """Have restic make a snapshot; a second time where something changed while it was read."""
+        argv = ["backup", "--json", "--host", self.config["name"], "--ignore-ctime"]
+        argv += [part for tag in tags for part in ("--tag", tag)]
+        argv += [part for pattern in excluded for part in ("--exclude", pattern)]
+        for attempt in (1, 2):
+            status, output, errors = self.restic.run(*argv, "--", *paths)
+            if status != INCOMPLETE or attempt == 2:
+                break
+        if status == INCOMPLETE:
+            raise BackupError("some files could not be read: {0}".format("; ".join(_read_errors(errors + output))))
+        if status:
+            raise BackupError(reason_of(errors or output))
+        return summary_of(output)
+
+    def _maintain(self, status, now):
+        """Prune and check, where it is time."""
+        found = {}
+        keep = [
+            part for name, number in sorted(self.config["keep"].items()) for part in ("--keep-" + name, str(number))
+        ]
+        if keep and due(status.get("last_prune", 0), self.config["prune_days"], now):
+            self.restic.must(
+                "forget", "--prune", "--host", self.config["name"], "--tag", TAG, "--group-by", "host", *keep
+            )
+            found["last_prune"] = self.now()
+        failed = status.get("check_success") is False
+        if failed or due(status.get("last_check", 0), self.config["check_days"], now):
+            subset = self.config["check_subset"]
+            try:
+                self.restic.must("check", *(["--read-data-subset=" + subset] if subset else []))
+                found.update(last_check=self.now(), check_success=True)
+            except BackupError as error:
+                self.errors.append("the check of the repository failed: {0}".format(error))
+                found["check_success"] = False
+        return found
+
+
+def writer_of(data):
+    """The version that a directory of data is marked with, or None."""
+    if not data:
+        return None
+    with contextlib.suppress(OSError), open(os.path.join(data, ".vigil-version"), encoding="ascii") as stream:
+        return stream.read(100).strip() or None
+    return None
+
+
+def copy_database(source, target):
+    """Copy a SQLite database that is in use, as of one moment.
+
+    :raises sqlite3.Error: when it is none, or damaged.
+    """
+    if not os.path.isfile(source):
+        raise BackupError("its database {0} does not exist".format(source))
+    address = "file:{0}?mode=ro".format("".join("%{0:02x}".format(byte) for byte in os.fsencode(source)))
+    closing = contextlib.closing
+    with closing(sqlite3.connect(address, uri=True, timeout=60)) as there, closing(sqlite3.connect(target)) as here:
+        there.backup(here, pages=1000)
+        (verdict,) = here.execute("PRAGMA quick_check").fetchone()
+    os.chmod(target, 0o600)
+    if verdict != "ok":
+        raise BackupError("its database {0} is damaged: {1}".format(source, verdict))
+
+
+def summary_of(output):
+    """What restic says of the snapshot that it made."""
+    for line in reversed(output.splitlines()):
+        with contextlib.suppress(ValueError):
+            found = json.loads(line)
+            if isinstance(found, dict) and found.get("message_type") == "summary":
+                return {
+                    "snapshot": found["snapshot_id"],
+                    "size": found["total_bytes_processed"],
+                    "added": found["data_added"],
+                    "files": found["total_files_processed"],
+                }
+    raise BackupError("restic does not say that it made a snapshot")
+
+
+def _read_errors(text):
+    """Which files restic could not read, without repetition."""
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            one = json.loads(line)
+            if isinstance(one, dict) and one.get("message_type") == "error":
+                found.append(
+                    "{0}: {1}".format(one.get("item"), (one.get("error") or {}).get("message") or one.get("error"))
+                )
+    return list(dict.fromkeys(found))[:5] or [text.strip()[-300:]]
+
+
+def main(argv):
+    """Entry point: ``backup.py [CONFIGURATION]``."""
+    os.umask(0o077)
+    with open(argv[1] if len(argv) > 1 else CONFIG, encoding="utf-8") as stream:
+        backup = Backup(json.load(stream))
+    try:
+        return backup.run()
+    except Busy as error:
+        print(str(error), file=sys.stderr)
+        return BUSY
+    except (BackupError, OSError) as error:
+        print("the backup failed: {0}".format(error), file=sys.stderr)
+        with contextlib.suppress(OSError):
+            backup.report(error)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

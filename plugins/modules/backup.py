@@ -1,0 +1,320 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: backup
+short_description: Configure the backup of a host and verify its last run
+description:
+  - Writes the program of the backup, its configuration and the units of its timer, creates the repository if it was never there, and
+    verifies what the last backup says.
+  - The action plugin makes the options of the variables of the role P(vigil.monitoring.backup#role), and of the services of the host.
+version_added: 0.4.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: full
+    description: Says which files would change; does not reach for the repository.
+  diff_mode:
+    support: full
+    description: Shows changed files, without those that hold secrets.
+  idempotent:
+    support: full
+    description: Changes nothing, and sends no request, where files and units are as they should be.
+options:
+  state:
+    description: Whether backups are made.
+    type: str
+    choices: [present, absent]
+    default: present
+  now:
+    description: Whether to make a backup at once, and to wait for it.
+    type: bool
+    default: false
+  config:
+    description: Configuration of the program.
+    type: dict
+    default: {}
+  password:
+    description: Password of the repository.
+    type: str
+    default: ""
+  ssh_key:
+    description: Private key for C(sftp:).
+    type: str
+    default: ""
+  ssh_known_hosts:
+    description: Lines of C(known_hosts).
+    type: str
+    default: ""
+  secrets:
+    description: Texts that no output may show.
+    type: list
+    elements: str
+    default: []
+  schedule:
+    description: C(OnCalendar) of the timer.
+    type: str
+    default: daily
+  schedule_delay:
+    description: C(RandomizedDelaySec) of the timer.
+    type: str
+    default: "0"
+  packages:
+    description: Packages that have the programs that are needed.
+    type: list
+    elements: str
+    default: []
+  config_dir:
+    description: Directory of configuration and secrets.
+    type: path
+    default: /etc/vigil-backup
+  program_dir:
+    description: Directory of the program.
+    type: path
+    default: /opt/vigil/backup
+  state_dir:
+    description: Directory of the state.
+    type: path
+    default: /var/lib/vigil-backup
+  textfile_dir:
+    description: Directory of node_exporter's textfile collector, empty for none.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Make a backup at once
+  vigil.monitoring.backup:
+    now: true
+"""
+
+RETURN = r"""
+missing:
+  description: Packages that have to be installed before anything else; nothing was changed.
+  returned: when programs are missing
+  type: list
+  elements: str
+last:
+  description: What the last run means - V(ok), V(running), V(none) or V(failed).
+  returned: success
+  type: str
+status:
+  description: What the last run reported, such as C(snapshot), C(size), C(last_success) and C(last_check).
+  returned: success
+  type: dict
+"""
+
+import os
+import shutil
+import time
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, Restic, read_json
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    ensure_directory,
+    last_words,
+    read_text,
+    run,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+
+ARGUMENTS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "now": {"type": "bool", "default": False},
+    "config": {"type": "dict", "default": {}},
+    "password": {"type": "str", "default": "", "no_log": True},
+    "ssh_key": {"type": "str", "default": "", "no_log": True},
+    "ssh_known_hosts": {"type": "str", "default": ""},
+    "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "schedule": {"type": "str", "default": "daily"},
+    "schedule_delay": {"type": "str", "default": "0"},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "config_dir": {"type": "path", "default": "/etc/vigil-backup"},
+    "program_dir": {"type": "path", "default": "/opt/vigil/backup"},
+    "state_dir": {"type": "path", "default": "/var/lib/vigil-backup"},
+    "textfile_dir": {"type": "str", "default": ""},
+}
+
+
+class Task:
+    """The backup of this host."""
+
+    def __init__(self, module):
+        self.module, self.params = module, module.params
+        self.status = os.path.join(self.params["state_dir"], "status.json")
+        self.known = os.path.join(self.params["state_dir"], "repository.json")
+
+    def run(self):
+        """Have it as it should be."""
+        if self.params["state"] == "absent":
+            self._remove()
+        missing = self._missing()
+        if missing:
+            self.module.exit_json(changed=True, missing=missing, last="none", status={})
+        program = _backup_program.__loader__.get_source(_backup_program.__name__)
+        wanted = _backup.texts(self.params, program)
+        surplus = [path for path in _backup.removable(self.params) if path not in wanted and os.path.lexists(path)]
+        changes = {path: _differs(path, *one) for path, one in wanted.items()}
+        changes = {path: before for path, before in changes.items() if before is not None}
+        diff = [self._diff(path, before, wanted[path][0]) for path, before in changes.items()]
+        changed = bool(changes or surplus or not self._is_scheduled())
+        if self.module.check_mode:
+            self.module.exit_json(changed=changed, diff=diff, **self._last())
+        calendar = self._check_schedule() if changes else None
+        if calendar:
+            raise HostError(calendar)
+        if changed:
+            self._write(wanted, changes, surplus)
+        if changes or not os.path.exists(self.known):
+            changed = self._have_repository() or changed
+        if changed:
+            self._schedule()
+        self._end(changed, diff, bool(changes))
+
+    def _missing(self):
+        """The packages of programs that are not there."""
+        needed = [self.params["config"]["restic"]]
+        if self.params["config"]["environment"]["RESTIC_REPOSITORY"].startswith("sftp:"):
+            needed.append("ssh")
+        return [] if all(map(shutil.which, needed)) else self.params["packages"]
+
+    def _is_scheduled(self):
+        timer = _backup.UNIT + ".timer"
+        return not any(run(["systemctl", verb, timer])[0] for verb in ("is-enabled", "is-active"))
+
+    def _check_schedule(self):
+        for name, verb in (("schedule", "calendar"), ("schedule_delay", "timespan")):
+            status, output = run(["systemd-analyze", verb, self.params[name].strip()])
+            if status and status != 127:
+                return "backup_{0} is {1!r}, which systemd does not understand: {2}".format(
+                    name, self.params[name], output.strip().splitlines()[-1]
+                )
+        return None
+
+    def _diff(self, path, before, after):
+        if _backup.is_secret(path):
+            return {"before_header": path, "after_header": path, "before": "(secret)\n", "after": "(another secret)\n"}
+        return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+    def _write(self, wanted, changes, surplus):
+        params = self.params
+        for folder, mode in (
+            (params["config_dir"], 0o700),
+            (params["state_dir"], 0o700),
+            (params["program_dir"], 0o755),
+        ):
+            ensure_directory(folder, mode)
+            _nofollow.must_be_roots(folder, "runs or reads there what backs up all data of the host")
+        for path in changes:
+            text, mode = wanted[path]
+            _nofollow.write_atomically(path, text.encode("utf-8"), mode, 0, 0)
+        for path in surplus:
+            _nofollow.unlink(path)
+        repository = params["config"]["environment"]["RESTIC_REPOSITORY"]
+        if repository.startswith("/") and not os.path.isdir(os.path.dirname(repository.rstrip("/"))):
+            raise HostError(
+                "backup_repository is {0}, and {1} does not exist: is it not mounted?".format(
+                    repository, os.path.dirname(repository.rstrip("/"))
+                )
+            )
+
+    def _have_repository(self):
+        """Create the repository if it was never there; whether it was created.
+
+        :raises BackupError: when it cannot be reached, or was there and is gone.
+        """
+        repository = self.params["config"]["environment"]["RESTIC_REPOSITORY"]
+        restic, known = Restic(self.params["config"]), read_json(self.known, {})
+        created = False
+        if not restic.is_there():
+            if known.get("repository") == repository:
+                raise BackupError(
+                    "the repository that was at backup_repository is gone, with all of its backups. Bring it back; or, to begin a"
+                    " new one, remove {0} on the host".format(self.known)
+                )
+            restic.must("init", timeout=300)
+            created = True
+        _backup_program.write_atomically(
+            self.known, '{{"repository": {0}}}\n'.format(_backup.json.dumps(repository)), 0o600
+        )
+        return created
+
+    def _schedule(self):
+        for argv in (["daemon-reload"], ["enable", _backup.UNIT + ".timer"], ["restart", _backup.UNIT + ".timer"]):
+            status, output = run(["systemctl", *argv])
+            if status:
+                raise HostError("systemctl {0} failed: {1}".format(" ".join(argv), output.strip()))
+
+    def _last(self):
+        status = read_json(self.status, {}) if os.path.exists(self.status) else {}
+        dummy, active = run(["systemctl", "show", "-P", "ActiveState", _backup.UNIT + ".service"])
+        last, words = _backup.verdict(status, active.strip(), time.time())
+        return {"last": last, "status": status, "msg": words}
+
+    def _end(self, changed, diff, renewed):
+        """Start what has to be made, and say how the last run ended."""
+        unit = _backup.UNIT + ".service"
+        found = self._last()
+        if self.params["now"]:
+            since = time.time()
+            run(["systemctl", "reset-failed", unit])
+            status, dummy = run(["systemctl", "start", unit], timeout=None)
+            found = self._last()
+            if status:
+                log = "" if found["last"] == "failed" else "\nLast log lines:\n" + last_words(unit, since)
+                raise HostError(found["msg"] + log)
+            changed = True
+        elif found["last"] == "none" or (found["last"] == "failed" and renewed):
+            # The first one may take long; or what has failed was just corrected.
+            run(["systemctl", "reset-failed", unit])
+            run(["systemctl", "start", "--no-block", unit])
+            found["msg"] += "; one was started"
+        elif found["last"] == "failed":
+            raise HostError(found["msg"])
+        self.module.exit_json(changed=changed, diff=diff, **found)
+
+    def _remove(self):
+        """Take timer, program and settings away; the repository stays."""
+        paths = [path for path in _backup.removable(self.params) if os.path.lexists(path)]
+        metrics = os.path.join(self.params["textfile_dir"], "vigil_backup.prom") if self.params["textfile_dir"] else ""
+        paths += [path for path in (metrics, self.params["state_dir"]) if path and os.path.lexists(path)]
+        if paths and not self.module.check_mode:
+            run(["systemctl", "disable", "--now", _backup.UNIT + ".timer"])
+            run(["systemctl", "stop", _backup.UNIT + ".service"], timeout=300)
+            for path in paths:
+                _nofollow.remove(path)
+            for folder in (self.params["config_dir"], self.params["program_dir"]):
+                _nofollow.remove_empty(folder)
+            run(["systemctl", "daemon-reload"])
+        self.module.exit_json(changed=bool(paths), last="none", status={}, diff=[])
+
+
+def _differs(path, text, mode):
+    """The text of a file that is not as it should be, empty where there is none; None where it is."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return ""
+    before = read_text(path) or ""
+    same = (found.st_mode & 0o7777) == mode and found.st_uid == 0 and before == text
+    return None if same else before
+
+
+def main():
+    """Entry point."""
+    module = Module(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to back up the data of services; run the play with become: true")
+    try:
+        Task(module).run()
+    except (HostError, BackupError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()

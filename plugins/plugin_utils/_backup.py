@@ -1,0 +1,150 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the inputs of the role backup, and of the services of a host, to the options of the module backup."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
+
+ROLE = "backup"
+_SECRET = re.compile("SECRET|PASS|PWD|TOKEN|KEY|ACCOUNT|CREDENTIAL", re.IGNORECASE)
+
+
+def services_of(groups: list[str], inputs: Callable[[str], Any]) -> list[dict]:
+    """What is backed up of the services of a host.
+
+    :param groups: the groups of the inventory that it is in.
+    :param inputs: function of a service's name that gives the inputs of its role.
+    """
+    found = []
+    for name in _rooms.in_order(groups):
+        room, i = _rooms.load(name), inputs(name)
+        if room.behind or i["state"] == "absent":
+            continue
+        found.append(
+            {
+                "name": name,
+                "unit": room.unit_name,
+                "version": str(i["version"]),
+                "config": i["config_dir"],
+                "runtime": i["runtime"],
+                "docker_host": docker_host(i),
+                **room.backup(i),
+            }
+        )
+    return found
+
+
+def config_of(i, services: list[dict]) -> dict:
+    """The configuration of the program on the host, with secrets in it.
+
+    :param i: the inputs of the role.
+    :param services: see :func:`services_of`.
+    """
+    state = i["state_dir"]
+    environment = {
+        **{str(name): str(value) for name, value in i["environment"].items()},
+        "RESTIC_REPOSITORY": i["repository"],
+        "RESTIC_PASSWORD_FILE": i["config_dir"] + "/password",
+        "RESTIC_CACHE_DIR": state + "/cache",
+        "HOME": state,
+    }
+    names = ("name", "config", "version", "data", "prepare", "exclude", "files")
+    return {
+        "name": i["name"],
+        "restic": i["restic"],
+        "options": restic_options(i),
+        "environment": environment,
+        "state_dir": state,
+        "textfile": i["textfile_dir"].rstrip("/") + "/vigil_backup.prom" if i["textfile_dir"] else "",
+        "keep": {str(name): int(number) for name, number in i["keep"].items()},
+        "prune_days": i["prune_days"],
+        "check_days": i["check_days"],
+        "check_subset": i["check_subset"],
+        "paths": i["paths"],
+        "exclude": i["exclude"],
+        "services": [{name: one[name] for name in names} for one in services],
+    }
+
+
+def restic_options(i) -> list[str]:
+    """The options of restic that are no secret."""
+    options = list(i["restic_options"])
+    if i["ssh_key"]:
+        options.append("sftp.command=" + sftp_command(i["repository"], i["config_dir"]))
+    return [part for option in options for part in ("-o", option)]
+
+
+def sftp_command(repository: str, folder: str) -> str:
+    """The command by which restic reaches a repository with ``sftp:``."""
+    place, port = repository[len("sftp:") :], ""
+    if place.startswith("//"):
+        server = place[2:].partition("/")[0]
+        server, dummy, port = server.rpartition(":") if server.rpartition(":")[2].isdigit() else (server, "", "")
+    elif "[" in place:
+        server = place.partition("]")[0].replace("[", "")
+    else:
+        server = place.partition(":")[0]
+    argv = ["ssh", *(["-p", port] if port else []), "-i", folder + "/ssh_key"]
+    for option in (
+        "UserKnownHostsFile={0}/known_hosts".format(folder),
+        "StrictHostKeyChecking=yes",
+        "BatchMode=yes",
+        "IdentitiesOnly=yes",
+        "ConnectTimeout=30",
+        "ServerAliveInterval=30",
+    ):
+        argv += ["-o", option]
+    return " ".join(shlex.quote(part) for part in [*argv, server.strip("[]"), "-s", "sftp"])
+
+
+def module_options(i, services: list[dict]) -> dict:
+    """The options of the module backup."""
+    present = i["state"] != "absent"
+    return {
+        "state": i["state"],
+        "config": config_of(i, services) if present else {},
+        "password": i["password"],
+        "ssh_key": i["ssh_key"],
+        "ssh_known_hosts": i["ssh_known_hosts"],
+        "secrets": secrets_of(i, services),
+        "schedule": i["schedule"],
+        "schedule_delay": i["schedule_delay"],
+        "packages": [*i["packages"], *(["openssh-client"] if i["repository"].startswith("sftp:") else [])],
+        "config_dir": i["config_dir"],
+        "program_dir": i["program_dir"],
+        "state_dir": i["state_dir"],
+        "textfile_dir": i["textfile_dir"],
+    }
+
+
+def secrets_of(i, services: list[dict]) -> list[str]:
+    """What no output may show."""
+    found = [i["password"], i["ssh_key"], urlsplit(i["repository"].partition(":")[2]).password]
+    found += [value for name, value in i["environment"].items() if _SECRET.search(str(name))]
+    steps = [step for one in services for step in one["prepare"]]
+    found += [value for step in steps for name, value in step.get("environment", {}).items() if _SECRET.search(name)]
+    return sorted({str(one) for one in found if one})
+
+
+def of_host(action, task_vars: dict) -> tuple[RoleInputs, list[dict]]:
+    """The inputs of the role on a host, and what is backed up of its services.
+
+    :param action: an action plugin.
+    """
+
+    def inputs(name):
+        # Who only reads makes no certificate authority.
+        variables = {**task_vars, "ansible_check_mode": True}
+        return RoleInputs(name, action._loader, action._templar, variables)
+
+    return inputs(ROLE), services_of(task_vars["group_names"], inputs)

@@ -1,0 +1,193 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backup without a repository: its inputs, what rooms say, what restic's words mean, and a SQLite database in use."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup as plan
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup_inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
+from role_inputs import Inputs
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = yaml.safe_load((ROOT / "roles" / "backup" / "defaults" / "main.yml").read_text(encoding="utf-8"))
+NOW = 1_800_000_000.0
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n"
+
+
+def problems(**given):
+    values = {**DEFAULTS, "backup_name": "one", "backup_repository": "/srv/backup", "backup_password": "x"}
+    values.update(("backup_" + name, value) for name, value in given.items())
+    spec = spec_of("backup")
+    return _backup_inputs.problems(spec, {name: value for name, value in values.items() if name in spec}, values)
+
+
+def test_usual_inputs_are_right():
+    assert problems() == []
+    assert problems(repository="sftp:me@host:/srv", ssh_key=KEY, ssh_known_hosts="host ssh-ed25519 x") == []
+    assert problems(repository="s3:https://server/bucket", environment={"AWS_ACCESS_KEY_ID": "x"}) == []
+    assert problems(state="absent", repository="", password="") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"repository": ""}, "backup_repository: is empty"),
+        ({"repository": "srv/backup"}, "backup_repository: is neither"),
+        ({"repository": "sftp:host"}, "backup_repository: is 'sftp:host'; write sftp:USER@HOST:/PATH"),
+        ({"repository": "/var/lib/vigil-backup/x"}, "in the role's own directory"),
+        ({"password": ""}, "backup_password: is empty"),
+        ({"password": "a\nb"}, "backup_password: has more than one line"),
+        ({"ssh_key": KEY}, "backup_ssh_key: is set, and"),
+        ({"repository": "sftp:host:/x", "ssh_key": KEY}, "backup_ssh_known_hosts: is empty"),
+        ({"environment": {"RESTIC_PASSWORD": "x"}}, "backup_environment: has RESTIC_PASSWORD"),
+        ({"name": "a b"}, "backup_name: is 'a b'"),
+        ({"keep": {"dayly": 7}}, "backup_keep: has 'dayly'; did you mean daily?"),
+        ({"keep": {"daily": 0}}, "backup_keep.daily: is 0"),
+        ({"check_days": -1}, "backup_check_days: is -1"),
+        ({"check_subset": "half"}, "backup_check_subset: is 'half'"),
+        ({"schedule": "daily\nExecStart=x"}, "backup_schedule: is"),
+        ({"state_dir": "/var"}, "backup_state_dir: is '/var', which belongs to the system"),
+        ({"paths": ["/"]}, "backup_paths: has '/'"),
+        ({"repositori": "x"}, "backup_repositori: unknown variable"),
+    ],
+)
+def test_what_cannot_work_is_named(given, said):
+    found = problems(**given)
+    assert len(found) == 1 and said in found[0]
+
+
+def test_no_value_of_a_secret_is_repeated():
+    assert "sentinel" not in "".join(problems(repository="sentinel", password="sentinel\n", ssh_key="sentinel"))
+
+
+def test_what_rooms_say():
+    found = plan.services_of(["prometheus", "alertmanager", "node_exporter", "web"], Inputs)
+    assert [(one["name"], one["data"], one["prepare"]) for one in found] == [
+        ("node_exporter", None, []),
+        ("alertmanager", "/var/lib/alertmanager", [{"kind": "tree"}]),
+        ("prometheus", "/var/lib/prometheus", [{"kind": "blocks"}]),
+    ]
+    (agent,) = plan.services_of(["prometheus"], lambda name: Inputs(name, agent_mode=True))
+    assert (agent["data"], agent["prepare"]) == (None, [])
+    assert plan.services_of(["prometheus"], lambda name: Inputs(name, state="absent")) == []
+
+
+def test_the_database_of_a_server_is_dumped_without_a_password_in_a_command_line():
+    assert grafana_dump({"database": {"type": "sqlite3"}}) is None
+    for database in (
+        {"type": "postgres", "host": "db:5432", "name": "g", "user": "u", "password": "sentinel"},
+        {"url": "postgres://u:sentinel@db:5432/g"},
+    ):
+        found = grafana_dump({"database": database})
+        assert "sentinel" not in " ".join(found["argv"]) and found["argv"][-1] == "g"
+        assert found["environment"] == {"PGHOST": "db", "PGPORT": "5432", "PGUSER": "u", "PGPASSWORD": "sentinel"}
+    found = grafana_dump({"database": {"type": "mysql", "host": "db", "user": "u", "password": "sentinel"}})
+    assert found["argv"][:2] == ["mysqldump", "--single-transaction"]
+    assert found["environment"] == {"MYSQL_PWD": "sentinel"}
+
+
+@pytest.mark.parametrize(
+    ("repository", "server"),
+    [
+        ("sftp:me@host:/srv", "me@host"),
+        ("sftp://me@host:2222//srv", "-p 2222 ... me@host"),
+        ("sftp:me@[fd00::1]:/srv", "me@fd00::1"),
+    ],
+)
+def test_command_of_sftp(repository, server):
+    found = plan.sftp_command(repository, "/etc/vigil-backup")
+    assert found.endswith(" {0} -s sftp".format(server.rpartition(" ")[2])) and "StrictHostKeyChecking=yes" in found
+    assert ("-p 2222" in found) == ("2222" in server)
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("Fatal: wrong password or no key found", "backup_password is not the password"),
+        ("Fatal: unable to open config file: stat /srv/config: no such file or directory", "there is no repository"),
+        ("write /srv/tmp: no space left on device", "no space is left"),
+        ("ssh: connect to host x port 22: Connection refused", "cannot be reached"),
+        ("pack 1234: ciphertext verification failed", "is damaged"),
+        ("something else", "restic failed: something else"),
+    ],
+)
+def test_what_restic_says_is_explained(said, meaning):
+    assert meaning in _backup_program.reason_of(said)
+
+
+def test_only_what_is_missing_is_missing():
+    assert _backup_program.is_missing("Fatal: unable to open config file: stat /x/config: no such file or directory")
+    assert not _backup_program.is_missing("Fatal: unable to open config file: ssh: Connection refused")
+    assert not _backup_program.is_missing("Fatal: wrong password or no key found")
+
+
+@pytest.mark.parametrize(
+    ("last", "days", "expected"),
+    [(0, 7, True), (NOW - 86400, 7, False), (NOW - 7 * 86400, 7, True), (NOW + 99, 7, True), (0, 0, False)],
+)
+def test_when_something_is_due(last, days, expected):
+    assert _backup_program.due(last, days, NOW) is expected
+
+
+def test_a_time_of_a_wrong_clock_is_no_success():
+    status = {"last_success": NOW + 99999, "last_check": NOW - 5, "size": NOW * 2}
+    assert _backup_program.settled(status, NOW) == {"last_success": 0, "last_check": NOW - 5, "size": NOW * 2}
+
+
+def test_verdict():
+    good = {"last_run": NOW, "last_success": NOW - 7300, "run_success": True, "size": 5 << 20, "snapshot": "abcdef0123"}
+    assert _backup.verdict(good, "inactive", NOW) == (
+        "ok",
+        "last backup 2 h ago, 5 MiB, snapshot abcdef01, repository not checked yet",
+    )
+    assert _backup.verdict({}, "inactive", NOW)[0] == "none"
+    assert _backup.verdict(good, "activating", NOW)[0] == "running"
+    bad = {**good, "run_success": False, "errors": ["x"]}
+    assert _backup.verdict(bad, "failed", NOW) == ("failed", "the last backup failed: x")
+
+
+def test_a_database_in_use_is_copied_as_of_one_moment(tmp_path):
+    source = tmp_path / "a ?#.db"
+    with sqlite3.connect(source) as there:
+        there.execute("CREATE TABLE t (x)")
+        there.execute("INSERT INTO t VALUES (1)")
+        there.commit()
+        _backup_program.copy_database(str(source), str(tmp_path / "copy"))
+    assert sqlite3.connect(tmp_path / "copy").execute("SELECT x FROM t").fetchall() == [(1,)]
+    source.write_bytes(b"no database" * 1000)
+    with pytest.raises(sqlite3.Error):
+        _backup_program.copy_database(str(source), str(tmp_path / "other"))
+
+
+def test_only_complete_blocks_are_linked(tmp_path):
+    for name in (
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAW",
+        "01ARZ3NDEKTSV4RRFFQ69G5FAX.tmp-for-creation",
+        "wal",
+    ):
+        (tmp_path / name / "chunks").mkdir(parents=True)
+        (tmp_path / name / "index").write_text("x")
+        if not name.endswith("W"):
+            (tmp_path / name / "meta.json").write_text("{}")
+    links = tmp_path / "links"
+    links.mkdir()
+    _backup_program.Backup._link_blocks(str(tmp_path), str(links))
+    assert [path.name for path in links.iterdir()] == ["01ARZ3NDEKTSV4RRFFQ69G5FAV"]
+    one = "01ARZ3NDEKTSV4RRFFQ69G5FAV/index"
+    assert (links / one).stat().st_ino == (tmp_path / one).stat().st_ino
+
+
+def test_metrics():
+    text = _backup_program.metrics_text("one", {"last_success": 5, "run_success": False})
+    assert 'backup_last_success_timestamp_seconds{backup="one"} 5.0\n' in text
+    assert 'backup_last_run_success{backup="one"} 0.0\n' in text
