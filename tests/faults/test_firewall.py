@@ -43,6 +43,7 @@ def test_a_stranger_reaches_no_port_and_everything_else_is_left_alone(site, othe
     host = site.host
     # Beside them somebody's own: a service, and a table.
     host.run("systemd-run --unit=theirs python3 -m http.server 2222")
+    host.run("for _try in $(seq 50); do curl -so /dev/null http://127.0.0.1:2222 && exit 0; sleep 0.2; done; exit 1")
     site.variables.update(closed_to(allowed))
     assert reaches(stranger, host, *PORTS, 2222) == [9090, 9093, 9100, 2222]
 

@@ -366,13 +366,14 @@ def test_as_a_container_it_keeps_everything_and_its_password_is_set_inside(shown
     shown.run(**ALONE).must_be_green(changed=False)
 
     # The image's environment says where the data is, and does not win; the first administrator there is a new one.
-    shown.variables["grafana_ini"] = {"paths": {"data": "/srv/grafana"}}
+    shown.variables.update(grafana_ini={"paths": {"data": "/srv/grafana"}}, grafana_start_empty=True)
     must_be_silent(shown.run(*LOUD, **ALONE)).must_be_green(changed=True)
     assert shown.host.run("ls /srv/grafana/grafana.db").stdout
     assert shown.get("/api/users/search")["totalCount"] == 1
     told = "docker container inspect grafana-server; docker image inspect $(docker images -q); docker logs grafana-server 2>&1"
     assert "vigil-sentinel" not in shown.host.run(told).stdout
 
+    del shown.variables["grafana_start_empty"]
     shown.variables.update(grafana_ini={}, grafana_runtime="systemd", grafana_security=security(PASSWORD))
     shown.password = PASSWORD
     shown.run(**ALONE).must_be_green(changed=True)
@@ -398,7 +399,7 @@ def test_no_space_for_the_data_is_said_before_anything_is_done(shown, grafana_ve
     )
     shown.host.run("mkdir -p /srv/small/data; chown grafana: /srv/small/data", check=False)
     before = shown.untouched()[1]
-    shown.variables["grafana_ini"] = {"paths": {"data": "/srv/small/data"}}
+    shown.variables.update(grafana_ini={"paths": {"data": "/srv/small/data"}}, grafana_start_empty=True)
     shown.run(**ALONE).must_be_red("no space is left in /srv/small/data", "free some space and run again")
     assert shown.grafana_pid() == before
 
