@@ -37,6 +37,12 @@ DOCUMENTATION = r"""
       type: list
       elements: dict
       default: []
+    prometheus_groups:
+      description: Inventory groups of Prometheus servers, as in P(vigil.monitoring.grafana_datasources#lookup). Dashboards of
+        the collection change their colors at C(prometheus_thresholds), and lead to runbooks at C(prometheus_runbook_url), of
+        the first server.
+      type: dict
+      default: {}
     cache_dir:
       description: Directory of the controller's cache. Empty means the user's own.
       type: str
@@ -56,6 +62,7 @@ _raw:
   elements: list
 """
 
+import json
 import os
 
 from ansible.errors import AnsibleLookupError
@@ -67,8 +74,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     plain_digest,
     shown,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK, adjusted
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, check_name, locate, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -138,17 +147,19 @@ class LookupModule(LookupBase):
         question = (repr(terms), repr(self.get_options()), (variables or {}).get("inventory_hostname"))
         bases = places(variables, self._loader.get_basedir())
         try:
-            return [once_per_task(question, lambda: self._dashboards(terms, bases))]
+            return [once_per_task(question, lambda: self._dashboards(terms, bases, variables or {}))]
         except (FileProblem, ReleaseError) as error:
             raise AnsibleLookupError(str(error)) from error
 
-    def _dashboards(self, terms, bases):
+    def _dashboards(self, terms, bases, variables):
+        adjust = self._adjust(variables)
         uids = {source["name"]: source["uid"] for source in plain(self.get_option("datasources"))}
         found = []
         for directory in terms:
             for path, folder, text in read_tree(self._find(str(directory), bases)):
                 stem = os.path.splitext(os.path.relpath(path, os.path.dirname(os.path.dirname(path))))[0]
-                found.append(normal_dashboard(text, path, folder, {}, stem if folder else os.path.basename(stem)))
+                stem = stem if folder else os.path.basename(stem)
+                found.append(normal_dashboard(adjust(text), path, folder, {}, stem))
         for number, entry in enumerate(plain(self.get_option("downloads"))):
             url, stem, name = download_of(number, entry)
             asked = entry.get("datasource")
@@ -158,6 +169,35 @@ class LookupModule(LookupBase):
             found.append(normal_dashboard(text, source, str(entry.get("folder") or ""), inputs, stem))
         check_dashboards(found)
         return found
+
+    def _adjust(self, variables):
+        """A function that gives the text of a dashboard of the collection the thresholds and runbooks of the inventory."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs  # noqa: PLC0415
+
+        thresholds, runbook_url = self._of_prometheus(variables)
+
+        def adjust(text):
+            if '"{0}"'.format(AT) not in text and '"{0}"'.format(RUNBOOK) not in text:
+                return text
+            try:
+                found = json.loads(text)
+            except ValueError:
+                # Somebody's own copy: what is wrong with it is said where it is read.
+                return text
+            made = adjusted(found, load_packs(), thresholds, runbook_url)
+            return json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+        return adjust
+
+    def _of_prometheus(self, variables):
+        """Thresholds and URL of the runbooks of the first Prometheus server; of none, those of the collection."""
+        inventory = variables.get("groups") or {}
+        for group in plain(self.get_option("prometheus_groups")):
+            for host in inventory.get(group) or ():
+                value = HostValues(variables["hostvars"], self._templar, {"groups": inventory})
+                found = [value(host, "prometheus_" + name) for name in ("thresholds", "runbook_url")]
+                return plain(found[0] or {}), plain(found[1])
+        return {}, None
 
     def _download(self, url, name, checksum, bases):
         """Path of what an address holds, in the cache."""

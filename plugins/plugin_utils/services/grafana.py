@@ -147,6 +147,7 @@ class Room(Service):
             i["dashboards_dir"],
             optional=["dashboards"],
             downloads=i["dashboards"],
+            prometheus_groups=i["prometheus_groups"],
             datasources=self.sources(i),
             cache_dir=i["release_cache"],
         )
