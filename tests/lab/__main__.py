@@ -44,6 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     core = commands.add_parser("test-core", help="deploy, check and deploy again with another ansible-core")
     core.add_argument("version", help="such as 2.21, or 2.21.5")
     commands.add_parser("pictures", help="draw the documentation's pictures of a real deployment")
+    drawn = commands.add_parser("gallery", help="draw the dashboards over a synthetic fleet, into build/gallery")
+    drawn.add_argument("hosts", type=int, nargs="?", default=33)
+    drawn.add_argument("night", nargs="?", choices=("quiet", "bad"), default="quiet")
+    drawn.add_argument("uids", nargs="*", metavar="UID", help="of dashboards; all when none is given")
     built = commands.add_parser("site", help="build the documentation site in build/site/html")
     built.add_argument(
         "--external", action="store_true", help="check its links to other sites instead; needs a network"
@@ -143,6 +147,13 @@ def _demo_down(_options) -> None:
 
 def _test_core(options) -> int:
     return stages.test_core(options.version)
+
+
+def _gallery(options) -> int:
+    venv.ensure()
+    # In .venv, whose packages draw them.
+    arguments = [str(options.hosts), options.night, *options.uids]
+    return subprocess.call([venv.tool("python"), "-m", "lab.gallery", *arguments], env=stages.environment())
 
 
 def _pictures(_options) -> int:
