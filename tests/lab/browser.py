@@ -136,7 +136,7 @@ class Page:
             answer = request.response()
             results = answer.json().get("results", {})
             for query in queries:
-                if query["refId"] not in "ABCDEFGH":
+                if query["refId"] not in "ABCDEFGHIJKLMN":
                     continue
                 result = results.get(query["refId"], {})
                 error = "" if answer.ok else f"status {answer.status}: {answer.text()}"

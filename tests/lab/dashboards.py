@@ -33,10 +33,19 @@ def shown() -> dict[str, dict]:
     return {one["uid"]: one for one in found}
 
 
+def panels_of(dashboard: dict) -> Iterator[dict]:
+    """The panels of a dashboard, those in folded rows too; not the rows."""
+    for panel in dashboard["panels"]:
+        if panel["type"] == "row":
+            yield from panel["panels"]
+        else:
+            yield panel
+
+
 def panels() -> Iterator[Query]:
     """The queries of all panels."""
     for uid, dashboard in shown().items():
-        for panel in dashboard["panels"]:
+        for panel in panels_of(dashboard):
             for target in panel["targets"]:
                 where = f"{uid} {panel['id']} {target['refId']}"
                 yield Query(where, panel["title"], target["expr"], target["instant"])
@@ -49,7 +58,8 @@ def others() -> Iterator[Query]:
             yield Query(f"{uid} {annotation['name']}", annotation["name"], annotation["expr"])
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
-                (series,) = re.fullmatch(r"label_values\((.*), \w+\)", variable["query"]["query"]).groups()
+                query = variable["query"]["query"]
+                series = re.fullmatch(r"(?:label_values|query_result)\((.*?)(?:, \w+)?\)", query)[1]
                 yield Query(f"{uid} ${variable['name']}", variable["label"], series, instant=True)
 
 
@@ -60,4 +70,6 @@ def filled(expr: str, span: str = "1h", interval: str = "5m") -> str:
     :param interval: what Grafana would take for a rate.
     """
     of_grafana = {"$__range": span, "$__rate_interval": interval, "$__interval": "15s", "$__from": "0"}
-    return re.sub(r"\$\w+", lambda found: of_grafana.get(found[0], ".*"), expr)
+    of_grafana |= {"$__to": "0", "$__interval_ms": "15000"}
+    # "$1" is of label_replace.
+    return re.sub(r"\$[a-z_]\w*", lambda found: of_grafana.get(found[0], ".*"), expr)

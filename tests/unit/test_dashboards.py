@@ -13,6 +13,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import LookupModule
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK, adjusted
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     PACKS,
     alerts_of,
@@ -24,22 +31,92 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "bundled" / "dashboards").rglob("*.json"))
 SHOWN = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in FILES}
-PANELS = [pytest.param(uid, panel, id=f"{uid} {panel['id']}") for uid in SHOWN for panel in SHOWN[uid]["panels"]]
+
+
+def panels_of(uid):
+    """The panels of a dashboard, those in folded rows too, by number."""
+    found = {}
+    for panel in SHOWN[uid]["panels"]:
+        for one in panel["panels"] if panel["type"] == "row" else [panel]:
+            assert one["id"] not in found
+            found[one["id"]] = one
+    return found
+
+
+PANELS = [pytest.param(uid, panel, id=f"{uid} {number}") for uid in SHOWN for number, panel in panels_of(uid).items()]
 # Number, title, kind and queries of each panel. Links of alerts that were sent long ago lead to these numbers.
 SPECIFIED = {
+    "mon-fleet": """
+        1 Hosts: stat 1
+        2 Hosts down: stat 1
+        3 Hosts critical: stat 1
+        4 Hosts warning: stat 1
+        5 CPU cores in use: stat 1
+        6 Memory in use: stat 1
+        7 Hosts, those in trouble first: table 11
+        8 CPU usage (10 highest): timeseries 1
+        9 Memory used (10 highest): timeseries 1
+        10 Disk usage (10 fullest): timeseries 1
+        11 Load per core (10 highest): timeseries 1
+        12 Network traffic (10 highest): timeseries 1
+        13 Disk busy (10 highest): timeseries 1
+    """,
     "mon-system": """
-        1 Current CPU: gauge 1
+        1 CPU usage: gauge 1
         2 CPU by mode: timeseries 1
-        3 Memory available: bargauge 1
+        3 Memory available: gauge 1
         4 Memory used: timeseries 1
         5 Container memory: timeseries 1
-        6 Disk usage by partition: bargauge 1
-        7 Disk space used by partition: piechart 1
-        8 Days until full (1d trend): bargauge 1
-        9 Network I/O: timeseries 2
-        10 Load per core: timeseries 1
+        6 File systems: table 3
+        7 Disk space used: timeseries 1
+        8 Time until full (1d trend): table 1
+        9 Network traffic: timeseries 2
+        10 Load per core: timeseries 3
         11 Disk busy: timeseries 1
         12 Container CPU (cores): timeseries 1
+        13 Up: stat 1
+        14 Operating system: stat 1
+        15 Cores: stat 1
+        16 Memory: stat 1
+        17 Uptime: stat 1
+        18 Reboot: stat 1
+        19 Updates: stat 1
+        20 Failed units: stat 1
+        21 Pressure (PSI): timeseries 3
+        22 Context switches and interrupts: timeseries 2
+        23 Processes: timeseries 2
+        24 Memory by kind: timeseries 3
+        25 Swap used: timeseries 2
+        26 Paging: timeseries 3
+        27 Processes killed for memory: timeseries 1
+        28 Inodes used: timeseries 1
+        29 Disk throughput: timeseries 2
+        30 Disk operations: timeseries 2
+        31 Disk latency: timeseries 2
+        32 Network errors and drops: timeseries 4
+        33 TCP connections: timeseries 2
+        34 TCP retransmissions: timeseries 1
+        35 TCP connections opened: timeseries 2
+        36 Failed units: table 1
+        37 File descriptors: timeseries 1
+        38 Clock: timeseries 1
+        39 Firing alerts of this host: table 1
+        40 Exporters of this host: table 3
+    """,
+    "mon-alerts": """
+        1 Critical: stat 1
+        2 Warnings: stat 1
+        3 Pending: stat 1
+        4 Suppressed: stat 1
+        5 Active silences: stat 1
+        6 Not delivered: stat 1
+        7 Firing now: table 1
+        8 When alerts fired: state-timeline 1
+        9 Fired most: table 1
+        10 Time spent firing: table 1
+        11 Noise: over within 10 minutes: table 1
+        12 Hosts with most alerts: table 1
+        13 Notifications by integration: timeseries 2
     """,
     "mon-app": """
         1 Requests per second: timeseries 1
@@ -53,16 +130,36 @@ SPECIFIED = {
         9 Availability (probes): stat 1
     """,
     "mon-db": """
-        1 Connections used: gauge 1
+        1 Connections used: table 1
         2 Connections by state: timeseries 2
         3 Top 10 queries by total time: table 1
         4 Top 10 queries by mean time: table 1
         5 Cache hit ratio: timeseries 1
-        6 Table sizes (top 10): piechart 1
+        6 Table sizes (top 10): table 1
         7 Database size: timeseries 1
         8 Transactions per second: timeseries 2
         9 Longest transaction by state: timeseries 1
         10 Deadlocks and temp files: timeseries 2
+        11 Locks by mode: timeseries 1
+        12 Sessions that wait: timeseries 1
+        13 Temporary files: timeseries 1
+        14 Replication lag: timeseries 1
+        15 Replicas behind, by bytes: timeseries 1
+        16 WAL on disk: timeseries 1
+        17 Checkpoints: timeseries 2
+        18 Buffers written: timeseries 3
+        19 Dead rows (top 10): table 3
+        20 Sequential scans (top 10): table 3
+        21 Settings that matter: table 7
+    """,
+    "mon-containers": """
+        1 Containers: table 7
+        2 Memory of its limit (10 highest): timeseries 1
+        3 Memory (10 highest): timeseries 1
+        4 CPU (10 highest): timeseries 1
+        5 Starts and OOM kills: timeseries 2
+        6 Network received (10 highest): timeseries 1
+        7 Network sent (10 highest): timeseries 1
     """,
     "mon-self": """
         1 Targets down: stat 1
@@ -79,8 +176,12 @@ SPECIFIED = {
         12 Prometheus to Alertmanager: timeseries 3
         13 Notifications by integration: timeseries 2
         14 Active silences: stat 1
-        15 Days to certificate expiry: bargauge 1
-        16 Hours since last backup: bargauge 1
+        15 Days to certificate expiry: table 1
+        16 Time since last backup: table 1
+        17 Targets that are down: table 1
+        18 Jobs by what they cost: table 5
+        19 Samples by job (10 highest): timeseries 1
+        20 Metrics with most series: table 1
     """,
 }
 # Panels that are coloured at the numbers of an alert.
@@ -97,6 +198,8 @@ COLOURED = [
     ("mon-self", 15, "CertificateExpiresSoon"),
     ("mon-self", 16, "BackupTooOld"),
 ]
+# Panels that show the number of an alert in another unit: seconds, that Grafana makes days of, in place of hours.
+UNITS = {"BackupTooOld": 3600}
 
 
 def everything(found, key):
@@ -126,9 +229,9 @@ def test_every_panel_is_there():
     found = {
         uid: [
             f"{panel['id']} {panel['title']}: {panel['type']} {len(panel['targets'])}"
-            for panel in sorted(shown["panels"], key=lambda panel: panel["id"])
+            for dummy, panel in sorted(panels_of(uid).items())
         ]
-        for uid, shown in SHOWN.items()
+        for uid in SHOWN
     }
     specified = {uid: [line.strip() for line in text.strip().splitlines()] for uid, text in SPECIFIED.items()}
     assert found == specified
@@ -161,13 +264,17 @@ def test_its_variables_are_used_and_no_others(uid):
     shown = SHOWN[uid]
     variables = {one["name"]: one for one in shown["templating"]["list"]}
     asked = [str(one) for key in ("expr", "query") for one in everything(shown, key)]
-    used = {name for one in asked for name in re.findall(r"\$(\w+)", one) if not name.startswith("__")}
+    used = {name for one in asked for name in re.findall(r"\$([a-z_]\w*)", one) if not name.startswith("__")}
     assert used | {"datasource"} == set(variables)
     # Grafana takes those of one id for one.
     assert len({one["id"] for one in variables.values()}) == len(variables)
     for name, variable in variables.items():
         assert variable["label"]
-        if name != "datasource":
+        if variable.get("regex"):
+            # One is chosen: the page is about one. What is shown is the inventory's name, the value is of the label.
+            assert not variable.get("multi") and not variable.get("includeAll")
+            assert "?<text>" in variable["regex"] and "?<value>" in variable["regex"]
+        elif name != "datasource":
             assert variable["multi"] and variable["includeAll"]
             assert variable["allValue"] == ".*"
             # All at first, and not whatever comes first.
@@ -177,9 +284,11 @@ def test_its_variables_are_used_and_no_others(uid):
 @pytest.mark.parametrize("uid", SHOWN)
 def test_its_panels_fill_their_rows(uid):
     places = [panel["gridPos"] for panel in SHOWN[uid]["panels"]]
+    folded = [[panel["gridPos"] for panel in row.get("panels", ())] for row in SHOWN[uid]["panels"]]
     rows = {}
-    for place in places:
-        rows.setdefault(place["y"], []).append(place)
+    for group, found in enumerate([places, *folded]):
+        for place in found:
+            rows.setdefault((group, place["y"]), []).append(place)
     for row in rows.values():
         assert sum(place["w"] for place in row) == 24
         assert len({place["h"] for place in row}) == 1
@@ -199,7 +308,7 @@ def test_a_panel_explains_itself(uid, panel):
         assert target["legendFormat"] or panel["type"] == "table"
         assert target["instant"] != target["range"]
         # What shows one number asks for one.
-        assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap"))
+        assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap", "state-timeline"))
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)
@@ -212,11 +321,11 @@ def test_what_an_override_is_for_is_matched(uid, panel):
 
 @pytest.mark.parametrize(("uid", "number", "alert"), COLOURED)
 def test_a_panel_changes_its_colour_where_the_alert_fires(uid, number, alert):
-    (panel,) = [panel for panel in SHOWN[uid]["panels"] if panel["id"] == number]
-    steps = {step["value"]: step["color"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]}
+    panel = panels_of(uid)[number]
+    steps = {step["value"]: step["color"] for found in everything(panel, "steps") for step in found}
     found = alerts_of(load_packs())[alert]
     for tier, settings in resolve(found, {}, "")[0].items():
-        assert settings.values["threshold"] in steps, (tier, steps)
+        assert settings.values["threshold"] * UNITS.get(alert, 1) in steps, (tier, steps)
     if panel["type"] == "timeseries":
         assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] != "off"
 
@@ -226,7 +335,7 @@ def test_alerts_lead_to_panels_that_are_there(pack):
     link = link_of(load_packs()[pack])
     shown = SHOWN[link.dashboard]
     assert {*link.variables} <= {one["name"] for one in shown["templating"]["list"]}
-    panels = {panel["id"]: panel for panel in shown["panels"]}
+    panels = panels_of(link.dashboard)
     alerts = load_packs()[pack]["alerts"]
     led = {name: alert["panel"] for name, alert in alerts.items() if "panel" in alert}
     assert set(led.values()) <= set(panels)
@@ -253,3 +362,168 @@ def test_the_dashboards_are_linked_with_each_other():
         assert link["type"] == "dashboards"
         assert set(link["tags"]) == tags
         assert link["keepTime"]
+
+
+# What every dashboard has to have, whatever it shows: the rules that a person who writes one should not have to remember.
+
+
+def steps_of(found):
+    """All steps of thresholds, however deep."""
+    return [step for steps in everything(found, "steps") if isinstance(steps, list) for step in steps]
+
+
+def urls_of(found):
+    """All links that lead to a dashboard of ours."""
+    return [url for url in everything(found, "url") if url.startswith(("/d/", "?"))]
+
+
+@pytest.mark.parametrize("uid", SHOWN)
+def test_links_lead_to_dashboards_and_variables_that_are_there(uid):
+    for url in urls_of(SHOWN[uid]):
+        path, dummy, query = url.partition("?")
+        if path.startswith("/d/${"):
+            # The path comes with the alert: see the labels in its query.
+            continue
+        there = SHOWN[path.removeprefix("/d/") or uid]
+        names = {one["name"] for one in there["templating"]["list"]}
+        assert set(re.findall(r"var-(\w+)=", query)) <= names, url
+        assert "${__url_time_range}" in query, f"{url} does not keep the time range"
+    paths = re.findall(r'"(mon-[\w-]+)\?(?:viewPanel=(\d+))?"', " ".join(everything(SHOWN[uid], "expr")))
+    for to, number in paths:
+        assert not number or int(number) in panels_of(to)
+
+
+@pytest.mark.parametrize("uid", SHOWN)
+def test_firing_alerts_are_marked_once_and_where_they_belong(uid):
+    for annotation in SHOWN[uid]["annotations"]["list"]:
+        expr = annotation["expr"]
+        if "ALERTS" not in expr:
+            # Without the moment alone, each step would be a mark.
+            assert "$__interval" in expr
+            continue
+        # The moment, and not one mark for each step as long as it fires.
+        assert re.fullmatch(r"(ALERTS\{[^}]*\}) unless \1 offset \$__interval", expr)
+        led = {number for number, panel in panels_of(uid).items() if "Alerts: " in panel["description"]}
+        assert annotation["filter"] == {"exclude": False, "ids": sorted(led)}
+        # Those of other hosts would bury the graph: they are marked once a person wants them.
+        about_what_is_chosen = '="$instance' in expr.replace("=~", "=") or '="$host' in expr.replace("=~", "=")
+        assert annotation["enable"] == about_what_is_chosen or uid == "mon-app"
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_a_bar_begins_at_zero(uid, panel):
+    custom = panel["fieldConfig"]["defaults"].get("custom", {})
+    if panel["type"] in ("gauge", "bargauge") or custom.get("drawStyle") == "bars":
+        assert panel["fieldConfig"]["defaults"]["min"] == 0
+    elif panel["type"] == "timeseries":
+        below_zero = "negative-Y" in json.dumps(panel["fieldConfig"]["overrides"])
+        assert below_zero or "axisSoftMin" in custom
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_a_panel_names_nobody_in_particular(uid, panel):
+    for target in panel["targets"]:
+        assert not re.search(r"\b\d+\.\d+\.\d+\.\d+\b|localhost", target["expr"])
+        assert not re.search(r'\b(instance|host|job)="[^$]', target["expr"])
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_a_title_fits_beside_its_neighbours(uid, panel):
+    # A notebook of 1280 pixels has 53 for each of the 24 columns, of which the padding and the mark for more take 68.
+    assert len(panel["title"]) * 7 <= panel["gridPos"]["w"] * 52 - 68, panel["title"]
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_hosts_are_named_as_in_the_inventory(uid, panel):
+    for target in panel["targets"]:
+        if "{{instance}}" in target["legendFormat"]:
+            assert "{{host}}" in target["legendFormat"] or "probe" in target["expr"], target["legendFormat"]
+
+
+def test_thresholds_that_are_of_an_alert_say_so():
+    marked = [step for step in steps_of(list(SHOWN.values())) if AT in step]
+    assert {step[AT]["alert"] for step in marked} >= {alert for dummy, dummy, alert in COLOURED}
+    for step in marked:
+        origin = step[AT]
+        tier = resolve(alerts_of(load_packs())[origin["alert"]], {}, "")[0][origin["severity"]]
+        assert step["value"] == tier.values[origin["parameter"]] * origin["factor"] + origin["offset"]
+
+
+def test_thresholds_of_the_inventory_move_lines_and_colours():
+    thresholds = {"HighCPUUsage": {"critical": 95}, "HighMemoryUsage": {"warning": False}}
+    before, after = (
+        SHOWN["mon-system"],
+        adjusted(SHOWN["mon-system"], load_packs(), thresholds, "https://wiki.example/"),
+    )
+    assert before is not after
+
+    def steps(shown, number):
+        (found,) = [panel for panel in shown["panels"] if panel["id"] == number]
+        return [(step["color"], step["value"]) for step in found["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+
+    assert steps(before, 1) == [("green", None), ("orange", 60), ("red", 80)]
+    assert steps(after, 1) == [("green", None), ("orange", 60), ("red", 95)]
+    # What is disabled has no line; what is counted from the other end moves as well.
+    assert steps(after, 4) == [("transparent", None), ("red", 90)]
+    assert steps(after, 3) == [("red", None), ("orange", 10)]
+    text = json.dumps(after)
+    assert AT not in text and RUNBOOK not in text
+    assert "https://wiki.example/${__value.raw}" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"), [("", []), (None, ["Runbook"]), ("https://w.example/{alert}.md", ["Runbook"])]
+)
+def test_the_runbooks_of_the_inventory_are_linked(url, shown):
+    found = adjusted(SHOWN["mon-alerts"], load_packs(), {}, url)
+    links = {
+        link["title"]: link["url"]
+        for links in everything(found, "value")
+        if isinstance(links, list)
+        for link in links
+        if "url" in link
+    }
+    assert [title for title in links if title == "Runbook"] == shown
+    if url:
+        assert links["Runbook"] == "https://w.example/${__value.raw}.md"
+
+
+def test_thresholds_that_are_invalid_are_left_to_the_role_that_refuses_them():
+    same = adjusted(SHOWN["mon-system"], load_packs(), {}, None)
+    assert adjusted(SHOWN["mon-system"], load_packs(), {"NoSuchAlert": 1}, None) == same
+    assert adjusted(SHOWN["mon-system"], load_packs(), ["what"], None) == same
+
+
+@pytest.mark.parametrize(
+    ("groups", "critical", "runbook"),
+    [
+        # The first server that there is says it.
+        ({"nowhere": "", "prometheus": "prod"}, 95, "https://wiki.example/runbooks/"),
+        ({"nowhere": ""}, 80, "https://"),
+        ({}, 80, "https://"),
+    ],
+)
+def test_the_dashboards_that_are_deployed_are_of_the_inventory(tmp_path, groups, critical, runbook):
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars/prometheus.yml").write_text(
+        "wanted: 95\n"
+        "prometheus_thresholds: {HighCPUUsage: {critical: '{{ wanted }}'}}\n"
+        "prometheus_runbook_url: https://wiki.example/runbooks/\n"
+    )
+    (tmp_path / "hosts.yml").write_text("prometheus: {hosts: {one: {}}}\n")
+    loader = DataLoader()
+    inventory = InventoryManager(loader, sources=[str(tmp_path / "hosts.yml")])
+    variables = {
+        "groups": inventory.get_groups_dict(),
+        "hostvars": HostVars(inventory, VariableManager(loader, inventory), loader),
+    }
+    lookup = LookupModule(loader, Templar(loader=loader, variables=variables))
+    lookup.get_option = {"prometheus_groups": groups, "datasources": [], "downloads": [], "optional": []}.get
+    found = {
+        one["uid"]: one["content"] for one in lookup._dashboards([str(FILES[0].parents[1])], [str(ROOT)], variables)
+    }
+    assert set(found) == set(SHOWN)
+    gauge = next(panel for panel in json.loads(found["mon-system"])["panels"] if panel["id"] == 1)
+    assert gauge["fieldConfig"]["defaults"]["thresholds"]["steps"][-1]["value"] == critical
+    assert any(url.startswith(runbook) for url in everything(json.loads(found["mon-alerts"]), "url"))
+    assert not any(AT in text or RUNBOOK in text for text in found.values())

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Dashboard, Panel, Query, Variable, bound, bounds, falling, firing, rising
+from .build import Dashboard, Panel, Query, Variable, bound, bounds, deployments, falling, firing, rising
 
 # Scrapes are counted as requests: the alerts exclude them as well.
 _HTTP = 'job=~"$job", handler=~"$handler", handler!~".*/metrics"'
@@ -37,7 +37,7 @@ DASHBOARD = Dashboard(
             "handler", "Endpoint", 'label_values(http_requests_total{job=~"$job", handler!~".*/metrics"}, handler)'
         ),
     ),
-    events=(firing("api|probe"), DEPLOYMENTS),
+    events=(firing("api|probe"), deployments(shown=True)),
     panels=(
         Panel(
             id=1,

@@ -9,10 +9,19 @@ The JSON is of the schema that Grafana 9 wrote, and that every later one reads.
 from __future__ import annotations
 
 import json
+import pathlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import alerts_of, link_of, load_packs, resolve
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
+    alerts_of,
+    link_of,
+    load_packs,
+    resolve,
+    runbook,
+)
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
@@ -22,6 +31,7 @@ from grafana_foundation_sdk.builders import (
     piechart,
     prometheus,
     stat,
+    statetimeline,
     table,
     timeseries,
 )
@@ -32,6 +42,7 @@ from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import piechart as piechart_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
+SERVICES = pathlib.Path(__file__).resolve().parents[2] / "plugins" / "plugin_utils" / "services"
 # Tag of all dashboards; the links between them use it.
 TAG = "vigil-monitoring"
 # The variable: a provisioned file resolves no ${DS_...}.
@@ -59,16 +70,48 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Where a click leads.
+
+    :ivar url: with ``${...}`` for labels, as Grafana writes it; empty for the runbook of the alert that is the value.
+    """
+
+    title: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of a table.
 
-    :ivar label: the label in it; ``Value`` is the value.
+    :ivar label: the label in it; ``Value`` is the value, of several queries ``Value #A`` that of the first.
     :ivar title: its heading.
+    :ivar unit: that of its numbers; empty for those of the panel, where it is the value of the only query.
+    :ivar thresholds: its background, from a value on.
+    :ivar texts: values that are shown as a text in a color.
+    :ivar hidden: it is there for links alone, or to sort by.
     """
 
     label: str
     title: str
     width: int = 0
+    unit: str = ""
+    decimals: int | None = None
+    thresholds: Steps = ()
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    links: tuple[Link, ...] = ()
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Row:
+    """A heading that folds what follows until the next one.
+
+    :ivar folded: panels that are folded at first, and ask nothing until they are unfolded; none follow then.
+    """
+
+    title: str
+    folded: tuple[Panel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +134,11 @@ class Panel:
     :ivar renamed: a regular expression of names of series, and what is shown instead.
     :ivar tall: bars have long names; where they are many, the panel scrolls.
     :ivar columns: of a table, from left to right.
+    :ivar height: in Grafana's units of 38 pixels; those beside it have the same.
+    :ivar step: numbers are rounded to multiples of it.
+    :ivar sort: the column, by its label, that a table is sorted by, the largest first; with ``-`` the smallest.
+    :ivar links: where a click on a series leads.
+    :ivar name_only: a stat shows the name of its series, and not the value.
     """
 
     id: int
@@ -116,22 +164,33 @@ class Panel:
     renamed: tuple[str, str] = ()
     tall: bool = False
     columns: tuple[Column, ...] = ()
+    height: int = 0
+    step: float = 0
+    sort: str = ""
+    links: tuple[Link, ...] = ()
+    name_only: bool = False
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A choice at the top of a dashboard: all, or some."""
+    """A choice at the top of a dashboard: all, or some.
+
+    :ivar regex: what of the query's result is the value, and what is shown for it; then one is chosen, and not all.
+    """
 
     name: str
     label: str
     query: str
+    regex: str = ""
 
 
 @dataclass(frozen=True)
 class Event:
-    """What is marked in all graphs of a dashboard.
+    """What is marked in graphs of a dashboard.
 
-    :ivar at_value: the value is the time in milliseconds, instead of being above zero as long as it lasts.
+    :ivar at_value: the value is the time in milliseconds, instead of being above zero when it happens.
+    :ivar shown: whether it is marked at first; otherwise, once a person wants it.
+    :ivar alerts: only panels that alerts lead to are marked.
     """
 
     name: str
@@ -140,6 +199,8 @@ class Event:
     title: str
     text: str
     at_value: bool = False
+    shown: bool = True
+    alerts: bool = False
 
 
 @dataclass(frozen=True)
@@ -155,7 +216,7 @@ class Dashboard:
     span: str
     variables: tuple[Variable, ...]
     events: tuple[Event, ...]
-    panels: tuple[Panel, ...]
+    panels: tuple[Panel | Row, ...]
 
 
 # Thresholds: the numbers of the alerts
@@ -163,46 +224,167 @@ class Dashboard:
 ALERTS = alerts_of(load_packs())
 
 
-def bound(alert: str, tier: str, parameter: str = "threshold") -> float:
+class Bound(float):
+    """The number at which an alert fires; what ``prometheus_thresholds`` says of it moves it at deployment.
+
+    :ivar origin: the alert, the severity, the parameter, and by what its number is multiplied and what is added to that.
+    """
+
+    origin: dict[str, object]
+
+    def __new__(cls, value: float, **origin: object) -> Bound:
+        """A number with where it is from."""
+        made = super().__new__(cls, value)
+        made.origin = origin
+        return made
+
+    def scaled(self, factor: float, offset: float = 0) -> Bound:
+        """The same in another unit, or counted from another end."""
+        origin = {
+            **self.origin,
+            "factor": self.origin["factor"] * factor,
+            "offset": self.origin["offset"] * factor + offset,
+        }
+        return Bound(self * factor + offset, **origin)
+
+
+def bound(alert: str, tier: str, parameter: str = "threshold") -> Bound:
     """The number at which an alert of the packs fires unless ``prometheus_thresholds`` says otherwise."""
     resolved, problems = resolve(ALERTS[alert], {}, alert)
     if problems:
         raise ValueError("\n".join(map(str, problems)))
-    return resolved[tier].values[parameter]
+    value = resolved[tier].values[parameter]
+    return Bound(value, alert=alert, severity=tier, parameter=parameter, factor=1, offset=0)
 
 
-def bounds(alert: str) -> tuple[float, float]:
+def bounds(alert: str) -> tuple[Bound, Bound]:
     """The numbers of an alert's two severities: ``warning`` and ``critical``."""
     return bound(alert, "warning"), bound(alert, "critical")
 
 
-def rising(warning: float, critical: float) -> Steps:
+def rising(warning: float, critical: float, usual: str = "green") -> Steps:
     """The more, the worse."""
-    return ((None, "green"), (warning, "orange"), (critical, "red"))
+    return ((None, usual), (warning, "orange"), (critical, "red"))
 
 
-def falling(warning: float, critical: float) -> Steps:
+def falling(warning: float, critical: float, usual: str = "green") -> Steps:
     """The less, the worse."""
-    return ((None, "red"), (critical, "orange"), (warning, "green"))
+    return ((None, "red"), (critical, "orange"), (warning, usual))
 
 
-def above(limit: float, color: str = "red") -> Steps:
+def above(limit: float, color: str = "red", usual: str = "green") -> Steps:
     """Green below a number, red from there on."""
-    return ((None, "green"), (limit, color))
+    return ((None, usual), (limit, color))
+
+
+# Parts of queries
+
+
+def named(expr: str) -> str:
+    """With the label ``name``: the host's name in the inventory, or else the target's address."""
+    joined = f'label_join({expr}, "name", ";", "host", "instance")'
+    return f'label_replace({joined}, "name", "$1$2", "name", "(?:([^;]+);.*|;(.*))")'
+
+
+def top(expr: str, number: int = 10, of: str = "", over: str = "max_over_time") -> str:
+    """The series that were the highest in the time range: the same ones all the time, unlike those of ``topk`` alone.
+
+    :param of: a metric with the same labels that they are chosen by; by default they are evaluated at each step.
+    :param over: the function that is the higher, the more of a series is to be seen.
+    """
+    chosen = f"{of}[$__range]" if of else f"({expr})[$__range:$__interval]"
+    return f"{expr} and topk({number}, {over}({chosen} @ end()))"
+
+
+def once(alerts: str) -> str:
+    """Alerts, but one that fires with both severities only as the more severe one.
+
+    :param alerts: matchers.
+    """
+    critical, others = (f'ALERTS{{severity{how}"critical", {alerts}}}' for how in ("=", "!="))
+    return f"({critical} or ({others} unless ignoring (severity) {critical}))"
+
+
+# Alerts as rows of a table. The value is the time in milliseconds since when each has been active.
+SINCE = "dateTimeFromNow"
+
+
+def alerts_now(matchers: str = "", chosen: str = "") -> str:
+    """The alerts that fire now, each once, with when it became active, and the label ``panel`` with the path of its panel.
+
+    :param chosen: what follows, such as ``and on (host) ...``.
+    """
+    firing_now = once(f'alertstate="firing", alertname!="Watchdog"{matchers and ", "}{matchers}')
+    expr = f"1000 * (ALERTS_FOR_STATE and ignoring (alertstate) {firing_now}{chosen})"
+    # By default the page of all alerts, for alerts of the user's own.
+    expr = f'label_replace({expr}, "panel", "mon-alerts?", "", "")'
+    expr = f'label_replace({expr}, "chosen", "", "", "")'
+    for name, pack in load_packs().items():
+        link = link_of(pack)
+        paths: dict[str, list[str]] = {}
+        for alert, about in pack["alerts"].items():
+            panel = f"viewPanel={about['panel']}" if "panel" in about else ""
+            paths.setdefault(f"{link.dashboard}?{panel}", []).append(alert)
+        for path, names in paths.items():
+            expr = f'label_replace({expr}, "panel", "{path}", "alertname", "{"|".join(names)}")'
+        for label in link.variables:
+            if label in ("job", "instance", "host"):
+                # Not where it is empty: that would choose nothing.
+                joined = f'label_join({expr}, "{label}_of", ";", "service", "{label}", "chosen")'
+                expr = f'label_replace({joined}, "chosen", "$2&var-{label}=$1", "{label}_of", "{name};([^;]+);(.*)")'
+    return expr
+
+
+def alert_columns(*labels: str) -> tuple[Column, ...]:
+    """The columns of a table of :func:`alerts_now`, with these labels of what the alerts are about."""
+    titles = {
+        "host": "Host",
+        "instance": "Instance",
+        "job": "Job",
+        "mountpoint": "Mounted on",
+        "device": "Device",
+        "datname": "Database",
+        "handler": "Endpoint",
+        "name": "Container",
+        "backup": "Backup",
+    }
+    return (
+        Column("severity", "Severity", 80),
+        Column("alertname", "Alert", 230, links=(_PANEL, Link("Runbook"))),
+        Column("Value", "Active since", 130),
+        *(Column(label, titles[label]) for label in labels),
+        Column("panel", "panel", hidden=True),
+        Column("chosen", "chosen", hidden=True),
+    )
+
+
+_PANEL = Link("Its panel", "/d/${__data.fields.panel:raw}${__data.fields.chosen:raw}&${__url_time_range}")
 
 
 # Annotations of every dashboard
 
 
-def firing(services: str) -> Event:
-    """Firing alerts of these services."""
+def firing(services: str, of: str = "", shown: bool = True) -> Event:
+    """The moments at which alerts of these services began to fire, in the panels that they lead to.
+
+    :param of: matchers of those that are about what is chosen.
+    :param shown: see :class:`Event`.
+    """
+    alerts = f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"{of and ", "}{of}}}'
     return Event(
         name="Firing alerts",
-        expr=f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"}}',
+        # One mark where an alert begins, and not one for each step as long as it fires.
+        expr=f"{alerts} unless {alerts} offset $__interval",
         color="red",
         title="{{alertname}}",
-        text="{{severity}} {{job}} {{instance}}",
+        text="{{severity}} {{job}} {{host}} {{instance}}",
+        shown=shown,
+        alerts=True,
     )
+
+
+# Only the newest step is asked: one mark, and not one for each step since.
+AT_THE_END = "and on () vector(time()) > ($__to - 2 * $__interval_ms) / 1000"
 
 
 def _more(function: str, metric: str) -> str:
@@ -211,18 +393,24 @@ def _more(function: str, metric: str) -> str:
 
 
 # With several workers an application exports no process start time, but its counters are reset; a single one does both.
-DEPLOYMENTS = Event(
-    name="Deployments",
-    expr=(
-        _more("resets", "http_request_duration_highr_seconds_count")
-        + " or on (job, instance) "
-        + _more("changes", "process_start_time_seconds")
-        + " and on (job, instance) http_request_duration_highr_seconds_count"
-    ),
-    color="blue",
-    title="{{job}} was deployed",
-    text="{{job}} on {{instance}} has started anew",
+_DEPLOYED = (
+    _more("resets", "http_request_duration_highr_seconds_count")
+    + " or on (job, instance) "
+    + _more("changes", "process_start_time_seconds")
+    + " and on (job, instance) http_request_duration_highr_seconds_count"
 )
+
+
+def deployments(shown: bool = False) -> Event:
+    """Starts of the application; away from its own dashboard a person has to want them."""
+    return Event(
+        name="Deployments",
+        expr=_DEPLOYED,
+        color="blue",
+        title="{{job}} was deployed",
+        text="{{job}} on {{instance}} has started anew",
+        shown=shown,
+    )
 
 
 # To Grafana's JSON
@@ -231,21 +419,30 @@ DEPLOYMENTS = Event(
 class _Annotation(model.AnnotationQuery):
     """The SDK lacks the texts of annotations, which the Prometheus data source has."""
 
-    def __init__(self, event: Event) -> None:
+    def __init__(self, event: Event, panels: list[int]) -> None:
         super().__init__(
-            name=event.name, datasource=SOURCE, enable=True, hide=False, icon_color=event.color, expr=event.expr
+            name=event.name, datasource=SOURCE, enable=event.shown, hide=False, icon_color=event.color, expr=event.expr
         )
-        self.event = event
+        self.event, self.panels = event, panels
 
     def to_json(self) -> dict[str, object]:
         return {
             **super().to_json(),
+            **({"filter": {"exclude": False, "ids": self.panels}} if self.panels else {}),
             "titleFormat": self.event.title,
             "textFormat": self.event.text,
             "tagKeys": "severity,service",
             "step": "15s",
             "useValueForTime": self.event.at_value,
         }
+
+
+class _Step(model.Threshold):
+    """A threshold that says of which alert its number is: see :func:`_dashboards.adjusted`."""
+
+    def to_json(self) -> dict[str, object]:
+        origin = {AT: self.value.origin} if isinstance(self.value, Bound) else {}
+        return {**super().to_json(), **origin}
 
 
 class _Ready:
@@ -285,10 +482,19 @@ def rendered(shown: Dashboard) -> str:
     for variable in shown.variables:
         made.with_variable(_variable(variable))
     for event in shown.events:
-        made.annotation(_Ready(_Annotation(event)))
-    for panel, place in _placed(shown.panels):
-        made.with_panel(_panel(shown, panel).grid_pos(place))
+        made.annotation(_Ready(_Annotation(event, sorted(_led(shown)) if event.alerts else [])))
+    for number, (panel, place) in enumerate(_placed(shown.panels)):
+        if isinstance(panel, Row):
+            # No panel has such a number.
+            row = dashboard.Row(panel.title).id(1000 + number).grid_pos(place).collapsed(bool(panel.folded))
+            for folded, within in _placed(panel.folded):
+                within.y += place.y + 1
+                row.with_panel(_panel(shown, folded).grid_pos(within))
+            made.with_row(row)
+        else:
+            made.with_panel(_panel(shown, panel).grid_pos(place))
     found = json.loads(json.dumps(made.build(), cls=JSONEncoder))
+    found["annotations"].setdefault("list", [])
     for panel in found["panels"]:
         if panel["type"] == "bargauge":
             # Missing in the SDK; since Grafana 10.3 the minimum height of a bar applies only together with it.
@@ -300,7 +506,7 @@ def rendered(shown: Dashboard) -> str:
 
 def _variable(variable: Variable) -> dashboard.QueryVariable:
     everything = model.VariableOption(selected=True, text=["All"], value=["$__all"])
-    return (
+    made = (
         dashboard.QueryVariable(variable.name)
         .id(variable.name)
         .label(variable.label)
@@ -308,7 +514,11 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
         .query({"query": variable.query, "refId": variable.name})
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(model.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
+    )
+    if variable.regex:
+        return made.regex(variable.regex)
+    return (
+        made.multi(True)
         .include_all(True)
         # All means a pattern, not a list of a thousand names.
         .all_value(".*")
@@ -316,21 +526,22 @@ def _variable(variable: Variable) -> dashboard.QueryVariable:
     )
 
 
-def _placed(panels: tuple[Panel, ...]):
+def _placed(panels: tuple[Panel | Row, ...]):
     """Each panel with its place: from left to right, from top to bottom."""
-    x = y = 0
+    x = y = height = 0
     for panel in panels:
-        if x + panel.width > COLUMNS:
-            x, y = 0, y + HEIGHT
-        yield panel, model.GridPos(h=HEIGHT, w=panel.width, x=x, y=y)
-        x += panel.width
+        width, own = (COLUMNS, 1) if isinstance(panel, Row) else (panel.width, panel.height or HEIGHT)
+        if x + width > COLUMNS:
+            x, y = 0, y + height
+        yield panel, model.GridPos(h=own, w=width, x=x, y=y)
+        x, height = x + width, own
 
 
 def _panel(shown: Dashboard, panel: Panel):
     made = _KINDS[panel.kind](panel)
     made.id(panel.id).title(panel.title).description(_described(shown, panel)).datasource(SOURCE)
     for number, query in enumerate(panel.queries):
-        made.with_target(_target(panel, query, "ABCDEFGH"[number]))
+        made.with_target(_target(panel, query, "ABCDEFGHIJKLMN"[number]))
     if panel.renamed:
         regex, shown_as = panel.renamed
         options = {"regex": regex, "renamePattern": shown_as}
@@ -338,14 +549,19 @@ def _panel(shown: Dashboard, panel: Panel):
     return made.no_value(panel.empty or _NO_DATA)
 
 
+def _led(shown: Dashboard) -> dict[int, list[str]]:
+    """The panels that alerts lead to, each with those."""
+    found: dict[int, list[str]] = {}
+    for pack in load_packs().values():
+        for name, alert in pack["alerts"].items() if link_of(pack).dashboard == shown.uid else ():
+            if "panel" in alert:
+                found.setdefault(alert["panel"], []).append(name)
+    return found
+
+
 def _described(shown: Dashboard, panel: Panel) -> str:
     """What a panel shows, and the alerts that lead to it."""
-    led = [
-        name
-        for found in load_packs().values()
-        for name, alert in found["alerts"].items()
-        if link_of(found).dashboard == shown.uid and alert.get("panel") == panel.id
-    ]
+    led = _led(shown).get(panel.id)
     return panel.about + (f" Alerts: {', '.join(led)}." if led else "")
 
 
@@ -353,7 +569,7 @@ def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
     formats = {"heatmap": prometheus_model.PromQueryFormat.HEATMAP, "table": prometheus_model.PromQueryFormat.TABLE}
     made = (
         prometheus.Dataquery()
-        .expr(query.expr)
+        .expr(f"round({query.expr}, {panel.step})" if panel.step else query.expr)
         .legend_format(query.legend)
         .format(formats.get(panel.kind, prometheus_model.PromQueryFormat.TIME_SERIES))
         .editor_mode(prometheus_model.QueryEditorMode.CODE)
@@ -362,7 +578,7 @@ def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
         .exemplar(False)
     )
     # What was, or how things are now.
-    return made.range() if panel.kind in ("timeseries", "heatmap") else made.instant()
+    return made.range() if panel.kind in ("timeseries", "heatmap", "state-timeline") else made.instant()
 
 
 def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
@@ -373,7 +589,7 @@ def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
     return (
         dashboard.ThresholdsConfig()
         .mode(model.ThresholdsMode.ABSOLUTE)
-        .steps([model.Threshold(value=value, color=color) for value, color in steps])
+        .steps([_Step(value=value, color=color) for value, color in steps])
     )
 
 
@@ -382,13 +598,16 @@ def _numbers(made, panel: Panel):
     made.unit(panel.unit).thresholds(_steps(panel))
     if panel.max is not None:
         made.max(panel.max)
-        if panel.kind != "timeseries":
-            made.min(0)
+    if panel.bars or panel.kind in ("gauge", "bargauge"):
+        # Otherwise the smallest one has no bar.
+        made.min(0)
     if panel.decimals is not None and panel.kind != "timeseries":
         # On an axis, Grafana shows the text for no value where a number would have to be rounded.
         made.decimals(panel.decimals)
     if panel.named:
         made.display_name(panel.named)
+    if panel.links:
+        made.data_links([_Ready({"title": link.title, "url": link.url}) for link in panel.links])
     if panel.kind in ("gauge", "bargauge", "stat"):
         made.mappings(_texts(panel))
     return made
@@ -435,6 +654,12 @@ def _bargauge(panel: Panel) -> bargauge.Panel:
     )
 
 
+def _text_mode(panel: Panel, several: bool) -> common_model.BigValueTextMode:
+    if panel.name_only:
+        return common_model.BigValueTextMode.NAME
+    return common_model.BigValueTextMode.VALUE_AND_NAME if several else common_model.BigValueTextMode.VALUE
+
+
 def _stat(panel: Panel) -> stat.Panel:
     listed = "{{" in panel.queries[0].legend
     several = listed or len(panel.queries) > 1
@@ -442,7 +667,7 @@ def _stat(panel: Panel) -> stat.Panel:
         _single(stat.Panel(), panel)
         .graph_mode(common_model.BigValueGraphMode.NONE)
         .color_mode(common_model.BigValueColorMode.BACKGROUND)
-        .text_mode(common_model.BigValueTextMode.VALUE_AND_NAME if several else common_model.BigValueTextMode.VALUE)
+        .text_mode(_text_mode(panel, several))
     )
     # One for each series, with names of any length: one below the other.
     return made.orientation(common_model.VizOrientation.HORIZONTAL).text(_TEXT) if listed else made
@@ -469,9 +694,13 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
         .legend(
             common.VizLegendOptions()
             .show_legend(True)
-            .display_mode(common_model.LegendDisplayMode.LIST)
-            .placement(common_model.LegendPlacement.BOTTOM)
-            .calcs(["lastNotNull"] if panel.latest else [])
+            .display_mode(common_model.LegendDisplayMode.TABLE if panel.latest else common_model.LegendDisplayMode.LIST)
+            .placement(
+                common_model.LegendPlacement.RIGHT
+                if panel.latest and panel.width >= COLUMNS // 2
+                else common_model.LegendPlacement.BOTTOM
+            )
+            .calcs(["lastNotNull", "max"] if panel.latest else [])
         )
         .tooltip(
             common.VizTooltipOptions()
@@ -481,7 +710,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
         .draw_style(common_model.GraphDrawStyle.BARS if panel.bars else common_model.GraphDrawStyle.LINE)
         # In a stack, the line of a series that is zero would lie on the one below it.
         .line_width(0 if panel.stack else 1)
-        .fill_opacity(60 if panel.bars or panel.stack else 0 if panel.floor else 10)
+        .fill_opacity(60 if panel.bars or panel.stack else 0 if panel.floor or panel.latest else 10)
         .show_points(common_model.VisibilityMode.NEVER)
     )
     if not panel.mirrored:
@@ -530,10 +759,26 @@ def _heatmap(panel: Panel) -> heatmap.Panel:
     )
 
 
+def _timeline(panel: Panel) -> statetimeline.Panel:
+    return (
+        _numbers(statetimeline.Panel(), panel)
+        .mappings(_texts(panel))
+        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
+        .show_value(common_model.VisibilityMode.NEVER)
+        .row_height(0.8)
+        .legend(common.VizLegendOptions().show_legend(False).calcs([]))
+    )
+
+
 def _table(panel: Panel) -> table.Panel:
     # Only the value has a unit: a label that looks like a number has none.
     made = _numbers(table.Panel(), panel).unit("string").show_header(True).cell_height(common_model.TableCellHeight.SM)
     shown = [column.label for column in panel.columns]
+    if len(panel.queries) > 1:
+        made.with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
+    if panel.sort:
+        options = {"fields": {}, "sort": [{"field": panel.sort.lstrip("-"), "desc": not panel.sort.startswith("-")}]}
+        made.with_transformation(model.DataTransformerConfig(id_val="sortBy", options=options))
     made.with_transformation(
         model.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": shown}})
     )
@@ -548,17 +793,62 @@ def _table(panel: Panel) -> table.Panel:
         )
     )
     for column in panel.columns:
-        properties = [_property("custom.width", column.width)] if column.width else []
-        if column.label == "severity":
-            properties += [_property("mappings", [_SEVERITIES]), *_cell("color-text")]
-        if column.label == "Value":
-            properties.append(_property("unit", panel.unit))
+        properties = _cells(panel, column)
         if properties:
             made.override_by_name(column.title, properties)
-    if any(column.label == "Value" for column in panel.columns):
-        title = next(column.title for column in panel.columns if column.label == "Value")
-        made.sort_by([common.TableSortByFieldState().display_name(title).desc(True)])
+    values = [column for column in panel.columns if column.label == "Value" and not column.hidden]
+    if values and not panel.sort:
+        made.sort_by([common.TableSortByFieldState().display_name(values[0].title).desc(True)])
     return made
+
+
+def _cells(panel: Panel, column: Column) -> list[model.DynamicConfigValue]:
+    """How the cells of a column are shown."""
+    found = [_property("custom.width", column.width)] if column.width else []
+    if column.hidden:
+        found.append(_property("custom.hidden", True))
+    if column.label == "severity":
+        found += [_property("mappings", [_SEVERITIES]), *_cell("color-text")]
+    unit = column.unit or (panel.unit if column.label == "Value" else "")
+    if unit:
+        found.append(_property("unit", unit))
+    if column.decimals is not None:
+        found.append(_property("decimals", column.decimals))
+    # A cell without a number says nothing, and has no color: that of the lowest threshold may be that of trouble.
+    nothing = {"match": "null", "result": {"text": "", "color": "transparent", "index": len(column.texts)}}
+    mappings = [{"type": "special", "options": nothing}]
+    if column.texts:
+        mapped = {
+            value: {"text": text, "color": color, "index": number}
+            for number, (value, (text, color)) in enumerate(column.texts.items())
+        }
+        mappings.insert(0, {"type": "value", "options": mapped})
+        found += _cell("color-text")
+    # The panel's text for no data is not that of a label which a row lacks.
+    found.append(_property("noValue", ""))
+    if column.label.startswith("Value"):
+        found.append(_property("mappings", mappings))
+    if column.thresholds:
+        steps = [_Step(value=value, color=color) for value, color in column.thresholds]
+        found += [_property("thresholds", {"mode": "absolute", "steps": steps}), *_cell("color-background")]
+    if column.links:
+        found.append(_property("links", [_cell_link(link) for link in column.links]))
+    return found
+
+
+# The role puts the address of the runbooks here; of this file alone it is the default one.
+_RUNBOOKS = yaml.safe_load((SERVICES / "prometheus.yml").read_text(encoding="utf-8"))
+
+
+def _cell_link(link: Link) -> dict[str, object]:
+    if link.url:
+        return {"title": link.title, "url": link.url}
+    return {"title": link.title, "url": runbook(_default("runbook_url"), "${__value.raw}"), RUNBOOK: True}
+
+
+def _default(name: str) -> object:
+    """The default of a variable of Prometheus."""
+    return next(group[name]["default"] for group in _RUNBOOKS["variables"].values() if name in group)
 
 
 _SEVERITIES = {
@@ -576,6 +866,7 @@ _KINDS: dict[str, Callable] = {
     "timeseries": _timeseries,
     "heatmap": _heatmap,
     "table": _table,
+    "state-timeline": _timeline,
 }
 
 

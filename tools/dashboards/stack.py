@@ -5,44 +5,46 @@
 
 from __future__ import annotations
 
-from .build import DEPLOYMENTS, Column, Dashboard, Event, Panel, Query, above, bound, bounds, falling, firing, rising
+from .build import (
+    AT_THE_END,
+    SINCE,
+    Column,
+    Dashboard,
+    Event,
+    Link,
+    Panel,
+    Query,
+    Row,
+    above,
+    alert_columns,
+    alerts_now,
+    bound,
+    bounds,
+    deployments,
+    falling,
+    firing,
+    named,
+    rising,
+    top,
+)
 
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
-_ALERT = (Column("alertname", "Alert"), Column("severity", "Severity", 90))
-# Wide enough for most names, and narrow enough for a phone to show how grave it is.
-_FIRING = (Column("alertname", "Alert", 220), Column("severity", "Severity", 80))
+_ALERT = (Column("alertname", "Alert", links=(Link("Runbook"),)), Column("severity", "Severity", 90))
+_FIRING = 'ALERTS{alertstate="firing", alertname!="Watchdog"}'
 # Of a group of rules, the file is left out.
 _GROUP = (".*;(.*)", "$1")
 _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
 
-DASHBOARD = Dashboard(
-    uid="mon-self",
-    title="Monitoring Stack",
-    about="Firing alerts, delivery of notifications, and health of Prometheus and Alertmanager.",
-    span="24h",
-    variables=(),
-    events=(
-        firing(".+"),
-        DEPLOYMENTS,
-        Event(
-            name="Restarts of monitoring services",
-            expr=(
-                "process_start_time_seconds * 1000 * on (job, instance) group_left (version)"
-                f' max by (job, instance, version) ({{__name__=~"({_OURS})_build_info"}}) > $__from'
-            ),
-            color="purple",
-            title="{{job}} {{version}} started",
-            text="{{instance}}",
-            at_value=True,
-        ),
-    ),
-    panels=(
+_PANELS = {
+    panel.id: panel
+    for panel in (
         Panel(
             id=1,
             title="Targets down",
             kind="stat",
             width=4,
+            height=5,
             unit="short",
             thresholds=above(1),
             queries=(Query("count(up == 0) or vector(0)", "down"),),
@@ -52,27 +54,20 @@ DASHBOARD = Dashboard(
             id=2,
             title="Firing alerts",
             kind="table",
-            width=12,
-            unit="short",
-            queries=(Query('ALERTS{alertstate="firing", alertname!="Watchdog"}'),),
-            columns=(
-                *_FIRING,
-                Column("host", "Host"),
-                Column("instance", "Instance"),
-                Column("job", "Job", 150),
-                Column("mountpoint", "Mount point"),
-                Column("datname", "Database"),
-                Column("handler", "Endpoint"),
-                Column("name", "Container"),
-            ),
+            width=24,
+            unit=SINCE,
+            queries=(Query(alerts_now()),),
+            columns=alert_columns("host", "job", "mountpoint", "datname"),
+            sort="Value",
             empty="No firing alerts",
-            about="Alerts that fire now, without Watchdog, which always fires.",
+            about="Alerts that fire now, without Watchdog, which always fires. The dashboard Alerts has more.",
         ),
         Panel(
             id=3,
             title="Watchdog and config reloads",
             kind="stat",
-            width=8,
+            width=16,
+            height=5,
             unit="bool_on_off",
             thresholds=((None, "red"), (1, "green")),
             queries=(
@@ -90,10 +85,16 @@ DASHBOARD = Dashboard(
             width=12,
             unit="short",
             decimals=0,
-            queries=(Query("topk(20, sum by (alertname, severity) (changes(ALERTS_FOR_STATE[$__range]) + 1))"),),
+            queries=(
+                Query(
+                    "topk(20, sum by (alertname, severity)"
+                    f" (count_over_time(({_FIRING} unless {_FIRING} offset 1m)[$__range:1m])))"
+                ),
+            ),
             columns=(*_ALERT, Column("Value", "Times", 90)),
             empty="No alerts fired",
-            about="How often each alert became pending or fired in the time range. Select a week and check for each alert"
+            about="How often each alert began to fire in the time range; what was only pending does not count. Select a week and check"
+            " for each alert"
             " whether it required action.",
         ),
         Panel(
@@ -117,9 +118,11 @@ DASHBOARD = Dashboard(
             id=6,
             title="Scrape duration (slowest 10)",
             kind="timeseries",
-            width=8,
+            width=12,
             unit="s",
-            queries=(Query("topk(10, scrape_duration_seconds)", "{{job}} {{instance}}"),),
+            queries=(
+                Query(named(f"({top('scrape_duration_seconds', of='scrape_duration_seconds')})"), "{{job}} {{name}}"),
+            ),
             about="Scrape duration of the slowest targets. A target that reaches the scrape timeout is down.",
         ),
         Panel(
@@ -131,8 +134,10 @@ DASHBOARD = Dashboard(
             latest=True,
             queries=(
                 Query(
-                    "sum by (instance) (rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))",
-                    "{{instance}}",
+                    named(
+                        "sum by (host, instance) (rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))"
+                    ),
+                    "{{name}}",
                 ),
             ),
             about="Samples that Prometheus stores per second. At 0, no alert can fire.",
@@ -144,7 +149,7 @@ DASHBOARD = Dashboard(
             width=8,
             unit="short",
             latest=True,
-            queries=(Query("prometheus_tsdb_head_series", "{{instance}}"),),
+            queries=(Query(named("prometheus_tsdb_head_series"), "{{name}}"),),
             about="Series in memory. A steady increase is caused by a label with ever new values.",
         ),
         Panel(
@@ -154,9 +159,9 @@ DASHBOARD = Dashboard(
             width=8,
             unit="bytes",
             queries=(
-                Query("prometheus_tsdb_storage_blocks_bytes", "blocks {{instance}}"),
-                Query("prometheus_tsdb_wal_storage_size_bytes", "wal {{instance}}"),
-                Query("prometheus_tsdb_retention_limit_bytes > 0", "limit {{instance}}"),
+                Query(named("prometheus_tsdb_storage_blocks_bytes"), "blocks {{name}}"),
+                Query(named("prometheus_tsdb_wal_storage_size_bytes"), "wal {{name}}"),
+                Query(named("(prometheus_tsdb_retention_limit_bytes > 0)"), "limit {{name}}"),
             ),
             limit="^limit ",
             colors={"^limit ": "red"},
@@ -166,7 +171,7 @@ DASHBOARD = Dashboard(
             id=10,
             title="Rule groups by share of their interval",
             kind="bargauge",
-            width=8,
+            width=12,
             unit="percentunit",
             max=1,
             # Ours: at 1 evaluations are skipped.
@@ -184,7 +189,7 @@ DASHBOARD = Dashboard(
             id=11,
             title="Rule evaluation failures",
             kind="timeseries",
-            width=8,
+            width=12,
             unit="short",
             decimals=0,
             bars=True,
@@ -245,6 +250,7 @@ DASHBOARD = Dashboard(
             title="Active silences",
             kind="stat",
             width=4,
+            height=5,
             unit="short",
             # Neither good nor bad.
             thresholds=((None, "blue"),),
@@ -254,29 +260,146 @@ DASHBOARD = Dashboard(
         Panel(
             id=15,
             title="Days to certificate expiry",
-            kind="bargauge",
-            width=10,
-            unit="d",
-            decimals=0,
-            max=90,
-            thresholds=falling(*bounds("CertificateExpiresSoon")),
-            queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400", "{{instance}}"),),
-            named="${__field.labels.instance}",
+            kind="table",
+            width=12,
+            unit="suffix: d",
+            queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400"),),
+            columns=(
+                Column("instance", "Certificate of"),
+                Column("host", "Host", 160),
+                Column(
+                    "Value",
+                    "Expires in",
+                    110,
+                    decimals=0,
+                    thresholds=falling(*bounds("CertificateExpiresSoon"), usual="transparent"),
+                ),
+            ),
+            sort="-Value",
             empty="No TLS certificates are probed",
             about="Days until the first certificate in each chain expires.",
         ),
         Panel(
             id=16,
-            title="Hours since last backup",
-            kind="bargauge",
-            width=10,
-            unit="h",
-            decimals=1,
-            thresholds=above(bound("BackupTooOld", "critical")),
-            queries=(Query("(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600", "{{backup}}"),),
-            named="${__field.labels.backup}",
+            title="Time since last backup",
+            kind="table",
+            width=12,
+            unit="s",
+            queries=(Query("time() - max by (backup) (backup_last_success_timestamp_seconds)"),),
+            columns=(
+                Column("backup", "Backup"),
+                Column(
+                    "Value",
+                    "Succeeded",
+                    130,
+                    decimals=1,
+                    thresholds=above(bound("BackupTooOld", "critical").scaled(3600), usual="transparent"),
+                ),
+            ),
+            sort="Value",
             empty="No backup metrics",
-            about="Hours since the last success of each backup, from its metric backup_last_success_timestamp_seconds.",
+            about="Time since the last success of each backup, from its metric backup_last_success_timestamp_seconds.",
         ),
+        Panel(
+            id=17,
+            title="Targets that are down",
+            kind="table",
+            width=12,
+            unit="short",
+            queries=(Query("up == 0"),),
+            columns=(Column("job", "Job"), Column("host", "Host"), Column("instance", "Instance")),
+            empty="No target is down",
+            about="Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
+        ),
+        Panel(
+            id=18,
+            title="Jobs by what they cost",
+            kind="table",
+            width=12,
+            unit="short",
+            queries=(
+                Query("sum by (job) (scrape_samples_post_metric_relabeling)"),
+                Query("count by (job) (up)"),
+                Query("count by (job) (up == 0)"),
+                Query("max by (job) (scrape_duration_seconds)"),
+                Query("sum by (job) (sum_over_time(scrape_series_added[1h]))"),
+            ),
+            columns=(
+                Column("job", "Job"),
+                Column("Value #B", "Targets", 80, "short", 0),
+                Column("Value #C", "Down", 70, "short", 0, above(1, usual="transparent")),
+                Column("Value #A", "Samples", 90, "short", 1),
+                Column("Value #E", "New series (1h)", 125, "short", 1),
+                Column("Value #D", "Slowest", 90, "s", 2),
+            ),
+            sort="Value #A",
+            about="Samples of each scrape by job, the largest first, and the series that it has added in an hour. Many new ones"
+            " all the time:"
+            " a label with ever new values, which metric_relabel_configs can drop.",
+        ),
+        Panel(
+            id=19,
+            title="Samples by job (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            latest=True,
+            queries=(Query(top("sum by (job) (scrape_samples_post_metric_relabeling)"), "{{job}}"),),
+            about="Samples of a scrape of all targets of a job. A step upwards: a new version of an exporter, or a label that was added.",
+        ),
+        Panel(
+            id=20,
+            title="Metrics with most series",
+            kind="table",
+            width=24,
+            height=10,
+            unit="short",
+            decimals=0,
+            queries=(Query('topk(20, count by (__name__) ({__name__!=""}))'),),
+            columns=(Column("__name__", "Metric"), Column("Value", "Series", 110)),
+            about="The metrics with most series. This query reads every series: unfold it when you need it, and not all day.",
+        ),
+    )
+}
+
+
+def _panels(*numbers: int) -> tuple[Panel, ...]:
+    return tuple(_PANELS[number] for number in numbers)
+
+
+DASHBOARD = Dashboard(
+    uid="mon-self",
+    title="Monitoring Stack",
+    about="Firing alerts, delivery of notifications, and health of Prometheus and Alertmanager.",
+    span="24h",
+    variables=(),
+    events=(
+        firing(".+", shown=False),
+        deployments(),
+        Event(
+            name="Restarts of monitoring services",
+            expr=(
+                "process_start_time_seconds * 1000 * on (job, instance) group_left (version)"
+                f' max by (job, instance, version) ({{__name__=~"({_OURS})_build_info"}}) > $__from {AT_THE_END}'
+            ),
+            color="purple",
+            title="{{job}} {{version}} started",
+            text="{{instance}}",
+            at_value=True,
+        ),
+    ),
+    panels=(
+        *_panels(1, 14, 3, 2),
+        Row("Alerts"),
+        *_panels(4, 5),
+        Row("Targets and scrapes"),
+        *_panels(17, 18, 6, 19),
+        Row("Prometheus"),
+        *_panels(7, 8, 9, 10, 11),
+        Row("Notifications"),
+        *_panels(12, 13),
+        Row("Certificates and backups"),
+        *_panels(15, 16),
+        Row("Cardinality", _panels(20)),
     ),
 )

@@ -1,0 +1,213 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Alerts: what fires now, what fired, how long, and what is noise."""
+
+from __future__ import annotations
+
+from .build import SINCE, Column, Dashboard, Link, Panel, Query, Variable, above, alert_columns, alerts_now
+
+_CHOSEN = 'severity=~"$severity", service=~"$service", alertname=~"$alertname"'
+_FIRING = f'ALERTS{{alertstate="firing", alertname!="Watchdog", {_CHOSEN}}}'
+# The first minute of each time that an alert fired; pending ones never fired.
+_BEGAN = f"({_FIRING} unless {_FIRING} offset 1m)"
+_RUNBOOK = Column("alertname", "Alert", links=(Link("Runbook"),))
+_SEVERITY = Column("severity", "Severity", 90)
+
+
+def _times(expr: str, by: str = "alertname, severity") -> str:
+    return f"sum by ({by}) (count_over_time({expr}[$__range:1m]))"
+
+
+_MATCHERS = f'alertstate="firing", alertname!="Watchdog", {_CHOSEN}'
+
+
+def _number(id: int, title: str, expr: str, about: str, thresholds) -> Panel:  # pylint: disable=redefined-builtin
+    return Panel(
+        id=id,
+        title=title,
+        kind="stat",
+        width=4,
+        height=4,
+        unit="short",
+        decimals=0,
+        thresholds=thresholds,
+        queries=(Query(expr, "alerts"),),
+        about=about,
+    )
+
+
+DASHBOARD = Dashboard(
+    uid="mon-alerts",
+    title="Alerts",
+    about="What fires now and since when, what fired in the time range, and which alerts are noise.",
+    span="24h",
+    variables=(
+        Variable("severity", "Severity", 'label_values(ALERTS{alertname!="Watchdog"}, severity)'),
+        Variable("service", "Service", 'label_values(ALERTS{alertname!="Watchdog"}, service)'),
+        Variable("alertname", "Alert", 'label_values(ALERTS{alertname!="Watchdog", service=~"$service"}, alertname)'),
+    ),
+    events=(),
+    panels=(
+        _number(
+            1,
+            "Critical",
+            f'count(ALERTS{{severity="critical", {_MATCHERS}}}) or vector(0)',
+            "Critical alerts that fire now.",
+            above(1),
+        ),
+        _number(
+            2,
+            "Warnings",
+            f'count(ALERTS{{severity="warning", {_MATCHERS}}} unless ignoring (severity)'
+            f' ALERTS{{severity="critical", {_MATCHERS}}}) or vector(0)',
+            "Warnings that fire now, and are not critical as well.",
+            above(1, "orange"),
+        ),
+        _number(
+            3,
+            "Pending",
+            f'count(ALERTS{{alertstate="pending", {_CHOSEN}}}) or vector(0)',
+            "Alerts whose condition is true, but not yet for long enough.",
+            ((None, "blue"),),
+        ),
+        _number(
+            4,
+            "Suppressed",
+            'max(sum by (instance) (alertmanager_alerts{state="suppressed"}))',
+            "Alerts that Alertmanager suppresses because of a silence or of an inhibition rule. Its page /#/silences says by whom.",
+            ((None, "blue"),),
+        ),
+        _number(
+            5,
+            "Active silences",
+            'max(alertmanager_silences{state="active"})',
+            "Active silences. A forgotten one hides the next outage.",
+            ((None, "blue"),),
+        ),
+        _number(
+            6,
+            "Not delivered",
+            "sum(increase(alertmanager_notifications_failed_total[$__range]))",
+            "Notifications that could not be delivered in the time range: somebody was not told.",
+            above(1),
+        ),
+        Panel(
+            id=7,
+            title="Firing now",
+            kind="table",
+            width=24,
+            height=12,
+            unit=SINCE,
+            queries=(Query(alerts_now(_CHOSEN)),),
+            columns=alert_columns("host", "instance", "job", "mountpoint", "datname", "handler", "name", "backup"),
+            sort="Value",
+            empty="No firing alerts",
+            about="Alerts that fire now, the newest first; one that is a warning and critical at once is listed as critical."
+            " A click on the name leads to its panel and to its runbook. Watchdog, which always fires, is left out.",
+        ),
+        Panel(
+            id=8,
+            title="When alerts fired",
+            kind="state-timeline",
+            width=24,
+            height=10,
+            unit="short",
+            thresholds=((None, "blue"), (2, "orange"), (3, "red")),
+            queries=(
+                Query(
+                    f'max by (alertname) (ALERTS{{severity="critical", {_MATCHERS}}} * 3'
+                    f' or ALERTS{{severity="warning", {_MATCHERS}}} * 2 or {_FIRING})',
+                    "{{alertname}}",
+                ),
+            ),
+            empty="No alerts fired",
+            about="When each alert fired, on whatever host: red while critical, orange while a warning. What begins together"
+            " has one cause.",
+        ),
+        Panel(
+            id=9,
+            title="Fired most",
+            kind="table",
+            width=8,
+            height=10,
+            unit="short",
+            decimals=0,
+            queries=(Query(f"topk(20, {_times(_BEGAN)})"),),
+            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
+            empty="No alerts fired",
+            about="How often each alert began to fire in the time range, summed over its hosts. What was only pending does not count."
+            " Select a week, and check for each alert whether it required action.",
+        ),
+        Panel(
+            id=10,
+            title="Time spent firing",
+            kind="table",
+            width=8,
+            height=10,
+            unit="s",
+            decimals=1,
+            queries=(Query(f"topk(20, 60 * {_times(_FIRING)})"),),
+            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Fired for", 100)),
+            empty="No alerts fired",
+            about="How long each alert fired in the time range, summed over its hosts.",
+        ),
+        Panel(
+            id=11,
+            title="Noise: over within 10 minutes",
+            kind="table",
+            width=8,
+            height=10,
+            unit="short",
+            decimals=0,
+            queries=(
+                Query(
+                    "topk(20, " + _times(f"({_FIRING} offset 10m unless {_FIRING} offset 11m unless {_FIRING})") + ")"
+                ),
+            ),
+            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
+            empty="No alert was over within 10 minutes",
+            about="How often each alert fired and was over within ten minutes, before anybody could act: a longer `for`, or another"
+            " threshold in prometheus_thresholds.",
+        ),
+        Panel(
+            id=12,
+            title="Hosts with most alerts",
+            kind="table",
+            width=12,
+            unit="short",
+            decimals=0,
+            queries=(Query(f"topk(20, {_times(_BEGAN, 'host')})"),),
+            columns=(
+                Column(
+                    "host", "Host", links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),)
+                ),
+                Column("Value", "Times", 90),
+            ),
+            empty="No alerts fired",
+            about="How often alerts of a host began to fire in the time range. One host with many: repair it, not the alerts.",
+        ),
+        Panel(
+            id=13,
+            title="Notifications by integration",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            bars=True,
+            step=1,
+            queries=(
+                Query(
+                    "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval])) > 0",
+                    "sent {{integration}}",
+                ),
+                Query(
+                    "sum by (integration, reason) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
+                    "failed {{integration}} {{reason}}",
+                ),
+            ),
+            colors={"^failed ": "red"},
+            empty="No notifications",
+            about="Notifications that Alertmanager sent, and those that failed.",
+        ),
+    ),
+)

@@ -1,0 +1,176 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers: those of all hosts, from cAdvisor."""
+
+from __future__ import annotations
+
+from .build import (
+    Column,
+    Dashboard,
+    Link,
+    Panel,
+    Query,
+    Variable,
+    above,
+    bound,
+    bounds,
+    deployments,
+    firing,
+    rising,
+    top,
+)
+
+_CHOSEN = 'name!="", host=~"$host", name=~"$name"'
+_NO_CONTAINERS = "No containers: cAdvisor sees none, or is not scraped"
+_BY = "by (host, name)"
+
+
+def _sum(metric: str, how: str = "sum") -> str:
+    return f"{how} {_BY} (container_{metric}{{{_CHOSEN}}})"
+
+
+def _counted(metric: str, function: str = "increase", over: str = "$__rate_interval", how: str = "sum") -> str:
+    return f"{how} {_BY} ({function}(container_{metric}{{{_CHOSEN}}}[{over}]))"
+
+
+_LIMIT = f"(max {_BY} (container_spec_memory_limit_bytes{{{_CHOSEN}}}) > 0)"
+_NAMES = "{{host}} {{name}}"
+_HOST = Link("Host", "/d/mon-fleet?var-host=${__data.fields.Host}&${__url_time_range}")
+
+DASHBOARD = Dashboard(
+    uid="mon-containers",
+    title="Containers",
+    about="Containers of all hosts: what runs, what it uses, what was started anew or killed.",
+    span="6h",
+    variables=(
+        Variable("host", "Host", 'label_values(container_last_seen{name!=""}, host)'),
+        Variable("name", "Container", 'label_values(container_last_seen{name!="", host=~"$host"}, name)'),
+    ),
+    events=(firing("containers", 'host=~"$host", name=~"$name"'), deployments()),
+    panels=(
+        Panel(
+            id=1,
+            title="Containers",
+            kind="table",
+            width=24,
+            height=12,
+            unit="short",
+            queries=(
+                Query(f"time() - {_sum('last_seen', 'max')}"),
+                Query(_counted("cpu_usage_seconds_total", "rate")),
+                Query(_sum("memory_working_set_bytes")),
+                Query(f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"),
+                Query(
+                    f"{_counted('cpu_usage_seconds_total', 'resets', '1h', 'max')}"
+                    f" or {_counted('start_time_seconds', 'changes', '1h', 'max')}"
+                ),
+                Query(_counted("oom_events_total", "increase", "1h")),
+                Query(f"time() - {_sum('start_time_seconds', 'max')}"),
+            ),
+            columns=(
+                Column(
+                    "name", "Container", links=(Link("This one alone", "?var-name=${__value.raw}&${__url_time_range}"),)
+                ),
+                Column("host", "Host", 220, links=(_HOST,)),
+                Column(
+                    "Value #A", "Last seen", 100, "s", 0, above(bound("ContainerDown", "critical"), usual="transparent")
+                ),
+                Column("Value #B", "CPU (cores)", 110, "short", 2),
+                Column("Value #C", "Memory", 100, "bytes", 1),
+                Column(
+                    "Value #D",
+                    "Of its limit",
+                    100,
+                    "percent",
+                    0,
+                    rising(*bounds("ContainerMemoryNearLimit"), usual="transparent"),
+                ),
+                Column("Value #E", "Starts (1h)", 100, "short", 0, above(1, "orange", usual="transparent")),
+                Column("Value #F", "OOM kills (1h)", 125, "short", 0, above(1, usual="transparent")),
+                Column("Value #G", "Age", 100, "s", 1),
+            ),
+            sort="Value #C",
+            empty=_NO_CONTAINERS,
+            about="Containers with a name, those with most memory first. `docker logs --tail 50 NAME` shows the end of a log.",
+        ),
+        Panel(
+            id=2,
+            title="Memory of its limit (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="percent",
+            max=100,
+            latest=True,
+            step=0.1,
+            thresholds=rising(*bounds("ContainerMemoryNearLimit")),
+            queries=(Query(top(f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"), _NAMES),),
+            empty="No container has a memory limit",
+            about="Working set memory as a share of the limit. At 100 % the kernel kills a process of the container.",
+        ),
+        Panel(
+            id=3,
+            title="Memory (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="bytes",
+            latest=True,
+            queries=(Query(top(_sum("memory_working_set_bytes")), _NAMES),),
+            empty=_NO_CONTAINERS,
+            about="Working set memory of a container: memory that the kernel cannot reclaim.",
+        ),
+        Panel(
+            id=4,
+            title="CPU (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            latest=True,
+            step=0.001,
+            queries=(Query(top(_counted("cpu_usage_seconds_total", "rate")), _NAMES),),
+            empty=_NO_CONTAINERS,
+            about="CPU usage of a container in cores.",
+        ),
+        Panel(
+            id=5,
+            title="Starts and OOM kills",
+            kind="timeseries",
+            width=12,
+            unit="short",
+            bars=True,
+            step=1,
+            queries=(
+                Query(
+                    f"{_counted('cpu_usage_seconds_total', 'resets', '$__interval', 'max')} > 0",
+                    "started {{host}} {{name}}",
+                ),
+                Query(f"{_counted('oom_events_total', 'increase', '$__interval')} > 0", "killed {{host}} {{name}}"),
+            ),
+            colors={"^killed": "red", "^started": "orange"},
+            empty="No container was started anew or killed",
+            about="Starts, seen by the CPU time that begins anew, and processes that the kernel killed for memory.",
+        ),
+        Panel(
+            id=6,
+            title="Network received (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="Bps",
+            latest=True,
+            queries=(Query(top(_counted("network_receive_bytes_total", "rate")), _NAMES),),
+            empty="No network metrics of containers",
+            about="Bytes that a container receives. Those of the host's network have no such metric.",
+        ),
+        Panel(
+            id=7,
+            title="Network sent (10 highest)",
+            kind="timeseries",
+            width=12,
+            unit="Bps",
+            latest=True,
+            queries=(Query(top(_counted("network_transmit_bytes_total", "rate")), _NAMES),),
+            empty="No network metrics of containers",
+            about="Bytes that a container sends. Those of the host's network have no such metric.",
+        ),
+    ),
+)
