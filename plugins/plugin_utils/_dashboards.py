@@ -37,8 +37,15 @@ def adjusted(dashboard, packs, thresholds, runbook_url):
 
 def _walked(value, alerts, thresholds, runbook_url):
     if isinstance(value, list):
-        found = (_walked(entry, alerts, thresholds, runbook_url) for entry in value)
-        return [entry for entry in found if entry is not None]
+        found = []
+        for entry in value:
+            made = _walked(entry, alerts, thresholds, runbook_url)
+            if made is not None:
+                found.append(made)
+            elif isinstance(entry, dict) and AT in entry and value[0]["color"] == "red":
+                # The less, the worse: without this number, what is below it is as good as what is above it.
+                found[-1] = {**found[-1], "color": entry["color"]}
+        return found
     if not isinstance(value, dict):
         return value
     if AT in value:

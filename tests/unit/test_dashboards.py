@@ -465,10 +465,26 @@ def test_thresholds_of_the_inventory_move_lines_and_colours():
     assert steps(after, 1) == [("green", None), ("orange", 60), ("red", 95)]
     # What is disabled has no line; what is counted from the other end moves as well.
     assert steps(after, 4) == [("transparent", None), ("red", 90)]
-    assert steps(after, 3) == [("red", None), ("orange", 10)]
+    assert steps(after, 3) == [("red", None), ("green", 10)]
     text = json.dumps(after)
     assert AT not in text and RUNBOOK not in text
     assert "https://wiki.example/${__value.raw}" in text
+
+
+@pytest.mark.parametrize(
+    ("disabled", "steps"),
+    [
+        ({}, [("red", None), ("orange", 10), ("green", 25)]),
+        ({"warning": False}, [("red", None), ("green", 10)]),
+        ({"critical": False}, [("orange", None), ("green", 25)]),
+        (False, [("green", None)]),
+    ],
+)
+def test_where_less_is_worse_a_disabled_alert_colours_nothing(disabled, steps):
+    found = adjusted(SHOWN["mon-system"], load_packs(), {"HighMemoryUsage": disabled}, None)
+    (panel,) = [panel for panel in found["panels"] if panel["id"] == 3]
+    made = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    assert [(step["color"], step["value"]) for step in made] == steps
 
 
 @pytest.mark.parametrize(
