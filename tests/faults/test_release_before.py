@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tarfile
 
 import pytest
 from conftest import SERVICES, Site, base_variables
 from test_upgrade import query, silences
 
 from lab import containers, hosts, play
-from lab.common import ROOT
+from lab.common import ROOT, untar
 
 # The last commit of 0.2.0.
 BEFORE = "40f6ef6"
@@ -38,8 +37,7 @@ def before(tmp_path_factory):
         pytest.skip(
             f"SKIPPED: this clone lacks the commit of 0.2.0 ({BEFORE}); fetch the whole history to run this test"
         )
-    with tarfile.open(archive) as tar:
-        tar.extractall(home, filter="data")
+    untar(archive, home)
     return folder
 
 

@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +50,17 @@ def locked(name: str):
     with open(folder / f".{name}.lock", "w", encoding="ascii") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def untar(archive: Path, folder: Path, members: Callable[[tarfile.TarFile], list] | None = None) -> None:
+    """Unpack a tar archive of the lab's own below a folder.
+
+    :param members: gives what is to be unpacked; everything where it gives nothing.
+    """
+    # PEP 706: Python 3.11 has filters from 3.11.4 on.
+    careful = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, (members and members(tar)) or None, **careful)
 
 
 def run(argv: list[str], check: bool = True, timeout: float | None = None, **kwargs) -> subprocess.CompletedProcess:

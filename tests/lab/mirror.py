@@ -30,7 +30,7 @@ import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from .common import LabError, apt_install, as_root, cache_dir, locked, run, say, step
+from .common import LabError, apt_install, as_root, cache_dir, locked, run, say, step, untar
 
 # Raise it when the layout or the content changes: a mirror of an earlier format is made anew.
 FORMAT = 3
@@ -125,8 +125,7 @@ def unpack(program: str, age: str, folder: Path, *only: str) -> Path:
     version = versions()[program][age]
     archive = path() / program / f"v{version}" / PROGRAMS[program].name(program, version)
     name = archive.name.removesuffix(".tar.gz")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder, [tar.getmember(f"{name}/{one}") for one in only] or None, filter="data")
+    untar(archive, folder, lambda tar: [tar.getmember(f"{name}/{one}") for one in only])
     return folder / name
 
 

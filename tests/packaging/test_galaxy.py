@@ -73,8 +73,7 @@ def unpacked(archive, tmp_path_factory) -> Path:
     """The archive as it is installed."""
     folder = tmp_path_factory.mktemp("unpacked") / "ansible_collections" / "vigil" / "monitoring"
     folder.mkdir(parents=True)
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder)
+    common.untar(archive, folder)
     return folder
 
 
