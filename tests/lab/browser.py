@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-sync",
 )
 # High enough for every panel to be in view: Grafana asks for the others only when somebody scrolls to them.
-HEIGHT = 6500
+HEIGHT = 14000
 # What is read of a page. Panels bear their number in Grafana before version 11 in the first way, later in the second.
 PANELS = """
 () => [...document.querySelectorAll('[data-panelid], [data-viz-panel-key]')].filter(

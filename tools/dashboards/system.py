@@ -138,7 +138,7 @@ _HEADER = (
     ),
     _number(
         20,
-        "Failed units",
+        "Failed",
         "short",
         f'sum(node_systemd_unit_state{{{_NODE}, state="failed"}})',
         "Units of systemd that have failed. They are listed under System; `systemctl status UNIT` says why.",
