@@ -315,7 +315,8 @@ def differences_tables():
 
 ALERTS = """# Alerts
 
-The packs of alerts that `prometheus_rule_packs` deploys. Its default, `auto`, selects those whose exporters are in the inventory.
+The packs of alerts that `prometheus_rule_packs` deploys. Its default, `auto`, selects those whose exporters are in the inventory, and
+`backup` where it has a group of this name.
 Each alert is tested with promtool: when it fires, when it does not, and what happens at its threshold (`tests/rules`).
 
 Every number here is a default. `prometheus_thresholds` overrides it, for an environment, for a group of Prometheus servers
@@ -362,8 +363,10 @@ def alerts_page(packs):
     lines = [NOTE.format("bundled/rules"), ALERTS]
     for name, pack in packs.items():
         lines.append("## `{0}`\n".format(name))
-        said = ", ".join("`{0}`".format(one) for one in pack["exporters"]) or "nothing: name the pack to deploy it"
-        lines.append("Deployed by `auto` where the inventory scrapes: {0}.\n".format(said))
+        said = "scrapes: " + ", ".join("`{0}`".format(one) for one in pack["exporters"])
+        if "selected_by" in pack:
+            said = "has hosts in the group `{0}`".format(name)
+        lines.append("Deployed by `auto` where the inventory {0}.\n".format(said))
         lines.append("| Alert | Severities | By host | Meaning |\n|---|---|---|---|")
         for alert, found in pack["alerts"].items():
             tiers = "<br>".join("{0}: {1}".format(tier, bounds_of(found, tier)) for tier in tiers_of(found))

@@ -17,11 +17,14 @@ import os
 import re
 import shutil
 import sqlite3
+import stat
 import subprocess
 import sys
 import time
 
 CONFIG = "/etc/vigil-backup/backup.json"
+# What a block of Prometheus' has once it is written: https://prometheus.io/docs/prometheus/latest/storage/
+COMPLETE = {"meta.json", "index", "chunks"}
 ULID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 # In a directory of data: hard links of what is backed up, for the length of a run.
 LINKS = ".vigil-backup"
@@ -106,25 +109,42 @@ def write_atomically(path, text, mode):
         raise
 
 
-def is_complete(path):
-    """Whether a directory is a block of Prometheus' that is written completely."""
-    return bool(ULID.fullmatch(os.path.basename(path))) and all(
-        os.path.exists(os.path.join(path, name)) for name in ("meta.json", "index", "chunks")
-    )
+@contextlib.contextmanager
+def directory(path, above=None):
+    """A descriptor of a directory that is no link.
+
+    :param above: descriptor of the directory that it lies in, which its path is relative to.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def link_tree(source, target):
-    """Make hard links of all files of a directory below another one.
+    """Make hard links of all files of a directory in another one. Both are descriptors: what has the rights of the service may
+    put a link in the place of a directory at any moment.
 
-    :raises FileNotFoundError: when it was removed in between.
+    :raises FileNotFoundError: when something was removed in between.
     """
-    os.makedirs(target, 0o700)
-    for entry in os.scandir(source):
-        path = os.path.join(target, entry.name)
-        if entry.is_dir(follow_symlinks=False):
-            link_tree(entry.path, path)
-        elif entry.is_file(follow_symlinks=False):
-            os.link(entry.path, path, follow_symlinks=False)
+    for name in os.listdir(source):
+        mode = os.stat(name, dir_fd=source, follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with directory(name, source) as there, directory(name, target) as here:
+                link_tree(there, here)
+        elif stat.S_ISREG(mode):
+            os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+
+
+def link_block(name, source, target):
+    """Make hard links of a block of Prometheus' that is written completely."""
+    with directory(name, source) as there:
+        if COMPLETE.issubset(os.listdir(there)):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with directory(name, target) as here:
+                link_tree(there, here)
 
 
 def due(last, days, now):
@@ -328,9 +348,7 @@ class Backup:
             if step["kind"] == "tree":
                 found.append({"from": data, "to": data})
             elif step["kind"] == "blocks":
-                links = os.path.join(data, LINKS, "blocks")
-                os.makedirs(links, 0o700)
-                self._link_blocks(data, links)
+                links = self._link_blocks(data)
                 found.append({"from": links, "to": data})
             elif step["kind"] == "sqlite":
                 copy = os.path.join(self.staging, service["name"] + ".db")
@@ -343,15 +361,20 @@ class Backup:
         return found
 
     @staticmethod
-    def _link_blocks(data, links):
-        for name in sorted(os.listdir(data)):
-            source, target = os.path.join(data, name), os.path.join(links, name)
-            if is_complete(source):
-                try:
-                    link_tree(source, target)
-                except FileNotFoundError:
-                    # Compacted, or too old by now: the block that replaced it is linked, or comes with the next backup.
-                    shutil.rmtree(target, ignore_errors=True)
+    def _link_blocks(data):
+        """Make hard links of the complete blocks of Prometheus; where they are."""
+        with directory(os.path.realpath(data)) as base:
+            os.mkdir(LINKS, 0o700, dir_fd=base)
+            with directory(LINKS, base) as top:
+                os.mkdir("blocks", 0o700, dir_fd=top)
+                with directory("blocks", top) as links:
+                    for name in sorted(filter(ULID.fullmatch, os.listdir(base))):
+                        try:
+                            link_block(name, base, links)
+                        except FileNotFoundError:
+                            # Compacted, or too old by now: the block that replaced it is linked, or comes with the next backup.
+                            shutil.rmtree(os.path.join(data, LINKS, "blocks", name), ignore_errors=True)
+        return os.path.join(data, LINKS, "blocks")
 
     @staticmethod
     def _dump(step, path):

@@ -328,13 +328,15 @@ def check_additions(labels, annotations, version=None):
 def chosen(packs, wanted, facts):
     """The names of the packs to deploy, in their own order.
 
-    :param wanted: names of packs; ``auto`` selects those whose exporters are in the inventory.
+    :param wanted: names of packs; ``auto`` selects those whose exporters are in the inventory, or whose fact is not empty.
     :param facts: see :func:`rule_groups`.
     """
     names = set(wanted)
     if AUTO in names:
         there = {*facts["groups"], *facts["groups"].values(), *facts["jobs"]}
-        names |= {name for name, pack in packs.items() if there & set(pack["exporters"])}
+        names |= {
+            name for name, pack in packs.items() if there & set(pack["exporters"]) or facts.get(pack.get("selected_by"))
+        }
     return [name for name in PACKS if name in names]
 
 
@@ -387,8 +389,8 @@ def rule_groups(packs, settings, facts):
         :func:`own_alerts`.
     :param facts: dict: ``groups``, the inventory groups that are scraped and the job of each; ``jobs`` that must have
         targets; optionally ``partial``, the jobs of which other shards have targets; numbers of ``alertmanagers`` and of
-        ``members`` of their cluster; ``overrides``, the hosts with thresholds of their own as ``host``, ``instances`` and
-        ``thresholds``.
+        ``members`` of their cluster; optionally ``backups``, the names of those of the role backup; ``overrides``, the hosts
+        with thresholds of their own as ``host``, ``instances`` and ``thresholds``.
     :returns: mapping of packs to lists of groups in the format of Prometheus.
     :raises RulesError: when packs or thresholds are invalid.
     """
@@ -541,7 +543,7 @@ class _Alert:
         for name, parameter in self.parameters.items():
             value = settings.values[name]
             if value is None and "from" in parameter:
-                value = self.facts[parameter["from"]]
+                value = self.facts.get(parameter["from"])
             if parameter.get("when_empty") and not value:
                 return
             if parameter.get("kind") == "names" and "each" in parameter:

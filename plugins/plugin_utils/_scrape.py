@@ -748,8 +748,15 @@ def plan(  # noqa: C901
                 default=0,
             ),
             "overrides": own_thresholds(groups, inventory, value, own_host),
+            "backups": backups(inventory, value),
         },
     }
+
+
+def backups(inventory, value):
+    """The names of the backups that the role backup makes: the value of the label ``backup`` in their metrics."""
+    hosts = [host for host in inventory.get("backup") or () if value(host, "backup_state") != "absent"]
+    return sorted(str(value(host, "backup_name") or host) for host in hosts)
 
 
 def own_thresholds(groups, inventory, value, own_host=None):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -179,12 +180,36 @@ def test_only_complete_blocks_are_linked(tmp_path):
         (tmp_path / name / "index").write_text("x")
         if not name.endswith("W"):
             (tmp_path / name / "meta.json").write_text("{}")
-    links = tmp_path / "links"
-    links.mkdir()
-    _backup_program.Backup._link_blocks(str(tmp_path), str(links))
+    links = Path(_backup_program.Backup._link_blocks(str(tmp_path)))
+    assert links == tmp_path / ".vigil-backup" / "blocks"
     assert [path.name for path in links.iterdir()] == ["01ARZ3NDEKTSV4RRFFQ69G5FAV"]
     one = "01ARZ3NDEKTSV4RRFFQ69G5FAV/index"
     assert (links / one).stat().st_ino == (tmp_path / one).stat().st_ino
+
+
+def test_no_link_of_the_services_is_followed(tmp_path):
+    """What runs as the service may have put it there."""
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    block = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    for folder in (data / block / "chunks", elsewhere / "chunks"):
+        folder.mkdir(parents=True)
+    for folder in (data / block, elsewhere):
+        for name in ("index", "meta.json"):
+            (folder / name).write_text("x")
+    (data / block / "tombstones").symlink_to(elsewhere / "index")
+    (data / block / "more").symlink_to(elsewhere)
+    links = Path(_backup_program.Backup._link_blocks(str(data)))
+    assert sorted(path.name for path in (links / block).rglob("*")) == ["chunks", "index", "meta.json"]
+
+    shutil.rmtree(data / ".vigil-backup")
+    (data / ".vigil-backup").symlink_to(elsewhere)
+    with pytest.raises(FileExistsError):
+        _backup_program.Backup._link_blocks(str(data))
+    (data / ".vigil-backup").unlink()
+    (data / "01ARZ3NDEKTSV4RRFFQ69G5FAW").symlink_to(elsewhere)
+    with pytest.raises(NotADirectoryError):
+        _backup_program.Backup._link_blocks(str(data))
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["chunks", "index", "meta.json"]
 
 
 def test_metrics():

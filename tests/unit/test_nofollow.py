@@ -486,6 +486,10 @@ REASONS = {
     ): "what it writes as root goes by _nofollow; the part that it opens and removes is in Ansible's own directory, the rest has the"
     " rights of the account",
     (
+        "module_utils/_backup_program.py",
+        "*",
+    ): "in directories of root's own; in those of a service's data it goes by descriptors, and its unit can write nowhere else",
+    (
         "modules/live_services.py",
         "*",
     ): "it only reads, of regular files and of no links, and nothing is done by what it finds",

@@ -101,11 +101,22 @@ def test_the_packs_are_those_whose_exporters_are_scraped():
 
     assert chosen(facts(), "auto") == ["host", "monitoring"]
     assert chosen(facts(), "auto", "backup") == ["host", "backup", "monitoring"]
+    assert chosen(facts(backups=["db1"]), "auto") == ["host", "backup", "monitoring"]
     assert chosen(facts(), "tls") == ["tls"]
     assert chosen(facts(), *[]) == []
     # A group and a job of the user's own names count by either.
     everything = facts(groups={"mine": "postgres", "application": "api", "cadvisor": "c"}, jobs=["blackbox"])
     assert chosen(everything, "auto") == ["api", "database", "containers", "probe", "tls", "monitoring"]
+
+
+def test_each_host_of_the_group_backup_is_expected_to_report():
+    found = [rule["expr"] for rule in rules("BackupMissing", facts(backups=["db1", "web1"]))]
+    expected = [
+        'absent(backup_last_success_timestamp_seconds{{backup="{0}"}})'.format(name) for name in ("db1", "web1")
+    ]
+    assert [expr.strip() for expr in found] == expected
+    named = rules("BackupMissing", facts(backups=["db1"]), thresholds={"BackupMissing": {"backups": ["shop"]}})
+    assert ["shop" in rule["expr"] for rule in named] == [True]
 
 
 def test_a_rule_as_prometheus_reads_it():

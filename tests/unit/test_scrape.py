@@ -505,3 +505,10 @@ def test_targets_of_the_users_own_in_a_job_of_the_inventory_are_on_every_server(
         assert (job["file"], job["config"]["metrics_path"], job["targets"]) == ("file_sd/web.yml", "/m", None)
         assert pairs(part) == {("web", "x:1")}
         assert part["rules"]["partial"] == []
+
+
+def test_the_backups_of_the_inventory_by_their_names():
+    variables = {("b", "backup_name"): "shop", ("c", "backup_state"): "absent"}
+    inventory = {"backup": ["a", "b", "c"]}
+    assert _scrape.backups(inventory, lambda host, name: variables.get((host, name))) == ["a", "shop"]
+    assert _scrape.backups({}, None) == []
