@@ -257,6 +257,10 @@ SITE = """---
       when: monitoring_tls_renew | default(false) | bool
 
 <plays>
+- name: Verify monitoring
+  ansible.builtin.import_playbook: verify.yml
+
+# Last: a backup that has failed keeps nothing from being verified.
 - name: Back up what was deployed
   hosts: "{{ 'backup' if 'backup' in groups else 'all:!all' }}"
   gather_facts: false
@@ -266,9 +270,6 @@ SITE = """---
       ansible.builtin.import_role:
         name: vigil.monitoring.backup
         rolespec_validate: false
-
-- name: Verify monitoring
-  ansible.builtin.import_playbook: verify.yml
 """
 PLAY = """- name: Deploy <title>
   hosts: "{{ '<service>' if '<service>' in groups else 'all:!all' }}"
