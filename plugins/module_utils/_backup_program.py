@@ -271,7 +271,7 @@ class Backup:
                 status["duration"] = max(0.0, status["last_run"] - start)
             self._remember(status)
         for error in self.errors:
-            print("the backup failed: " + error, file=sys.stderr)
+            sys.stderr.write("the backup failed: " + error + "\n")
         return 1 if self.errors else 0
 
     def report(self, error):
@@ -495,14 +495,14 @@ def main(argv):
     try:
         return backup.run()
     except Busy as error:
-        print(str(error), file=sys.stderr)
+        sys.stderr.write(str(error) + "\n")
         return BUSY
     except (BackupError, OSError) as error:
-        print("the backup failed: {0}".format(error), file=sys.stderr)
+        sys.stderr.write("the backup failed: {0}".format(error) + "\n")
         with contextlib.suppress(OSError):
             backup.report(error)
         return 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    raise SystemExit(main(sys.argv))

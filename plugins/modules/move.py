@@ -15,7 +15,8 @@ author:
 attributes:
   check_mode:
     support: partial
-    description: V(inspect) and V(decide) work as always and change nothing. The playbook runs no other step in check mode.
+    description: Can run in check mode without changing anything.
+    details: V(inspect) and V(decide) work as always and change nothing. The playbook runs no other step in check mode.
   diff_mode:
     support: none
     description: Data is not shown.

@@ -17,7 +17,8 @@ author:
 attributes:
   check_mode:
     support: partial
-    description: In check mode, V(inspect) and V(request) work; the others do nothing.
+    description: Can run in check mode without changing anything.
+    details: In check mode, V(inspect) and V(request) work; the others do nothing.
   diff_mode:
     support: none
     description: Data is not shown.
