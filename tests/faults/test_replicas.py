@@ -259,9 +259,8 @@ def test_promxy_without_any_server_is_red_and_named(site, promxy):
 
 
 def test_two_shards_have_one_part_of_the_targets_each(site):
-    # The test before may just have started a Prometheus again, which is a target as well.
-    until(lambda: not site.query(site.host, "max_over_time(up[10s]) == 0"))
-    whole = _scraped(site, site.host)
+    # The test before has just started both servers again: this one may not answer yet, nor have scraped all.
+    whole = until(lambda: _all_scraped(site))
     site.variables["prometheus_shards"] = 2
     site.run(timeout=420).must_be_green(changed=True)
     stack = {pair for pair in whole if pair[0] in ("prometheus", "alertmanager", "grafana", "promxy")}
@@ -281,6 +280,14 @@ def _scraped(site, host):
     """The targets that a server has scraped within ten seconds: on a busy machine a scrape of these may take too long."""
     found = site.query(host, "max_over_time(up[10s]) == 1") or ()
     return {(labels["job"], labels["instance"]) for labels, dummy in found}
+
+
+def _all_scraped(site):
+    """The targets of the first server, as soon as it knows the things and has scraped everything."""
+    targets = (site.get(site.host, "/api/v1/targets?state=active") or {"data": {"activeTargets": []}})["data"]
+    found = {(one["labels"]["job"], one["labels"]["instance"]) for one in targets["activeTargets"]}
+    things = [job for job, dummy in found if job == "things"]
+    return found if len(things) == len(THINGS) and found == _scraped(site, site.host) else None
 
 
 def _parts(site, whole):
