@@ -5,36 +5,37 @@
 
 from __future__ import annotations
 
-from .build import SINCE, Column, Dashboard, Link, Panel, Query, Variable, above, alert_columns, alerts_now
+from .build import (
+    FIRING,
+    NEUTRAL,
+    NOTIFICATIONS,
+    SINCE,
+    Column,
+    Dashboard,
+    Link,
+    Panel,
+    Query,
+    Variable,
+    above,
+    alert_columns,
+    alerts_now,
+    began,
+    minutes,
+    number,
+    of_severity,
+    warnings,
+)
 
 _CHOSEN = 'severity=~"$severity", service=~"$service", alertname=~"$alertname"'
-_FIRING = f'ALERTS{{alertstate="firing", alertname!="Watchdog", {_CHOSEN}}}'
-# The first minute of each time that an alert fired; pending ones never fired.
-_BEGAN = f"({_FIRING} unless {_FIRING} offset 1m)"
+_MATCHERS = f"{FIRING}, {_CHOSEN}"
+_FIRING = f"ALERTS{{{_MATCHERS}}}"
+_BEGAN = began(_FIRING)
 _RUNBOOK = Column("alertname", "Alert", links=(Link("Runbook"),))
 _SEVERITY = Column("severity", "Severity", 90)
 
 
-def _times(expr: str, by: str = "alertname, severity") -> str:
-    return f"sum by ({by}) (count_over_time({expr}[$__range:1m]))"
-
-
-_MATCHERS = f'alertstate="firing", alertname!="Watchdog", {_CHOSEN}'
-
-
-def _number(id: int, title: str, expr: str, about: str, thresholds) -> Panel:  # pylint: disable=redefined-builtin
-    return Panel(
-        id=id,
-        title=title,
-        kind="stat",
-        width=4,
-        height=4,
-        unit="short",
-        decimals=0,
-        thresholds=thresholds,
-        queries=(Query(expr, "alerts"),),
-        about=about,
-    )
+def _number(id: int, title: str, expr: str, about: str, thresholds=NEUTRAL) -> Panel:  # pylint: disable=redefined-builtin
+    return number(id, title, expr, about, thresholds=thresholds, decimals=0, legend="alerts")
 
 
 DASHBOARD = Dashboard(
@@ -52,15 +53,14 @@ DASHBOARD = Dashboard(
         _number(
             1,
             "Critical",
-            f'count(ALERTS{{severity="critical", {_MATCHERS}}}) or vector(0)',
+            f"count({of_severity('critical', _MATCHERS)}) or vector(0)",
             "Critical alerts that fire now.",
             above(1),
         ),
         _number(
             2,
             "Warnings",
-            f'count(ALERTS{{severity="warning", {_MATCHERS}}} unless ignoring (severity)'
-            f' ALERTS{{severity="critical", {_MATCHERS}}}) or vector(0)',
+            f"count({warnings(_MATCHERS)}) or vector(0)",
             "Warnings that fire now, and are not critical as well.",
             above(1, "orange"),
         ),
@@ -69,21 +69,18 @@ DASHBOARD = Dashboard(
             "Pending",
             f'count(ALERTS{{alertstate="pending", {_CHOSEN}}}) or vector(0)',
             "Alerts whose condition is true, but not yet for long enough.",
-            ((None, "blue"),),
         ),
         _number(
             4,
             "Suppressed",
             'max(sum by (instance) (alertmanager_alerts{state="suppressed"}))',
             "Alerts that Alertmanager suppresses because of a silence or of an inhibition rule. Its page /#/silences says by whom.",
-            ((None, "blue"),),
         ),
         _number(
             5,
             "Active silences",
             'max(alertmanager_silences{state="active"})',
             "Active silences. A forgotten one hides the next outage.",
-            ((None, "blue"),),
         ),
         _number(
             6,
@@ -116,8 +113,8 @@ DASHBOARD = Dashboard(
             thresholds=((None, "blue"), (2, "orange"), (3, "red")),
             queries=(
                 Query(
-                    f'max by (alertname) (ALERTS{{severity="critical", {_MATCHERS}}} * 3'
-                    f' or ALERTS{{severity="warning", {_MATCHERS}}} * 2 or {_FIRING})',
+                    f"max by (alertname) ({of_severity('critical', _MATCHERS)} * 3"
+                    f" or {of_severity('warning', _MATCHERS)} * 2 or {_FIRING})",
                     "{{alertname}}",
                 ),
             ),
@@ -133,7 +130,7 @@ DASHBOARD = Dashboard(
             height=10,
             unit="short",
             decimals=0,
-            queries=(Query(f"topk(20, {_times(_BEGAN)})"),),
+            queries=(Query(f"topk(20, {minutes(_BEGAN)})"),),
             columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
             empty="No alerts fired",
             about="How often each alert began to fire in the time range, summed over its hosts. What was only pending does not count."
@@ -147,7 +144,7 @@ DASHBOARD = Dashboard(
             height=10,
             unit="s",
             decimals=1,
-            queries=(Query(f"topk(20, 60 * {_times(_FIRING)})"),),
+            queries=(Query(f"topk(20, 60 * {minutes(_FIRING)})"),),
             columns=(_RUNBOOK, _SEVERITY, Column("Value", "Fired for", 100)),
             empty="No alerts fired",
             about="How long each alert fired in the time range, summed over its hosts.",
@@ -162,7 +159,7 @@ DASHBOARD = Dashboard(
             decimals=0,
             queries=(
                 Query(
-                    "topk(20, " + _times(f"({_FIRING} offset 10m unless {_FIRING} offset 11m unless {_FIRING})") + ")"
+                    "topk(20, " + minutes(f"({_FIRING} offset 10m unless {_FIRING} offset 11m unless {_FIRING})") + ")"
                 ),
             ),
             columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
@@ -177,7 +174,7 @@ DASHBOARD = Dashboard(
             width=12,
             unit="short",
             decimals=0,
-            queries=(Query(f"topk(20, {_times(_BEGAN, 'host')})"),),
+            queries=(Query(f"topk(20, {minutes(_BEGAN, 'host')})"),),
             columns=(
                 Column(
                     "host", "Host", links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),)
@@ -195,16 +192,7 @@ DASHBOARD = Dashboard(
             unit="short",
             bars=True,
             step=1,
-            queries=(
-                Query(
-                    "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval])) > 0",
-                    "sent {{integration}}",
-                ),
-                Query(
-                    "sum by (integration, reason) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
-                    "failed {{integration}} {{reason}}",
-                ),
-            ),
+            queries=NOTIFICATIONS,
             colors={"^failed ": "red"},
             empty="No notifications",
             about="Notifications that Alertmanager sent, and those that failed.",

@@ -277,7 +277,78 @@ def above(limit: float, color: str = "red", usual: str = "green") -> Steps:
     return ((None, usual), (limit, color))
 
 
+# Neither good nor bad.
+NEUTRAL: Steps = ((None, "blue"),)
+
+
+# Panels that several dashboards have
+
+
+def number(id: int, title: str, expr: str, about: str, **more) -> Panel:  # pylint: disable=redefined-builtin
+    """A number at the top of a page.
+
+    :param more: attributes of :class:`Panel`, and ``legend``, the name of the series.
+    """
+    legend = more.pop("legend")
+    more = {"width": 4, "height": 4, "unit": "short", "thresholds": NEUTRAL, **more}
+    return Panel(id=id, title=title, kind="stat", queries=(Query(expr, legend),), about=about, **more)
+
+
 # Parts of queries
+
+
+def files(chosen: str) -> str:
+    """Matchers of file systems that keep data.
+
+    :param chosen: matchers of the hosts.
+    """
+    return chosen + ', fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
+
+
+def cards(chosen: str) -> str:
+    """Matchers of network interfaces, without bridges and those of containers."""
+    return chosen + ', device!~"lo|veth.*|docker.*|br-.*|cni.*|flannel.*|cali.*"'
+
+
+def blocks(chosen: str) -> str:
+    """Matchers of disks."""
+    return chosen + ', device!~"loop.*|ram.*|sr.*|zram.*"'
+
+
+# Matchers of alerts that fire. Watchdog always does.
+FIRING = 'alertstate="firing", alertname!="Watchdog"'
+
+
+def of_severity(severity: str, matchers: str) -> str:
+    """The alerts of a severity."""
+    return f'ALERTS{{severity="{severity}", {matchers}}}'
+
+
+def warnings(matchers: str) -> str:
+    """The warnings; one that fires with both severities is a critical alert."""
+    return f"{of_severity('warning', matchers)} unless ignoring (severity) {of_severity('critical', matchers)}"
+
+
+def began(alerts: str) -> str:
+    """The first minute of each time that alerts fired; pending ones never fired."""
+    return f"({alerts} unless {alerts} offset 1m)"
+
+
+def minutes(alerts: str, by: str = "alertname, severity") -> str:
+    """In how many minutes of the time range there were alerts, summed over their hosts."""
+    return f"sum by ({by}) (count_over_time({alerts}[$__range:1m]))"
+
+
+NOTIFICATIONS = (
+    Query(
+        "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval])) > 0",
+        "sent {{integration}}",
+    ),
+    Query(
+        "sum by (integration, reason) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
+        "failed {{integration}} {{reason}}",
+    ),
+)
 
 
 def named(expr: str) -> str:
@@ -314,7 +385,7 @@ def alerts_now(matchers: str = "", chosen: str = "") -> str:
 
     :param chosen: what follows, such as ``and on (host) ...``.
     """
-    firing_now = once(f'alertstate="firing", alertname!="Watchdog"{matchers and ", "}{matchers}')
+    firing_now = once(f"{FIRING}{matchers and ', '}{matchers}")
     expr = f"1000 * (ALERTS_FOR_STATE and ignoring (alertstate) {firing_now}{chosen})"
     # By default the page of all alerts, for alerts of the user's own.
     expr = f'label_replace({expr}, "panel", "mon-alerts?", "", "")'
@@ -370,7 +441,7 @@ def firing(services: str, of: str = "", shown: bool = True) -> Event:
     :param of: matchers of those that are about what is chosen.
     :param shown: see :class:`Event`.
     """
-    alerts = f'ALERTS{{alertstate="firing", alertname!="Watchdog", service=~"{services}"{of and ", "}{of}}}'
+    alerts = f'ALERTS{{{FIRING}, service=~"{services}"{of and ", "}{of}}}'
     return Event(
         name="Firing alerts",
         # One mark where an alert begins, and not one for each step as long as it fires.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .build import (
+    FIRING,
     Column,
     Dashboard,
     Link,
@@ -13,20 +14,24 @@ from .build import (
     Query,
     Variable,
     above,
+    blocks,
     bound,
     bounds,
+    cards,
+    files,
     named,
+    number,
+    of_severity,
     rising,
     top,
+    warnings,
 )
 
 _NODE = 'job=~"$job", host=~"$host"'
-_FILES = _NODE + ', fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
-_CARD = _NODE + ', device!~"lo|veth.*|docker.*|br-.*|cni.*|flannel.*|cali.*"'
-_BLOCK = _NODE + ', device!~"loop.*|ram.*|sr.*|zram.*"'
+_FILES, _CARD, _BLOCK = files(_NODE), cards(_NODE), blocks(_NODE)
 # Whether they answer or not: node_exporter's jobs are those that have ever named a kernel in the time range.
 _UP = f"up{{{_NODE}}} and on (job) count by (job) (last_over_time(node_uname_info[$__range]))"
-_FIRING = 'alertstate="firing", alertname!="Watchdog", host=~"$host"'
+_FIRING = f'{FIRING}, host=~"$host"'
 
 
 def _per_host(expr: str, how: str = "max") -> str:
@@ -34,11 +39,8 @@ def _per_host(expr: str, how: str = "max") -> str:
 
 
 _ALERTS = {
-    "critical": named(f'ALERTS{{severity="critical", {_FIRING}}}'),
-    # One that fires with both severities is a critical one.
-    "warning": named(
-        f'(ALERTS{{severity="warning", {_FIRING}}} unless ignoring (severity) ALERTS{{severity="critical", {_FIRING}}})'
-    ),
+    "critical": named(of_severity("critical", _FIRING)),
+    "warning": named(f"({warnings(_FIRING)})"),
 }
 _LEFT = f"node_filesystem_avail_bytes{{{_FILES}}} / -deriv(node_filesystem_avail_bytes{{{_FILES}}}[1d])"
 _LOAD = (
@@ -99,88 +101,59 @@ DASHBOARD = Dashboard(
     # Marks of a whole fleet would bury its graphs.
     events=(),
     panels=(
-        Panel(
-            id=1,
-            title="Hosts",
-            kind="stat",
-            width=4,
-            height=4,
-            unit="short",
+        number(
+            1,
+            "Hosts",
+            f"count({_UP})",
+            "Hosts with a node_exporter. If one is missing, it is not in the inventory's group node_exporter.",
+            legend="hosts",
             decimals=0,
-            thresholds=((None, "blue"),),
-            queries=(Query(f"count({_UP})", "hosts"),),
-            about="Hosts with a node_exporter. If one is missing, it is not in the inventory's group node_exporter.",
         ),
-        Panel(
-            id=2,
-            title="Hosts down",
-            kind="stat",
-            width=4,
-            height=4,
-            unit="short",
-            decimals=0,
+        number(
+            2,
+            "Hosts down",
+            f"count(({_UP}) == 0) or vector(0)",
+            "Hosts whose node_exporter does not answer. They are the first ones in the table.",
+            legend="down",
             thresholds=above(1),
-            queries=(Query(f"count(({_UP}) == 0) or vector(0)", "down"),),
-            about="Hosts whose node_exporter does not answer. They are the first ones in the table.",
-        ),
-        Panel(
-            id=3,
-            title="Hosts critical",
-            kind="stat",
-            width=4,
-            height=4,
-            unit="short",
             decimals=0,
+        ),
+        number(
+            3,
+            "Hosts critical",
+            f"count(count by (name) ({_ALERTS['critical']})) or vector(0)",
+            "Hosts with at least one critical alert that fires now.",
+            legend="critical",
             thresholds=above(1),
-            queries=(Query(f"count(count by (name) ({_ALERTS['critical']})) or vector(0)", "critical"),),
-            about="Hosts with at least one critical alert that fires now.",
-        ),
-        Panel(
-            id=4,
-            title="Hosts warning",
-            kind="stat",
-            width=4,
-            height=4,
-            unit="short",
             decimals=0,
+        ),
+        number(
+            4,
+            "Hosts warning",
+            f"count(count by (name) ({_ALERTS['warning']})) or vector(0)",
+            "Hosts with at least one warning that fires now, and is not critical as well.",
+            legend="warnings",
             thresholds=above(1, "orange"),
-            queries=(Query(f"count(count by (name) ({_ALERTS['warning']})) or vector(0)", "warnings"),),
-            about="Hosts with at least one warning that fires now, and is not critical as well.",
+            decimals=0,
         ),
-        Panel(
-            id=5,
-            title="CPU cores in use",
-            kind="stat",
-            width=4,
-            height=4,
+        number(
+            5,
+            "CPU cores in use",
+            f'sum(rate(node_cpu_seconds_total{{{_NODE}, mode!~"idle|iowait"}}[$__rate_interval]))'
+            f' / count(node_cpu_seconds_total{{{_NODE}, mode="idle"}})',
+            "Share of all cores of the fleet that is in use. A single busy host does not show here: see the table.",
+            legend="in use",
             unit="percentunit",
             decimals=0,
-            thresholds=((None, "blue"),),
-            queries=(
-                Query(
-                    f'sum(rate(node_cpu_seconds_total{{{_NODE}, mode!~"idle|iowait"}}[$__rate_interval]))'
-                    f' / count(node_cpu_seconds_total{{{_NODE}, mode="idle"}})',
-                    "in use",
-                ),
-            ),
-            about="Share of all cores of the fleet that is in use. A single busy host does not show here: see the table.",
         ),
-        Panel(
-            id=6,
-            title="Memory in use",
-            kind="stat",
-            width=4,
-            height=4,
+        number(
+            6,
+            "Memory in use",
+            f"1 - sum(node_memory_MemAvailable_bytes{{{_NODE}}}) / sum(node_memory_MemTotal_bytes{{{_NODE}}})",
+            "Share of all memory of the fleet that is in use. A single host does not show here: see the table.",
+            legend="in use",
             unit="percentunit",
             decimals=0,
-            thresholds=((None, "blue"),),
-            queries=(
-                Query(
-                    f"1 - sum(node_memory_MemAvailable_bytes{{{_NODE}}}) / sum(node_memory_MemTotal_bytes{{{_NODE}}})",
-                    "in use",
-                ),
-            ),
-            about="Share of all memory of the fleet that is in use. A single host does not show here: see the table.",
         ),
         Panel(
             id=7,

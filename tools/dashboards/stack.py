@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from .build import (
     AT_THE_END,
+    FIRING,
+    NOTIFICATIONS,
     SINCE,
     Column,
     Dashboard,
@@ -18,12 +20,15 @@ from .build import (
     above,
     alert_columns,
     alerts_now,
+    began,
     bound,
     bounds,
     deployments,
     falling,
     firing,
+    minutes,
     named,
+    number,
     rising,
     top,
 )
@@ -31,7 +36,7 @@ from .build import (
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
 _ALERT = (Column("alertname", "Alert", links=(Link("Runbook"),)), Column("severity", "Severity", 90))
-_FIRING = 'ALERTS{alertstate="firing", alertname!="Watchdog"}'
+_FIRING = f"ALERTS{{{FIRING}}}"
 # Of a group of rules, the file is left out.
 _GROUP = (".*;(.*)", "$1")
 _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
@@ -39,16 +44,14 @@ _STATE = {"0": ("failing", "red"), "1": ("ok", "green")}
 _PANELS = {
     panel.id: panel
     for panel in (
-        Panel(
-            id=1,
-            title="Targets down",
-            kind="stat",
-            width=4,
+        number(
+            1,
+            "Targets down",
+            "count(up == 0) or vector(0)",
+            "Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
+            legend="down",
             height=5,
-            unit="short",
             thresholds=above(1),
-            queries=(Query("count(up == 0) or vector(0)", "down"),),
-            about="Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
         ),
         Panel(
             id=2,
@@ -85,12 +88,7 @@ _PANELS = {
             width=12,
             unit="short",
             decimals=0,
-            queries=(
-                Query(
-                    "topk(20, sum by (alertname, severity)"
-                    f" (count_over_time(({_FIRING} unless {_FIRING} offset 1m)[$__range:1m])))"
-                ),
-            ),
+            queries=(Query(f"topk(20, {minutes(began(_FIRING))})"),),
             columns=(*_ALERT, Column("Value", "Times", 90)),
             empty="No alerts fired",
             about="How often each alert began to fire in the time range; what was only pending does not count. Select a week and check"
@@ -104,12 +102,7 @@ _PANELS = {
             width=12,
             unit="m",
             decimals=0,
-            queries=(
-                Query(
-                    "topk(20, sum by (alertname, severity)"
-                    ' (sum_over_time(ALERTS{alertstate="firing", alertname!="Watchdog"}[$__range:1m])))'
-                ),
-            ),
+            queries=(Query(f"topk(20, sum by (alertname, severity) (sum_over_time({_FIRING}[$__range:1m])))"),),
             columns=(*_ALERT, Column("Value", "Time", 90)),
             empty="No alerts fired",
             about="How long each alert fired in the time range, summed over its instances.",
@@ -231,31 +224,18 @@ _PANELS = {
             unit="short",
             decimals=0,
             bars=True,
-            queries=(
-                Query(
-                    "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval])) > 0",
-                    "sent {{integration}}",
-                ),
-                Query(
-                    "sum by (integration, reason) (increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0",
-                    "failed {{integration}} {{reason}}",
-                ),
-            ),
+            queries=NOTIFICATIONS,
             colors={"^failed ": "red"},
             empty="No notifications",
             about="Notifications that Alertmanager sent, and those that failed.",
         ),
-        Panel(
-            id=14,
-            title="Active silences",
-            kind="stat",
-            width=4,
+        number(
+            14,
+            "Active silences",
+            'max(alertmanager_silences{state="active"})',
+            "Active silences. A forgotten one hides the next outage.",
+            legend="silences",
             height=5,
-            unit="short",
-            # Neither good nor bad.
-            thresholds=((None, "blue"),),
-            queries=(Query('max(alertmanager_silences{state="active"})', "silences"),),
-            about="Active silences. A forgotten one hides the next outage.",
         ),
         Panel(
             id=15,

@@ -19,19 +19,21 @@ from .build import (
     above,
     alert_columns,
     alerts_now,
+    blocks,
     bound,
     bounds,
+    cards,
     deployments,
     falling,
+    files,
     firing,
+    number,
     rising,
 )
 
 # What the variables choose.
 _NODE = 'job=~"$job", instance=~"$instance"'
-_FILES = _NODE + ', fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
-_CARD = _NODE + ', device!~"lo|veth.*|docker.*|br-.*|cni.*|flannel.*|cali.*"'
-_BLOCK = _NODE + ', device!~"loop.*|ram.*|sr.*|zram.*"'
+_FILES, _CARD, _BLOCK = files(_NODE), cards(_NODE), blocks(_NODE)
 _BUSY = _NODE + ', mode!="idle"'
 # The host of other exporters' series: they have another instance.
 _HERE = f"and on (host) node_uname_info{{{_NODE}}}"
@@ -60,10 +62,7 @@ def _file_systems(expr: str) -> str:
 
 
 def _number(id: int, title: str, unit: str, query: str, about: str, **more) -> Panel:  # pylint: disable=redefined-builtin
-    """A number at the top of the page."""
-    legend = more.pop("legend", "value")
-    more = {"width": 3, "height": 4, "thresholds": ((None, "blue"),), **more}
-    return Panel(id=id, title=title, kind="stat", unit=unit, queries=(Query(query, legend),), about=about, **more)
+    return number(id, title, query, about, **{"unit": unit, "width": 3, "legend": "value", **more})
 
 
 def _graph(id: int, title: str, unit: str, about: str, *queries: Query, **more) -> Panel:  # pylint: disable=redefined-builtin
