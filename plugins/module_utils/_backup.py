@@ -9,9 +9,9 @@ import json
 import posixpath
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup_program
+from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
 
 UNIT = "vigil-backup"
-UNITS = "/etc/systemd/system"
 SERVICE = """# Written by vigil.monitoring: the next run restores what the inventory says.
 [Unit]
 Description=Backup of the monitoring
@@ -100,8 +100,11 @@ def texts(params: dict, program: str) -> dict:
         program_path(params): (program, 0o755),
         config_path(params): (json.dumps(config, indent=1, sort_keys=True) + "\n", 0o400),
         folder + "/password": (params["password"] + "\n", 0o400),
-        "{0}/{1}.service".format(UNITS, UNIT): (SERVICE.format(command=command, unit=UNIT, writable=paths), 0o644),
-        "{0}/{1}.timer".format(UNITS, UNIT): (
+        "{0}/{1}.service".format(UNIT_DIRECTORY, UNIT): (
+            SERVICE.format(command=command, unit=UNIT, writable=paths),
+            0o644,
+        ),
+        "{0}/{1}.timer".format(UNIT_DIRECTORY, UNIT): (
             TIMER.format(schedule=params["schedule"].strip(), delay=params["schedule_delay"].strip()),
             0o644,
         ),
@@ -116,7 +119,7 @@ def texts(params: dict, program: str) -> dict:
 def removable(params: dict) -> list[str]:
     """All files that may be there."""
     names = ("backup.json", "password", "ssh_key", "known_hosts")
-    units = ["{0}/{1}.{2}".format(UNITS, UNIT, kind) for kind in ("timer", "service")]
+    units = ["{0}/{1}.{2}".format(UNIT_DIRECTORY, UNIT, kind) for kind in ("timer", "service")]
     return [*units, program_path(params), *(posixpath.join(params["config_dir"], name) for name in names)]
 
 

@@ -108,16 +108,18 @@ status:
   type: dict
 """
 
+import json
 import os
 import shutil
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, Restic, read_json
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, Restic
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
     last_words,
+    read_json,
     read_text,
     run,
 )
@@ -239,9 +241,7 @@ class Task:
                 )
             restic.must("init", timeout=300)
             created = True
-        _backup_program.write_atomically(
-            self.known, '{{"repository": {0}}}\n'.format(_backup.json.dumps(repository)), 0o600
-        )
+        _nofollow.write_atomically(self.known, (json.dumps({"repository": repository}) + "\n").encode("ascii"), 0o600)
         return created
 
     def _schedule(self):
@@ -251,7 +251,7 @@ class Task:
                 raise HostError("systemctl {0} failed: {1}".format(" ".join(argv), output.strip()))
 
     def _last(self):
-        status = read_json(self.status, {}) if os.path.exists(self.status) else {}
+        status = read_json(self.status, {})
         dummy, active = run(["systemctl", "show", "-P", "ActiveState", _backup.UNIT + ".service"])
         last, words = _backup.verdict(status, active.strip(), time.time())
         return {"last": last, "status": status, "msg": words}

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
 ROLE = "backup"
@@ -33,11 +32,8 @@ def services_of(groups: list[str], inputs: Callable[[str], Any]) -> list[dict]:
         found.append(
             {
                 "name": name,
-                "unit": room.unit_name,
                 "version": str(i["version"]),
                 "config": i["config_dir"],
-                "runtime": i["runtime"],
-                "docker_host": docker_host(i),
                 **room.backup(i),
             }
         )
@@ -58,7 +54,6 @@ def config_of(i, services: list[dict]) -> dict:
         "RESTIC_CACHE_DIR": state + "/cache",
         "HOME": state,
     }
-    names = ("name", "config", "version", "data", "prepare", "exclude", "files")
     return {
         "name": i["name"],
         "restic": i["restic"],
@@ -72,7 +67,7 @@ def config_of(i, services: list[dict]) -> dict:
         "check_subset": i["check_subset"],
         "paths": i["paths"],
         "exclude": i["exclude"],
-        "services": [{name: one[name] for name in names} for one in services],
+        "services": services,
     }
 
 
