@@ -13,6 +13,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _redact
 from ansible_collections.vigil.monitoring.plugins.module_utils._tree import unpack
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _adoption, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import to_yaml
 
@@ -80,7 +81,7 @@ class ActionModule(ActionBase):
             module_name="vigil.monitoring.live_services", module_args={"services": services}, task_vars=task_vars
         )
         if answer.get("failed") or "payload" not in answer:
-            why = answer.get("msg") or answer.get("module_stderr") or "no answer"
+            why = reason_of(answer, "no answer")
             raise AnsibleError("how the services run cannot be read: {0}".format(why))
         return unpack(answer["payload"])
 

@@ -12,6 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._checklist import Unanswered
 from ansible_collections.vigil.monitoring.plugins.modules import checklist
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _rules, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import request_options
@@ -72,7 +73,7 @@ class ActionModule(ActionBase):
         there = {**arguments, **asked["options_there"], "prometheus_url": asked["there"]}
         answer = self._run_on_host({**there, "expect": settings["expect"], "pools": settings["pools"]}, task_vars)
         if "answered" not in answer:
-            why = answer.get("msg") or answer.get("module_stderr") or "no result"
+            why = reason_of(answer, "no result")
             answer = _unanswered(
                 public, "it cannot be reached from the controller, and the module failed on the host: {0}".format(why)
             )

@@ -9,6 +9,7 @@ part at a time on each of the hosts.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils import _data_copy
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _move, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import COLLECTION
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of, run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._transfer import CannotCopy, copy, temporary_directory
 
@@ -66,10 +67,10 @@ class ActionModule(ActionBase):
         result.update({"changed": False, **steps[given["step"]](given)})
         return result
 
-    @property
+    @functools.cached_property
     def _inputs(self):
-        """The inputs of the service's role on the new host; who only reads makes no certificate authority."""
-        return RoleInputs(self.service, self._loader, self._templar, {**self.task_vars, "ansible_check_mode": True})
+        """The inputs of the service's role on the new host."""
+        return RoleInputs.for_reading(self.service, self._loader, self._templar, self.task_vars)
 
     def _module(self, **options):
         """The result of the module move_data on the host of this task.
@@ -82,7 +83,7 @@ class ActionModule(ActionBase):
             task_vars=self.task_vars,
         )
         if found.get("failed"):
-            raise AnsibleActionFail(str(found.get("msg") or found.get("module_stderr") or "it gave no reason"))
+            raise AnsibleActionFail(reason_of(found, "it gave no reason"))
         return found
 
     def _at_target(self, **options):

@@ -20,6 +20,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containe
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._comparison import StepComparison
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._remains import Remains
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_values import LOCAL, RoleValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Surroundings
@@ -287,7 +288,7 @@ class ActionModule(ActionBase):
         lines = answer.get("services")
         if lines is None:
             why = "not from the controller, and the check on the host failed: {0}".format(
-                answer.get("msg") or answer.get("module_stderr") or "no answer"
+                reason_of(answer, "no answer")
             )
             return [unreachable(service, why) for service, dummy in services]
         for line, (service, dummy) in zip(lines, services):

@@ -138,8 +138,6 @@ def of_host(action, task_vars: dict) -> tuple[RoleInputs, list[dict]]:
     """
 
     def inputs(name):
-        # Who only reads makes no certificate authority.
-        variables = {**task_vars, "ansible_check_mode": True}
-        return RoleInputs(name, action._loader, action._templar, variables)
+        return RoleInputs.for_reading(name, action._loader, action._templar, task_vars)
 
     return inputs(ROLE), services_of(task_vars["group_names"], inputs)

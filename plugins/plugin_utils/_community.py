@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 
 
 def must_be_there(loaders, module):
@@ -38,6 +39,5 @@ def run_module(action, module, options, arguments, task_vars, failure):
         module_name="community.docker." + module, module_args={**engine, **arguments}, task_vars=task_vars
     )
     if result.get("failed"):
-        reason = result.get("msg") or result.get("module_stderr") or "no reason given"
-        raise AnsibleActionFail("{0}: {1}".format(failure, reason))
+        raise AnsibleActionFail("{0}: {1}".format(failure, reason_of(result)))
     return result

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED, UNVERIFIED
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of, run_other
 
 # What a service is made of. Accounts in databases, plugins and contents are verified by what the services report.
 STEPS = ("program", "configuration", "activation")
@@ -23,7 +23,7 @@ def finding(step, result):
     :param result: that of the step in check mode.
     """
     if result.get("failed"):
-        said = str(result.get("msg") or result.get("module_stderr") or "no reason given")
+        said = reason_of(result)
         if said.startswith("root is needed"):
             text = "the running service was not compared with the inventory, which requires root; run with become: true"
             return UNVERIFIED, text

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Another action plugin, in the place of the one that a task names."""
+"""Another action plugin, in the place of the one that a task names, and why one has no result."""
 
 from __future__ import annotations
 
@@ -50,3 +50,12 @@ def run_other(action, name, arguments, task_vars, check=None):
     if check is not None:
         task.check_mode, task.diff = check, False
     return run_task(action, name, task, task_vars)
+
+
+def reason_of(result, otherwise="no reason given"):
+    """Why a module has failed, or has no result.
+
+    :param result: what Ansible returns of it.
+    :param otherwise: where it says nothing.
+    """
+    return str(result.get("msg") or result.get("module_stderr") or otherwise)

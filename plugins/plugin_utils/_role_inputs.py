@@ -67,6 +67,11 @@ class RoleInputs:
         self._spec = spec_of(role)
         self._known, self._made = {}, {}
 
+    @classmethod
+    def for_reading(cls, role: str, loader, templar, variables: dict) -> RoleInputs:
+        """Those for who only reads: nothing is changed for their sake, and no certificate authority made."""
+        return cls(role, loader, templar, {**variables, "ansible_check_mode": True})
+
     def __contains__(self, name: str) -> bool:
         return "{0}_{1}".format(self.role, name) in self._spec
 

@@ -20,8 +20,7 @@ class RoleValues:
 
     def __init__(self, role, loader, templar, task_vars):
         self.room = _rooms.load(role)
-        # Who only looks makes no certificate authority either.
-        self.inputs = RoleInputs(role, loader, templar, {**task_vars, "ansible_check_mode": True})
+        self.inputs = RoleInputs.for_reading(role, loader, templar, task_vars)
 
     def __getitem__(self, name):
         return self.inputs.variable(name)

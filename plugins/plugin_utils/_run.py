@@ -26,6 +26,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import
     holds_template,
     is_trusted_as_template,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 
 # Inputs of all roles, and what is none of the play's.
 SHARED = "monitoring_"
@@ -191,7 +192,7 @@ def failed():
 
 def why_failed(result):
     """Why the module of a result has failed, as the first line of what it says."""
-    return first_line(result.get("msg") or result.get("module_stderr") or "no reason given")
+    return first_line(reason_of(result))
 
 
 def first_line(text):

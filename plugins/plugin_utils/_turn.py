@@ -12,6 +12,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _run
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import (
     FAILED,
     FLEET,
@@ -127,5 +128,5 @@ class Turn:
             )
         except AnsibleError as error:
             found = {"msg": str(error)}
-        said = found.get("msg") or found.get("module_stderr") or "no answer"
-        return (found.get("services") or [{"version": None, "state": RED, "reasons": [said]}])[0]
+        nothing = {"version": None, "state": RED, "reasons": [reason_of(found, "no answer")]}
+        return (found.get("services") or [nothing])[0]
