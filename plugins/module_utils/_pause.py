@@ -30,10 +30,8 @@ class Pause:
         task, module = self.task, self.task.module
         manifest, wanted = self.state.manifest(), module.params["state"]
         result = {"reason": "requested", "unverified": task.unverified, "notes": task.notes}
-        if not manifest["container"] and not any(runtime.has(manifest) for runtime in task.runtimes.all):
+        if not task.take_up(manifest):
             module.exit_json(changed=False, action="none", **dict(result, reason="it is not deployed here"))
-        task.runtimes.current = task.runtimes.of(manifest)
-        task.runtimes.know(manifest)
         active = task.runtime.is_active(task.runtime.inspect())
         changed = active == (wanted == STOPPED)
         if module.check_mode or not changed:
@@ -54,10 +52,7 @@ class Pause:
             if task.params["health"]:
                 verification = Verification(task)
                 seen = Watch(verification, None, task.params["settle"]).run()
-                running = task.runtime.running(seen)
-                known = self.state.verified()
-                if running:
-                    self.state.record_verified(dict(known, **Record(task, verification).of(running, None, seen)))
+                Record(task, verification).keep_process(seen, self.state.verified())
         except NotVerified as error:
             module.fail_json(
                 msg="{0} failed verification after the start: {1}.\nLast log lines:\n{2}".format(

@@ -58,6 +58,16 @@ class Record:
             except HostError as error:
                 self.task.notes.append(str(error))
 
+    def keep_process(self, seen, known):
+        """Remember in which process the same generation was verified again: what else is known of it stays so.
+
+        :param seen: what the runtime knows about the service.
+        :param known: the record of the last verification.
+        """
+        running = self.task.runtime.running(seen)
+        if running:
+            self.state.record_verified(dict(known, **self.of(running, None, seen)))
+
     def of(self, running, asked, seen):
         """What names the process that was verified, and what the controller's comparison needs besides."""
         runtime, params = self.task.runtime, self.params

@@ -33,10 +33,8 @@ class Restart:
         manifest, verified = self.state.manifest(), self.state.verified()
         wanted = module.params["state"]
         result = {"reason": "requested", "unverified": task.unverified, "notes": task.notes}
-        if not manifest["container"] and not any(runtime.has(manifest) for runtime in task.runtimes.all):
+        if not task.take_up(manifest):
             module.exit_json(changed=False, action="none", **dict(result, reason="it is not deployed here"))
-        task.runtimes.current = task.runtimes.of(manifest)
-        task.runtimes.know(manifest)
         if module.check_mode:
             module.exit_json(changed=True, action=wanted, **result)
         for runtime in task.runtimes.all:
@@ -59,10 +57,7 @@ class Restart:
                 action="failed",
                 **result,
             )
-        running = task.runtime.running(seen)
-        if running:
-            # The same generation in another process: what else is known of it stays so.
-            self.state.record_verified(dict(verified, **Record(task, self.verification).of(running, None, seen)))
+        Record(task, self.verification).keep_process(seen, verified)
         module.exit_json(
             changed=True, action=wanted, version=self.verification.said, pid=task.runtime.pid(seen), **result
         )

@@ -42,6 +42,14 @@ class Task:
         """The runtime that is being dealt with, a :class:`_runtime.Runtime`."""
         return self.runtimes.current
 
+    def take_up(self, manifest):
+        """Deal with the runtime under which the service is deployed; whether it is deployed at all."""
+        if not manifest["container"] and not any(runtime.has(manifest) for runtime in self.runtimes.all):
+            return False
+        self.runtimes.current = self.runtimes.of(manifest)
+        self.runtimes.know(manifest)
+        return True
+
     def say(self, note):
         """Note something, and warn of it."""
         self.notes.append(note)
