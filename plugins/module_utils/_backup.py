@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import shutil
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup_program
 from ansible_collections.vigil.monitoring.plugins.module_utils._systemd import UNIT_DIRECTORY
@@ -62,6 +63,14 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+
+
+def has_programs(restic: str, repository: str) -> bool:
+    """Whether the programs are there by which a repository is reached.
+
+    :param restic: path of restic.
+    """
+    return all(map(shutil.which, [restic, *(["ssh"] if repository.startswith("sftp:") else [])]))
 
 
 def program_path(params: dict) -> str:

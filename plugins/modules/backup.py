@@ -110,7 +110,6 @@ status:
 
 import json
 import os
-import shutil
 import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _nofollow
@@ -180,10 +179,9 @@ class Task:
 
     def _missing(self):
         """The packages of programs that are not there."""
-        needed = [self.params["config"]["restic"]]
-        if self.params["config"]["environment"]["RESTIC_REPOSITORY"].startswith("sftp:"):
-            needed.append("ssh")
-        return [] if all(map(shutil.which, needed)) else self.params["packages"]
+        config = self.params["config"]
+        there = _backup.has_programs(config["restic"], config["environment"]["RESTIC_REPOSITORY"])
+        return [] if there else self.params["packages"]
 
     def _is_scheduled(self):
         timer = _backup.UNIT + ".timer"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import FOLDER
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
@@ -47,18 +48,11 @@ def config_of(i, services: list[dict]) -> dict:
     :param services: see :func:`services_of`.
     """
     state = i["state_dir"]
-    environment = {
-        **{str(name): str(value) for name, value in i["environment"].items()},
-        "RESTIC_REPOSITORY": i["repository"],
-        "RESTIC_PASSWORD_FILE": i["config_dir"] + "/password",
-        "RESTIC_CACHE_DIR": state + "/cache",
-        "HOME": state,
-    }
     return {
         "name": i["name"],
         "restic": i["restic"],
-        "options": restic_options(i),
-        "environment": environment,
+        "options": restic_options(i, i["config_dir"]),
+        "environment": {**_environment(i, i["config_dir"]), "RESTIC_CACHE_DIR": state + "/cache", "HOME": state},
         "state_dir": state,
         "textfile": i["textfile_dir"].rstrip("/") + "/vigil_backup.prom" if i["textfile_dir"] else "",
         "keep": {str(name): int(number) for name, number in i["keep"].items()},
@@ -71,11 +65,34 @@ def config_of(i, services: list[dict]) -> dict:
     }
 
 
-def restic_options(i) -> list[str]:
-    """The options of restic that are no secret."""
+def access_of(i) -> dict:
+    """How the repository is reached from a host on which the role was never deployed, see :data:`_snapshots.ACCESS`."""
+    return {
+        "restic": i["restic"],
+        "options": restic_options(i, FOLDER),
+        "environment": {**_environment(i, FOLDER), "HOME": FOLDER},
+        "password": i["password"],
+        "ssh_key": i["ssh_key"],
+        "ssh_known_hosts": i["ssh_known_hosts"],
+    }
+
+
+def _environment(i, folder):
+    return {
+        **{str(name): str(value) for name, value in i["environment"].items()},
+        "RESTIC_REPOSITORY": i["repository"],
+        "RESTIC_PASSWORD_FILE": folder + "/password",
+    }
+
+
+def restic_options(i, folder: str) -> list[str]:
+    """The options of restic that are no secret.
+
+    :param folder: directory of the key.
+    """
     options = list(i["restic_options"])
     if i["ssh_key"]:
-        options.append("sftp.command=" + sftp_command(i["repository"], i["config_dir"]))
+        options.append("sftp.command=" + sftp_command(i["repository"], folder))
     return [part for option in options for part in ("-o", option)]
 
 
@@ -102,6 +119,11 @@ def sftp_command(repository: str, folder: str) -> str:
     return " ".join(shlex.quote(part) for part in [*argv, server.strip("[]"), "-s", "sftp"])
 
 
+def packages_of(i) -> list[str]:
+    """The packages that have the programs by which the repository is reached."""
+    return [*i["packages"], *(["openssh-client"] if i["repository"].startswith("sftp:") else [])]
+
+
 def module_options(i, services: list[dict]) -> dict:
     """The options of the module backup."""
     present = i["state"] != "absent"
@@ -114,7 +136,7 @@ def module_options(i, services: list[dict]) -> dict:
         "secrets": secrets_of(i, services),
         "schedule": i["schedule"],
         "schedule_delay": i["schedule_delay"],
-        "packages": [*i["packages"], *(["openssh-client"] if i["repository"].startswith("sftp:") else [])],
+        "packages": packages_of(i),
         "config_dir": i["config_dir"],
         "program_dir": i["program_dir"],
         "state_dir": i["state_dir"],

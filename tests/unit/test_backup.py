@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _snapshots
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup as plan
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup_inputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
@@ -216,3 +216,16 @@ def test_metrics():
     text = _backup_program.metrics_text("one", {"last_success": 5, "run_success": False})
     assert 'backup_last_success_timestamp_seconds{backup="one"} 5.0\n' in text
     assert 'backup_last_run_success{backup="one"} 0.0\n' in text
+
+
+def test_a_repository_is_reached_from_a_host_that_has_nothing_of_the_role():
+    given = {name[len("backup_") :]: value for name, value in DEFAULTS.items()}
+    given.update(repository="sftp:me@host:/srv", ssh_key=KEY, ssh_known_hosts="host x", password="secret-1")
+    access = plan.access_of(given)
+    assert (
+        "-i @access@/ssh_key" in access["options"][1]
+        and "UserKnownHostsFile=@access@/known_hosts" in access["options"][1]
+    )
+    assert access["environment"]["RESTIC_PASSWORD_FILE"] == "@access@/password"
+    assert given["config_dir"] not in str(access)
+    assert set(access) == set(_snapshots.ACCESS)
