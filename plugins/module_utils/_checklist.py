@@ -30,6 +30,13 @@ SERIES = 500
 THRESHOLD_SERIES = 200
 RESOLUTION = 30
 PERCENTILE_RESOLUTION = 300
+# What is said of a backup besides its age -> its metric, where it has one.
+_BACKUP_DETAILS = {
+    "size": "backup_size_bytes",
+    "checked": "backup_last_check_timestamp_seconds",
+    "check_success": "backup_last_check_success",
+    "rehearsed": "monitoring_restore_test_success_timestamp_seconds",
+}
 # A threshold from less than a day, with its peak and its backups, would be a guess.
 LEAST_HOURS = 24
 # Marks the series of the result that give the number of hours with samples.
@@ -571,7 +578,7 @@ def _backups(prometheus, span):
     ever = prometheus.instant("backups", "backups", by + "(last_over_time({0}[{1}]))".format(name, week), end)
     if ever is None:
         return None
-    now = prometheus.instant("backups", "backups now", by + "({0})".format(name), end) if ever else []
+    now = _backups_now(prometheus, name, end) if ever else []
     done = []
     if ever:
         query = by + "(changes({0}[{1}]))".format(name, _promql.duration(span["range"]))
@@ -580,7 +587,10 @@ def _backups(prometheus, span):
     def key(labels):
         return labels.get("backup", ""), labels.get("instance", "")
 
-    present = None if now is None else {key(labels) for labels, dummy in now}
+    present = None if now is None else {key(labels) for labels, dummy in now if labels["__name__"] == name}
+    # A restore may be rehearsed on another host, and on several: the last one counts.
+    newest = sorted(now or (), key=lambda entry: entry[1])
+    details = {(labels["__name__"], labels.get("backup", "")): value for labels, value in newest}
     successes = {key(labels): round(count) for labels, count in done or ()}
     return [
         {
@@ -590,9 +600,16 @@ def _backups(prometheus, span):
             "age": end - last,
             "successes": successes.get(key(labels), 0) if done is not None else None,
             "gone": present is not None and key(labels) not in present,
+            **{field: details.get((metric, labels.get("backup", ""))) for field, metric in _BACKUP_DETAILS.items()},
         }
         for labels, last in sorted(ever, key=lambda entry: entry[1])
     ]
+
+
+def _backups_now(prometheus, name, end):
+    """What all metrics of backups say, by one request."""
+    query = 'max by (__name__, backup, instance) ({{__name__=~"{0}"}})'
+    return prometheus.instant("backups", "backups now", query.format("|".join([name, *_BACKUP_DETAILS.values()])), end)
 
 
 def _checks(prometheus, span, rules):

@@ -211,7 +211,9 @@ disks:
   elements: dict
   returned: when answered
 backups:
-  description: Backups with C(last), C(age) in seconds, C(successes) in the range, and whether their metric is C(gone).
+  description:
+    - Backups with C(last), C(age) in seconds, C(successes) in the range, and whether their metric is C(gone).
+    - C(size) in bytes, the times C(checked) and C(rehearsed), and C(check_success) are null where no metric has them.
   type: list
   elements: dict
   returned: when answered

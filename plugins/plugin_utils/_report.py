@@ -492,6 +492,7 @@ class Section:
                     Cell(self.at(backup["last"]) if backup["last"] > 0 else "never"),
                     Cell(length(backup["age"]) if backup["last"] > 0 else NOTHING, state),
                     Cell(NOTHING if successes is None else str(successes)),
+                    *self._backup_details(backup),
                     Cell("metric missing", WARN) if backup["gone"] else Cell(),
                 ]
             )
@@ -504,10 +505,24 @@ class Section:
         gone = sum(backup["gone"] for backup in found)
         text += ", {0} without a metric now".format(gone) if gone else ""
         states += [WARN] * bool(gone)
+        damaged = sum(backup["check_success"] == 0 for backup in found)
+        text += ", {0} of a repository with errors".format(damaged) if damaged else ""
+        states += [BAD] * bool(damaged)
         self.overview.append((next((state for state in (BAD, WARN) if state in states), GOOD), text))
         columns = [Column("Backup"), Column("Host"), Column("Last success"), Column("Age", True),
-                   Column("Successes in the range", True), Column("")]  # fmt: skip
+                   Column("Successes in the range", True), Column("Size", True), Column("Last check"),
+                   Column("Restore rehearsed"), Column("")]  # fmt: skip
         return [*blocks, self.table(columns, rows)]
+
+    def _backup_details(self, backup):
+        """Size, last check and last rehearsal of a backup, where it has metrics for them."""
+        checked, rehearsed = backup["checked"], backup["rehearsed"]
+        failed = backup["check_success"] == 0
+        return [
+            Cell(NOTHING if backup["size"] is None else size(backup["size"])),
+            Cell("found errors", BAD) if failed else Cell(self.at(checked) if checked else NOTHING),
+            Cell(self.at(rehearsed) if rehearsed else NOTHING),
+        ]
 
     def monitoring(self):
         """Monitoring itself."""

@@ -118,6 +118,11 @@ def bad_night(end):
             {"job": "node", "instance": f"{host}:9100", "backup": name},
             lambda at, age=age: end - age - DAY * max(0, math.ceil((end - age - at) / DAY)),
         )
+    database = {"job": "node", "instance": "db1:9100", "backup": "postgresql"}
+    data.add("backup_size_bytes", database, lambda at: 5 * GIB, 600)
+    data.add("backup_last_check_success", database, lambda at: 1, 600)
+    elsewhere = {"job": "node", "instance": "web1:9100", "backup": "postgresql"}
+    data.add("monitoring_restore_test_success_timestamp_seconds", elsewhere, lambda at: end - 9 * DAY, 600)
     web = {"job": "node", "instance": "web1:9100", "service": "host"}
     data.fires("HighLoad", "warning", web, 8 * HOUR - 300, 8 * HOUR - 600, pending=300)
     data.fires("HighLoad", "warning", web, 5 * HOUR, 5 * HOUR - 180)

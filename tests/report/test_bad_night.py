@@ -113,6 +113,10 @@ def test_backups(answers):
     assert (files["backup"], database["backup"]) == ("files", "postgresql")
     assert files["age"] == pytest.approx(40 * HOUR, abs=3 * MINUTE) and files["successes"] == 0
     assert database["age"] == pytest.approx(2 * HOUR, abs=3 * MINUTE) and database["successes"] == 1
+    assert (files["size"], files["check_success"], files["rehearsed"]) == (None, None, None)
+    assert (database["size"], database["check_success"], database["checked"]) == (5 * night.GIB, 1, None)
+    # On another host.
+    assert database["rehearsed"] == pytest.approx(answers["end"] - 9 * night.DAY, abs=3 * MINUTE)
 
 
 def test_monitoring_itself(answers):

@@ -297,11 +297,15 @@ def test_a_backup_whose_metric_is_gone_is_told():
     fake = Fake(
         **{
             name + "(last_over_time": vector(({"backup": "a"}, END - 60), ({"backup": "b"}, END - 9000)),
-            name + "(backup": vector(({"backup": "a"}, END - 60)),
+            "max by (__name__": vector(
+                ({"backup": "a", "__name__": "backup_last_success_timestamp_seconds"}, END - 60),
+                ({"backup": "a", "__name__": "backup_size_bytes", "instance": "other"}, 7),
+            ),
             name + "(changes": vector(({"backup": "a"}, 2)),
         }
     )
     old, new = collected(fake)["backups"]
+    assert (old["size"], new["size"], new["checked"]) == (None, 7, None)
     assert (old["backup"], old["age"], old["successes"], old["gone"]) == ("b", 9000, 0, True)
     assert (new["backup"], new["age"], new["successes"], new["gone"]) == ("a", 60, 2, False)
 

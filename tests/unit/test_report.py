@@ -84,7 +84,8 @@ def disk(instance, mountpoint, used, per_day=0.0, days_left=None, **more):
 
 
 def backup(name, age, **more):
-    return {"backup": name, "instance": "a:9100", "last": END - age, "age": age, "successes": 1, "gone": False, **more}
+    found = {"backup": name, "instance": "a:9100", "last": END - age, "age": age, "successes": 1, "gone": False}
+    return {**found, "size": None, "checked": None, "check_success": None, "rehearsed": None, **more}
 
 
 def bad():
@@ -116,7 +117,8 @@ def bad():
         disk("a:9100", "/new", 10.0, None, None, span=0, history=[]),
         disk("a:9100", "/", 40.0, -0.25 * (1 << 30)),
     ]
-    found["backups"] = [backup("db", 40 * HOUR, successes=0), backup("files", 3 * HOUR, gone=True)]
+    known = {"size": 5 << 30, "checked": END - 2 * DAY, "check_success": 1, "rehearsed": END - 9 * DAY}
+    found["backups"] = [backup("db", 40 * HOUR, successes=0), backup("files", 3 * HOUR, gone=True, **known)]
     found["checks"] = [
         check("Watchdog is firing", None, True, "yes", trouble="the Watchdog is not firing"),
         check("Failed notifications", 7, True, where=[{"integration": "slack", "instance": "m:9093", "value": 7}],
@@ -175,6 +177,7 @@ def test_a_quiet_night_is_all_good():
         ({"targets": None, "services": []}, "Services and targets\n--------------------\n\n"),
         ({"version": None}, "Prometheus of an unknown version"),
         ({"backups": [backup("db", END, last=0)]}, "never"),
+        ({"backups": [backup("db", HOUR, check_success=0)]}, "1 of a repository with errors"),
         (
             {"problems": [{"section": "disks", "text": "trend: it said nothing"}]},
             "! Request failed: trend: it said nothing",
