@@ -8,8 +8,8 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup, _backup_inputs
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 
 
@@ -23,16 +23,10 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         """Validate, then run the module; install what it lacks."""
         result = super().run(tmp, task_vars)
+        result.update(InputChecks(self._loader, self._templar).of_role(_backup.ROLE, task_vars))
+        if result.get("failed"):
+            return result
         i, services = _backup.of_host(self, task_vars)
-        spec = spec_of(_backup.ROLE)
-        given = {name: i[name[len(_backup.ROLE) + 1 :]] for name in spec}
-        problems = _backup_inputs.problems(spec, given, task_vars)
-        if problems:
-            raise AnsibleActionFail(
-                "the inputs of {0} on {1} cannot work, nothing was changed:\n{2}".format(
-                    _backup.ROLE, i.host, "\n".join("- " + problem for problem in problems)
-                )
-            )
         options = {**_backup.module_options(i, services), "now": boolean(self._task.args.get("now", False))}
         result.update(self._module(options, task_vars))
         if result.get("missing") and not self._task.check_mode:

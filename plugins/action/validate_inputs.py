@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import FURTHER, InputChecks
 
 
 class ActionModule(ActionBase):
@@ -23,8 +23,10 @@ class ActionModule(ActionBase):
         """Validate the inputs of one role on this host, or of all roles on all hosts of the play."""
         result = super().run(tmp, task_vars)
         role, checks = self._task.args.get("role"), InputChecks(self._loader, self._templar)
-        if role is not None and role not in _rooms.names():
-            raise AnsibleActionFail("role has to be one of {0}".format(", ".join(_rooms.names())))
-        answer = checks.of_all(task_vars) if role is None else checks.of_role(role, task_vars)
+        known = [*_rooms.names(), *FURTHER]
+        if role is not None and role not in known:
+            raise AnsibleActionFail("role has to be one of {0}".format(", ".join(known)))
+        every = role is None or role in FURTHER
+        answer = checks.of_all(task_vars, role) if every else checks.of_role(role, task_vars)
         result.update(answer, changed=False)
         return result

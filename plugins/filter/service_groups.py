@@ -7,14 +7,14 @@ from __future__ import annotations
 
 
 def service_groups(groups):
-    """The groups whose hosts run a service, in the order of the services.
+    """The groups whose hosts run a service, in the order of the services, and those of the further roles of site.yml.
 
     :param groups: the magic variable of this name, or anything else that holds their names.
     """
     # Imported here: Ansible loads all filters of a collection for any one of them.
     from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms  # noqa: PLC0415
 
-    return _rooms.in_order(groups)
+    return [*_rooms.in_order(groups), *(name for name in _rooms.FURTHER if name in groups)]
 
 
 class FilterModule:

@@ -29,6 +29,7 @@ options:
       - Role of this collection whose inputs are checked, as its own tasks see them.
       - Without it, those of all services whose groups the hosts of the play are in, once for all hosts; the roles then do
         not check them again in this run, unless a play gives them values.
+      - With V(backup), which is no service, its inputs on all hosts of the play, once for all of them.
     type: str
 """
 

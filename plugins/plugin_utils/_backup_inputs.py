@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _own_variables
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, did_you_mean, shown
 
 KEEP = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
@@ -22,20 +22,36 @@ _SFTP = re.compile(r"(?P<user>[\w.-]+@)?(?P<host>[\w.-]+|\[[0-9a-fA-F:]+\]):(?P<
 OWN = ("RESTIC_REPOSITORY", "RESTIC_PASSWORD", "RESTIC_PASSWORD_FILE", "RESTIC_CACHE_DIR", "RESTIC_REPOSITORY_FILE")
 
 
-def problems(spec: dict, given: dict, in_scope: dict) -> list[str]:
-    """Everything that cannot work, as sentences.
+def problems(role: str, values: dict) -> list[Problem]:
+    """Everything that cannot work.
 
-    :param spec: the argument specs of the role.
-    :param given: its inputs by their whole names.
-    :param in_scope: all variables of the host with their names.
+    :param role: name of the role.
+    :param values: its inputs by their whole names, which are of the types that its argument specs say or can be made so.
     """
-    typos, dummy = _own_variables.sort_out("backup", spec, in_scope, in_scope.get("monitoring_own_variables") or ())
-    wrong = ArgumentSpecValidator(spec).validate({name: one for name, one in given.items() if one is not None})
-    if wrong.error_messages:
-        return [*map(str, typos), *wrong.error_messages]
+    given = {name: value for name, value in values.items() if value is not None}
+    given = {**values, **ArgumentSpecValidator(spec_of(role)).validate(given).validated_parameters}
     if given["backup_state"] == "absent":
-        return list(map(str, typos))
-    return [str(problem) for problem in [*typos, *_repository(given), *_access(given), *_times(given), *_paths(given)]]
+        return []
+    return [*_repository(given), *_access(given), *_times(given), *_paths(given)]
+
+
+def check_group(hosts: Iterable[str], value: Callable) -> list[tuple[str, Problem]]:
+    """What is wrong with all hosts of the group together: host and problem.
+
+    Snapshots of one name are those of one host, and metrics of one name are one backup to the alerts.
+
+    :param hosts: also those that this run leaves out.
+    :param value: function of a host and the name of a variable.
+    """
+    by_name, found = {}, []
+    for host in hosts:
+        if value(host, "backup_state") != "absent":
+            by_name.setdefault(str(value(host, "backup_name")), []).append(host)
+    for name, those in by_name.items():
+        if len(those) > 1:
+            text = "is {0} on {1}".format(shown(name), " and ".join([", ".join(those[:-1]), those[-1]]))
+            found.append((those[0], Problem("backup_name", text, "give each host its own, or leave it out")))
+    return found
 
 
 def _repository(given) -> Iterable[Problem]:

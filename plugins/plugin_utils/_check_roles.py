@@ -67,7 +67,7 @@ class Outcome:
         self.problems, self.warnings, self.own, self.values, self.shared = [], [], [], {}, []
 
 
-def check(role, spec, raw, value, bases, known=None):
+def check(role, spec, raw, value, bases, known=None, problems=_inputs.problems):
     """Look at a role's inputs on a host.
 
     :param spec: what :func:`spec_of` gives.
@@ -75,6 +75,7 @@ def check(role, spec, raw, value, bases, known=None):
     :param value: function of a name that gives its value, None where there is none, or raises AnsibleError.
     :param bases: what :func:`_files.places` gives.
     :param known: a dict that keeps what was found, so that hosts that say the same are looked at once.
+    :param problems: function of the role's name and its values that gives what is wrong with them.
     """
     found, values = Outcome(), {}
     for name in [*spec, "monitoring_own_variables", "monitoring_strict_variables"]:
@@ -96,25 +97,26 @@ def check(role, spec, raw, value, bases, known=None):
     known = {} if known is None else known
     key = (role, repr(values), tuple(bases))
     if key not in known:
-        known[key] = judge(role, spec, values, bases)
-    problems, warnings = known[key]
-    found.problems += problems
+        known[key] = judge(role, spec, values, bases, problems)
+    wrong, warnings = known[key]
+    found.problems += wrong
     found.warnings += warnings
     found.values = values
     return found
 
 
-def judge(role, spec, values, bases):
+def judge(role, spec, values, bases, problems=_inputs.problems):
     """What is wrong with the values of a role's inputs, beginning with their types.
 
+    :param problems: see :func:`check`.
     :returns: problems and warnings, as sentences.
     """
     given = {name: value for name, value in values.items() if value is not None}
     wrong = ArgumentSpecValidator(spec).validate(given).error_messages
     if wrong:
         return wrong, []
-    problems, doubts = _unquoted.check_quotes(values)
-    found = [*problems, *_inputs.problems(role, values)]
+    unquoted, doubts = _unquoted.check_quotes(values)
+    found = [*unquoted, *problems(role, values)]
     sentences = [str(problem) for problem in found if not isinstance(problem, Doubt)]
     doubts += [str(doubt) for doubt in found if isinstance(doubt, Doubt)]
     for name in _files.DEFAULT_PATTERNS:

@@ -8,11 +8,20 @@ from __future__ import annotations
 import os
 
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _check_roles, _rooms, _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
+    _backup_inputs,
+    _check_roles,
+    _inputs,
+    _rooms,
+    _run,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import holds_template, simply_rendered
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
+
+# What validates the inputs of roles that deploy no service.
+FURTHER = {"backup": _backup_inputs}
 
 
 class InputChecks:
@@ -32,8 +41,9 @@ class InputChecks:
         """What its own tasks see, where that was not validated before."""
         host = task_vars["inventory_hostname"]
         given = _run.given_here(role, task_vars, self._loader)
-        # For the verification at the end, whatever becomes of this role.
-        _run.note(role, host, given)
+        if role not in FURTHER:
+            # For the verification at the end, whatever becomes of this role.
+            _run.note(role, host, given)
         if not given and _run.looked_at(role, host):
             return {}
 
@@ -46,16 +56,19 @@ class InputChecks:
 
         return _answer({(role, host): self._check(role, task_vars, value)})
 
-    def of_all(self, task_vars: dict) -> dict:
-        """What the inventory says about each service of each host of the play that this run deploys."""
+    def of_all(self, task_vars: dict, only: str | None = None) -> dict:
+        """What the inventory says about each service of each host of the play that this run deploys.
+
+        :param only: the one role to validate, whatever tags say.
+        """
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues  # noqa: PLC0415
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._scope import asked  # noqa: PLC0415
 
         groups = task_vars["groups"]
         there = set(task_vars["ansible_play_hosts"])
         run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
-        names = [name for name in _rooms.in_order() if there.intersection(groups.get(name) or ())]
-        chosen, dummy = asked(names, (), run_tags, skip_tags)
+        names = [name for name in [*_rooms.in_order(), *FURTHER] if there.intersection(groups.get(name) or ())]
+        chosen = [only] if only else asked(names, (), run_tags, skip_tags)[0]
         outcomes = {}
         for role in chosen:
             folder = os.path.join(COLLECTION, "roles", role)
@@ -67,12 +80,12 @@ class InputChecks:
             extra = {"groups": groups, "ansible_play_hosts": task_vars["ansible_play_hosts"]}
             values = HostValues(task_vars["hostvars"], self._templar, extra, defaults)
             known = {}
-            for host in groups[role]:
+            for host in groups.get(role) or ():
                 if host in there:
                     outcomes[role, host] = self._check(
                         role, values.raw(host), lambda name, host=host, values=values: values(host, name), known
                     )
-            self._check_group(role, groups[role], values, outcomes)
+            self._check_group(role, groups.get(role) or (), values, outcomes)
         for (role, host), outcome in outcomes.items():
             if not (outcome.problems or outcome.shared):
                 _run.looked_at(role, host, mark=True)
@@ -87,7 +100,7 @@ class InputChecks:
         of_role = {host: outcomes[role, host] for host in hosts if (role, host) in outcomes}
         if not of_role or any(outcome.problems for outcome in of_role.values()):
             return
-        for host, problem in _rooms.load(role).check_group(hosts, values):
+        for host, problem in (FURTHER.get(role) or _rooms.load(role)).check_group(hosts, values):
             of_role.get(host, next(iter(of_role.values()))).problems.append(str(problem))
 
     def _check(self, role, raw, value, known=None):
@@ -98,7 +111,8 @@ class InputChecks:
         if role not in self._specs:
             self._specs[role] = _check_roles.spec_of(role)
         bases = places({**raw, "ansible_search_path": []}, self._loader.get_basedir())
-        found = _check_roles.check(role, self._specs[role], raw, value, bases, known)
+        problems = FURTHER.get(role, _inputs).problems
+        found = _check_roles.check(role, self._specs[role], raw, value, bases, known, problems)
         if found.values:
             self._check_tls(role, raw["inventory_hostname"], found, value)
         return found

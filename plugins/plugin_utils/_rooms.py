@@ -15,6 +15,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import S
 
 PACKAGE = "ansible_collections.vigil.monitoring.plugins.plugin_utils.services."
 FOLDER = Path(__file__).parent / "services"
+# Roles that deploy no service, on the hosts of the groups of their names.
+FURTHER = ("backup",)
 
 
 @functools.cache

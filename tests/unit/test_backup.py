@@ -13,7 +13,12 @@ import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _snapshots
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup as plan
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup_inputs
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
+    _backup_inputs,
+    _check_roles,
+    _input_checks,
+    _rooms,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._check_roles import spec_of
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
 from role_inputs import Inputs
@@ -27,8 +32,8 @@ KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n"
 def problems(**given):
     values = {**DEFAULTS, "backup_name": "one", "backup_repository": "/srv/backup", "backup_password": "x"}
     values.update(("backup_" + name, value) for name, value in given.items())
-    spec = spec_of("backup")
-    return _backup_inputs.problems(spec, {name: value for name, value in values.items() if name in spec}, values)
+    found = _check_roles.check("backup", spec_of("backup"), values, values.get, (), problems=_backup_inputs.problems)
+    return found.problems
 
 
 def test_usual_inputs_are_right():
@@ -36,6 +41,8 @@ def test_usual_inputs_are_right():
     assert problems(repository="sftp:me@host:/srv", ssh_key=KEY, ssh_known_hosts="host ssh-ed25519 x") == []
     assert problems(repository="s3:https://server/bucket", environment={"AWS_ACCESS_KEY_ID": "x"}) == []
     assert problems(state="absent", repository="", password="") == []
+    # As -e and ini files give them.
+    assert problems(check_days="7", paths="/etc/one,/etc/two") == []
 
 
 @pytest.mark.parametrize(
@@ -64,6 +71,22 @@ def test_usual_inputs_are_right():
 def test_what_cannot_work_is_named(given, said):
     found = problems(**given)
     assert len(found) == 1 and said in found[0]
+
+
+def test_a_name_is_that_of_one_host():
+    """Also of a host that this run leaves out; not of one without a backup."""
+    names = {"a": "one", "b": "two", "c": "one", "d": "one"}
+
+    def value(host, name):
+        return names[host] if name == "backup_name" else "absent" if host == "d" else "present"
+
+    ((host, problem),) = _backup_inputs.check_group(names, value)
+    assert (host, str(problem)) == ("a", "backup_name: is 'one' on a and c; give each host its own, or leave it out")
+    assert _backup_inputs.check_group(["a", "b", "d"], value) == []
+
+
+def test_roles_that_deploy_no_service_are_validated():
+    assert set(_input_checks.FURTHER) == set(_rooms.FURTHER)
 
 
 def test_no_value_of_a_secret_is_repeated():

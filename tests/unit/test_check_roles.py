@@ -201,6 +201,20 @@ def test_what_is_wrong_with_a_group_is_said_before_the_first_change(site):
     assert "prometheus_replica: is 'A' on one and two; give each its own" in output
 
 
+def test_the_inputs_of_backup_are_checked_before_the_first_change(site):
+    """With those of the services; also of a host that runs none; and its tag alone."""
+    groups = {"prometheus": ["one"], "backup": ["one", "two", "store"]}
+    status, output = site({"backup_name": "same", "backup_repository": "srv"}, groups)
+    assert status != 0
+    assert "the inputs of backup on one, two, store cannot work, nothing was changed" in output
+    assert "backup_repository: is neither an absolute path" in output and "backup_password: is empty" in output
+    right = {"backup_repository": "/srv/backup", "backup_password": "x", "prometheus_storage_retention": "two weeks"}
+    status, output = site({**right, "backup_name": "same"}, groups, "--tags", "backup", "--limit", "two,store")
+    assert status != 0
+    assert "backup_name: is 'same' on one, two and store; give each host its own" in output
+    assert "two weeks" not in output
+
+
 def test_strictness_tags_and_the_users_own_variables(site):
     strict = {"monitoring_strict_variables": True, "prometheus_ip": "x", "prometheus_mine": 1, "alertmanager_ip": "y"}
     groups = {"prometheus": ["one"], "alertmanager": ["one"]}

@@ -48,6 +48,7 @@ def test_each_service_has_a_role_and_a_play():
 
 def test_groups_of_an_inventory_in_the_order_of_deployment():
     assert service_groups({"web": [], "prometheus": [], "postgres_exporter": []}) == ["postgres_exporter", "prometheus"]
+    assert service_groups({"backup": [], "prometheus": []}) == ["prometheus", "backup"]
 
 
 @pytest.mark.parametrize(
