@@ -74,48 +74,20 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._release import (
     plain_digest,
     shown,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files import (
+    find_directory,
+    read,
+    read_tree,
+    stem_of,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK, adjusted
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, check_name, locate, places
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
 CATALOGUE = "https://grafana.com/api/dashboards/{dashboard_id}/revisions/{revision_id}/download"
-
-
-# What lies beside dashboards and is for people.
-TEXTS = (".md", ".rst", ".txt")
-
-
-def read_tree(directory):
-    """The JSON files below a directory: ``(path, folder, text)``, sorted; hidden ones are left out, as in Grafana.
-
-    :raises FileProblem: for what is no dashboard, and no text for who looks after them.
-    """
-    found = []
-    for folder, names, files in os.walk(directory):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            path, ending = os.path.join(folder, name), os.path.splitext(name)[1].lower()
-            if name.startswith(".") or ending in TEXTS or not ending:
-                continue
-            check_name(path, "grafana_dashboards_dir", (".json", ".JSON"))
-            if os.path.isfile(path):
-                found.append((path, "" if folder == directory else os.path.basename(folder), read(path)))
-    return found
-
-
-def read(path):
-    """The text of a file.
-
-    :raises FileProblem: when it is none.
-    """
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileProblem("{0} cannot be read: {1}".format(path, error)) from error
 
 
 def download_of(number, entry):
@@ -156,10 +128,9 @@ class LookupModule(LookupBase):
         uids = {source["name"]: source["uid"] for source in plain(self.get_option("datasources"))}
         found = []
         for directory in terms:
-            for path, folder, text in read_tree(self._find(str(directory), bases)):
-                stem = os.path.splitext(os.path.relpath(path, os.path.dirname(os.path.dirname(path))))[0]
-                stem = stem if folder else os.path.basename(stem)
-                found.append(normal_dashboard(adjust(text), path, folder, {}, stem))
+            optional = self.get_option("optional")
+            for path, folder, text in read_tree(find_directory(str(directory), bases, optional)):
+                found.append(normal_dashboard(adjust(text), path, folder, {}, stem_of(path, folder)))
         for number, entry in enumerate(plain(self.get_option("downloads"))):
             url, stem, name = download_of(number, entry)
             asked = entry.get("datasource")
@@ -221,16 +192,3 @@ class LookupModule(LookupBase):
         for doubt in kept.doubts:
             Display().warning(doubt)
         return kept.path
-
-    def _find(self, directory, bases):
-        """A directory as an absolute path; where it is optional and not there, one that holds nothing."""
-        path, there = locate(directory, bases)
-        if there and os.path.isdir(path):
-            return os.path.realpath(path)
-        if not there and directory in self.get_option("optional"):
-            return path
-        raise FileProblem(
-            "grafana_dashboards_dir: there is no directory {0} for dashboards; looked in {1}".format(
-                directory, ", ".join(bases)
-            )
-        )

@@ -70,17 +70,18 @@ def diff_entry(path, before, after, secret):
     :param after: text that is wanted, or None.
     :param secret: whether the whole file is a secret.
     """
-    hidden = "(the content of this file is secret)\n"
+    hidden, differs = "(the content of this file is secret)\n", "(what differs is masked)\n"
     headers = {
         "before_header": path + (" (not there)" if before is None else ""),
         "after_header": path + (" (removed)" if after is None else ""),
     }
     if secret:
-        shown = ["" if before is None else hidden, "" if after is None else hidden]
+        shown, differs = ["" if before is None else hidden, "" if after is None else hidden], "(it changes)\n"
     else:
         shown = [redact_text(before or ""), redact_text(after or "")]
     if shown[0] == shown[1] and before is not None and after is not None and before != after:
-        shown[1] += "(only secret values differ)\n"
+        ends = not secret and before.splitlines() == after.splitlines()
+        shown[1] += "(only line endings differ)\n" if ends else differs
     return dict(headers, before=shown[0], after=shown[1])
 
 

@@ -20,7 +20,9 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Reports whether the password would be reset or something deleted. Missing content is not a failure in check mode.
+    description: >-
+      Reports whether the password would be reset or something deleted. Missing content is not a failure in check mode. Of a
+      Grafana that does not answer, such as one that is not installed yet, no change is reported.
   diff_mode:
     support: full
     description: Shows the data sources and folders that are deleted.
@@ -354,7 +356,9 @@ class Content:
             try:
                 reset = not self.let_in()
             except _client.AskError:
-                reset = True
+                # The first start sets the password; whether that of a Grafana with data is another one, nobody can say.
+                self.module.warn("Grafana does not answer: check mode cannot tell what would change in it")
+                deleted = []
             self.finish(reset, deleted)
         reset = not self.let_in()
         if reset:

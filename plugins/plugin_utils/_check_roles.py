@@ -12,7 +12,13 @@ import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _files, _inputs, _own_variables, _unquoted
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import (
+    _files,
+    _inputs,
+    _own_variables,
+    _rooms,
+    _unquoted,
+)
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
 
@@ -121,8 +127,6 @@ def judge(role, spec, values, bases, problems=_inputs.problems):
     doubts += [str(doubt) for doubt in found if isinstance(doubt, Doubt)]
     for name in _files.DEFAULT_PATTERNS:
         if name in values:
-            try:
-                _files.find(values[name] or [], bases, name)
-            except _files.FileProblem as error:
-                sentences.append(str(error))
+            sentences += _files.file_problems(values[name] or [], bases, name)
+    sentences += _rooms.load(role).validate_files(values, bases)
     return sentences, doubts

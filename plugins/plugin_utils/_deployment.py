@@ -107,6 +107,14 @@ class Deployment:
         """
         return ()
 
+    def validate_files(self, values: dict, bases: list) -> Iterable:
+        """What is wrong with the files of the controller that only this service's inputs name, as sentences.
+
+        :param values: as for :meth:`validate`.
+        :param bases: directories below which a relative path is looked up, see :func:`_files.places`.
+        """
+        return ()
+
     # What the role's inputs say.
 
     def knows(self, version: str, feature: str) -> bool:

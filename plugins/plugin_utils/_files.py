@@ -45,17 +45,16 @@ class Files:
         self._entries[path] = dict(entry, path=path)
         self._origins[path] = origin
 
-    def add_user_files(self, directory, files, variable, endings=None):
+    def add_user_files(self, directory, files, variable):
         """Add files of the user's own, under their own names.
 
         :param directory: directory inside the tree.
         :param files: list of dicts with ``source`` and ``content``, as :func:`find` and a reader give them.
         :param variable: the input that names them.
-        :param endings: what their names may end with, where the service reads no others.
         :raises FileProblem: when the service would not read one, or nobody means it to.
         """
         for entry in files or []:
-            check_name(entry["source"], variable, endings)
+            check_name(entry["source"], variable, ENDINGS.get(variable))
             path = "{0}/{1}".format(directory, os.path.basename(entry["source"]))
             self.add(path, "{0} ({1})".format(entry["source"], variable), content=entry["content"])
 
@@ -90,6 +89,41 @@ DEFAULT_PATTERNS = {
     "prometheus_alert_rules_files": ["prometheus/rules/*.yml", "prometheus/rules/*.yaml"],
     "alertmanager_template_files": ["alertmanager/templates/*.tmpl"],
 }
+
+
+# What the names of files may end with, where the service reads no others: what Prometheus discovers targets from has one of these.
+ENDINGS = {"prometheus_static_targets_files": (".yml", ".yaml", ".json", ".YML", ".YAML", ".JSON")}
+
+
+def file_problems(patterns, bases, variable):
+    """Everything that is wrong with the files that an input names, before they are read for the host: sentences.
+
+    :param patterns: what the input says; ``bases`` and ``variable`` as for :func:`find`.
+    """
+    try:
+        found = find(patterns, bases, variable)
+    except FileProblem as error:
+        return [str(error)]
+    problems, names = [], {}
+    for path in found:
+        try:
+            check_name(path, variable, ENDINGS.get(variable))
+        except FileProblem as error:
+            problems.append(str(error))
+            continue
+        first = names.setdefault(os.path.basename(path), path)
+        if first != path:
+            problems.append("{0}: {1} and {2} have the same name; rename one of them".format(variable, first, path))
+        try:
+            with open(path, encoding="utf-8") as stream:
+                stream.read()
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(
+                "{0}: {1} cannot be read as a text in UTF-8: {2}; correct it, or narrow the pattern".format(
+                    variable, path, error
+                )
+            )
+    return problems
 
 
 def places(variables, basedir, folder="files"):

@@ -28,6 +28,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini impo
     secret_key,
     split_secrets,
 )
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import shown
 
 _DOLLAR = re.compile(r"\$\$|\$(?:__\w+)?\{[^}]+\}|(?P<lone>\$)")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -130,7 +131,15 @@ def _toml(value):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[{0}]".format(", ".join(_toml(item) for item in value))
-    return str(value) if isinstance(value, (int, float)) else json.dumps(str(value))
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    # Grafana replaces references in the whole file before it reads it. One is meant where it is all of a value.
+    return text if REFERENCE.fullmatch(str(value)) else re.sub(r"\$(?=(__\w+)?\{)", r"\\u0024", text)
+
+
+def _toml_lines(keys):
+    return ["{0} = {1}".format(key, _toml(value)) for key, value in keys.items() if value is not None]
 
 
 def ldap_text(ldap):
@@ -140,14 +149,11 @@ def ldap_text(ldap):
         lines += ["verbose_logging = " + _toml(bool(ldap["verbose_logging"])), ""]
     servers = ldap.get("servers") or {}
     for server in servers if isinstance(servers, list) else [servers]:
-        lines.append("[[servers]]")
-        lines += ["{0} = {1}".format(key, _toml(value)) for key, value in server.items() if key != "attributes"]
-        lines += ["", "[servers.attributes]"]
-        lines += ["{0} = {1}".format(key, _toml(value)) for key, value in (server.get("attributes") or {}).items()]
+        lines += ["[[servers]]", *_toml_lines({key: server[key] for key in server if key != "attributes"})]
+        lines += ["", "[servers.attributes]", *_toml_lines(server.get("attributes") or {})]
         for org in ldap.get("group_mappings") or []:
             for group in org.get("groups") or []:
-                lines += ["", "[[servers.group_mappings]]", "org_id = {0}".format(int(org["id"]))]
-                lines += ["{0} = {1}".format(key, _toml(value)) for key, value in group.items()]
+                lines += ["", "[[servers.group_mappings]]", "org_id = {0}".format(int(org["id"])), *_toml_lines(group)]
         lines.append("")
     return "\n".join(lines)
 
@@ -195,7 +201,7 @@ def complete_sources(found, given):
     result, uids, defaults = [], {}, {}
     for name, source in by_name.items():
         if not source.get("type"):
-            raise ValueError("grafana_datasources: {0!r} has no type, such as prometheus".format(name))
+            raise ValueError("grafana_datasources: {0!r} has no type; add one, such as prometheus".format(name))
         first = {key: source[key] for key in ("name", "type")}
         source = {**first, "uid": slug(name), "orgId": 1, "access": "proxy", "editable": False, **source}
         if asked and name not in asked:
@@ -224,9 +230,8 @@ def complete_sources(found, given):
         if source.get("isDefault"):
             if source["orgId"] in defaults:
                 raise ValueError(
-                    "grafana_datasources: {0!r} and {1!r} are both the default; Grafana would not start".format(
-                        defaults[source["orgId"]], name
-                    )
+                    "grafana_datasources: {0!r} and {1!r} are both the default, with which Grafana would not start; leave isDefault out"
+                    " of one of them".format(defaults[source["orgId"]], name)
                 )
             defaults[source["orgId"]] = name
         result.append(_literal(source))
@@ -234,6 +239,31 @@ def complete_sources(found, given):
 
 
 # Dashboards
+
+
+def _parsed_dashboard(text, source):
+    """The structure of a dashboard's JSON, and its inputs.
+
+    :raises FileProblem: when it is none.
+    """
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FileProblem(
+            "{0} is not JSON: {1}; correct it, or export the dashboard anew".format(source, error)
+        ) from error
+    if not isinstance(data, dict) or not isinstance(data.get("title"), str) or not data["title"].strip():
+        raise FileProblem("{0} is not a dashboard: it has no title; give it one, or move the file away".format(source))
+    if not re.fullmatch(r"\d*", str(data.get("schemaVersion") or "")):
+        raise FileProblem(
+            "{0} has the schemaVersion {1}, which is no number; export the dashboard anew".format(
+                source, shown(data["schemaVersion"])
+            )
+        )
+    inputs = data.get("__inputs") or []
+    if not isinstance(inputs, list) or not all(isinstance(one, dict) and one.get("name") for one in inputs):
+        raise FileProblem("{0} has __inputs that are no list of names; export the dashboard anew".format(source))
+    return data, inputs
 
 
 def normal_dashboard(text, source, folder, datasources, stem):
@@ -247,14 +277,9 @@ def normal_dashboard(text, source, folder, datasources, stem):
     :returns: dict with ``path`` inside the tree's dashboards, ``content``, ``source`` and what :func:`expectation` says.
     :raises FileProblem: when it cannot be one.
     """
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise FileProblem("{0} is not JSON: {1}".format(source, error)) from error
-    if not isinstance(data, dict) or not isinstance(data.get("title"), str) or not data["title"].strip():
-        raise FileProblem("{0} is not a dashboard: it has no title".format(source))
+    data, inputs = _parsed_dashboard(text, source)
     changed = dict(data)
-    for input_ in data.get("__inputs") or []:
+    for input_ in inputs:
         if input_.get("type") == "datasource":
             uid = datasources.get(input_.get("name")) or datasources.get("*")
             if not uid:
@@ -299,10 +324,10 @@ def _replaced_inputs(value, uid):
     return re.sub(r"\$\{DS_[A-Z0-9_-]+\}", uid, value) if isinstance(value, str) else value
 
 
-def check_dashboards(dashboards):
-    """Whether all of them can stand in one Grafana: one that is refused there would be missed only by the verification.
+def dashboard_problems(dashboards):
+    """What keeps them from standing in one Grafana, one sentence each: what it refuses would be missed only by the verification.
 
-    :raises FileProblem: naming both files.
+    Each names both files.
     """
     folders = {slug(found["folder"]): found["folder"] for found in dashboards if found["folder"]}
     seen = {}
@@ -316,15 +341,24 @@ def check_dashboards(dashboards):
         ]
         for mark, what in marks:
             if mark in seen:
-                raise FileProblem(
-                    "the dashboards {0} and {1} {2}; change it in one of them".format(seen[mark], found["source"], what)
+                yield "the dashboards {0} and {1} {2}; change it in one of them".format(
+                    seen[mark], found["source"], what
                 )
-            seen[mark] = found["source"]
+            seen.setdefault(mark, found["source"])
         if slug(found["title"]) in folders:
-            raise FileProblem(
+            yield (
                 "the dashboard {0} has the name of a folder, {1!r}, so that Grafana could not distinguish them; change its"
                 " title".format(found["source"], folders[slug(found["title"])])
             )
+
+
+def check_dashboards(dashboards):
+    """Whether all of them can stand in one Grafana.
+
+    :raises FileProblem: with the first of :func:`dashboard_problems`.
+    """
+    for problem in dashboard_problems(dashboards):
+        raise FileProblem(problem)
 
 
 # The files

@@ -50,7 +50,7 @@ def merge(base, over):
     return result
 
 
-def _flat(ini):
+def flat(ini):
     """``section -> key -> value``, with sections inside sections as ``auth.ldap``; the first one has no name."""
     sections = {"": {}}
 
@@ -130,10 +130,10 @@ def secret_key(config_dir, data, renew):
 def split_secrets(ini, config_dir):
     """The ini with each secret replaced by the file that holds it.
 
-    :returns: sections as :func:`_flat` gives them, and path inside the configuration directory -> secret.
+    :returns: sections as :func:`flat` gives them, and path inside the configuration directory -> secret.
     """
     secrets, sections = {}, {}
-    for section, keys in _flat(ini).items():
+    for section, keys in flat(ini).items():
         sections[section] = {}
         for key, value in keys.items():
             if is_secret(key, value):
@@ -162,7 +162,7 @@ def ini_text(sections):
 def readable_files(ini):
     """Absolute paths of files that the ini names and that Grafana reads when it starts."""
     found = set()
-    for section, keys in _flat(ini).items():
+    for section, keys in flat(ini).items():
         for key, value in keys.items():
             text = str(value)
             found.update(path for path in _FILE.findall(text) if path.startswith("/"))

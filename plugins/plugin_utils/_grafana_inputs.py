@@ -16,6 +16,19 @@ OLDEST = (9, 4)
 # Grafana's own tool refuses a shorter one.
 SHORTEST_PASSWORD = 5
 _ENTRY_KEYS = ("dashboard_id", "revision_id", "dashboard_url", "datasource", "folder", "checksum")
+ROLES = ("Admin", "Editor", "Viewer")
+_LDAP_LISTS = ("search_base_dns", "group_search_base_dns", "tls_ciphers")
+_LDAP_SWITCHES = ("use_ssl", "start_tls", "ssl_skip_verify")
+_LDAP_KEYS = ("host", "port", "bind_dn", "bind_password", "timeout", "search_filter", "attributes", "min_tls_version")
+_LDAP_KEYS += (
+    "root_ca_cert",
+    "client_cert",
+    "client_key",
+    "root_ca_cert_value",
+    "client_cert_value",
+    "client_key_value",
+)
+_LDAP_KEYS += ("group_search_filter", "group_search_filter_user_attribute", *_LDAP_LISTS, *_LDAP_SWITCHES)
 _ALERTING = ("groups", "deleteRules", "contactPoints", "deleteContactPoints", "policies", "resetPolicies", "templates")
 _ALERTING += ("deleteTemplates", "muteTimes", "deleteMuteTimes")
 
@@ -36,18 +49,18 @@ def check_grafana(values):
     yield from _check_password(ini.get("security") or {})
     yield from _check_server(ini.get("server") or {}, values["grafana_cap_net_bind_service"])
     yield from _check_places(ini)
-    yield from _check_sources(values["grafana_datasources"] or [])
+    yield from _check_texts(ini)
+    yield from _check_sources(values["grafana_datasources"] or [], (values["grafana_prometheus_groups"] or {}).values())
     yield from _check_downloads(values["grafana_dashboards"] or [])
     try:
         _grafana.plugin_list(values["grafana_plugins"] or [])
     except ValueError as error:
-        name, dummy, rest = str(error).partition(": ")
-        yield Problem(name, *rest.split("; ", 1))
+        yield _problem_of(error)
     for key in values["grafana_alert_resources"] or {}:
         if key not in _ALERTING and key != "apiVersion":
             yield unknown_key("grafana_alert_resources", key, _ALERTING, Doubt)
-    if values["grafana_ldap"] and not values["grafana_ldap"].get("servers"):
-        yield Problem("grafana_ldap", "has no servers", "write servers and group_mappings, as grafana.grafana has them")
+    if values["grafana_ldap"]:
+        yield from _check_ldap(values["grafana_ldap"], _grafana_ini.flat(ini).get("auth.ldap") or {})
 
 
 def _check_shapes(layers):
@@ -121,7 +134,25 @@ def _check_places(ini):
             yield Problem(where, "is {0}, which belongs to the system".format(shown(path)), "give Grafana its own")
 
 
-def _check_sources(sources):
+def _check_texts(ini):
+    """Values that no ini file can represent; those of secrets have files of their own."""
+    for section, keys in _grafana_ini.split_secrets(ini, "/")[0].items():
+        for key, value in keys.items():
+            try:
+                _grafana_ini.ini_text({section: {key: value}})
+            except ValueError:
+                yield Problem(
+                    "grafana_ini.{0}.{1}".format(section, key),
+                    "contains both a backtick and three quotes, which an ini file cannot represent",
+                    "put it into a file on the host, and write $__file{/path}",
+                )
+
+
+def _check_sources(sources, of_inventory):
+    """Data sources.
+
+    :param of_inventory: names of those that the inventory has, each also with a host's name behind it.
+    """
     for number, source in enumerate(sources):
         where = "grafana_datasources[{0}]".format(number)
         if not source.get("name"):
@@ -132,8 +163,85 @@ def _check_sources(sources):
         if source.get("access") not in (None, "proxy", "direct"):
             yield Problem(where + ".access", "is {0}".format(shown(source["access"])), "write proxy")
     names = [source.get("name") for source in sources]
-    for name in sorted({str(name) for name in names if name and names.count(name) > 1}):
+    twice = sorted({str(name) for name in names if name and names.count(name) > 1})
+    for name in twice:
         yield Problem("grafana_datasources", "has two of the name {0}".format(shown(name)), "rename one of them")
+    if twice or not all(isinstance(name, str) and name for name in names):
+        return
+    # What is merged over one of the inventory's has the type of that.
+    known = tuple("{0} ".format(name) for name in of_inventory)
+    merged = ({"type": "prometheus", **one} if (one["name"] + " ").startswith(known) else one for one in sources)
+    try:
+        _grafana.complete_sources([], list(merged))
+    except ValueError as error:
+        yield _problem_of(error)
+
+
+def _problem_of(error):
+    """The problem that an exception's message describes: the variable, what is wrong, and the remedy."""
+    name, dummy, rest = str(error).partition(": ")
+    return Problem(name, *rest.split("; ", 1))
+
+
+def _check_ldap(ldap, section):
+    """LDAP: Grafana reads its file when somebody logs in, and until then nobody would see an error.
+
+    :param section: the section auth.ldap.
+    """
+    servers = ldap.get("servers")
+    servers = [servers] if isinstance(servers, dict) else servers
+    if not servers or not isinstance(servers, list) or not all(isinstance(server, dict) for server in servers):
+        yield Problem("grafana_ldap", "has no servers", "write servers and group_mappings, as grafana.grafana has them")
+        return
+    for key in ldap:
+        if key not in ("servers", "group_mappings", "verbose_logging"):
+            yield unknown_key("grafana_ldap", key, ("servers", "group_mappings", "verbose_logging"), Doubt)
+    for number, server in enumerate(servers):
+        yield from _check_ldap_server("grafana_ldap.servers[{0}]".format(number), server)
+    yield from _check_ldap_groups(ldap.get("group_mappings") or [])
+    if str(section.get("enabled")).lower() not in ("true", "1", "yes", "on"):
+        found = "is set, but LDAP is not enabled"
+        yield Doubt("grafana_ldap", found, "set grafana_auth: {ldap: {enabled: true}}, or leave it out")
+
+
+def _check_ldap_server(where, server):
+    for key in ("host", "search_filter", "search_base_dns"):
+        if not server.get(key):
+            yield Problem("{0}.{1}".format(where, key), "is not set", "Grafana requires it")
+    for key, value in server.items():
+        if key not in _LDAP_KEYS:
+            yield unknown_key(where, key, _LDAP_KEYS, Doubt)
+        elif key == "attributes" and not isinstance(value, dict):
+            yield Problem(
+                "{0}.attributes".format(where), "is no dictionary", "write username, email and member_of in it"
+            )
+        elif key in _LDAP_LISTS and not isinstance(value, list):
+            yield Problem("{0}.{1}".format(where, key), "is no list", "write a list")
+        elif key in ("port", "timeout") and (isinstance(value, bool) or not isinstance(value, int)):
+            yield Problem("{0}.{1}".format(where, key), "is {0}".format(shown(value)), "write a number without quotes")
+        elif key in _LDAP_SWITCHES and not isinstance(value, bool):
+            yield Problem(
+                "{0}.{1}".format(where, key), "is {0}".format(shown(value)), "write true or false without quotes"
+            )
+
+
+def _check_ldap_groups(mappings):
+    where = "grafana_ldap.group_mappings"
+    if not isinstance(mappings, list) or not all(isinstance(one, dict) for one in mappings):
+        yield Problem(where, "is no list of dictionaries", "write id, of an organisation, and groups in each")
+        return
+    for number, one in enumerate(mappings):
+        here = "{0}[{1}]".format(where, number)
+        if not re.fullmatch(r"[1-9]\d*", str(one.get("id", ""))):
+            found = "is {0}".format(shown(one["id"])) if "id" in one else "is not set"
+            yield Problem(here + ".id", found, "give the number of an organisation, such as 1")
+        for index, group in enumerate(one.get("groups") or []):
+            place = "{0}.groups[{1}]".format(here, index)
+            if not isinstance(group, dict) or not group.get("group_dn"):
+                yield Problem(place + ".group_dn", "is not set", "give a distinguished name, or '*' for everybody")
+            elif group.get("org_role") not in ROLES and "grafana_admin" not in group:
+                found = "is {0}".format(shown(group.get("org_role")))
+                yield Problem(place + ".org_role", found, "write Admin, Editor or Viewer")
 
 
 def _check_downloads(entries):

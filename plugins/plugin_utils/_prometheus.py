@@ -27,8 +27,6 @@ _SIGNS = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # Sections of the file that are taken as they are.
 SECTIONS = ("runtime", "storage", "tracing", "otlp")
 RULE_FILES = ("rules/*.yml", "rules/*.yaml", "rules/*.rules")
-# What discovery by files reads; Prometheus refuses every other name.
-TARGET_FILES = (".yml", ".yaml", ".json", ".YML", ".YAML", ".JSON")
 # Directories below the configuration's that the user's own tasks may write to, as with prometheus.prometheus.
 SHARED = ("file_sd", "rules", "scrape_configs")
 SCRAPE_CONFIG_FILES_SINCE = "2.43.0"
@@ -205,7 +203,7 @@ def prometheus_files(settings, inventory, config):
         files.add_user_files("rules", settings.get("rule_files"), "prometheus_alert_rules_files")
     for name, groups in (settings["targets"] or {}).items():
         files.add("file_sd/{0}.yml".format(name), "prometheus_targets[{0!r}]".format(name), data=groups)
-    files.add_user_files("file_sd", settings.get("target_files"), "prometheus_static_targets_files", TARGET_FILES)
+    files.add_user_files("file_sd", settings.get("target_files"), "prometheus_static_targets_files")
     for job in _inventory_jobs(settings, inventory):
         if job["targets"] is not None:
             files.add(job["file"], "the inventory's job {0!r}".format(job["job_name"]), data=job["targets"])

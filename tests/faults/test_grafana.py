@@ -98,13 +98,24 @@ def shown(host, tmp_path, grafana_versions):
     return Shown(host, tmp_path, variables, GROUPS)
 
 
+def changed_tasks(outcome):
+    """The tasks that have reported a change."""
+    tasks, found = "", []
+    for line in outcome.output.splitlines():
+        tasks = line.strip(" *") if line.startswith("TASK ") else tasks
+        if line.startswith("changed: "):
+            found.append(tasks)
+    return found
+
+
 def test_the_first_deployment_shows_everything_and_tells_nobody(shown):
     shown.variables.pop("grafana_datasources")
     shown.variables["grafana_smtp"] = {"enabled": False, "password": "vigil-sentinel-smtp;1"}
-    must_be_silent(shown.run("--check", *LOUD)).must_be_green(changed=True)
+    foreseen = must_be_silent(shown.run("--check", *LOUD)).must_be_green(changed=True)
     assert shown.host.run("ls -d /etc/grafana", check=False).stdout == ""
     with processes() as seen:
         outcome = must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+        assert changed_tasks(foreseen) == changed_tasks(outcome)
         shown.run().must_be_green(changed=False)
         shown.run("--check").must_be_green(changed=False)
     assert "MONITORING: 2 of 2 services verified" in outcome.output
@@ -202,6 +213,9 @@ def no_json(shown):
     (shown.folder / "dashboards/Shop/bad.json").write_text('{"title": "Bad",')
 
 
+BEFORE_ALL = "the inputs of grafana on subject cannot work, nothing was changed:"
+
+
 def one_uid(shown):
     shown.dashboard("One/mine.json")
     shown.dashboard("Two/mine.json")
@@ -210,8 +224,9 @@ def one_uid(shown):
 @pytest.mark.parametrize(
     ("break_it", "words"),
     [
-        (no_json, ["dashboards/Shop/bad.json is not JSON: Expecting property name"]),
-        (one_uid, ["dashboards/One/mine.json and", "Two/mine.json have the same uid, mine"]),
+        (no_json, [BEFORE_ALL, "dashboards/Shop/bad.json is not JSON: Expecting property name"]),
+        (one_uid, [BEFORE_ALL, "dashboards/One/mine.json and", "Two/mine.json have the same uid, mine"]),
+        ({"grafana_datasources": [{"name": "x"}]}, [BEFORE_ALL, "grafana_datasources: 'x' has no type; add one"]),
         ({"grafana_security": {}}, ["grafana_security.admin_password: is not set; put one into a vault"]),
         (
             {"grafana_security": {"admin_password": "admin"}},
@@ -223,7 +238,7 @@ def one_uid(shown):
         ),
         ({"grafana_version": "98.0.0"}, ["grafana-98.0.0.linux-", "Does monitoring_release_mirror"]),
     ],
-    ids=("no-json", "one-uid", "no-password", "password-admin", "no-such-plugin", "no-such-release"),
+    ids=("no-json", "one-uid", "no-type", "no-password", "password-admin", "no-such-plugin", "no-such-release"),
 )
 def test_what_cannot_work_harms_nothing(shown, break_it, words):
     before = shown.untouched()

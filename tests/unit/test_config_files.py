@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils._account_access import readability
 from ansible_collections.vigil.monitoring.plugins.module_utils._config_files import Tree
-from ansible_collections.vigil.monitoring.plugins.module_utils._tree import pack
+from ansible_collections.vigil.monitoring.plugins.module_utils._tree import diff_entry, pack
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="directories get owners, which takes root")
 
@@ -171,3 +171,27 @@ def test_somebody_elses_directory_that_the_group_cannot_write_to_does_not_serve_
     asked = {"path": str(tmp_path / "etc/rules"), "owner": "root", "group": "daemon", "mode": "3770"}
     tree.module.params["directories"] = [asked]
     assert str(tmp_path / "etc/rules") in tree.directories.ensure(tree.state.manifest())[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "secret", "said"),
+    [
+        ("a: 1\n", "a: 2\n", False, ""),
+        ("a: 1\n", "a: 1\n", False, ""),
+        ("password: x\n", "password: y\n", False, "(what differs is masked)\n"),
+        ("password: x\n", "password: 'x' # the same\n", False, "(what differs is masked)\n"),
+        ("a: 1\r\n", "a: 1\n", False, "(only line endings differ)\n"),
+        ("password: x\n", "password: x\r\n", False, "(only line endings differ)\n"),
+        # Whatever differs in a file that is hidden as a whole, secrets or not.
+        ("url: a\npassword: x\n", "url: b\npassword: x\n", True, "(it changes)\n"),
+        ("a: 1\r\n", "a: 1\n", True, "(it changes)\n"),
+        ("password: x\n", "password: x\n", True, ""),
+        (None, "password: x\n", True, ""),
+        ("password: x\n", None, True, ""),
+    ],
+)
+def test_a_diff_says_of_what_it_hides_only_what_is_true(before, after, secret, said):
+    entry = diff_entry("/etc/x", before, after, secret)
+    assert entry["after"].endswith(said)
+    assert (entry["after"] == entry["before"] + said) == bool(said or before == after)
+    assert "(" not in entry["after"].replace("(the content of this file is secret)", "").removesuffix(said)

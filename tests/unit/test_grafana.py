@@ -10,11 +10,13 @@ import json
 import re
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of, read_tree
+import tomllib
+from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_datasources import prometheus_source
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana as said
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _dashboard_files, _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana_ini, _scrape
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files import read_tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
 from checked_health import health_of
@@ -162,6 +164,27 @@ def test_the_directory_of_notifiers_is_there_for_the_versions_that_look_for_it()
     assert "/var/lib/grafana/plugins" in paths("13.0.0")
 
 
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("plain", "plain"),
+        ("a\"b\\c'd#e", "a\"b\\c'd#e"),
+        ("\u00e4\U0001f600\x7f\x01\n\t", "\u00e4\U0001f600\x7f\x01\n\t"),
+        (["dc=a", "dc=${b}"], ["dc=a", "dc=${b}"]),
+        (389, 389),
+        (True, True),
+        # What Grafana would replace before it reads the file; where it is all of a value, that is meant.
+        ("pa${ss}w$__env{x}o$rd", "pa${ss}w$__env{x}o$rd"),
+        ("$__file{/etc/grafana/ldap_password}", "$__file{/etc/grafana/ldap_password}"),
+    ],
+)
+def test_a_value_of_ldap_is_read_as_it_was_given(value, read):
+    text = grafana.ldap_text({"servers": {"host": "h", "bind_password": value, "timeout": None}})
+    assert tomllib.loads(text)["servers"] == [{"host": "h", "bind_password": read, "attributes": {}}]
+    assert ("${" in text or "$__env{" in text) is False
+    assert ("$__file{" in text) == ("$__file{" in str(value))
+
+
 def test_ldap_in_the_shape_of_the_peer():
     ldap = {
         "servers": {
@@ -289,6 +312,69 @@ def test_what_is_no_dashboard(text, words):
 def test_dashboards_that_cannot_stand_beside_each_other(others, words):
     with pytest.raises(FileProblem, match=words):
         grafana.check_dashboards([dashboard(source="a"), *others])
+
+
+def write_dashboards(folder, **texts):
+    """Files of the user's own beside the inventory; for a dictionary, the JSON of a dashboard."""
+    for name, text in texts.items():
+        file = folder / "dashboards" / name.replace("__", "/")
+        file = file.with_name(file.name + ".json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text if isinstance(text, str) else json.dumps({"title": name, "uid": name, **text}))
+
+
+def file_problems(folder, entries=(), directory="dashboards", bundled=False):
+    return _dashboard_files.problems(directory, list(entries), bundled, [str(folder)])
+
+
+def test_everything_that_is_wrong_with_dashboards_is_named_before_anything_is_changed(tmp_path):
+    write_dashboards(
+        tmp_path,
+        Shop__bad='{"title": "Bad",',
+        Shop__none="[]",
+        Shop__one={"uid": "same", "title": "One"},
+        two={"uid": "same", "title": "Two"},
+        word={"schemaVersion": "new"},
+        deep="[" * 100000,
+        inputs={"__inputs": {"name": "x"}},
+    )
+    (tmp_path / "dashboards/latin.json").write_bytes(b'{"title": "\xe4"}')
+    (tmp_path / "dashboards/gone.json").symlink_to("nowhere.json")
+    (tmp_path / "dashboards/old.json.bak").write_text("{}")
+    entries = [{"dashboard_url": str(tmp_path / "absent.json")}, {"dashboard_url": "https://example.org/x.json"}]
+    problems = file_problems(tmp_path, entries)
+    for words in (
+        "Shop/bad.json is not JSON: Expecting property name",
+        "Shop/none.json is not a dashboard: it has no title; give it one",
+        "Shop/one.json have the same uid, same; change it in one of them",
+        "word.json has the schemaVersion 'new', which is no number",
+        "deep.json is not JSON: ",
+        "inputs.json has __inputs that are no list of names",
+        "latin.json cannot be read as a text in UTF-8",
+        "gone.json is no file, or a link that leads to none",
+        "old.json.bak looks like one that was left over",
+        "absent.json cannot be read",
+    ):
+        assert [words in problem for problem in problems].count(True) == 1, (words, problems)
+    assert len(problems) == 10
+    # What has to be downloaded is not requested for it.
+    assert "example.org" not in str(problems)
+
+
+def test_dashboards_that_can_be_deployed_are_no_problem(tmp_path):
+    write_dashboards(tmp_path, Shop__one={}, two={})
+    assert file_problems(tmp_path, bundled=True) == []
+    assert file_problems(tmp_path / "empty", bundled=True) == []
+    bundled = dict(read_dashboards_of_the_collection())
+    write_dashboards(tmp_path, mine={"uid": next(iter(bundled))})
+    assert "have the same uid, " + next(iter(bundled)) in file_problems(tmp_path, bundled=True)[0]
+    assert file_problems(tmp_path, bundled=False) == []
+    assert "there is no directory elsewhere for dashboards; create it" in file_problems(tmp_path, (), "elsewhere")[0]
+
+
+def read_dashboards_of_the_collection():
+    for path, dummy, text in read_tree(_dashboard_files.BUNDLED):
+        yield json.loads(text)["uid"], path
 
 
 def test_folders_are_those_of_the_tree(tmp_path):
@@ -430,7 +516,9 @@ GOOD = {
     "grafana_dashboards": [],
     "grafana_plugins": [],
     "grafana_alert_resources": {},
+    "grafana_prometheus_groups": {"prometheus": "Prometheus"},
 }
+LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": ["dc=example"], "bind_password": "x"}
 
 
 @pytest.mark.parametrize(
@@ -463,6 +551,44 @@ GOOD = {
         ({"plugins": ["x"]}, "grafana_plugins: 'x' has no version"),
         ({"alert_resources": {"contactpoints": []}}, "did you mean contactPoints?"),
         ({"ldap": {"server": {}}}, "grafana_ldap: has no servers"),
+        ({"ldap": {"servers": ["x"]}}, "grafana_ldap: has no servers"),
+        ({"ldap": {"servers": {**LDAP, "host": ""}}}, "grafana_ldap.servers[0].host: is not set; Grafana requires it"),
+        (
+            {"ldap": {"servers": [{**LDAP, "bind_pasword": "Sentinel"}]}},
+            "grafana_ldap.servers[0].bind_pasword: unknown key; did you mean bind_password?",
+        ),
+        ({"ldap": {"servers": [{**LDAP, "port": "389"}]}}, "grafana_ldap.servers[0].port: is '389'"),
+        ({"ldap": {"servers": [{**LDAP, "use_ssl": "no"}]}}, "grafana_ldap.servers[0].use_ssl: is 'no'"),
+        ({"ldap": {"servers": [{**LDAP, "search_base_dns": "dc=x"}]}}, "search_base_dns: is no list"),
+        ({"ldap": {"servers": LDAP, "group_mappings": {"id": 1}}}, "grafana_ldap.group_mappings: is no list"),
+        ({"ldap": {"servers": LDAP, "group_mappings": [{"id": "x"}]}}, "group_mappings[0].id: is 'x'"),
+        (
+            {"ldap": {"servers": LDAP, "group_mappings": [{"id": 1, "groups": [{"org_role": "Admin"}]}]}},
+            "group_mappings[0].groups[0].group_dn: is not set",
+        ),
+        (
+            {
+                "ldap": {
+                    "servers": LDAP,
+                    "group_mappings": [{"id": 1, "groups": [{"group_dn": "x", "org_role": "Boss"}]}],
+                }
+            },
+            "group_mappings[0].groups[0].org_role: is 'Boss'",
+        ),
+        ({"ldap": {"servers": LDAP}}, "grafana_ldap: is set, but LDAP is not enabled"),
+        ({"datasources": [{"name": "x"}]}, "grafana_datasources: 'x' has no type; add one"),
+        (
+            {"datasources": [{"name": "x", "type": "x", "uid": "a b"}]},
+            "grafana_datasources: 'x' has the uid 'a b'; use at most 40",
+        ),
+        (
+            {"datasources": [{"name": "a b", "type": "x"}, {"name": "a-b", "type": "x"}]},
+            "grafana_datasources: 'a b' and 'a-b' have the same uid, a-b; change",
+        ),
+        (
+            {"ini": {"server": {"root_url": 'a`b"""c#'}}},
+            "grafana_ini.server.root_url: contains both a backtick and three quotes",
+        ),
     ],
 )
 def test_inputs_that_cannot_work(given, words):
@@ -475,6 +601,13 @@ def test_inputs_that_cannot_work(given, words):
 
 def test_inputs_that_can_work():
     assert list(check_grafana(GOOD)) == []
+    # The type of one of the inventory's is known.
+    over = [{"name": "Prometheus", "jsonData": {}}, {"name": "Prometheus host-1", "isDefault": True}]
+    groups = [{"group_dn": "*", "org_role": "Viewer"}, {"group_dn": "cn=x", "grafana_admin": True}]
+    ldap = {"servers": {**LDAP, "attributes": {"email": "mail"}}, "group_mappings": [{"id": 1, "groups": groups}]}
+    enabled = {"auth": {"ldap": {"enabled": True}}}
+    for given in ({"datasources": over}, {"ldap": ldap, **enabled}, {"smtp": {"password": 'a`b"""c'}}):
+        assert list(check_grafana({**GOOD, **{"grafana_" + name: v for name, v in given.items()}})) == []
     low = {"grafana_server": {"http_port": 443}, "grafana_cap_net_bind_service": True}
     assert list(check_grafana({**GOOD, **low})) == []
 

@@ -127,7 +127,7 @@ def content(monkeypatch, tmp_path):
     (tmp_path / ".vigil").mkdir()
     (tmp_path / "provisioning/datasources").mkdir(parents=True)
 
-    def make(grafana, expected=None, log="", resets=True, **options):
+    def make(grafana, expected=None, log="", resets=True, check=False, told=None):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(grafana_content, "last_words_of", lambda *arguments: log)
         monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
@@ -154,8 +154,15 @@ def content(monkeypatch, tmp_path):
             "timeout": 0,
         }
         ended = {}
-        module = SimpleNamespace(params=params, check_mode=False, _diff=True, exit_json=ended.update)
-        grafana_content.Content(module).run()
+
+        def end(**result):
+            ended.update(result)
+            raise SystemExit
+
+        warn = (told if told is not None else []).append
+        module = SimpleNamespace(params=params, check_mode=check, _diff=True, exit_json=end, warn=warn)
+        with pytest.raises(SystemExit):
+            grafana_content.Content(module).run()
         return ended
 
     return make
@@ -196,6 +203,25 @@ def test_a_lock_is_waited_for(content):
 
     grafana.send = locked
     assert content(grafana, log=grafana_content.LOCK)["password_reset"] is True
+
+
+def refuse(*dummy, **dummies):
+    raise _client.AskError("down", "connection refused")
+
+
+def test_a_check_of_a_grafana_that_is_not_there_announces_no_change(content):
+    """The first start sets the password: the run after it resets none."""
+    content(Grafana())
+    grafana, told = Grafana(), []
+    grafana.send = refuse
+    ended = content(grafana, check=True, told=told, expected={"datasources": [], "dashboards": [], "plugins": {}})
+    assert (ended["changed"], ended["password_reset"], ended["deleted"]) == (False, False, [])
+    assert "check mode cannot tell" in told[0]
+    # Of one that answers it is told, and nothing is done.
+    grafana = Grafana(login=("admin", "old"))
+    ended = content(grafana, check=True)
+    assert (ended["changed"], ended["password_reset"]) == (True, True)
+    assert {asked[0] for asked in grafana.asked} == {"GET"}
 
 
 def test_what_was_provisioned_before_and_is_not_wanted_any_more_is_deleted(content, tmp_path):

@@ -357,6 +357,13 @@ class Room(Service):
 
         return check_grafana(values)
 
+    def validate_files(self, values, bases):
+        """Its dashboards."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils import _dashboard_files
+
+        given = (values["grafana_" + name] for name in ("dashboards_dir", "dashboards", "bundled_dashboards"))
+        return _dashboard_files.problems(*given, bases)
+
     # How it is verified
 
     def endpoint(self, get):
