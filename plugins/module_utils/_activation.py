@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
+from ansible_collections.vigil.monitoring.plugins.module_utils import _data_before, _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, reload_delay
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -24,12 +24,13 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._watch import Wat
 COMPLAINING_LINES = 500
 
 
-def switch(task, plan, found):
+def switch(task, plan, found, version=None):
     """Bring the new generation onto the disk; what cannot be completed is undone.
 
     :param task: :class:`_task.Task`.
     :param plan: :class:`_plan.Plan`.
     :param found: :class:`_deployment.Found`.
+    :param version: that has written the data, or None.
     """
     state = task.state
     if not plan.switches:
@@ -44,7 +45,7 @@ def switch(task, plan, found):
             ensure_directory(os.path.dirname(change.path))
     task.runtime.remember(state)
     try:
-        _switch_while_nothing_writes(task, plan, found.old if found.was_active else None)
+        _switch_while_nothing_writes(task, plan, found.old if found.was_active else None, version)
     except BaseException:
         _database_role.restore(task)
         raise
@@ -58,7 +59,7 @@ def _write_units(task, texts):
             write_atomically(next_unit(task.state, path), text.encode("utf-8"), 0o644)
 
 
-def _switch_while_nothing_writes(task, plan, old):
+def _switch_while_nothing_writes(task, plan, old, version):
     """Make the changes; where files are kept or pass to another account, while the service does not write to them.
 
     :param old: the runtime in which it runs, or None where it does not.
@@ -78,6 +79,7 @@ def _switch_while_nothing_writes(task, plan, old):
     try:
         if copies:
             plan.move.copy()
+        _data_before.keep(task.state, version, [change.path for change in plan.kept])
         moved = plan.move.renames() if plan.move and not copies else []
         task.state.switch(moved + plan.changes + plan.kept, plan.manifest, bool(plan.texts))
     except BaseException:

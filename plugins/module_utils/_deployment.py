@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import NamedTuple, Optional
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _database_role
+from ansible_collections.vigil.monitoring.plugins.module_utils import _data_before, _database_role
 from ansible_collections.vigil.monitoring.plugins.module_utils._activation import Activation, switch
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import Move
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_owner import owner_problem
@@ -75,18 +75,19 @@ class Deployment:
         self._end_a_check(plan, found)
         self._have_the_controller_make(plan)
         self._verify_what_is_replaced(plan, found)
+        plan, before = self._dump_what_is_changed(plan, found)
         self._stop_what_is_in_the_way(plan)
         # Before anything of it is there, so that whatever is left of it can be found.
         Records(self.task.machine).keep(with_older_data(self.params["removal"], found.record))
         self._forget_a_copy_that_is_not_wanted(plan, found)
         changed_database = _database_role.change(self.task)
-        switch(self.task, plan, found)
+        switch(self.task, plan, found, before)
         self._adopt(plan)
         activation = Activation(self.task, self.verification, self.comparison)
         seen = self._activate(activation, plan, found)
         self._warn_of_no_filter(seen)
         self._remember(seen, found)
-        self._clean_up(plan)
+        self._clean_up(plan, before)
         changed = plan.switches or plan.conflicts or recovered or activation.enabled_now or changed_database
         changed = changed or activation.firewall_changed
         self._end(activation.decision, changed, seen, found.was_active, diff_of(self.task, plan, found.manifest))
@@ -157,6 +158,26 @@ class Deployment:
         if plan.switches or self.params["database"]:
             self.verification.as_before(found.manifest)
 
+    def _dump_what_is_changed(self, plan, found):
+        """Dump the database of a server while all is as it was.
+
+        :returns: the plan with the path of the dump, and the version that has written the data, or None.
+        """
+        if not plan.kept and not plan.dumps:
+            return plan, None
+        version = self.record.written_by(found.running)
+        if plan.dumps:
+            given = self.params["dump"]
+            try:
+                path = _data_before.dump(self.state, version, given["argv"], given["environment"] or {})
+            except HostError as error:
+                self.state.discard_stage()
+                advice = "correct it, or set {0}_dump_database: false".format(self.task.role)
+                self.task.module.fail_json(msg="{0} was not changed:\n{1}; {2}".format(self.task.name, error, advice))
+            self.task.notes.append("its database was dumped to {0}".format(path))
+            plan = plan._replace(dumps=path)
+        return plan, version
+
     def _stop_what_is_in_the_way(self, plan):
         """Stop and mask the packages' own units that would fight for the port."""
         for unit in plan.conflicts:
@@ -187,8 +208,10 @@ class Deployment:
         self.state.record_asked(self.state.manifest()["generation"], self.verification.health)
         self.state.note_running(False)
 
-    def _clean_up(self, plan):
+    def _clean_up(self, plan, before):
         runtimes = self.task.runtimes
+        if plan.kept or plan.dumps:
+            _data_before.retire(self.state, before)
         if plan.switches:
             for runtime in runtimes.all:
                 runtime.clean_up(plan.manifest)

@@ -191,7 +191,7 @@ def _number(metrics, name):
     return float(match.group(1)) if match else None
 
 
-def downgrade_problem(name, written_by, wanted):
+def downgrade_problem(name, written_by, wanted, within_line=False):
     """Why data written by one version is not handed to another: a sentence, or None.
 
     No version promises that an older one reads all that it has written, whatever it was configured to write: some refuse, and
@@ -200,8 +200,11 @@ def downgrade_problem(name, written_by, wanted):
     :param name: of the service.
     :param written_by: newest version that has opened the data, or None when that is not known.
     :param wanted: version that is to open it.
+    :param within_line: whether versions of one line, with the same first two numbers, read each other's data.
     """
     if not written_by or version_key(wanted) >= version_key(written_by):
+        return None
+    if within_line and version_key(wanted)[0][:2] == version_key(written_by)[0][:2]:
         return None
     return "the data was written by {0} {1}, and {2} is older: it may not read all of it".format(
         name, written_by, wanted

@@ -26,6 +26,7 @@ class Plan(NamedTuple):
     :ivar kept: files that are copied aside, as another program is about to change them.
     :ivar move: the way of the data to another directory, a :class:`_data_directory.Move`, or None.
     :ivar gone: directories of ours that nothing needs any more once the new generation is verified.
+    :ivar dumps: whether the database of a server is dumped, as another program is about to change it; the path of the dump once it is.
     """
 
     changes: list
@@ -36,6 +37,7 @@ class Plan(NamedTuple):
     kept: list
     gone: list = ()
     move: object = None
+    dumps: object = False
 
     @property
     def switches(self):
@@ -77,7 +79,10 @@ def make_plan(task, manifest, seen):
     replacing = runtime.replacement(seen)
     gone = staged.get("gone", []) if staged else []
     move = Move.of(task.state.verified(), task.params) if task.params["data_change"] == "move" else None
-    return Plan(changes, new, texts, replacing, conflicts, _kept(task, changes, manifest), gone, move)
+    kept = _kept(task, changes, manifest)
+    # Where nothing was deployed before, nothing is changed that was its own.
+    dumps = bool(task.params["dump"] and manifest["generation"]) and _is_another_program(task, changes, manifest)
+    return Plan(changes, new, texts, replacing, conflicts, kept, gone, move, dumps)
 
 
 def next_unit(state, path):
@@ -139,8 +144,12 @@ def _files_of(manifest):
     )
 
 
+def _is_another_program(task, changes, manifest):
+    return task.runtime.is_another_program(manifest, changes, task.params["argv"])
+
+
 def _kept(task, changes, manifest):
-    if not task.runtime.is_another_program(manifest, changes, task.params["argv"]):
+    if not _is_another_program(task, changes, manifest):
         return []
     for path in task.params["keep"]:
         _nofollow.check_file(path)

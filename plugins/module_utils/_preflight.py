@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _tls_files
+from ansible_collections.vigil.monitoring.plugins.module_utils import _data_before, _nofollow, _tls_files
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import data_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, is_short, place_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import Firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import downgrade_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import read_text
+from ansible_collections.vigil.monitoring.plugins.module_utils._migrations import migration_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._plan import removable_dropins
 from ansible_collections.vigil.monitoring.plugins.module_utils._ports import port_problem
 from ansible_collections.vigil.monitoring.plugins.module_utils._process import (
@@ -38,8 +39,10 @@ def problems_of(task, plan, found, verification, record):
         problems += place_problems(task, plan)
         problems.append(flag_problem(task) if task.runtime.is_tried(plan.replacing) else None)
         problems += task.runtime.problems(plan.replacing, task.role, task.params["secrets"] or ())
-        problems.append(version_problem(task, found, verification, record))
         problems.append(firewall_problem(task))
+    if found.running is None or plan.switches:
+        # Also what somebody has put into the place of the data while the service was stopped.
+        problems.append(version_problem(task, found, record))
     problems.append(data_problem(task.state, task.role, task.params))
     if plan.move and plan.kept:
         problems.append(
@@ -51,7 +54,7 @@ def problems_of(task, plan, found, verification, record):
         problems += [port_problem(task, found.running), verification.file_problem()]
     if found.running is None or plan.replacing or plan.texts or plan.has_links:
         problems.append(space_problem(task))
-    problems.append(copy_problem(task, plan.kept))
+    problems += [copy_problem(task, plan.kept), dump_problem(task, plan)]
     return [problem for problem in problems if problem]
 
 
@@ -148,15 +151,40 @@ def firewall_problem(task):
     return Firewall(task.machine).problem(task.params["files"][path], task.role) if path else None
 
 
-def version_problem(task, found, verification, record):
+def version_problem(task, found, record):
     """That the data are newer than the specified version: a sentence, or None."""
     params = task.params
     if not params["data_dir"] or not params["version"] or params["allow_downgrade"]:
         return None
-    problem = downgrade_problem(task.role, record.written_by(found.running), params["version"])
-    return problem and (
-        "a downgrade was refused: {0}; keep the newer version, or accept the loss of {1} with"
-        " {2}_allow_downgrade: true".format(problem, params["data_dir"], task.role)
+    written_by = record.written_by(found.running)
+    problem = downgrade_problem(task.role, written_by, params["version"], params["data_of_line"])
+    if not written_by and params["migrations"] and params["argv"]:
+        program = params["links"].get(params["argv"][0], params["argv"][0])
+        problem = migration_problem(task.role, params["version"], params["migrations"], program)
+    if not problem:
+        return None
+    back = _data_before.way_back(task.state, params["version"])
+    if back:
+        return (
+            "a downgrade was refused: {0}; keep the newer version, or go back: {1}; stop the service, put that in the place of the"
+            " data of now, and set {2}_allow_downgrade: true for one run".format(problem, back, task.role)
+        )
+    return (
+        "a downgrade was refused: {0}; keep the newer version, or restore a backup of the older one's data; with"
+        " {2}_allow_downgrade: true it is deployed, and {1} may be lost".format(problem, params["data_dir"], task.role)
+    )
+
+
+def dump_problem(task, plan):
+    """That the database of a server cannot be dumped: a sentence, or None."""
+    program = task.params["dump"]["argv"][0] if plan.dumps else None
+    if not program or task.machine.program(program):
+        return None
+    return (
+        "{0} {1} is about to change its database, and {2} is not installed to dump it before; install the client of the"
+        " database's server, or set {3}_dump_database: false".format(
+            task.name, task.params["version"] or "", program, task.role
+        )
     )
 
 
@@ -187,8 +215,9 @@ def space_problem(task):
 def copy_problem(task, kept):
     """Whether there is no room for the copies of what is kept: a sentence, or None."""
     sizes = [os.path.getsize(change.path) for change in kept if os.path.isfile(change.path)]
-    if not sizes or not is_short(task.state.config_dir, sum(sizes) + LEAST_SPACE):
+    # One for a rollback, and one that stays afterwards.
+    if not sizes or not is_short(task.state.config_dir, 2 * sum(sizes) + LEAST_SPACE):
         return None
-    return "not enough free space in {0} for a copy of {1} ({2} MiB), which {3} {4} is about to change".format(
+    return "not enough free space in {0} for two copies of {1} ({2} MiB), which {3} {4} is about to change".format(
         task.state.directory, kept[0].path, sum(sizes) >> 20, task.name, task.params["version"] or ""
     )

@@ -81,6 +81,8 @@ class Rollback:
             written = [path for path in self.params["keep"] if os.path.exists(path)]
             if written and not self.plan.kept:
                 message += "\nWhat it has written to {0} was kept.".format(written[0])
+            if self.plan.dumps:
+                message += "\nIts database was not put back: what was in it before is in {0}.".format(self.plan.dumps)
         task.module.fail_json(
             msg=message,
             action="failed",

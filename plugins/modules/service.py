@@ -377,6 +377,47 @@ options:
     type: list
     elements: path
     default: []
+  dump:
+    description:
+      - How the database of a server is dumped, which another version of the program migrates irreversibly when it starts. Before another
+        version is activated, it is dumped into O(config_dir), where only root can read it. A failed dump ends the deployment before
+        anything is changed; a rollback leaves the database as it is, and names the dump.
+    type: dict
+    suboptions:
+      argv:
+        description: Command that writes the dump to its standard output.
+        type: list
+        elements: str
+        required: true
+      environment:
+        description: Environment of the command, with the password.
+        type: dict
+        default: {}
+    version_added: 0.4.0
+  migrations:
+    description:
+      - Where a SQLite database lists the changes of its schema. If it is not known which version has written the data, and the program does
+        not contain the name of a change, a newer version has, and the deployment is refused unless O(allow_downgrade).
+    type: dict
+    suboptions:
+      database:
+        description: Path of the database.
+        type: path
+        required: true
+      query:
+        description: SQL query whose first column is the name of a change.
+        type: str
+        required: true
+      derived:
+        description: Regular expression of names that no program contains as such.
+        type: str
+        required: true
+    version_added: 0.4.0
+  data_of_line:
+    description: Whether a version can open the data of a newer one with the same first two numbers, so that this is no downgrade.
+    type: bool
+    default: false
+    version_added: 0.4.0
   purge:
     description: Directories and files that O(state=absent) removes as well.
     type: list
@@ -553,6 +594,22 @@ def main():
             },
             "database": {"type": "dict", "options": dict(OPTIONS, password_file={"type": "path", "no_log": False})},
             "keep": {"type": "list", "elements": "path", "default": []},
+            "dump": {
+                "type": "dict",
+                "options": {
+                    "argv": {"type": "list", "elements": "str", "required": True},
+                    "environment": {"type": "dict", "default": {}, "no_log": False},
+                },
+            },
+            "migrations": {
+                "type": "dict",
+                "options": {
+                    "database": {"type": "path", "required": True},
+                    "query": {"type": "str", "required": True},
+                    "derived": {"type": "str", "required": True},
+                },
+            },
+            "data_of_line": {"type": "bool", "default": False},
             "purge": {"type": "list", "elements": "path", "default": []},
             "spare": {"type": "list", "elements": "path", "default": []},
             "removal": {"type": "dict"},

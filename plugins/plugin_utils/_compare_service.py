@@ -83,7 +83,9 @@ class Service:
         self.devices = sorted(device.split(":")[0] for device in (container or {}).get("devices") or ())
         # Without what may be a password, of which nothing is kept on the host, not even a digest.
         told = {
-            name: value for name, value in options.items() if name not in ("secrets", "reload", "database", "history")
+            name: value
+            for name, value in options.items()
+            if name not in ("secrets", "reload", "database", "dump", "history")
         }
         told["health"] = {name: value for name, value in options["health"].items() if name not in UNTOLD}
         text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)

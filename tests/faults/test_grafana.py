@@ -28,6 +28,8 @@ pytestmark = pytest.mark.xdist_group("grafana")
 
 PASSWORD = "vigil-sentinel-admin-1"
 NEXT_PASSWORD = "vigil-sentinel-$admin`2#;'\""
+# The secrets of these tests: others run beside them, with secrets of their own.
+OURS = (PASSWORD, NEXT_PASSWORD, "vigil-sentinel-$admin", "vigil-sentinel-smtp")
 GROUPS = ("prometheus", "grafana")
 ALONE = {"groups": ("grafana",)}
 SOURCE = {"name": "Prometheus", "type": "prometheus", "url": "http://127.0.0.1:9090", "isDefault": True}
@@ -119,7 +121,7 @@ def test_the_first_deployment_shows_everything_and_tells_nobody(shown):
         shown.run().must_be_green(changed=False)
         shown.run("--check").must_be_green(changed=False)
     assert "MONITORING: 2 of 2 services verified" in outcome.output
-    assert not [command for command in seen if "vigil-sentinel" in command and "grep" not in command]
+    assert not [command for command in seen if any(one in command for one in OURS) and "grep" not in command]
     assert readable_by_others(shown) == []
     secrets = shown.host.run(
         "grep -rl vigil-sentinel /etc /var/lib/grafana /var/log/grafana /run/systemd", check=False
@@ -187,7 +189,7 @@ def test_another_password_is_taken_up_whoever_changed_it(shown):
     shown.variables["grafana_security"] = security(NEXT_PASSWORD)
     with processes() as seen:
         must_be_silent(shown.run(*LOUD, **ALONE)).must_be_green(changed=True)
-    assert not [command for command in seen if "vigil-sentinel" in command]
+    assert not [command for command in seen if any(one in command for one in OURS)]
     assert any("reset-admin-password" in command for command in seen), "it was not reset"
     assert shown.status("/api/user") == "401"
     shown.password = NEXT_PASSWORD
@@ -366,6 +368,60 @@ def test_an_upgrade_keeps_everything_and_the_earlier_release(shown, grafana_vers
     assert shown.get("/api/users/lookup?loginOrEmail=kept")["name"] == "Kept"
     releases = shown.host.run("ls -d /opt/vigil/bin/grafana-[0-9]*").stdout.split()
     assert {path.rpartition("/grafana-")[2] for path in releases} >= {grafana_versions[0], grafana_versions[-1]}
+    shown.run(**ALONE).must_be_green(changed=False)
+
+
+MARK, DATABASE = "/var/lib/grafana/.vigil-version", "/var/lib/grafana/grafana.db"
+# Python on the host: nothing else there reads SQLite.
+FROM_THE_FUTURE = """
+import json, sqlite3
+path = "/etc/grafana/.vigil/proven.json"
+record = json.load(open(path))
+record["data_version"] = None
+json.dump(record, open(path, "w"))
+with sqlite3.connect("/var/lib/grafana/grafana.db") as database:
+    for name in ("Add column sentinel_future to dashboard", "Add unique index for sentinel_future"):
+        database.execute("INSERT INTO migration_log (migration_id, sql, success, error, timestamp) VALUES (?, '', 1, '', 0)", [name])
+"""
+FORGET = "DELETE FROM migration_log WHERE migration_id LIKE '%sentinel_future%'"
+
+
+def test_a_database_of_a_newer_version_is_refused_before_anything_is_stopped(shown, grafana_versions):
+    shown.variables["grafana_version"] = grafana_versions[-1]
+    shown.run(**ALONE).must_be_green()
+    line = ".".join(grafana_versions[-1].split(".")[:2])
+    # Within its line a patch release may be older.
+    shown.host.run(f"echo {line}.99 >{MARK}")
+    shown.variables["grafana_limit_nofile"] = 9000
+    shown.run(**ALONE).must_be_green(changed=True)
+    shown.host.run(f"echo 99.1.0 >{MARK}; install -d -m 700 /etc/grafana/.vigil/data-9.3.0")
+    shown.host.run("touch /etc/grafana/.vigil/data-9.3.0/grafana.db")
+    before = shown.untouched()
+    shown.variables["grafana_limit_nofile"] = 10000
+    for check in ((), ("--check",)):
+        shown.run(*check, **ALONE).must_be_red(
+            "a downgrade was refused: the data was written by grafana 99.1.0",
+            "before a newer version changed it, is in /etc/grafana/.vigil/data-9.3.0 (grafana.db)",
+            "grafana_allow_downgrade: true for one run",
+        )
+    assert shown.untouched()[1] == before[1]
+    shown.variables["grafana_allow_downgrade"] = True
+    shown.run(**ALONE).must_be_green(changed=True)
+    del shown.variables["grafana_allow_downgrade"]
+
+    # A copy of somebody's, put in place by hand: nobody has written down who has written it, but it says so itself.
+    shown.host.run(f"systemctl stop grafana-server; rm {MARK}; python3 -", stdin=FROM_THE_FUTURE)
+    shown.run(**ALONE).must_be_red(
+        f"{DATABASE} has 2 changes of its schema that grafana {grafana_versions[-1]} does not know, such as 'Add column sentinel",
+        "a newer version has written it",
+    )
+    assert shown.host.run("systemctl is-active grafana-server", check=False).stdout.strip() == "inactive"
+    shown.host.run(
+        'python3 -c "import sqlite3; d = sqlite3.connect(\'{0}\'); d.execute(\\"{1}\\"); d.commit()"'.format(
+            DATABASE, FORGET
+        )
+    )
+    shown.run(**ALONE).must_be_green(changed=True)
     shown.run(**ALONE).must_be_green(changed=False)
 
 

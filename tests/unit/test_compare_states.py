@@ -150,6 +150,9 @@ class Host(System):
             "history": None,
             "removal": None,
             "keep": [],
+            "dump": None,
+            "migrations": None,
+            "data_of_line": False,
             **self.options,
         }
         return Deployment(Task(SimpleNamespace(params=params, check_mode=True), self))

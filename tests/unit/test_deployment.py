@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -856,6 +858,130 @@ def test_a_downgrade_that_was_allowed_is_made_and_counts(deployed):
     deployed.install("2.54.0")
     assert deploy(deployed, version="2.54.0", data_dir="/nowhere", allow_downgrade=True)["action"] == "restarted"
     assert deploy(deployed, version="2.54.0", data_dir="/nowhere")["action"] == "none"
+
+
+def data_in(host):
+    folder = host.root / "own-data"
+    folder.mkdir(exist_ok=True)
+    return {"data_dir": str(folder)}
+
+
+def test_a_patch_release_of_the_line_may_be_older_where_the_service_says_so(deployed):
+    for version in ("3.6.2", "3.6.1", "3.5.9"):
+        deployed.install(version)
+    data = data_in(deployed)
+    assert deploy(deployed, version="3.6.2", **data)["action"] == "restarted"
+    assert "a downgrade was refused" in deploy(deployed, version="3.6.1", **data)["msg"]
+    assert deploy(deployed, version="3.6.1", data_of_line=True, **data)["action"] == "restarted"
+    # What has written it once is not forgotten.
+    assert "written by prometheus 3.6.2" in deploy(deployed, version="3.5.9", data_of_line=True, **data)["msg"]
+
+
+# The data that a version had before
+
+
+def kept(host):
+    return {str(path.relative_to(host.etc / ".vigil")): path.read_text() for path in host.etc.glob(".vigil/data-*/*")}
+
+
+def test_what_a_version_had_before_another_one_changes_it_is_kept(deployed):
+    database = deployed.root / "grafana.db"
+    database.write_text("of 3.5")
+    data = {"keep": [str(database), str(database) + "-wal"], **data_in(deployed)}
+    deploy(deployed, **data)
+    assert kept(deployed) == {}
+    deploy(deployed, version="3.6.0", **data)
+    database.write_text("of 3.6")
+    # Also after further changes of the configuration, which have copies of their own.
+    deploy(deployed, "a: 2", version="3.6.0", **data)
+    assert kept(deployed) == {"data-3.5.3/grafana.db": "of 3.5"}
+    assert (deployed.etc / ".vigil/data-3.5.3").stat().st_mode & 0o777 == 0o700
+
+    refused = deploy(deployed, version="3.5.3", **data)["msg"]
+    assert f"is in {deployed.etc}/.vigil/data-3.5.3 (grafana.db)" in refused
+    assert "prometheus_allow_downgrade: true for one run" in refused
+    # An older one than that cannot read it either.
+    deployed.install("3.4.0")
+    assert "data-3.5.3" not in deploy(deployed, version="3.4.0", **data)["msg"]
+
+    # A failed upgrade leaves what the earlier one has kept; the next one that is verified replaces it.
+    deployed.install("3.7.0", dies=True)
+    deploy(deployed, version="3.7.0", **data)
+    assert kept(deployed)["data-3.5.3/grafana.db"] == "of 3.5"
+    deployed.install("3.7.0")
+    deploy(deployed, version="3.7.0", **data)
+    assert kept(deployed) == {"data-3.6.0/grafana.db": "of 3.6"}
+
+
+def dump_by(script, **environment):
+    return {"dump": {"argv": ["sh", "-c", script], "environment": environment}}
+
+
+def test_the_database_of_a_server_is_dumped_before_another_version_opens_it(deployed):
+    given = dump_by("echo dump by $PGUSER; pidof nothing; systemctl 2>/dev/null; :", PGUSER="me")
+    deploy(deployed, "a: 2", **given)
+    assert kept(deployed) == {}
+    done = deploy(deployed, version="3.6.0", **given)
+    assert kept(deployed) == {"data-3.5.3/database.sql": "dump by me\n"}
+    path = deployed.etc / ".vigil/data-3.5.3/database.sql"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert f"its database was dumped to {path}" in done["notes"]
+    deployed.install("3.7.0", dies=True)
+    failed = deploy(deployed, version="3.7.0", **given)["msg"]
+    assert f"what was in it before is in {deployed.etc}/.vigil/data-3.6.0/database.sql" in failed
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (dump_by("echo half; echo server version mismatch >&2; exit 1"), "sh: server version mismatch; correct it"),
+        ({"dump": {"argv": ["no-such-pg_dump"], "environment": {}}}, "no-such-pg_dump is not installed to dump it"),
+    ],
+)
+def test_without_a_dump_nothing_is_changed(deployed, given, words):
+    before, wanted = deployed.process.pid, deployed.files()
+    done = deploy(deployed, version="3.6.0", **given)
+    assert words in done["msg"] and "prometheus_dump_database: false" in done["msg"]
+    assert (deployed.process.pid, deployed.files(), kept(deployed)) == (before, wanted, {})
+    # A check says it where it can.
+    assert ("is not installed" in deploy(deployed, version="3.6.0", check=True, **given).get("msg", "")) == (
+        "is not installed" in words
+    )
+
+
+def migrated(path, *names):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE log (name TEXT)")
+        connection.executemany("INSERT INTO log VALUES (?)", [(name,) for name in names])
+    return {"database": str(path), "query": "SELECT name FROM log", "derived": "create "}
+
+
+@pytest.mark.parametrize(
+    ("names", "refused"),
+    [
+        (["version", "dies_after"], False),
+        (["version", "create table x", "create table y"], False),
+        (["version", "Add column of the future"], False),
+        (["version", "Add column of the future", "Add index of the future"], True),
+    ],
+)
+def test_a_database_that_nobody_knows_says_whether_a_newer_version_has_written_it(host, disk, names, refused):
+    """It was copied there by hand, or restored without the mark of the version."""
+    given = migrated(disk / "grafana.db", *names)
+    done = deploy(host, migrations=given, **data_in(host))
+    assert (
+        "has 2 changes of its schema that prometheus 3.5.3 does not know, such as 'Add column of" in str(done)
+    ) is refused
+    assert bool(done.get("failed")) is refused
+    if refused:
+        assert host.process is None
+        assert deploy(host, migrations=given, allow_downgrade=True, **data_in(host))["action"] == "started"
+
+
+def test_what_is_no_database_says_nothing(host, disk):
+    (disk / "grafana.db").write_text("x" * 5000)
+    given = {"database": str(disk / "grafana.db"), "query": "SELECT name FROM log", "derived": "create "}
+    assert deploy(host, migrations=given, **data_in(host))["action"] == "started"
 
 
 # Removal

@@ -454,6 +454,11 @@ REASONS = {
     ("module_utils/_host.py", "open"): "of /proc, of units and of what lies beside them in /etc",
     ("module_utils/_download.py", "open"): "of the controller, or of an archive that its user has copied to the host",
     ("module_utils/_unpack.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",
+    ("module_utils/_data_before.py", "open"): "in the state of root's own, and nothing may be there yet",
+    (
+        "module_utils/_migrations.py",
+        "open",
+    ): "of a release of root's own, with the rights of the account whose data it is",
     ("modules/release.py", "*"): "in a directory that must_be_roots has seen",
     ("modules/grafana_plugins.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",
     (

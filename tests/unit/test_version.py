@@ -69,6 +69,9 @@ def test_there_is_one_order_of_versions():
 def test_a_downgrade(kind, written_by, wanted, refused):
     found = downgrade_problem(kind, written_by, wanted)
     assert bool(found) is refused
+    # Within a line, where the service says that its versions read each other's data.
+    lines = [version_key(version)[0][:2] for version in (written_by or wanted, wanted)]
+    assert bool(downgrade_problem(kind, written_by, wanted, True)) is (refused and lines[0] != lines[1])
     if refused:
         assert f"{kind} {written_by}" in found and wanted in found
 

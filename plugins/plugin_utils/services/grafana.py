@@ -13,6 +13,15 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COL
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSWORD, PROMETHEUS, Tls
 
+# Where its database lists the changes of its schema. It puts some of their names together when it runs, and what moved its old alerts
+# has left it again.
+MIGRATIONS = {
+    "query": "SELECT migration_id FROM migration_log WHERE success = 1",
+    "derived": r"(?i)(create|drop|copy|clone|rename|move|remove)\b|.*alert",
+}
+# Variables of the clients of PostgreSQL and MySQL.
+DUMP_PASSWORDS = ("PGPASSWORD", "MYSQL_PWD")
+
 
 class Room(Service):
     """Grafana: dashboards."""
@@ -231,7 +240,10 @@ class Room(Service):
 
     def inputs_with_secrets(self, i):
         """Its ini and what is provisioned."""
-        return [self.ini(i), self.sources(i), i["ldap"], i["alert_resources"], i["dashboards"]]
+        dump = self.dump(i) or {"environment": {}}
+        # Taken out of a URL, it has another text there.
+        login = [{"password": value} for name, value in dump["environment"].items() if name in DUMP_PASSWORDS]
+        return [self.ini(i), self.sources(i), i["ldap"], i["alert_resources"], i["dashboards"], *login]
 
     def hardening_of(self, i):
         """A port below 1024; a right within a user namespace would not count on the host's network."""
@@ -283,16 +295,26 @@ class Room(Service):
 
     def further_service_options(self, i, release, prepared=None):
         """Its database is copied before another version changes it; what is provisioned it reads again when its API is told to."""
-        login = self.places(i)["login"]
+        login, database = self.places(i)["login"], self.places(i)["database"]
         names = ("datasources", "dashboards", "alerting")
+        dump = self.dump(i) if i["dump_database"] else None
         return {
-            "keep": self.places(i)["database"],
+            "keep": database,
+            **({"migrations": {"database": database[0], **MIGRATIONS}} if database else {}),
+            **({"dump": {"argv": dump["argv"], "environment": dump["environment"]}} if dump else {}),
+            "data_of_line": True,
             "reload": {
                 "paths": ["provisioning/", "dashboards/"],
                 "urls": ["/api/admin/provisioning/{0}/reload".format(name) for name in names],
                 **login,
             },
         }
+
+    def dump(self, i):
+        """How the database of a server is dumped; None where it has SQLite, or a server that is not known here."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
+
+        return None if self.places(i)["database"] else grafana_dump(self.ini(i))
 
     def links(self, i, release):
         """Its plugins besides its program."""
@@ -330,10 +352,8 @@ class Room(Service):
 
     def backup(self, i):
         """Its database by a step of its own, and all else of its data; with the key that the database cannot be read without."""
-        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
-
         database = self.places(i)["database"]
-        prepare = [{"kind": "tree"}, {"kind": "sqlite", "path": database[0]} if database else grafana_dump(self.ini(i))]
+        prepare = [{"kind": "tree"}, {"kind": "sqlite", "path": database[0]} if database else self.dump(i)]
         # Its log, what it has rendered, and the copies that an upgrade keeps.
         logs = [path for path in self.written(i) if path != self.data_dir(i)]
         excluded = [*(database[0] + end for end in ("", "-*") if database), *logs]
