@@ -150,7 +150,7 @@ def rollback_of(task, cls=Rollback, **more):
         task,
         verification,
         SimpleNamespace(keep=lambda *what: kept.append(what)),
-        SimpleNamespace(switches=given["switches"], kept=given["kept"], passes_data=given["passes"]),
+        SimpleNamespace(switches=given["switches"], kept=given["kept"], passes_data=given["passes"], dumps=None),
         SimpleNamespace(was_active=given["active"], verified="verified", record=None),
     )
     made.kept = kept
