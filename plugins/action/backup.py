@@ -27,7 +27,8 @@ class ActionModule(ActionBase):
         if result.get("failed"):
             return result
         i, services = _backup.of_host(self, task_vars)
-        options = {**_backup.module_options(i, services), "now": boolean(self._task.args.get("now", False))}
+        grouped = _backup.ROLE in task_vars["group_names"]
+        options = {**_backup.module_options(i, services, grouped), "now": boolean(self._task.args.get("now", False))}
         result.update(self._module(options, task_vars))
         if result.get("missing") and not self._task.check_mode:
             package = {"name": result["missing"], "state": "present"}

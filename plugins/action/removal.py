@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _removal_scope, _rooms
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup import UNIT
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup, _removal_scope, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import COLLECTION, docker_host, removal_of
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import reason_of, run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
 
@@ -31,10 +32,10 @@ class ActionModule(ActionBase):
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from error
         host = task_vars["inventory_hostname"]
-        inputs = {name: self._inputs(name, task_vars) for name in _rooms.names()}
+        inputs = {name: self._inputs(name, task_vars) for name in _rooms.deployable()}
         found = {one["service"]: one for one in self._find(inputs, task_vars)}
         wanted = [name for name in found if name in task_vars["group_names"] and inputs[name]["state"] != "absent"]
-        proxies = {name: _rooms.load(name).proxy for name in found}
+        proxies = {name: _rooms.load(name).proxy for name in _rooms.in_order(found)}
         # A proxy stays and goes with its service, unless it alone is there, or meant.
         alone = [name for name in found if name not in proxies.values() or name in (named or ())]
         choice = _removal_scope.choose(alone, named, wanted, host)
@@ -66,7 +67,7 @@ class ActionModule(ActionBase):
         known = [
             {
                 "service": name,
-                "unit": _rooms.load(name).unit_name,
+                "unit": UNIT if name in _rooms.FURTHER else _rooms.load(name).unit_name,
                 "config_dir": i["config_dir"],
                 "releases_dir": i.get("release_dir") or "",
             }
@@ -83,6 +84,8 @@ class ActionModule(ActionBase):
 
         :param there: what deployed_services says of it.
         """
+        if name in _rooms.FURTHER:
+            return self._remove_further(name, there, i, purges, task_vars)
         room, words = _rooms.load(name), []
         record = there["record"]
         if not record:
@@ -115,3 +118,12 @@ class ActionModule(ActionBase):
             removed += result.get("removed") or []
             kept += result.get("kept") or []
         return {"changed": changed, "removed": removed, "kept": kept, "words": words}
+
+    def _remove_further(self, name, there, i, purges, task_vars):
+        """Remove what a role has deployed that is no service; as :meth:`_remove`."""
+        record = there["record"] or _backup.record_of(i, name in task_vars["group_names"])
+        options = _backup.removal_options(record, purges)
+        result = self._execute_module(module_name=COLLECTION + name, module_args=options, task_vars=task_vars)
+        if result.get("failed"):
+            return {**result, "msg": reason_of(result), "words": []}
+        return {"changed": result["changed"], "removed": result["removed"], "kept": result["kept"], "words": []}

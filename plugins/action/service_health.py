@@ -118,20 +118,23 @@ class ActionModule(ActionBase):
         wanted = {kind for kind, hosts in begun.items() if host in hosts}
         absent = set()
         found = _orphans.deployed(self._deployed)
+        # site.yml deals with these after the verification.
+        wanted.update(kind for kind in _rooms.FURTHER if kind in groups)
         for kind in found:
             if given["groups"].get(kind) in groups and kind not in wanted:
                 role = RoleValues(kind, self._loader, self._templar, task_vars)
                 (absent if role.get(kind + "_state") == "absent" else wanted).add(kind)
-        for kind in list(wanted):
+        for kind in _rooms.in_order(wanted):
             room = _rooms.load(kind)
             if room.proxy and room.is_closed(RoleValues(kind, self._loader, self._templar, task_vars).inputs):
                 wanted.add(room.proxy)
         member = any(group in groups for group in given["groups"].values())
-        left = [kind for kind in _orphans.orphans(found, wanted, member) if kind in given["groups"]]
+        named = {**given["groups"], **{kind: kind for kind in given["further"]}}
+        left = [kind for kind in _orphans.orphans(found, wanted, member) if kind in named]
         chosen, dummy = _scope.asked(
             left, (), task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
         )
-        return [_orphans.line(kind, host, given["orphans"], given["groups"][kind], kind in absent) for kind in chosen]
+        return [_orphans.line(kind, host, given["orphans"], named[kind], kind in absent) for kind in chosen]
 
     def _compare(self, kinds, lines, task_vars):
         """Add in what the host differs from the inventory, where this run has not just seen to it itself.
@@ -196,6 +199,7 @@ class ActionModule(ActionBase):
                 },
             }
         )
+        given["further"] = _rooms.FURTHER if given["groups"] is None else ()
         given["groups"] = _rooms.groups_of(given["groups"])
         return given
 

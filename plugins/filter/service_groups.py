@@ -14,7 +14,7 @@ def service_groups(groups):
     # Imported here: Ansible loads all filters of a collection for any one of them.
     from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms  # noqa: PLC0415
 
-    return [*_rooms.in_order(groups), *(name for name in _rooms.FURTHER if name in groups)]
+    return _rooms.deployable(groups)
 
 
 class FilterModule:

@@ -34,6 +34,14 @@ options:
     description: Whether to make a backup at once, and to wait for it.
     type: bool
     default: false
+  remove_data:
+    description: Whether V(absent) removes O(state_dir) as well.
+    type: bool
+    default: true
+  record:
+    description: What the host remembers of it, so that it is found and removed without the inventory.
+    type: dict
+    default: {}
   config:
     description: Configuration of the program.
     type: dict
@@ -98,6 +106,16 @@ missing:
   returned: when programs are missing
   type: list
   elements: str
+removed:
+  description: Paths that were removed, or would be.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+kept:
+  description: Paths that are kept.
+  returned: with O(state=absent)
+  type: list
+  elements: str
 last:
   description: What the last run means - V(ok), V(running), V(none) or V(failed).
   returned: success
@@ -114,6 +132,7 @@ import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _backup_program, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, Restic
+from ansible_collections.vigil.monitoring.plugins.module_utils._deployed import Records
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     ensure_directory,
@@ -123,10 +142,13 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     run,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "now": {"type": "bool", "default": False},
+    "remove_data": {"type": "bool", "default": True},
+    "record": {"type": "dict", "default": {}},
     "config": {"type": "dict", "default": {}},
     "password": {"type": "str", "default": "", "no_log": True},
     "ssh_key": {"type": "str", "default": "", "no_log": True},
@@ -146,7 +168,7 @@ class Task:
     """The backup of this host."""
 
     def __init__(self, module):
-        self.module, self.params = module, module.params
+        self.module, self.params, self.records = module, module.params, Records(HERE)
         self.status = os.path.join(self.params["state_dir"], "status.json")
         self.known = os.path.join(self.params["state_dir"], "repository.json")
 
@@ -163,7 +185,8 @@ class Task:
         changes = {path: _differs(path, *one) for path, one in wanted.items()}
         changes = {path: before for path, before in changes.items() if before is not None}
         diff = [self._diff(path, before, wanted[path][0]) for path, before in changes.items()]
-        changed = bool(changes or surplus or not self._is_scheduled())
+        recorded = not self.params["record"] or self.records.get("backup") == self.params["record"]
+        changed = bool(changes or surplus or not recorded or not self._is_scheduled())
         if self.module.check_mode:
             self.module.exit_json(changed=changed, diff=diff, **self._last())
         calendar = self._check_schedule() if changes else None
@@ -210,6 +233,7 @@ class Task:
         ):
             ensure_directory(folder, mode)
             _nofollow.must_be_roots(folder, "runs or reads there what backs up all data of the host")
+        self.records.keep(params["record"])
         for path in changes:
             text, mode = wanted[path]
             _nofollow.write_atomically(path, text.encode("utf-8"), mode, 0, 0)
@@ -278,9 +302,11 @@ class Task:
 
     def _remove(self):
         """Take timer, program and settings away; the repository stays."""
-        paths = [path for path in _backup.removable(self.params) if os.path.lexists(path)]
+        state = self.params["state_dir"]
         metrics = os.path.join(self.params["textfile_dir"], "vigil_backup.prom") if self.params["textfile_dir"] else ""
-        paths += [path for path in (metrics, self.params["state_dir"]) if path and os.path.lexists(path)]
+        paths = [*_backup.removable(self.params), metrics, state if self.params["remove_data"] else ""]
+        paths = [path for path in paths if path and os.path.lexists(path)]
+        record = self.records.get("backup")
         if paths and not self.module.check_mode:
             run(["systemctl", "disable", "--now", _backup.UNIT + ".timer"])
             run(["systemctl", "stop", _backup.UNIT + ".service"], timeout=300)
@@ -289,7 +315,11 @@ class Task:
             for folder in (self.params["config_dir"], self.params["program_dir"]):
                 _nofollow.remove_empty(folder)
             run(["systemctl", "daemon-reload"])
-        self.module.exit_json(changed=bool(paths), last="none", status={}, diff=[])
+        if not self.module.check_mode:
+            self.records.end("backup", self.params["record"])
+        kept = [state] if os.path.lexists(state) and state not in paths else []
+        ended = bool(record) and not (record.get("removed") and kept)
+        self.module.exit_json(changed=bool(paths) or ended, removed=paths, kept=kept, last="none", status={}, diff=[])
 
 
 def _differs(path, text, mode):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup
 from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import FOLDER
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
@@ -124,11 +125,34 @@ def packages_of(i) -> list[str]:
     return [*i["packages"], *(["openssh-client"] if i["repository"].startswith("sftp:") else [])]
 
 
-def module_options(i, services: list[dict]) -> dict:
-    """The options of the module backup."""
+def record_of(i, grouped: bool) -> dict:
+    """What the host remembers of it: see :mod:`_deployed`.
+
+    :param grouped: whether a group of the inventory asks for it.
+    """
+    places = {name: i[name] for name in ("config_dir", "program_dir", "state_dir", "textfile_dir")}
+    removal = {"name": _backup.UNIT, **places}
+    return {"service": ROLE, "grouped": grouped, "data": [i["state_dir"]], "removal": removal}
+
+
+def removal_options(record: dict, purges: bool) -> dict:
+    """The options of the module backup that remove what a record describes.
+
+    :param purges: whether its state goes as well.
+    """
+    places = {name: value for name, value in record["removal"].items() if name != "name"}
+    return {**places, "state": "absent", "record": record, "remove_data": purges}
+
+
+def module_options(i, services: list[dict], grouped: bool) -> dict:
+    """The options of the module backup.
+
+    :param grouped: see :func:`record_of`.
+    """
     present = i["state"] != "absent"
     return {
         "state": i["state"],
+        "record": record_of(i, grouped),
         "config": config_of(i, services) if present else {},
         "password": i["password"],
         "ssh_key": i["ssh_key"],

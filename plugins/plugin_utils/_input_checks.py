@@ -67,7 +67,7 @@ class InputChecks:
         groups = task_vars["groups"]
         there = set(task_vars["ansible_play_hosts"])
         run_tags, skip_tags = task_vars.get("ansible_run_tags") or ["all"], task_vars.get("ansible_skip_tags") or []
-        names = [name for name in [*_rooms.in_order(), *FURTHER] if there.intersection(groups.get(name) or ())]
+        names = [name for name in _rooms.deployable() if there.intersection(groups.get(name) or ())]
         chosen = [only] if only else asked(names, (), run_tags, skip_tags)[0]
         outcomes = {}
         for role in chosen:

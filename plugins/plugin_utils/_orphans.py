@@ -28,13 +28,13 @@ def deployed(text):
     found, units = {}, {}
     for one in _deployed.parse(text or ""):
         service = one.get("service") or one["unit"]
-        if service not in _rooms.names():
+        if service not in _rooms.names() and service not in _rooms.FURTHER:
             # Only few are called otherwise; loading all rooms takes a while.
             units = units or {_rooms.load(name).unit_name: name for name in _rooms.names()}
             service = units.get(one["unit"])
         if service:
             found[service] = found.get(service) or one["grouped"]
-    return {name: found[name] for name in _rooms.in_order(found)}
+    return {name: found[name] for name in _rooms.deployable(found)}
 
 
 def orphans(found, wanted, groups_matter):

@@ -37,9 +37,10 @@ def services_of(named):
     names = named.split(",") if isinstance(named, str) else list(named or ())
     names = [str(name).strip() for name in names if str(name).strip()]
     if ALL in names:
-        return _rooms.in_order()
+        return _rooms.deployable()
     for name in names:
-        if name not in _rooms.names():
+        if name not in _rooms.FURTHER:
+            # Fails where there is no such service.
             _rooms.load(name)
     return names or None
 
@@ -87,11 +88,11 @@ def choose(found, named, wanted, host):
                 " {3}_state: absent".format(", ".join(again), host, "it" if len(again) == 1 else "them", again[0])
             )
         none = [name for name in named if name not in found]
-        if none and len(named) < len(_rooms.names()):
+        if none and len(named) < len(_rooms.deployable()):
             words.append("nothing of {0} is on {1}".format(", ".join(none), host))
     if not found:
         words = ["nothing that this collection has deployed is on {0}".format(host)]
-    return Choice(list(reversed(_rooms.in_order(chosen))), words)
+    return Choice(list(reversed(_rooms.deployable(chosen))), words)
 
 
 def with_proxies(chosen, found, proxies):

@@ -47,6 +47,11 @@ def in_order(chosen: Iterable[str] | None = None) -> list[str]:
     return sorted(found, key=lambda name: (load(name).stage, name))
 
 
+def deployable(chosen: Iterable[str] | None = None) -> list[str]:
+    """The same with the roles that deploy no service, after the services."""
+    return [*in_order(chosen), *(name for name in FURTHER if chosen is None or name in chosen)]
+
+
 def version_metrics() -> dict:
     """The metrics that tell a version otherwise than ``version`` of ``<program>_build_info`` -> their label."""
     found = {load(name).version_metric: load(name).version_label for name in names()}

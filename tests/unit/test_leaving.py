@@ -29,6 +29,7 @@ def record(service, **more):
         (record("prometheus", grouped=False), {"prometheus": False}),
         # Removed, with its data kept.
         (record("prometheus", removed=True), {}),
+        (record("backup", removal={"name": "vigil-backup"}) + "\n/etc/systemd/system/vigil-backup.service", {"backup": True}),
         # Of a version before there were records: by its unit, or by its container's note.
         ("/etc/systemd/system/grafana-server.service", {"grafana": None}),
         ("/etc/alertmanager/.vigil/engine", {"alertmanager": None}),
@@ -89,7 +90,8 @@ def test_a_line_says_how_it_is_removed(choice, state):
         ("prometheus", ["prometheus"]),
         (" prometheus, grafana ", ["prometheus", "grafana"]),
         (["grafana"], ["grafana"]),
-        ("all", _rooms.in_order()),
+        ("backup,grafana", ["backup", "grafana"]),
+        ("all", _rooms.deployable()),
     ],
 )
 def test_services_are_named(named, wanted):
@@ -140,7 +142,10 @@ FOUND = ["node_exporter", "alertmanager", "prometheus"]
         (FOUND, ["prometheus"], [], ["prometheus"], ""),
         (FOUND, ["node_exporter"], ["node_exporter"], ["node_exporter"], "the next site.yml deploys it again"),
         (FOUND, ["grafana"], [], [], "nothing of grafana is on mon"),
-        (FOUND, _rooms.in_order(), [], FOUND[::-1], ""),
+        (FOUND, _rooms.deployable(), [], FOUND[::-1], ""),
+        # It deploys no service, and goes first: nothing is backed up while it is removed.
+        (["prometheus", "backup"], None, [], ["backup", "prometheus"], ""),
+        (["prometheus", "backup"], None, ["backup"], ["prometheus"], "is asked for by the inventory and kept: backup"),
         ([], None, [], [], "nothing that this collection has deployed is on mon"),
     ],
 )  # fmt: skip
