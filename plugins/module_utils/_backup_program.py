@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -35,20 +36,23 @@ DAY = 86400
 BUSY = 75
 # Exit status of restic where some files could not be read.
 INCOMPLETE = 3
+# restic waits for a bucket to appear, and creates it with a repository.
+BUCKET = "specified bucket does not exist|NoSuchBucket"
+NO_REPOSITORY = "there is no repository at backup_repository; it was removed, is not mounted, or is elsewhere now"
 # What restic writes to its error output -> what it means. The first that is found counts.
 REASONS = (
     (r"wrong password|no key found", "backup_password is not the password of the repository"),
     (r"no space left|disk quota exceeded", "no space is left where the repository, the cache or the data is"),
-    (
-        r"unable to open config file|repository does not exist|Is there a repository at",
-        "there is no repository at backup_repository; it was removed, is not mounted, or is elsewhere now",
-    ),
     (r"already locked", "another process works on the repository; if none does, run `restic unlock`"),
+    (BUCKET, NO_REPOSITORY),
+    # Before what follows: restic asks whether there is a repository whatever keeps it from opening one.
     (
         r"Permission denied|Host key verification failed|connection refused|no route to host|timed out|no such host"
-        r"|Could not resolve|network is unreachable|connection reset|server response unexpected|AccessDenied|403 Forbidden",
+        r"|Could not resolve|network is unreachable|connection reset|server response unexpected"
+        r"|AccessDenied|Access Denied|403 Forbidden|401 Unauthorized|signature we calculated does not match|InvalidAccessKeyId",
         "the repository cannot be reached",
     ),
+    (r"unable to open config file|repository does not exist|Is there a repository at", NO_REPOSITORY),
     (
         r"ciphertext verification failed|does not match|invalid data returned|pack .* (?:not found|does not exist)|errors were found"
         r"|unexpected EOF|load.*: invalid|file does not exist",
@@ -77,10 +81,9 @@ def reason_of(output):
 
 def is_missing(output):
     """Whether restic says that there is no repository, in any of its versions and for any of its kinds of storage."""
-    absent = r"does not exist|no such file|NoSuchKey|NoSuchBucket|404|key does not exist|Is there a repository at"
-    return bool(re.search("unable to open config file|repository does not exist", output, re.IGNORECASE)) and bool(
-        re.search(absent, output, re.IGNORECASE)
-    )
+    absent = r"does not exist|doesn't exist|no such file|NoSuchKey|404|object not found"
+    found = re.search("unable to open config file|repository does not exist", output, re.IGNORECASE)
+    return bool((found and re.search(absent, output, re.IGNORECASE)) or re.search(BUCKET, output, re.IGNORECASE))
 
 
 def read_json(path, default):
@@ -163,6 +166,16 @@ def settled(status, now):
     }
 
 
+def of_repository(status, repository):
+    """What is remembered of earlier runs that holds for a repository: of another one, not when it was checked and pruned."""
+    # There may be a password in it.
+    known = hashlib.sha256(repository.encode("utf-8")).hexdigest()[:16]
+    if status.get("repository") in (None, known):
+        return {**status, "repository": known}
+    kept = {key: value for key, value in status.items() if key not in ("last_check", "check_success", "last_prune")}
+    return {**kept, "repository": known}
+
+
 def metrics_text(name, status):
     """The metrics of node_exporter's textfile collector."""
     label = json.dumps(str(name), ensure_ascii=False)
@@ -207,8 +220,9 @@ class Restic:
             )
         except OSError as error:
             raise BackupError("{0} cannot be run: {1}".format(self.argv[0], error.strerror)) from error
-        except subprocess.TimeoutExpired:
-            return 124, "", "the repository did not answer within {0} s: timed out".format(timeout)
+        except subprocess.TimeoutExpired as error:
+            words = (error.stderr or b"").decode("utf-8", "replace")
+            return 124, "", "{0}\nthe repository did not answer within {1} s: timed out".format(words, timeout)
         return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
     def must(self, *arguments, timeout=None):
@@ -226,7 +240,7 @@ class Restic:
 
         :raises BackupError: when that cannot be said, or the password is wrong.
         """
-        status, output, errors = self.run("cat", "config", "--no-lock", timeout=120)
+        status, output, errors = self.run("cat", "config", "--no-lock", timeout=60)
         if not status:
             return True
         if is_missing(errors + output):
@@ -256,6 +270,7 @@ class Backup:
         with self._alone():
             start = self.now()
             status = settled(read_json(os.path.join(self.state, "status.json"), {}), start)
+            status = of_repository(status, self.config["environment"]["RESTIC_REPOSITORY"])
             try:
                 status.update(self._back_up(status, start))
             except (BackupError, OSError) as error:

@@ -188,7 +188,7 @@ class Task:
         recorded = not self.params["record"] or self.records.get("backup") == self.params["record"]
         changed = bool(changes or surplus or not recorded or not self._is_scheduled())
         if self.module.check_mode:
-            self.module.exit_json(changed=changed, diff=diff, **self._last())
+            self.module.exit_json(changed=changed or self.params["now"], diff=diff, **self._last())
         calendar = self._check_schedule() if changes else None
         if calendar:
             raise HostError(calendar)

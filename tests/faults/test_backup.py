@@ -1,7 +1,8 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real restic with a local repository: what is in a backup, what is said of one that fails, and that nothing runs twice.
+"""A real restic: what is in a backup, what is said of one that fails, and that nothing runs twice; with a local repository, one
+over SSH, and one over HTTP.
 
 The tests run in the order in which they stand, on one host.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 from conftest import SERVICES, Site, base_variables, snapshot, started
@@ -30,7 +32,9 @@ def saved(tmp_path_factory):
     """A deployed host with a backup."""
     folder = tmp_path_factory.mktemp("backup")
     with hosts.host("trixie", group="fault", image=snapshot("trixie", folder)) as host:
+        host.run("mkdir /srv/more; echo more >/srv/more/small")
         variables = {**base_variables(), "backup_repository": REPOSITORY, "backup_password": PASSWORD}
+        variables["backup_paths"] = ["/srv/more"]
         yield started(Site(host, folder, variables, SERVICES))
 
 
@@ -55,21 +59,41 @@ def listed(site):
     return site.host.run(f"{RESTIC} ls latest").stdout.splitlines()
 
 
+def store_samples(site):
+    """Have promtool write a block of old samples, as Prometheus itself would have after two hours."""
+    start = (int(time.time()) // 7200 - 3) * 7200
+    lines = [f"kept_samples {number} {start + 60 * number}\n" for number in range(1, 4)]
+    text = "# TYPE kept_samples gauge\n" + "".join(lines) + "# EOF\n"
+    site.host.run("cat >/root/kept.txt", stdin=text)
+    site.host.run("promtool tsdb create-blocks-from openmetrics /root/kept.txt /var/lib/prometheus")
+    site.host.run("chown -R --reference=/var/lib/prometheus /var/lib/prometheus/01*")
+
+
+def samples(site):
+    """Those samples, as Prometheus serves them."""
+    query = "curl -fsS --data-urlencode 'query=kept_samples[12h]' http://127.0.0.1:9090/api/v1/query"
+    found = json.loads(site.host.run(query).stdout)["data"]["result"]
+    return [value for one in found for dummy, value in one["values"]]
+
+
 def test_a_backup_has_what_was_deployed(saved):
     saved.variables["backup_keep"] = {"dayly": 7}
     backed_up(saved).must_be_red("backup_keep: has 'dayly'; did you mean daily?")
     assert saved.host.run("test -e /etc/vigil-backup", check=False).returncode
     del saved.variables["backup_keep"]
 
-    saved.host.run("mkdir -p /var/lib/prometheus/01ARZ3NDEKTSV4RRFFQ69G5FAV/chunks; cd /var/lib/prometheus/01ARZ*;"
-                   " echo '{}' >meta.json; echo index >index; echo samples >chunks/000001; chown -R --reference=.. .")  # fmt: skip
+    backed_up(saved, "--check").must_be_green(changed=True)
+    assert saved.host.run("test -e /etc/vigil-backup || test -e /srv/backup", check=False).returncode
+    store_samples(saved)
+    (block,) = saved.host.run("cd /var/lib/prometheus; ls -d 01*").stdout.split()
     outcome = backed_up(saved).must_be_green(changed=True)
     assert PASSWORD not in outcome.output
     paths = listed(saved)
     for wanted in (
         *("/etc/prometheus/prometheus.yml", "/etc/prometheus/.vigil/proven.json", "/etc/alertmanager/alertmanager.yml"),
-        "/var/lib/prometheus/.vigil-backup/blocks/01ARZ3NDEKTSV4RRFFQ69G5FAV/chunks/000001",
+        f"/var/lib/prometheus/.vigil-backup/blocks/{block}/chunks/000001",
         "/var/lib/vigil-backup/staging/manifest.json",
+        "/srv/more/small",
     ):
         assert wanted in paths
     # The head is in no backup.
@@ -84,6 +108,7 @@ def test_a_backup_has_what_was_deployed(saved):
 def test_a_converged_host_is_left_alone(saved):
     before = status(saved)
     saved.run("--tags", "backup", groups=(*SERVICES, "backup")).must_be_green(changed=False)
+    saved.run("--check", "--tags", "backup", groups=(*SERVICES, "backup")).must_be_green(changed=False)
     assert status(saved) == before
     saved.variables["backup_schedule"] = "*-*-* 25:00:00"
     saved.run("--tags", "backup", groups=(*SERVICES, "backup")).must_be_red("backup_schedule is '*-*-* 25:00:00'")
@@ -115,15 +140,25 @@ def test_killed_and_two_at_once(saved):
     program = "python3 -I -B /opt/vigil/backup/backup.py /etc/vigil-backup/backup.json"
     other = saved.host.run(f"flock /var/lib/vigil-backup/lock {program}", check=False)
     assert other.returncode == 75 and "another backup of this host is running" in other.stderr
-    killed = "systemctl start --no-block vigil-backup; sleep 0.7; systemctl kill --signal=KILL vigil-backup; sleep 1"
-    saved.host.run(killed)
-    saved.host.run("systemctl reset-failed vigil-backup; systemctl start vigil-backup")
+    before = status(saved)
+    saved.host.run("head -c 400M /dev/urandom >/srv/more/large")
+    killed = saved.host.run(
+        "systemctl start --no-block vigil-backup;"
+        "for n in $(seq 200); do pgrep -f '^/usr/bin/restic backup' && break; sleep 0.05; done; sleep 0.2;"
+        "systemctl kill --signal=KILL vigil-backup; sleep 1"
+    )
+    # It was running, and wrote nothing any more.
+    assert killed.stdout.strip() and status(saved) == before
+    assert "manifest.json" in saved.host.run("ls /var/lib/vigil-backup/staging").stdout
+    saved.host.run("rm /srv/more/large; systemctl reset-failed vigil-backup; systemctl start vigil-backup")
     assert status(saved)["run_success"] is True
+    assert saved.host.run("ls -d /var/lib/vigil-backup/staging", check=False).stdout == ""
+    assert saved.host.run(f"{RESTIC} list locks").stdout == ""
     assert "no errors were found" in saved.host.run(f"{RESTIC} check").stdout
 
 
 def test_data_is_brought_back_as_the_documentation_says(saved):
-    """docs/howto/backup.md, "When a host is gone", for silences and for a block that the running Prometheus has made."""
+    """By restic alone, without this collection: silences, and samples of a block, which are then served again."""
     silence = "amtool --alertmanager.url http://127.0.0.1:9093 silence add alertname=Kept --duration 3h --author me --comment x"
     number = saved.host.run(silence).stdout.strip()
     saved.host.run(
@@ -140,7 +175,40 @@ def test_data_is_brought_back_as_the_documentation_says(saved):
     )
     assert saved.serves("alertmanager", within=20)
     assert number in saved.host.run("amtool --alertmanager.url http://127.0.0.1:9093 silence query -q").stdout
-    assert saved.host.run("cat /var/lib/prometheus/01ARZ3NDEKTSV4RRFFQ69G5FAV/chunks/000001").stdout == "samples\n"
+    assert saved.serves("prometheus", within=20)
+    assert samples(saved) == ["1", "2", "3"]
+
+
+def test_a_repository_over_ssh_and_one_over_http(saved):
+    plain = dict(saved.variables)
+    saved.host.run("apt-get update -q; apt-get install -q -y openssh-server rclone", timeout=300)
+    saved.host.run(
+        "mkdir -p /root/.ssh /srv/rest; ssh-keygen -q -t ed25519 -N '' -f /root/key; cat /root/key.pub >>/root/.ssh/authorized_keys;"
+        "systemctl start ssh; systemd-run --unit=rest rclone serve restic --addr 127.0.0.1:7071 --user lab --pass sentinel-rest /srv/rest"
+    )
+    known = saved.host.run("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub").stdout.strip()
+    saved.variables.update(
+        backup_repository="sftp:root@127.0.0.1:/srv/sftp",
+        backup_ssh_key=saved.host.run("cat /root/key").stdout,
+        # The key of another server.
+        backup_ssh_known_hosts="127.0.0.1 " + saved.host.run("cut -d' ' -f1,2 /root/key.pub").stdout,
+    )
+    backed_up(saved).must_be_red("the repository cannot be reached", "Host key verification failed")
+    saved.variables["backup_ssh_known_hosts"] = f"127.0.0.1 {known}"
+    outcome = backed_up(saved).must_be_green(changed=True)
+    assert "PRIVATE KEY" not in outcome.output
+    assert len(saved.host.run("ls /srv/sftp/snapshots").stdout.split()) == 1
+    # This one was checked, and not the one before alone.
+    assert status(saved)["last_check"] > status(saved)["last_success"] - 60
+
+    saved.variables = {**plain, "backup_repository": "rest:http://lab:sentinel-wrong@127.0.0.1:7071/one/"}
+    outcome = backed_up(saved).must_be_red("the repository cannot be reached", "401 Unauthorized")
+    assert "sentinel-wrong" not in outcome.output
+    saved.variables["backup_repository"] = "rest:http://lab:sentinel-rest@127.0.0.1:7071/one/"
+    assert "sentinel-rest" not in backed_up(saved).must_be_green(changed=True).output
+    assert len(saved.host.run("ls /srv/rest/one/snapshots").stdout.split()) == 1
+    saved.variables = plain
+    backed_up(saved).must_be_green(changed=True)
 
 
 def test_a_damaged_repository_is_no_success(saved):
@@ -155,14 +223,34 @@ def test_a_damaged_repository_is_no_success(saved):
     assert metric(saved, "backup_last_success_timestamp_seconds") == before
 
 
+def units(site):
+    """What the host has of the backup, without its state."""
+    listed = "systemctl list-unit-files 'vigil-backup*' --no-legend; ls /etc/vigil-backup /opt/vigil/backup"
+    return site.host.run(f"{listed}; ls /var/lib/node_exporter/vigil_backup.prom", check=False).stdout
+
+
 def test_removed(saved):
+    """By remove.yml, once the host has left the group; and by the role."""
+    saved.variables["backup_check_subset"] = ""
+    saved.host.run(f"rm -r {REPOSITORY} /var/lib/vigil-backup/repository.json")
+    backed_up(saved).must_be_green(changed=True)
+    named = saved.run(playbook="verify.yml", groups=SERVICES).must_be_green()
+    assert "subject is not in the group backup" in named.output and "-e service=backup" in named.output
+    arguments = ("-e", "host=subject")
+    kept = saved.run(*arguments, "--check", playbook="remove.yml", groups=SERVICES).must_be_green(changed=True)
+    assert "backup: would be removed: /etc/systemd/system/vigil-backup.timer" in kept.output and units(saved)
+    kept = saved.run(*arguments, playbook="remove.yml", groups=SERVICES).must_be_green(changed=True)
+    assert "backup: kept: /var/lib/vigil-backup" in kept.output and units(saved) == ""
+    assert saved.host.run(f"ls {REPOSITORY}/config /var/lib/vigil-backup/status.json").stdout
+    saved.run(*arguments, playbook="remove.yml", groups=SERVICES).must_be_green(changed=False)
+    gone = (*arguments, "-e", "remove_data=true")
+    saved.run(*gone, playbook="remove.yml", groups=SERVICES).must_be_green(changed=True)
+    assert saved.host.run("ls -d /var/lib/vigil-backup", check=False).stdout == ""
+    assert "subject is not in the group backup" not in saved.run(playbook="verify.yml", groups=SERVICES).output
+
+    backed_up(saved).must_be_green(changed=True)
     saved.variables["backup_state"] = "absent"
     saved.run("--tags", "backup", groups=(*SERVICES, "backup")).must_be_green(changed=True)
-    assert (
-        saved.host.run(
-            "systemctl list-unit-files 'vigil-backup*' --no-legend; ls /etc/vigil-backup", check=False
-        ).stdout
-        == ""
-    )
+    assert units(saved) == "" and saved.host.run("ls -d /var/lib/vigil-backup", check=False).stdout == ""
     assert saved.host.run(f"ls {REPOSITORY}/config").stdout
     saved.run("--tags", "backup", groups=(*SERVICES, "backup")).must_be_green(changed=False)

@@ -141,6 +141,16 @@ def test_command_of_sftp(repository, server):
         ("write /srv/tmp: no space left on device", "no space is left"),
         ("ssh: connect to host x port 22: Connection refused", "cannot be reached"),
         ("pack 1234: ciphertext verification failed", "is damaged"),
+        # Whatever keeps restic from opening a repository, it asks whether there is one.
+        (
+            "Fatal: unable to open config file: unexpected HTTP response (401): 401 Unauthorized\nIs there a repository at",
+            "cannot be reached",
+        ),
+        (
+            "Stat(<config/>) returned error: dial tcp 127.0.0.1:1: connect: connection refused\ntimed out",
+            "cannot be reached",
+        ),
+        ("Stat: The specified bucket does not exist.\ntimed out", "there is no repository"),
         ("something else", "restic failed: something else"),
     ],
 )
@@ -148,8 +158,29 @@ def test_what_restic_says_is_explained(said, meaning):
     assert meaning in _backup_program.reason_of(said)
 
 
+def test_a_check_is_one_of_its_repository():
+    """Another one was never checked, whatever the last one was; no password of either is remembered."""
+    first = _backup_program.of_repository(
+        {"last_check": 5, "check_success": True, "size": 7}, "rest:http://u:sentinel@a/"
+    )
+    assert (first["last_check"], first["size"]) == (5, 7) and "sentinel" not in str(first)
+    assert _backup_program.of_repository(first, "rest:http://u:sentinel@a/") == first
+    other = _backup_program.of_repository(first, "/srv/backup")
+    assert "last_check" not in other and "check_success" not in other and other["size"] == 7
+
+
 def test_only_what_is_missing_is_missing():
     assert _backup_program.is_missing("Fatal: unable to open config file: stat /x/config: no such file or directory")
+    assert _backup_program.is_missing(
+        "Fatal: repository does not exist: unable to open config file: <config/> does not exist"
+    )
+    # restic goes on trying until it is stopped.
+    assert _backup_program.is_missing(
+        "Stat(<config/>) returned error, retrying: Stat: The specified bucket does not exist."
+    )
+    asks = "\nIs there a repository at the following location?\ns3:http://store/empty"
+    assert not _backup_program.is_missing("Fatal: unable to open config file: context canceled" + asks)
+    assert not _backup_program.is_missing("Fatal: unable to open config file: 401 Unauthorized" + asks)
     assert not _backup_program.is_missing("Fatal: unable to open config file: ssh: Connection refused")
     assert not _backup_program.is_missing("Fatal: wrong password or no key found")
 
