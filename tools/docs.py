@@ -86,6 +86,19 @@ SHARED = {
         "everywhere",
         "Formats of the report: `text` is printed, `markdown` and `html` are files. Default: all three.",
     ),
+    "monitoring_report_mail": (
+        "everywhere",
+        "The e-mail in which `report.yml` sends its report: `to`, `from`, `smarthost`, and optionally `auth_username`,"
+        " `auth_password`, `require_tls`, `ca_path`; see [the report](../howto/report.md). Default: none is sent.",
+    ),
+    "monitoring_report_slack": (
+        "everywhere",
+        "Where in Slack the report goes: `api_url` of an incoming webhook, and optionally `channel`. Default: nowhere.",
+    ),
+    "monitoring_report_send": (
+        "everywhere",
+        "`always`, or `findings`: a report without a problem or a warning is written, and not sent. Default: `always`.",
+    ),
     "monitoring_report_thresholds": (
         "everywhere",
         "Thresholds that the report compares with the history: a list of `alert`, `severity`, `expr` without its comparison,"

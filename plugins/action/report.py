@@ -12,7 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._promql import duration
 from ansible_collections.vigil.monitoring.plugins.modules.report import ARGUMENTS
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _render, _report, _report_delivery
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import show, write_file
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._text import plain
@@ -31,6 +31,10 @@ class ActionModule(ActionBase):
         """Collect, render, show, write."""
         result = super().run(tmp, task_vars)
         dummy, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            _report_delivery.check(given["mail"], given["slack"])
+        except _report_delivery.DeliveryError as error:
+            raise AnsibleError(str(error)) from error
         sections = self._sections(given["results"], task_vars)
         document = _report.document(sections, _report.clock())
         text = _render.as_text(document)
@@ -48,7 +52,8 @@ class ActionModule(ActionBase):
                     write(path, render(document))
                 except OSError as error:
                     raise AnsibleError("{0} cannot be written: {1}".format(path, error.strerror or error)) from error
-        result.update(changed=bool(files), report=text, files=list(files))
+        sent, unsent = self._deliver(document, given, name)
+        result.update(changed=bool(files or sent), report=text, files=list(files), sent=sent)
         silent = [
             host
             for host, answers in sections
@@ -58,10 +63,34 @@ class ActionModule(ActionBase):
             result.update(failed=True, msg="no results from {0}; the report has the reason".format(", ".join(silent)))
         elif not sections:
             result.update(failed=True, msg="no host of this play has a Prometheus to report on")
+        elif unsent:
+            result.update(failed=True, msg="the report was written, and not sent: {0}".format("; ".join(unsent)))
         if shown and result.get("failed"):
             # A failed task's result is printed: the report would be there twice.
             del result["report"]
         return result
+
+    def _deliver(self, document, given, name):
+        """Send the report where it is wanted: where it went, or would go in check mode, and why it went nowhere else."""
+        sent, unsent = [], []
+        if given["send"] == "findings" and document.verdict.state == _report.GOOD:
+            return sent, unsent
+        ways = []
+        if given["mail"]:
+            mail = given["mail"]
+            message = _report_delivery.message_of(document, mail, name)
+            ways.append(("mail to " + ", ".join(mail["to"]), _report_delivery.send_mail, message, mail))
+        if given["slack"]:
+            body = _report_delivery.slack_of(document, given["slack"])
+            ways.append(("Slack", _report_delivery.send_slack, body, given["slack"]))
+        for where, send, message, options in ways:
+            try:
+                if not self._task.check_mode:
+                    send(message, options)
+                sent.append(where)
+            except _report_delivery.DeliveryError as error:
+                unsent.append(str(error))
+        return sent, unsent
 
     def _sections(self, name, task_vars):
         """Each host of the play with its results, None if there are none."""

@@ -4,7 +4,7 @@
 """The daily and weekly checklist: queries to one Prometheus, results as plain data.
 
 A request that fails is added to the problems, and the others continue. The number of requests does not depend on the number
-of hosts: at most thirty, and two for each threshold.
+of hosts: at most forty, and two for each threshold.
 """
 
 from __future__ import annotations
@@ -37,8 +37,25 @@ _BACKUP_DETAILS = {
     "check_success": "backup_last_check_success",
     "rehearsed": "monitoring_restore_test_success_timestamp_seconds",
 }
-# A threshold from less than a day, with its peak and its backups, would be a guess.
-LEAST_HOURS = 24
+# A threshold from less than a week, with its weekend and its weekly jobs, would be a guess.
+LEAST_HOURS = 7 * 24
+# Hosts of which CPU and memory are shown.
+BUSIEST = 10
+# What is used of a resource, in percent by instance -> its expression; STEP stands for the seconds between two points.
+USAGE = {
+    # The time in use instead of 100 % less the idle time: rate() is too low where a series begins, and a new host would seem busy.
+    "cpu": '100 * sum by (instance) (rate(node_cpu_seconds_total{mode!~"idle|iowait"}[STEP]))'
+    ' / count by (instance) (node_cpu_seconds_total{mode="idle"})',
+    "memory": "100 - 100 * max by (instance) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)",
+}
+# Targets of a job whose names are given when they came or went.
+NAMED = 3
+# Figures that are compared with those of the start of the range -> their expression.
+FIGURES = {
+    # Their number falls whenever the head is written to a block, every two hours.
+    "series in memory": "sum(max_over_time(prometheus_tsdb_head_series[3h]))",
+    "alerting and recording rules": "sum(prometheus_rule_group_rules)",
+}
 # Marks the series of the result that give the number of hours with samples.
 HOURS = "__hours__"
 # A trend over less than this is not significant.
@@ -325,6 +342,8 @@ def collect(prometheus, settings):
     span = {"start": end - settings["range"], "end": end, "range": settings["range"]}
     rules = prometheus.request("monitoring", "rules", "/api/v1/rules", alert_rules, type="alert")
     targets, hosts = _judged_targets(prometheus, settings)
+    versions = settings.get("version_metrics") or {}
+    services = _services(prometheus, span, versions)
     report = {
         "answered": True,
         "version": prometheus.request("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
@@ -333,8 +352,10 @@ def collect(prometheus, settings):
         "range": settings["range"],
         "oldest": _oldest(prometheus, end),
         "targets": targets,
-        "services": _services(prometheus, span, settings.get("version_metrics") or {}),
+        "services": services,
         "alerts": _alerts(prometheus, span),
+        "changes": _changes(prometheus, span, services, versions),
+        "hosts": {name: _busiest(prometheus, span, name) for name in USAGE},
         "disks": _disks(prometheus, end, max(settings["trend_range"], settings["range"])),
         "backups": _backups(prometheus, span),
         "checks": _checks(prometheus, span, rules),
@@ -418,11 +439,9 @@ def _services(prometheus, span, version_metrics):
 
     :param version_metrics: metrics that tell a version in a way of their own -> their label.
     """
-    named = 'label_replace({0}, "version", "$1", "{1}", "(.*)")'
-    versions = " or ".join([BUILD_INFO, *(named.format(*pair) for pair in sorted(version_metrics.items()))])
     end, length = span["end"], _promql.duration(span["range"])
     shares = prometheus.instant("targets", "availability", "avg_over_time(up[{0}])".format(length), end)
-    builds = prometheus.instant("targets", "versions", versions, end)
+    builds = prometheus.instant("targets", "versions", versions_query(version_metrics), end)
     restarts = prometheus.instant(
         "targets", "restarts", "changes(process_start_time_seconds[{0}]) > 0".format(length), end
     )
@@ -435,11 +454,8 @@ def _services(prometheus, span, version_metrics):
 
     for labels, share in shares or ():
         of(labels)["instances"].append({"instance": labels.get("instance", ""), "up": share})
-    for labels, dummy in builds or ():
-        program = re.sub("_(build|version)_info$", "", labels.get("__name__", ""))
-        version = labels["version"].lstrip("v")
-        versions = of(labels)["versions"].setdefault(program, {})
-        versions[version] = versions.get(version, 0) + 1
+    for job, programs in versions_of(builds).items():
+        of({"job": job})["versions"] = programs
     for labels, count in restarts or ():
         of(labels)["restarts"].append({"instance": labels.get("instance", ""), "times": round(count)})
     for job in jobs.values():
@@ -447,6 +463,132 @@ def _services(prometheus, span, version_metrics):
         # Only the worst are returned: ten thousand good ones would only use memory.
         del job["instances"][5:]
     return [jobs[name] for name in sorted(jobs)]
+
+
+def versions_query(version_metrics):
+    """A query for the series that tell a version in their label ``version``.
+
+    :param version_metrics: metrics that tell a version in a way of their own -> their label.
+    """
+    named = 'label_replace({0}, "version", "$1", "{1}", "(.*)")'
+    return " or ".join([BUILD_INFO, *(named.format(*pair) for pair in sorted(version_metrics.items()))])
+
+
+def versions_of(builds):
+    """How many instances of a job run which version of a program: job -> program -> version -> count."""
+    jobs = {}
+    for labels, dummy in builds or ():
+        program = re.sub("_(build|version)_info$", "", labels.get("__name__", ""))
+        version = labels["version"].lstrip("v")
+        versions = jobs.setdefault(labels.get("job", ""), {}).setdefault(program, {})
+        versions[version] = versions.get(version, 0) + 1
+    return jobs
+
+
+def _changes(prometheus, span, services, version_metrics):
+    """What is different from the start of the range, and which alerts fired in the range before it.
+
+    :param services: as :func:`_services` returns them.
+    :returns: dict; ``compared`` is whether there are samples of the start of the range. What could not be requested is None.
+    """
+    start, end, length = span["start"], span["end"], _promql.duration(span["range"])
+
+    def request(what, query, at):
+        return prometheus.instant("changes", what, query, at)
+
+    then = request("figures at the start", _figures_query(), start)
+    seen = request("targets at the start", "count(up)", start)
+    if not seen:
+        # Prometheus was not there, or down: everything would be new.
+        return {"compared": False}
+    fired = "count by (alertname, severity) (last_over_time(ALERTS{{{0}}}[{1}]))".format(FIRING, length)
+    before = request("alerts of the range before", fired, start)
+    old = "up offset {0}".format(length)
+    builds = request("versions at the start", versions_query(version_metrics), start)
+    now, was = {job["job"]: job["versions"] for job in services}, versions_of(builds)
+    return {
+        "compared": True,
+        "alerts_before": None
+        if before is None
+        else [
+            {"alert": labels.get("alertname", ""), "severity": labels.get("severity", "")} for labels, dummy in before
+        ],
+        "added": _moved(request("added targets", _moved_query("up", old), end)),
+        "removed": _moved(request("removed targets", _moved_query(old, "up"), end)),
+        "versions": [
+            {"job": job, "program": program, "before": sorted(was[job][program]), "now": sorted(now[job][program])}
+            for job in sorted(set(now) & set(was))
+            for program in sorted(set(now[job]) & set(was[job]))
+            if set(now[job][program]) != set(was[job][program])
+        ],
+        "figures": _figures(then, request("figures now", _figures_query(), end)),
+    }
+
+
+def _moved_query(here, not_there):
+    """How many targets of each job are in one set and not in the other, and some of them."""
+    found = "({0} unless on (job, instance) {1})".format(here, not_there)
+    return "count by (job) {0} or topk by (job) ({1}, {0})".format(found, NAMED)
+
+
+def _moved(series):
+    """Targets that came or went: list of ``job``, ``count`` and ``instances``, some of them; None if the request failed."""
+    if series is None:
+        return None
+    jobs = {}
+    for labels, value in series:
+        job = jobs.setdefault(labels.get("job", ""), {"job": labels.get("job", ""), "count": 0, "instances": []})
+        if "instance" in labels:
+            job["instances"].append({name: labels[name] for name in ("instance", "host") if name in labels})
+        else:
+            job["count"] = int(value)
+    return [jobs[name] for name in sorted(jobs)]
+
+
+def _figures_query():
+    return " or ".join(
+        'label_replace({0}, "figure", "{1}", "", "")'.format(query, name) for name, query in FIGURES.items()
+    )
+
+
+def _figures(then, now):
+    """Figures with their values at both ends of the range."""
+    then = {labels["figure"]: value for labels, value in then or ()}
+    now = {labels["figure"]: value for labels, value in now or ()}
+    return [
+        {"figure": name, "before": then[name], "now": now[name]} for name in FIGURES if name in then and name in now
+    ]
+
+
+def _busiest(prometheus, span, name):
+    """The hosts that used most of a resource at one time, with the history of the range; None if the request failed.
+
+    :param name: of :data:`USAGE`.
+    :returns: list of ``instance``, ``history``, and the ``most``, ``mean`` and ``last`` value, in percent.
+    """
+    step = step_of(span["range"], least=PERCENTILE_RESOLUTION, points=288)
+    used = USAGE[name].replace("STEP", "{0}s".format(step))
+    # The same hosts at each point: those of the whole range, which is evaluated once.
+    query = "({0}) and on (instance) topk({1}, max_over_time(({0})[{2}:{3}s] @ {4}))".format(
+        used, BUSIEST, _promql.duration(span["range"]), step, span["end"]
+    )
+    found = prometheus.over("hosts", name, query, span["end"] - span["range"] // step * step, span["end"], step)
+    if found is None:
+        return None
+    hosts = []
+    for labels, points in found:
+        values = [value for dummy, value in points if not math.isnan(value)]
+        if values:
+            hosts.append(
+                {
+                    "instance": labels.get("instance", ""),
+                    "most": max(values),
+                    "mean": sum(values) / len(values),
+                    "last": values[-1],
+                    "history": [[at, round(value, 2)] for at, value in points if not math.isnan(value)],
+                }
+            )
+    return sorted(hosts, key=lambda host: (-host["most"], host["instance"]))
 
 
 def _alerts(prometheus, span):

@@ -227,7 +227,10 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
     """
     access = access or Access()
     deadline = time.monotonic() + timeout
-    scheme = urlsplit(url).scheme
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError as error:
+        raise AskError("input", without_secrets("{0}: {1}".format(url, error))) from error
     if scheme not in ("http", "https"):
         raise AskError("input", "{0} is not an http:// or https:// URL".format(without_secrets(url)))
     connect_timeout = timeout if connect_timeout is None else min(timeout, connect_timeout)

@@ -12,10 +12,11 @@ version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
 description:
-  - Queries a Prometheus server for targets that are up, alerts that fired, disk usage and its trend, age of backups, health
-    of monitoring itself, and how the thresholds of alerts compare with the measured values.
+  - Queries a Prometheus server for targets that are up, alerts that fired, what has changed since the start of the range, the
+    busiest hosts, disk usage and its trend, age of backups, health of monitoring itself, and how the thresholds of alerts
+    compare with the measured values.
   - M(vigil.monitoring.report) writes a readable report of the results.
-  - Sends at most thirty requests, and two for each threshold, however many hosts there are. A request that fails is listed
+  - Sends at most forty requests, and two for each threshold, however many hosts there are. A request that fails is listed
     in RV(problems); the others continue. The findings themselves are never a failure of the task.
   - Without O(prometheus_url), on a host of the inventory group C(prometheus), URL, credentials and expected targets come
     from the variables of the role P(vigil.monitoring.prometheus#role), and the controller sends the requests; a server that
@@ -73,7 +74,7 @@ options:
   percentile_range:
     description:
       - The time range of the 99th percentile.
-      - A threshold is suggested only from series with samples of at least one day.
+      - A threshold is suggested only from series with samples of at least seven days.
     type: str
     default: 30d
   expect:
@@ -205,6 +206,18 @@ alerts:
     - When more than 500 series fired, C(by_name) is true and the labels are omitted.
   type: dict
   returned: when answered
+changes:
+  description:
+    - What is different from the start of the range, if there are samples of it (C(compared)) - targets that were C(added) and
+      C(removed), by job; C(versions) of programs; C(figures); and in C(alerts_before) the alerts that fired in the range before.
+  type: dict
+  returned: when answered
+hosts:
+  description:
+    - The ten hosts that used most C(cpu) and most C(memory) at one time, in percent, with the C(most), C(mean) and C(last) value
+      and the C(history).
+  type: dict
+  returned: when answered
 disks:
   description: Writable file systems with C(used) in percent, bytes C(per_day), C(days_left) and C(history).
   type: list
@@ -230,7 +243,7 @@ thresholds:
     checked:
       description:
         - Each threshold with C(times), seconds of C(firing), C(percentile), the C(labels) that have it, C(proposal).
-        - C(hours) is the number of full hours with a sample, of the series with most of them; below 24, there is no proposal.
+        - C(hours) is the number of full hours with a sample, of the series with most of them; below 168, there is no proposal.
       type: list
       elements: dict
     left_out:
@@ -239,8 +252,8 @@ thresholds:
       elements: dict
 marks:
   description:
-    - Thresholds of disks and backups from the variables of the role - C(disk), percent by severity, C(disk_of), the same for
-      each instance with thresholds of its own, and C(backup), hours by severity.
+    - Thresholds from the variables of the role - C(cpu), C(memory) and C(disk), percent by severity, C(of), the same for each
+      instance with thresholds of its own, and C(backup), hours by severity.
   type: dict
   returned: when answered and O(prometheus_url) is not given
 problems:

@@ -14,6 +14,8 @@ author:
 description:
   - Prints the results of M(vigil.monitoring.checklist), with a section for each host of the play, and writes them to
     files on the controller - Markdown, and HTML that loads no external resources and needs no JavaScript.
+  - Sends it by e-mail and to Slack where that is wanted - what needs attention and what has changed as the message, and the
+    whole report as an attachment of the e-mail.
   - Each file is written atomically, and is readable by its owner and group only.
   - Hosts without results have a section that says so. If no host has any, or one of them could not be queried, the task
     fails after the report is written; the findings themselves are never a failure of the task.
@@ -35,9 +37,63 @@ options:
       - A relative path is relative to the directory in which C(ansible-playbook) was started.
     type: path
     default: reports
+  send:
+    description:
+      - V(always) sends each report where O(mail) and O(slack) say; V(findings) only one with a problem or a warning.
+    type: str
+    choices: [always, findings]
+    default: always
+    version_added: 0.4.0
+  mail:
+    description:
+      - The SMTP server and the addresses of the e-mail, as in the configuration of Alertmanager. Without it, none is sent.
+    type: dict
+    version_added: 0.4.0
+    suboptions:
+      to:
+        description: Addresses of the recipients.
+        type: list
+        elements: str
+        required: true
+      from:
+        description: Address of the sender.
+        type: str
+        required: true
+      smarthost:
+        description: The SMTP server, as C(host:port). The port is 587 without one; with 465, TLS begins with the connection.
+        type: str
+        required: true
+      auth_username:
+        description: User name, if the server needs one.
+        type: str
+        default: ""
+      auth_password:
+        description: Its password.
+        type: str
+        default: ""
+      require_tls:
+        description: Whether the connection must be encrypted, by STARTTLS unless the port is 465.
+        type: bool
+        default: true
+      ca_path:
+        description: File on the controller with the certificates of the authorities to trust, instead of the system's.
+        type: path
+  slack:
+    description: Where messages to Slack go. Without it, none is sent.
+    type: dict
+    version_added: 0.4.0
+    suboptions:
+      api_url:
+        description: URL of an incoming webhook. It is a secret.
+        type: str
+        required: true
+      channel:
+        description: Channel or user, where the webhook allows to choose it.
+        type: str
+        default: ""
 attributes:
   check_mode:
-    description: The report is printed, and no file is written.
+    description: The report is printed, no file is written, and nothing is sent.
     support: full
   diff_mode:
     description: Each report is new, so there is no difference to show.
@@ -62,6 +118,12 @@ EXAMPLES = r"""
       vigil.monitoring.report:
         results: night
         directory: /srv/reports
+        mail:
+          to: [ops@example.com]
+          from: monitoring@example.com
+          smarthost: smtp.example.com:587
+          auth_username: monitoring
+          auth_password: "{{ vault_smtp_password }}"
       run_once: true
 """
 
@@ -76,15 +138,37 @@ files:
   elements: str
   returned: always
   sample: [/srv/reports/monitoring-24h-20261124T0414Z.html]
+sent:
+  description: Where the report was sent, or would be in check mode.
+  type: list
+  elements: str
+  returned: always
+  sample: [mail to ops@example.com, Slack]
 """
 
 from ansible.module_utils.basic import AnsibleModule
 
 FORMATS = ["text", "markdown", "html"]
+MAIL = {
+    "to": {"type": "list", "elements": "str", "required": True},
+    "from": {"type": "str", "required": True},
+    "smarthost": {"type": "str", "required": True},
+    "auth_username": {"type": "str", "default": ""},
+    "auth_password": {"type": "str", "default": "", "no_log": True},
+    "require_tls": {"type": "bool", "default": True},
+    "ca_path": {"type": "path"},
+}
+SLACK = {
+    "api_url": {"type": "str", "required": True, "no_log": True},
+    "channel": {"type": "str", "default": ""},
+}
 ARGUMENTS = {
     "results": {"type": "str", "required": True},
     "formats": {"type": "list", "elements": "str", "choices": FORMATS, "default": FORMATS},
     "directory": {"type": "path", "default": "reports"},
+    "send": {"type": "str", "choices": ["always", "findings"], "default": "always"},
+    "mail": {"type": "dict", "options": MAIL},
+    "slack": {"type": "dict", "options": SLACK},
 }
 
 

@@ -65,14 +65,14 @@ def _filled(table):
 
 def as_text(document):
     """The report for a terminal."""
-    lines = [clean(document.title).upper(), clean(document.subtitle)]
-    for block in document.blocks:
+    lines = [clean(document.title).upper(), clean(document.subtitle), ""]
+    for block in [document.verdict, *document.blocks]:
         if isinstance(block, Heading):
             text = clean(block.text)
             lines += ["", "", text, ("=" if block.level == 2 else "-") * len(text)]
             continue
         # No empty line below a heading.
-        if not lines[-1].startswith(("==", "--")):
+        if lines[-1] and not lines[-1].startswith(("==", "--")):
             lines.append("")
         if isinstance(block, Para):
             lines += _filled_lines(MARKS[block.state] + " " if block.state in (BAD, WARN) else "", block.text)
@@ -190,7 +190,7 @@ def markdown_code(text, longest=LONGEST):
 def as_markdown(document):
     """The report as Markdown with tables as on GitHub."""
     lines = ["# " + markdown_text(document.title), "", markdown_line(document.subtitle)]
-    for block in document.blocks:
+    for block in [document.verdict, *document.blocks]:
         lines.append("")
         if isinstance(block, Heading):
             lines.append("#" * block.level + " " + markdown_text(block.text))
@@ -225,6 +225,65 @@ def _markdown_cell(cell):
     return "**{0}**".format(text) if text and cell.state == BAD else text or " "
 
 
+# ---- messages
+
+# Of a message in Slack, which cuts what is longer than 4,000 characters.
+SLACK = 3500
+# Mail programs ignore style sheets, or parts of them.
+INLINE = {
+    BAD: "color:#c5221f;font-weight:600",
+    WARN: "color:#9a6700;font-weight:600",
+    GOOD: "color:#1a7f37",
+    DIM: "color:#68717a",
+    None: "",
+}
+
+
+def slack_text(text, longest=LONGEST):
+    """A text as a part of a message in Slack: https://docs.slack.dev/messaging/formatting-message-text"""
+    text = clean(text, longest)
+    for character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, escaped)
+    return text
+
+
+def as_slack(document):
+    """A short report as the text of a message in Slack; its verdict is the title of the message."""
+    lines = []
+    for block in document.blocks:
+        if isinstance(block, Heading):
+            lines += ["", "*{0}*".format(slack_text(block.text))]
+        elif isinstance(block, Para):
+            lines.append(slack_text(block.text, SENTENCE))
+        elif isinstance(block, Items):
+            lines += ["{0} {1}".format(MARKS[state], slack_text(text, SENTENCE)) for state, text in block.entries]
+    kept, length = [], 0
+    for line in lines:
+        length += len(line) + 1
+        if length > SLACK:
+            kept.append("…")
+            break
+        kept.append(line)
+    return "\n".join(kept).strip()
+
+
+def as_mail(document):
+    """A short report as the HTML of an e-mail: no style sheet, no links, no images."""
+    parts = ['<!DOCTYPE html>\n<html lang="en"><body style="font-family:sans-serif;font-size:15px;line-height:1.5">']
+    parts.append("<h2>{0}</h2>".format(escape(document.title)))
+    parts.append("<p>{0}</p>".format(escape(document.subtitle)))
+    for block in [document.verdict, *document.blocks]:
+        if isinstance(block, Heading):
+            parts.append("<h3>{0}</h3>".format(escape(block.text)))
+        elif isinstance(block, Para):
+            parts.append('<p style="{0}">{1}</p>'.format(INLINE[block.state], escape(block.text, SENTENCE)))
+        elif isinstance(block, Items):
+            line = '<div><span style="{0}">{1}</span> {2}</div>'
+            parts += [line.format(INLINE[state], MARKS[state], escape(text, SENTENCE)) for state, text in block.entries]
+    parts.append("<p>The attached page has the whole report.</p>\n</body></html>")
+    return "\n".join(parts) + "\n"
+
+
 # ---- HTML
 
 STYLE = """
@@ -232,14 +291,18 @@ STYLE = """
   --good: #1a7f37; --warn: #9a6700; --bad: #c5221f; --line: #2f6fbb; --area: #2f6fbb26; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14181c; --ink: #e3e7eb; --dim: #939ca6; --rule: #30373f;
   --card: #1c2228; --good: #4cc26b; --warn: #e0a83a; --bad: #ff7b72; --line: #6cabf5; --area: #6cabf533; } }
-* { box-sizing: border-box; }
+*, *::before { box-sizing: border-box; }
 body { margin: 0 auto; padding: 2rem 1.5rem 4rem; max-width: 80rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
 h1 { margin: 0; font-size: 1.6rem; }
-h1 + p { margin: 0 0 1rem; color: var(--dim); }
+h1 + p { margin: 0 0 .6rem; color: var(--dim); }
+.verdict { font-size: 1.15rem; font-weight: 600; }
 h2 { margin: 2.5rem 0 0; padding-top: 1rem; border-top: 3px solid var(--ink); font-size: 1.3rem; overflow-wrap: anywhere; }
 h2 + p { margin: 0 0 1rem; color: var(--dim); overflow-wrap: anywhere; }
-h3 { margin: 2rem 0 .4rem; font-size: 1.05rem; }
+h3 { margin: 0; font-size: 1.05rem; display: inline; }
+details { margin: 1.6rem 0 0; }
+summary { margin-bottom: .4rem; cursor: pointer; }
+details:not([open]) + details:not([open]) { margin-top: .6rem; }
 p { margin: .4rem 0; }
 ul { margin: .5rem 0; padding: 0; list-style: none; }
 li { padding-left: 1.6rem; text-indent: -1.6rem; overflow-wrap: anywhere; }
@@ -269,12 +332,26 @@ svg .back { fill: var(--card); } svg .tick { stroke: var(--rule); stroke-width: 
 svg .line { fill: none; stroke: var(--line); stroke-width: 1.6; vector-effect: non-scaling-stroke; }
 svg .area { fill: var(--area); }
 svg .good { fill: var(--good); } svg .warn { fill: var(--warn); } svg .bad { fill: var(--bad); } svg .dim { fill: var(--dim); }
+@media (max-width: 44rem) {
+  body { padding: 1rem .9rem 3rem; }
+  .wide { overflow: visible; }
+  table, tbody, tr { display: block; } thead { display: none; }
+  tr { margin: .5rem 0; padding: .5rem .7rem; border: 1px solid var(--rule); border-radius: 8px; }
+  td, td.short { display: flex; justify-content: space-between; gap: 1rem; padding: .15rem 0; border: 0; text-align: right;
+    white-space: normal; overflow-wrap: anywhere; min-width: 0; }
+  td::before { content: attr(data-label); color: var(--dim); font-weight: 400; text-align: left; flex: none; max-width: 50%;
+    font-family: system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; overflow-wrap: normal; }
+  td:first-child { font-weight: 600; text-align: left; } td:first-child::before { content: none; }
+  td:empty { display: none; }
+  td.plot, th.plot { display: block; width: 100%; min-width: 0; } td.plot::before { display: block; max-width: none; }
+}
 @media print {
   :root { color-scheme: light; --paper: #fff; --ink: #000; --dim: #555; --rule: #ccc; --card: #f2f2f2; --good: #1a7f37;
     --warn: #8a5a00; --bad: #b3261e; --line: #2f6fbb; --area: #2f6fbb26; }
   body { padding: 0; max-width: none; font-size: 9.5pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   h2 { break-before: page; } h2:first-of-type { break-before: auto; }
+  details::details-content { content-visibility: visible; block-size: auto; } summary { list-style: none; }
   h3 { break-after: avoid; } tr, ul.overview { break-inside: avoid; } thead { display: table-header-group; }
   .wide { overflow: visible; } .name { overflow-wrap: anywhere; }
   td.plot, th.plot { width: 9rem; min-width: 6rem; } th.plot { white-space: normal; }
@@ -311,12 +388,18 @@ def as_html(document):
             subtitle=escape(document.subtitle),
         )
     ]
-    overview = False
+    parts.append("<p{0}>{1}</p>".format(_class("verdict", document.verdict.state), escape(document.verdict.text)))
+    overview = folds = False
     for block in document.blocks:
         if isinstance(block, Heading):
+            parts += ["</details>"] if folds else []
+            folds = block.level > 2
             # The list after a heading of a server is the overview.
-            overview = block.level == 2
-            parts.append("<h{0}>{1}</h{0}>".format(block.level, escape(block.text)))
+            overview = not folds
+            heading = "<h{0}>{1}</h{0}>".format(block.level, escape(block.text))
+            if folds:
+                heading = "<details{0}><summary>{1}</summary>".format("" if block.folded else " open", heading)
+            parts.append(heading)
         elif isinstance(block, Para):
             parts.append("<p{0}>{1}</p>".format(_class(block.state), escape(block.text, SENTENCE)))
         elif isinstance(block, Items):
@@ -325,6 +408,7 @@ def as_html(document):
             parts.append("</ul>")
         elif isinstance(block, Table):
             parts += _html_table(block)
+    parts += ["</details>"] if folds else []
     parts.append("</body>\n</html>")
     return "\n".join(parts) + "\n"
 
@@ -357,7 +441,9 @@ def _html_table(table):
                 "short" if cell.text and len(cell.text) <= SHORT else None,
                 cell.state,
             )
-            cells.append("<td{0}>{1}</td>".format(names, _svg(cell.plot) if cell.plot else escape(cell.text)))
+            # On a phone a row is a card, and each of its values has its title beside it.
+            title = ' data-label="{0}"'.format(escape(table.columns[index].title))
+            cells.append("<td{0}{1}>{2}</td>".format(names, title, _svg(cell.plot) if cell.plot else escape(cell.text)))
         yield "<tr>{0}</tr>".format("".join(cells))
     yield "</tbody></table></div>"
     if table.left:

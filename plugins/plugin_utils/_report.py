@@ -63,10 +63,16 @@ class Column(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """A heading of level 2 or 3."""
+    """A heading of level 2 or 3.
+
+    :ivar folded: whether what follows is shown only on demand, where the format can do so.
+    :ivar brief: whether what follows is a part of the short report that is sent.
+    """
 
     level: int
     text: str
+    folded: bool = False
+    brief: bool = False
 
 
 class Para(NamedTuple):
@@ -91,10 +97,11 @@ class Table(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A whole report."""
+    """A whole report. ``verdict`` says in one sentence whether something needs attention."""
 
     title: str
     subtitle: str
+    verdict: Para
     blocks: list
 
 
@@ -210,10 +217,35 @@ def document(sections, local, limit=ROWS):
     if answered:
         end, length_ = max(found["end"] for found in answered), max(found["range"] for found in answered)
         subtitle = "{0} until {1}".format(span(length_), moment(local(end), long=True))
-    blocks = []
+    blocks, findings = [], []
     for host, answers in sections:
-        blocks += Section(host, answers, local, limit).blocks()
-    return Document(title, subtitle, blocks)
+        section = Section(host, answers, local, limit)
+        blocks += section.blocks()
+        findings += section.overview
+    return Document(title, subtitle, verdict(findings), blocks)
+
+
+def verdict(findings):
+    """Whether something needs attention, as a paragraph.
+
+    :param findings: list of ``(state, text)``.
+    """
+    counts = {state: sum(found == state for found, dummy in findings) for state in (BAD, WARN)}
+    if not any(counts.values()):
+        return Para("Nothing needs attention." if findings else "Nothing was reported.", GOOD if findings else WARN)
+    parts = [plural(counts[state], noun) for state, noun in ((BAD, "problem"), (WARN, "warning")) if counts[state]]
+    return Para("{0}.".format(" and ".join(parts)), BAD if counts[BAD] else WARN)
+
+
+def brief(whole):
+    """The short report: for each Prometheus its overview, and the parts that are marked as brief."""
+    blocks, kept = [], True
+    for block in whole.blocks:
+        if isinstance(block, Heading):
+            kept = block.level == 2 or block.brief
+        if kept:
+            blocks.append(block)
+    return whole._replace(blocks=blocks)
 
 
 class Section:
@@ -234,16 +266,22 @@ class Section:
         if not answers.get("answered"):
             texts = [problem["text"] for problem in answers.get("problems") or ()] or ["it was not queried"]
             kept = "" if answers.get("agent") else "No data: "
-            state = WARN if answers.get("agent") else BAD
-            return [Heading(2, self.host), Items([(state, kept + text) for text in texts])]
-        parts = [
-            *self.targets(),
-            *self.alerts(),
-            *self.disks(),
-            *self.backups(),
-            *self.monitoring(),
-            *self.thresholds(),
-        ]
+            # An agent is as it should be.
+            state = DIM if answers.get("agent") else BAD
+            self.overview = [(state, kept + text) for text in texts]
+            return [Heading(2, self.host), Items(self.overview)]
+        parts = []
+        for part in (
+            self.changes,
+            self.alerts,
+            self.targets,
+            self.disks,
+            self.hosts,
+            self.backups,
+            self.monitoring,
+            self.thresholds,
+        ):
+            parts += self._folded(part)
         unanswered = len(answers["problems"])
         if unanswered:
             text = "{0} failed; the report lists them".format(plural(unanswered, "request"))
@@ -257,6 +295,14 @@ class Section:
             *parts,
         ]
 
+    def _folded(self, part):
+        """The blocks of a part; it is folded unless the overview, or a request that failed, leads to it."""
+        known = len(self.overview)
+        heading, *blocks = part()
+        told = [state for state, dummy in self.overview[known:]]
+        failed = any(state == WARN for block in blocks if isinstance(block, Items) for state, dummy in block.entries)
+        return [heading._replace(folded=not (heading.brief or failed or BAD in told or WARN in told)), *blocks]
+
     def problems(self, section):
         """A list of the requests that failed for a section; empty if none did."""
         found = [problem["text"] for problem in self.answers["problems"] if problem["section"] == section]
@@ -269,6 +315,104 @@ class Section:
     def table(self, columns, rows):
         """A table with at most the first ``limit`` rows."""
         return Table(columns, rows[: self.limit], max(0, len(rows) - self.limit))
+
+    def changes(self):
+        """What is different from the start of the range."""
+        found, whole = self.answers.get("changes") or {"compared": False}, span(self.answers["range"])
+        blocks = [Heading(3, "Changes in {0}".format(whole), brief=True), *self.problems("changes")]
+        if not found["compared"]:
+            return [*blocks, Para("Prometheus has no samples of {0} ago to compare with.".format(whole), DIM)]
+        entries = [
+            *self._alert_changes(found["alerts_before"], whole),
+            *_target_changes("added to", found["added"], None),
+            *_target_changes("removed from", found["removed"], WARN),
+        ]
+        for entry in found["versions"]:
+            text = "{0} of {1}: {2}, before {3}"
+            both = [", ".join(entry[at]) for at in ("now", "before")]
+            entries.append((None, text.format(entry["program"], entry["job"], *both)))
+        entries += self._disk_changes()
+        for entry in found["figures"]:
+            # The number of series is never the same twice.
+            if abs(entry["now"] - entry["before"]) >= 0.2 * max(entry["before"], 1) or (
+                entry["figure"] != "series in memory" and entry["now"] != entry["before"]
+            ):
+                entries.append(
+                    (
+                        None,
+                        "{0}: {1}, before {2}".format(entry["figure"], figure(entry["now"]), figure(entry["before"])),
+                    )
+                )
+        return [*blocks, Items(entries) if entries else Para("Nothing changed.", GOOD)]
+
+    def _alert_changes(self, before, whole):
+        fired = self.answers["alerts"]
+        if before is None or fired is None:
+            return []
+        now = {(entry["alert"], entry["severity"]): entry for entry in fired["fired"] if entry["episodes"]}
+        was = {(entry["alert"], entry["severity"]) for entry in before}
+        lines = []
+        for key in sorted(set(now) - was, key=lambda key: (_rank(key[1]), key)):
+            lines.append(
+                (
+                    _state_of(key[1]),
+                    "{0}, {1}: fired, unlike in the {2} before".format(key[0], key[1] or NOTHING, whole),
+                )
+            )
+        for key in sorted(was - set(now), key=lambda key: (_rank(key[1]), key)):
+            lines.append(
+                (GOOD, "{0}, {1}: did not fire, unlike in the {2} before".format(key[0], key[1] or NOTHING, whole))
+            )
+        return _first(lines, "more alerts")
+
+    def _disk_changes(self):
+        """File systems whose use has changed by a hundredth of their size, or more."""
+        lines = []
+        for disk in self.answers["disks"] or ():
+            past = [value for at, value in disk["history"] if at <= self.answers["start"]]
+            moved = disk["used"] - past[-1] if past else 0
+            if abs(moved) >= 1:
+                text = "{0} {1}: {2:.0f} % used, before {3:.0f} %"
+                state = None if moved < 0 else self._disk_state(disk)
+                lines.append(
+                    (-abs(moved), (state, text.format(place(disk), disk["mountpoint"], disk["used"], past[-1])))
+                )
+        return _first([entry for dummy, entry in sorted(lines, key=lambda line: line[0])], "more file systems")
+
+    def _disk_state(self, disk):
+        return _mark(disk["used"], self._bounds("disk", disk))
+
+    def _bounds(self, what, entry):
+        """The thresholds of the host that an entry is about."""
+        return self.marks["of"].get(entry["instance"], self.marks)[what]
+
+    def hosts(self):
+        """The busiest hosts."""
+        found = self.answers.get("hosts") or {}
+        blocks = [Heading(3, "Busiest hosts"), *self.problems("hosts")]
+        for what, title in (("cpu", "CPU"), ("memory", "Memory")):
+            rows = []
+            for host in found.get(what) or ():
+                bounds = self._bounds(what, host)
+                text = "{0} of {1}: from {2:.0f} % to {3:.0f} % used, at most {4:.0f} %".format(
+                    title, place(host), host["history"][0][1], host["last"], host["most"]
+                )
+                rows.append(
+                    [
+                        Cell(place(host), name=True),
+                        Cell("{0:.0f} %".format(host["most"]), _mark(host["most"], bounds)),
+                        Cell("{0:.0f} %".format(host["mean"]), _mark(host["mean"], bounds)),
+                        Cell("{0:.0f} %".format(host["last"]), _mark(host["last"], bounds)),
+                        Cell(plot=Line(host["history"], text) if len(host["history"]) > 1 else None),
+                    ]
+                )
+            if rows:
+                columns = [Column("{0} of host".format(title)), Column("Max", True), Column("Mean", True), Column("Now", True),
+                           Column(self._axis())]  # fmt: skip
+                blocks.append(self.table(columns, rows))
+        if not found.get("cpu") and not found.get("memory") and not self.problems("hosts"):
+            blocks.append(Para("No metrics of hosts.", DIM))
+        return blocks
 
     def targets(self):
         """Which targets are up, and the versions that run."""
@@ -359,7 +503,7 @@ class Section:
                    Column("Until"), Column("Firing for", True), Column(self._axis())]  # fmt: skip
         fired.sort(key=self._urgency)
         blocks.append(self.table(columns, [self._alert(entry) for entry in fired]))
-        blocks += [Heading(3, "Most fired"), self._most_fired(fired, found["by_name"])]
+        blocks += [Heading(3, "Most fired", folded=True), self._most_fired(fired, found["by_name"])]
         return blocks
 
     def _axis(self):
@@ -408,8 +552,11 @@ class Section:
             sums.setdefault((entry["alert"], entry["severity"]), []).append(entry["episodes"])
         lines = []
         for (alert, severity), series in sums.items():
-            spells = [spell["end"] - spell["start"] for episodes in series for spell in episodes]
-            lines.append((len(spells), sum(spells), statistics.median(spells), len(series), alert, severity))
+            spells = [spell for episodes in series for spell in episodes]
+            lengths = [spell["end"] - spell["start"] for spell in spells]
+            # Only what lies in the range counts: an alert that has fired for a week did not fire most today.
+            inside = sum(spell["end"] - max(spell["start"], self.answers["start"]) for spell in spells)
+            lines.append((len(spells), inside, statistics.median(lengths), len(series), alert, severity))
         lines.sort(key=lambda line: (-line[0], -line[1], line[4], line[5]))
         rows = [
             [
@@ -440,7 +587,7 @@ class Section:
             days, used = disk["days_left"], disk["used"]
             by_days = BAD if days is not None and days < DISK_DAYS[1] else None
             by_days = by_days or (WARN if days is not None and days < DISK_DAYS[0] else None)
-            by_use = _mark(used, self.marks["disk_of"].get(disk["instance"], self.marks["disk"]))
+            by_use = self._disk_state(disk)
             if by_days or by_use:
                 text = "{0} {1}: {2:.0f} % used".format(place(disk), disk["mountpoint"], used)
                 text += ", full in {0}".format(_days(days)) if days is not None and days < DISK_DAYS[0] else ""
@@ -534,7 +681,7 @@ class Section:
         else:
             self.overview.append((GOOD, "monitoring itself is healthy"))
         rows = []
-        for check in checks:
+        for check in sorted(checks, key=lambda check: not check["bad"]):
             state = BAD if check["bad"] else DIM if check["value"] is None else None
             rows.append([Cell(check["check"]), Cell(_measured(check), state), Cell(_places(check))])
         return [*blocks, self.table([Column("Check"), Column("Value", True), Column("Where")], rows)]
@@ -566,7 +713,7 @@ class Section:
             )
             blocks.append(Para(text, DIM))
             if any(_short(line) for line in lines):
-                blocks.append(Para("With less than a day of history, no threshold is suggested.", DIM))
+                blocks.append(Para("With less than seven days of history, no threshold is suggested.", DIM))
         if found["left_out"]:
             whys = {}
             for rule in found["left_out"]:
@@ -577,6 +724,23 @@ class Section:
             blocks += [Para("Not checked, because their expression is not a comparison with a number:"),
                        Items(entries)]  # fmt: skip
         return blocks
+
+
+def _first(lines, noun, count=8):
+    """The first entries of a list, and how many there are besides."""
+    more = len(lines) - count
+    return [*lines[:count], *([(None, "{0} {1}".format(more, noun))] if more > 0 else [])]
+
+
+def _target_changes(verb, jobs, state):
+    """Targets that were added or removed, one line for each job."""
+    lines = []
+    for job in jobs or ():
+        names = [place(entry) for entry in job["instances"]]
+        rest = job["count"] - len(names)
+        text = "{0} {1} job {2}: {3}".format(plural(job["count"], "target"), verb, job["job"], ", ".join(names))
+        lines.append((state, text + (", and {0} more".format(rest) if rest > 0 else "")))
+    return _first(lines, "more jobs")
 
 
 def _rank(severity):
@@ -672,10 +836,11 @@ def _threshold(line, whole):
         value = line["percentile"]
         beyond = value < line["threshold"] if lower else value > line["threshold"]
         kept = Cell("{0} {1}".format("≥" if lower else "≤", figure(value)), WARN if beyond else None)
+        history = length(line["hours"] * 3600)
         if _short(line):
-            proposed = Cell("less than {0} h of history".format(line["hours"] + 1), DIM)
+            proposed = Cell("only {0} of history".format(history), DIM)
         else:
-            proposed = Cell("{0} {1}".format(line["op"], figure(line["proposal"])))
+            proposed = Cell("{0} {1}, from {2}".format(line["op"], figure(line["proposal"]), history))
     elif line["series"] == 0:
         kept = Cell("no data", DIM)
     return [

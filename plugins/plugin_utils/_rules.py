@@ -48,6 +48,8 @@ def _packs(directory=_DIRECTORY):
 PACKS = _packs()
 _SLOT = re.compile(r"<< (\w+) >>")
 _INSTANCE = "<< instance >>"
+# What a report shows in percent of a host -> the alert at whose thresholds it is marked.
+MARKED = {"cpu": "HighCPUUsage", "memory": "HighMemoryUsage", "disk": "HighDiskUsage"}
 _NAME = re.compile(r'[^"\\{}<>\s]([^"\\{}<>\n]*[^"\\{}<>\s])?')
 # An alerting rule's name in the text of a rule file, in block or in flow style.
 _ALERT = re.compile(r"""(?m)(?:^|[-{,\s])["']?alert["']?:\s+["']?([^"'\s,}#]+)""")
@@ -601,12 +603,12 @@ def thresholds_of(packs, settings, facts):
 
 
 def marks(packs, thresholds, overrides=()):
-    """The thresholds at which a report marks disks and backups: those of HighDiskUsage and BackupTooOld.
+    """The thresholds at which a report marks what it shows: those of the alerts in :data:`MARKED`.
 
     :param thresholds: those of the environment.
     :param overrides: see :func:`rule_groups`.
-    :returns: dict: ``disk``, a mapping of severities to percent; ``disk_of``, the same of each instance that has its own;
-        ``backup``, a mapping of severities to hours. A disabled severity is omitted.
+    :returns: dict: ``cpu``, ``memory`` and ``disk``, each a mapping of severities to percent; ``of``, the same three of each
+        instance that has its own; ``backup``, a mapping of severities to hours. A disabled severity is omitted.
     :raises RulesError: when thresholds are invalid.
     """
     problems = list(check_thresholds(packs, thresholds))
@@ -620,16 +622,15 @@ def marks(packs, thresholds, overrides=()):
         found = resolve(alerts[name], given.get(name), "")[0]
         return {tier: settings.values["threshold"] for tier, settings in found.items() if settings}
 
+    def of_host(given):
+        return {what: bounds(name, given) for what, name in MARKED.items()}
+
     own = {
-        instance: bounds("HighDiskUsage", merge(thresholds, entry["thresholds"]))
+        instance: of_host(merge(thresholds, entry["thresholds"]))
         for entry in overrides
         for instance in entry["instances"]
     }
-    return {
-        "disk": bounds("HighDiskUsage", thresholds),
-        "disk_of": own,
-        "backup": bounds("BackupTooOld", thresholds),
-    }
+    return {**of_host(thresholds), "of": own, "backup": bounds("BackupTooOld", thresholds)}
 
 
 def _filled(text, values):

@@ -9,6 +9,7 @@ A test has one of its own with `serve`; on a lab host it is a service: `python3 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import email
@@ -17,6 +18,7 @@ import http.server
 import json
 import signal
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -51,10 +53,14 @@ class Sink:
     """What arrived so far, and how to reach it.
 
     :ivar broken: channels that answer 500.
+    :ivar login: the user name and password that SMTP asks for.
+    :ivar tls: with which STARTTLS is offered.
     """
 
     url: str = ""
     smtp: str = ""
+    login: tuple[str, str] | None = None
+    tls: ssl.SSLContext | None = None
     messages: list[Message] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
@@ -152,11 +158,25 @@ class _Smtp(socketserver.StreamRequestHandler):
         """Speak as much SMTP as a client needs that sends one message."""
         self._say("220 sink")
         to: list[str] = []
-        for line in self.rfile:
+        sink = self.server.sink
+        known = not sink.login
+        while line := self.rfile.readline():
             command = line.decode().strip()
             verb = command[:4].upper()
             if verb == "EHLO":
-                self._say("250 sink")
+                for offer in ("sink", *["STARTTLS"] * bool(sink.tls), *["AUTH PLAIN"] * bool(sink.login)):
+                    self._say("250-" + offer)
+                self._say("250 8BITMIME")
+            elif verb == "STAR":
+                self._say("220 go on")
+                self.connection = sink.tls.wrap_socket(self.connection, server_side=True)
+                self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
+            elif verb == "AUTH":
+                given = base64.b64decode(command.split()[-1]).decode().split("\0")[1:]
+                known = tuple(given) == sink.login
+                self._say("235 welcome" if known else "535 no such login")
+            elif not known:
+                self._say("530 authentication required")
             elif verb == "RCPT":
                 to.append(command.partition("<")[2].partition(">")[0])
                 self._say("250 OK")
@@ -194,9 +214,9 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def serve(address: str = "127.0.0.1", port: int = 0, smtp_port: int = 0):
-    """A sink for the length of a `with` block; on ports that are free where none are given."""
-    sink = Sink()
+def serve(address: str = "127.0.0.1", port: int = 0, smtp_port: int = 0, login=None, tls=None):
+    """A sink for the length of a `with` block; on ports that are free where none are given. ``login``, ``tls``: see Sink."""
+    sink = Sink(login=login, tls=tls)
     with _Server((address, port), _Http, sink) as web, _Server((address, smtp_port), _Smtp, sink) as smtp:
         sink.url = f"http://{address}:{web.server_address[1]}"
         sink.smtp = f"{address}:{smtp.server_address[1]}"

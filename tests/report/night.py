@@ -89,6 +89,11 @@ def bad_night(end):
         data.add(
             "node_exporter_build_info", {**node, "version": "1.11.1" if host == "web1" else "1.9.0"}, lambda at: 1, 600
         )
+        if host == "web1":
+            # It was upgraded in the night.
+            data.add(
+                "node_exporter_build_info", {**node, "version": "1.8.2"}, lambda at: 1, 2 * DAY, 5 * HOUR, step=240
+            )
         data.add("cadvisor_version_info", {**node, "cadvisorVersion": "v0.60.3"}, lambda at: 1, 600)
         data.add(
             "process_start_time_seconds",
@@ -96,6 +101,20 @@ def bad_night(end):
             lambda at, host=host: 1.7e9 + (at > end - HOUR) * 1e6 * (host == "web1"),
             DAY,
         )
+        # Half of each CPU is used, and for an hour of the night nine tenths.
+        for cpu in ("0", "1"):
+            data.add("node_cpu_seconds_total", {**node, "mode": "idle", "cpu": cpu}, lambda at: 1, DAY)
+            labels = {**node, "mode": "user", "cpu": cpu}
+            data.add("node_cpu_seconds_total", labels, lambda at, host=host: busy(at - end, host == "db1"), DAY)
+        data.add("node_memory_MemTotal_bytes", node, lambda at: 8 * GIB, DAY, step=240)
+        data.add(
+            "node_memory_MemAvailable_bytes",
+            node,
+            lambda at, host=host: (6 if host == "web1" else 1) * GIB,
+            DAY,
+            step=240,
+        )
+    data.add("up", {"job": "node", "instance": "old1:9100"}, lambda at: 1, 3 * DAY, 20 * HOUR, step=240)
     spikes = {"web1": ((26 * HOUR, 20), (8 * HOUR, 10), (5 * HOUR, 3)), "db1": ()}
     for host, times in spikes.items():
         inside = [(end - start, end - start + minutes * MINUTE) for start, minutes in times]
@@ -135,6 +154,11 @@ def bad_night(end):
     data.fires("ProbeFailed", "warning", {"job": "probe", "instance": HOSTILE}, 10 * HOUR, 10 * HOUR - 900)
     data.fires("OnlyPending", "warning", web, 0, 60, pending=600)
     return data
+
+
+def busy(at, hard):
+    """Seconds that a CPU was in use until a time before the end of the night."""
+    return 10 * DAY + at / 2 + (0.4 * max(0, min(at + 4 * HOUR, HOUR)) if hard else 0)
 
 
 def disk(data, host, mountpoint, size, avail, fstype="ext4", readonly=0):

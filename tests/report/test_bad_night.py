@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from night import HOUR, MINUTE
 
-from lab import play
+from lab import play, sink
 from lab.loopback import PASSWORD, free_port, guard, module
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def report(folder, hosts, *arguments, limit="all"):
 
 def test_nothing_is_left_unanswered(answers):
     assert answers["answered"] is True and answers["changed"] is False and answers["problems"] == []
-    assert answers["queries"] <= 30 + 2 * len(answers["thresholds"]["checked"])
+    assert answers["queries"] <= 40 + 2 * len(answers["thresholds"]["checked"])
     assert answers["version"].startswith(
         json.loads(night.mirror.path().joinpath("versions.json").read_text())["prometheus"]["new"]
     )
@@ -106,6 +106,26 @@ def test_disks(answers):
     assert filling["per_day"] == pytest.approx(2 * night.GIB, rel=0.01)
     assert filling["days_left"] == pytest.approx(3.2, rel=0.01) and filling["used"] == pytest.approx(93.6, abs=0.1)
     assert disks["db1:9100", "/"]["days_left"] is None
+
+
+def test_changes_of_the_night(answers):
+    changes = answers["changes"]
+    assert changes["compared"] and changes["alerts_before"] == [{"alert": "HighDiskUsage", "severity": "critical"}]
+    assert {job["job"]: job["count"] for job in changes["added"]} == {"prometheus": 1, "lost": 1}
+    (removed,) = changes["removed"]
+    assert removed == {"job": "node", "count": 1, "instances": [{"instance": "old1:9100"}]}
+    assert changes["versions"] == [
+        {"job": "node", "program": "node_exporter", "before": ["1.8.2"], "now": ["1.11.1", "1.9.0"]}
+    ]
+
+
+def test_the_busiest_hosts(answers):
+    cpu, memory = answers["hosts"]["cpu"], answers["hosts"]["memory"]
+    assert [host["instance"] for host in cpu] == ["db1:9100", "web1:9100"]
+    assert cpu[0]["most"] == pytest.approx(90, abs=1) and cpu[1]["most"] == pytest.approx(50, abs=1)
+    # 24 hours in steps of five minutes.
+    assert cpu[0]["last"] == pytest.approx(50, abs=1) and len(cpu[0]["history"]) > 280
+    assert [round(host["most"]) for host in memory] == [88, 25]
 
 
 def test_backups(answers):
@@ -185,7 +205,8 @@ def test_the_playbook_writes_all_forms(world, tmp_path):
     assert "✗ db1:9100 /var/lib/postgresql: 94 % used, full in 3.2 days" in output
     assert "✗ 2 backups, 1 older than 26 h" in output
     assert "\x1b" not in output and "\u202e" not in output + markdown + page
-    assert "<img" not in page and "&lt;img src=x" in page and page.count("<svg") == 4 + 3
+    # A strip for each alert, a line for each disk, and for CPU and memory of each host.
+    assert "<img" not in page and "&lt;img src=x" in page and page.count("<svg") == 4 + 3 + 2 * 2
     HTMLParser().feed(page)
     # What the inventory expects of this Prometheus is itself, under the address that it has there.
     assert f"prometheus   {world['address']}" not in output and "1 of 1 expected target up" in output
@@ -197,6 +218,36 @@ def test_check_mode_writes_nothing_and_marks_are_those_of_the_thresholds(world, 
     status, output, files = report(tmp_path, hosts, "--check", "-e", "monitoring_report_range=7d")
     assert status == 0 and not files and "7 days until" in output and not (tmp_path / "reports").exists()
     assert "✓ 2 backups, none older than 48 h" in output
+
+
+def test_the_report_is_sent_where_that_is_wanted(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    with sink.serve() as server:
+        mail = {"to": ["ops@example.com"], "from": "mon@example.com", "smarthost": server.smtp, "require_tls": False}
+        sent = {"monitoring_report_mail": mail, "monitoring_report_slack": {"api_url": server.url + "/slack/Sentinel"}}
+        status, output, dummy = report(tmp_path, hosts, "--check", "-e", json.dumps(sent))
+        assert status == 0 and not server.messages, output
+        status, output, dummy = report(tmp_path, hosts, "-e", json.dumps(sent), "-v")
+        assert status == 0 and "Sentinel" not in output, output
+        (letter,), (note,) = server.of("ops@example.com"), server.of("Sentinel")
+        assert letter.title.startswith("Monitoring report: 4 problems. 24 hours until ") and "PostgresDown, critical: fired" in letter.body["plain"]
+        assert "Thresholds compared with history" in letter.body["html"] and "old1:9100" in note.text
+        # What cannot be sent is written all the same.
+        server.broken.update(("ops@example.com", "Sentinel"))
+        again = tmp_path / "again"
+        again.mkdir()
+        status, output, written = report(again, hosts, "-e", json.dumps(sent))
+    assert status == 2 and set(written) == {".md", ".html"} and "Sentinel" not in output
+    assert re.search(
+        r"the report was written, and not sent: mail\.smarthost: .*451 out of order; slack\.api_url: HTTP 500", output
+    )
+
+
+def test_a_destination_that_cannot_be_meant(world, tmp_path):
+    hosts = {"mon": {"prometheus_web_listen_address": world["address"]}}
+    mail = {"to": ["ops"], "from": "mon@example.com", "smarthost": "smtp.example.com:587"}
+    status, output, files = report(tmp_path, hosts, "-e", json.dumps({"monitoring_report_mail": mail}))
+    assert status == 2 and "mail.to: 'ops' is no address such as ops@example.com" in output and not files
 
 
 def test_chosen_formats(world, tmp_path):

@@ -89,19 +89,84 @@ def test_questions_are_few_and_their_points_too(length):
             "count(last_over_time": vector(({}, 400)),
             "ALERTS_FOR_STATE": matrix((labels, [(END, END)])),
             "node_filesystem": vector(({"mountpoint": "/"}, 5)),
+            "count(up)": vector(({}, 2)),
             "max by (backup": vector(({"backup": "b"}, END - 5)),
             "/api/v1/rules": rules(rule("A", "a > 5")),
         }
     )
     fake.answers["/api/v1/query_range"] = matrix()
     collected(fake, range=seconds, threshold_range=seconds, percentile_range=seconds)
-    assert len(fake.asked) <= 30 + 2
+    assert len(fake.asked) <= 40 + 2
     spans = [
         (int(given["end"]) - int(given["start"])) / int(given["step"]) + 1
         for path, given in fake.asked
         if path.endswith("query_range")
     ]
-    assert len(spans) == 3 and max(spans) <= 11000
+    assert len(spans) == 5 and max(spans) <= 11000
+
+
+def test_changes_are_what_differs_from_the_start_of_the_range():
+    """What came and went, by job, is told with some names; what cannot be requested is None, and a problem."""
+    node, old = {"job": "node"}, {"job": "node", "instance": "old:9100"}
+    fake = Fake(
+        **{
+            "count(up)": vector(({}, 3)),
+            "count by (alertname": vector(({"alertname": "A", "severity": "critical"}, 1)),
+            "count by (job) (up unless": vector(
+                (node, 5), *((dict(node, instance=f"n{index}"), 1) for index in range(3))
+            ),
+            "count by (job) (up offset": vector((node, 1), (old, 1)),
+            "label_replace(sum(max_over": vector(({"figure": "series in memory"}, 1000)),
+        }
+    )
+    changes = collected(fake)["changes"]
+    assert changes["compared"] and changes["alerts_before"] == [{"alert": "A", "severity": "critical"}]
+    (added,), (removed,) = changes["added"], changes["removed"]
+    assert (added["job"], added["count"], len(added["instances"])) == ("node", 5, 3)
+    assert removed == {"job": "node", "count": 1, "instances": [{"instance": "old:9100"}]}
+    assert changes["figures"] == [{"figure": "series in memory", "before": 1000, "now": 1000}]
+    at = {given["time"] for dummy, given in fake.asked if given.get("query") == "count(up)"}
+    assert at == {str(END - DAY)}
+    fake.answers["count by (job) (up unless"] = reply(error="no", status=422)
+    found = collected(fake)
+    assert found["changes"]["added"] is None
+    assert [problem["section"] for problem in found["problems"]] == ["changes"]
+
+
+def test_without_samples_of_the_start_nothing_is_new():
+    assert collected(Fake())["changes"] == {"compared": False}
+
+
+def test_versions_that_changed():
+    def build(version, job="node"):
+        return {"__name__": "node_exporter_build_info", "job": job, "version": version}
+
+    class Upgraded(Fake):
+        """Other versions at the start of the range."""
+
+        def __call__(self, url, *further):
+            given = dict(parse_qsl(urlsplit(url).query))
+            if "build_info" in given.get("query", ""):
+                at_start = given["time"] == str(END - DAY)
+                return vector(
+                    *((build(v), 1) for v in (["1.9.0", "1.8.0"] if at_start else ["1.9.0"])), (build("2", "x"), 1)
+                )
+            return super().__call__(url, *further)
+
+    changes = collected(Upgraded(**{"count(up)": vector(({}, 1))}))["changes"]
+    assert changes["versions"] == [
+        {"job": "node", "program": "node_exporter", "before": ["1.8.0", "1.9.0"], "now": ["1.9.0"]}
+    ]
+
+
+def test_the_busiest_hosts_come_first():
+    points = [(END - 600, 10), (END - 300, math.nan), (END, 30)]
+    found = matrix(
+        ({"instance": "a"}, points), ({"instance": "b"}, [(END, 99)]), ({"instance": "c"}, [(END, math.nan)])
+    )
+    first, second = collected(Fake(**{"(100 * sum by (instance)": found}))["hosts"]["cpu"]
+    assert (first["instance"], second["instance"]) == ("b", "a")
+    assert (second["most"], second["mean"], second["last"], len(second["history"])) == (30, 20, 30, 2)
 
 
 def test_every_instance_of_the_report_has_its_hosts_name():
@@ -404,7 +469,7 @@ def test_given_thresholds_are_taken_and_the_rules_are_not():
         **{
             "/api/v1/rules": rules(rule("B", "b > 7")),
             "quantile_over_time(0.99, (a)": vector(
-                ({"instance": "x"}, 3), ({"instance": "y"}, 9.41), ({}, math.nan), *hours(x=720, y=100)
+                ({"instance": "x"}, 3), ({"instance": "y"}, 9.41), ({}, math.nan), *hours(x=720, y=200)
             ),
             "min_over_time": matrix(({"instance": "y"}, fires)),
         }
@@ -416,7 +481,7 @@ def test_given_thresholds_are_taken_and_the_rules_are_not():
 
 def test_under_a_lower_bound_the_first_percentile_counts():
     fake = Fake(**{"quantile_over_time(0.01, (a)": vector(
-        ({"instance": "x"}, 97), ({"instance": "y"}, 88.8), *hours(x=24, y=24))})  # fmt: skip
+        ({"instance": "x"}, 97), ({"instance": "y"}, 88.8), *hours(x=168, y=168))})  # fmt: skip
     (line,) = collected(fake, thresholds=[threshold(op="<", threshold=95)])["thresholds"]["checked"]
     assert (line["percentile"], line["labels"], line["proposal"]) == (88.8, {"instance": "y"}, 88)
 
@@ -424,15 +489,15 @@ def test_under_a_lower_bound_the_first_percentile_counts():
 @pytest.mark.parametrize(
     ("history", "worst", "proposal", "most"),
     [
-        # A server of four minutes, one of a morning, one of a day.
+        # A server of four minutes, one of a day, one of a week.
         ({}, "y", None, 0),
-        ({"x": 5, "y": 4}, "y", None, 5),
-        ({"x": 24, "y": 24}, "y", 9.5, 24),
+        ({"x": 24, "y": 23}, "y", None, 24),
+        ({"x": 168, "y": 168}, "y", 9.5, 168),
         # A new host does not speak for the others.
         ({"x": 720, "y": 1}, "x", 3.9, 720),
     ],
 )
-def test_no_bound_is_proposed_from_less_than_a_day(history, worst, proposal, most):
+def test_no_bound_is_proposed_from_less_than_a_week(history, worst, proposal, most):
     found = vector(({"instance": "x"}, 3.9), ({"instance": "y"}, 9.41), *hours(**history))
     (line,) = collected(Fake(quantile_over_time=found), thresholds=[threshold()])["thresholds"]["checked"]
     assert (line["labels"]["instance"], line["proposal"], line["hours"]) == (worst, proposal, most)

@@ -43,7 +43,7 @@ def threshold(alert, severity, times, **more):
     firing = None if times is None else times * 600
     found = {"expr": "x", "op": ">", "threshold": 80, "for": 300, "times": times, "firing": firing, "each": True,
              "series": 2, "percentile": 61.23, "labels": {"instance": "web1:9100"}, "proposal": 62,
-             "hours": 72}  # fmt: skip
+             "hours": 200}  # fmt: skip
     return {"alert": alert, "severity": severity, **found, **more}
 
 
@@ -66,6 +66,8 @@ def quiet():
              "versions": {"node_exporter": {"1.11.1": 2}}, "restarts": []},
         ],
         "alerts": {"series": 0, "by_name": False, "step": 30, "fired": []},
+        "changes": {"compared": True, "alerts_before": [], "added": [], "removed": [], "versions": [], "figures": []},
+        "hosts": {"cpu": [busy("a:9100", 40.0)], "memory": [busy("a:9100", 50.0)]},
         "disks": [disk("a:9100", "/", 40.0)],
         "backups": [backup("db", 3 * HOUR)],
         "checks": [check("Watchdog is firing", 1, unit="yes"), check("Failed rule evaluations", 0)],
@@ -81,6 +83,11 @@ def disk(instance, mountpoint, used, per_day=0.0, days_left=None, **more):
              "size": 100 << 30, "avail": (100 - used) * (1 << 30), "used": used, "per_day": per_day,
              "days_left": days_left, "span": 7 * DAY, "history": history}  # fmt: skip
     return {**found, **more}
+
+
+def busy(instance, most, **more):
+    history = [[END - DAY, most / 2], [END - DAY / 2, most], [END, most / 4]]
+    return {"instance": instance, "most": most, "mean": most / 2, "last": most / 4, "history": history, **more}
 
 
 def backup(name, age, **more):
@@ -112,6 +119,17 @@ def bad():
             fired("NoSteps", "warning"),
         ],
     )
+    found["changes"].update(
+        alerts_before=[{"alert": "HighDiskUsage", "severity": "warning"}, {"alert": "Gone", "severity": "critical"}],
+        added=[{"job": "node", "count": 5, "instances": [{"instance": f"n{number}:9100"} for number in range(3)]}],
+        removed=[{"job": "db", "count": 1, "instances": [{"instance": "old:9187", "host": "old"}]}],
+        versions=[{"job": "node", "program": "node_exporter", "before": ["1.9.0"], "now": ["1.11.1", "1.9.0"]}],
+        figures=[
+            {"figure": "series in memory", "before": 1000, "now": 1100},
+            {"figure": "alerting and recording rules", "before": 60, "now": 61},
+        ],
+    )
+    found["hosts"]["cpu"] = [busy("a:9100", 97.0), busy("b:9100", 12.0)]
     found["disks"] = [
         disk("a:9100", "/var", 92.0, 2.0 * (1 << 30), 4.0),
         disk("a:9100", "/new", 10.0, None, None, span=0, history=[]),
@@ -163,7 +181,8 @@ def test_the_whole_text_of_a_bad_night():
 
 def test_a_quiet_night_is_all_good():
     text = text_of(quiet())
-    overview = text[text.index("requests\n") : text.index("Services and targets")]
+    overview = text[text.index("requests\n") : text.index("Changes in 24 hours")]
+    assert "Nothing needs attention." in text and "Nothing changed." in text
     assert re.findall(r"^(.) ", overview, re.MULTILINE) == ["✓"] * 5
     assert "No alert fired." in text and "✗" not in text and "Most fired" not in text
 
@@ -176,6 +195,8 @@ def test_a_quiet_night_is_all_good():
         ({"alerts": None}, "Alerts\n------\n\n"),
         ({"targets": None, "services": []}, "Services and targets\n--------------------\n\n"),
         ({"version": None}, "Prometheus of an unknown version"),
+        ({"changes": {"compared": False}}, "Prometheus has no samples of 24 hours ago to compare with."),
+        ({"hosts": {"cpu": [], "memory": []}}, "No metrics of hosts."),
         ({"backups": [backup("db", END, last=0)]}, "never"),
         ({"backups": [backup("db", HOUR, check_success=0)]}, "1 of a repository with errors"),
         (
@@ -194,11 +215,46 @@ def test_disks_and_backups_are_marked_by_the_bounds_of_the_inventory():
     found["backups"] = [backup("db", 25 * HOUR), backup("files", 3 * HOUR)]
     assert re.findall(r"(.) (.) /: 80 % used", text_of({**found})) == [("!", "a"), ("!", "b"), ("!", "c")]
     disks = {"a": {"critical": 70}, "b": {}}
-    found["marks"] = {"disk": {"warning": 79}, "disk_of": disks, "backup": {"warning": 24, "critical": 30}}
+    nothing = {"cpu": {}, "memory": {}}
+    own = {host: {**nothing, "disk": bounds} for host, bounds in disks.items()}
+    found["marks"] = {**nothing, "disk": {"warning": 79}, "of": own, "backup": {"warning": 24, "critical": 30}}
     text = text_of(found)
     assert re.findall(r"(.) (.) /: 80 % used", text) == [("✗", "a"), ("!", "c")]
     assert "! 2 backups, 1 older than 24 h, the oldest 25 h" in text
     assert "✓ 2 backups, the oldest" in text_of({**found, "marks": {**found["marks"], "backup": {}}})
+
+
+def test_the_busiest_hosts_are_marked_by_their_own_thresholds():
+    found = {**quiet(), "hosts": {"cpu": [busy("a:9100", 70.0), busy("b:9100", 70.0)], "memory": []}}
+    found["marks"] = {"cpu": {"warning": 60}, "memory": {}, "disk": {}, "backup": {}, "of": {}}
+    found["marks"]["of"]["b:9100"] = {"cpu": {"warning": 90}, "memory": {}, "disk": {}}
+    page = _render.as_html(document(("mon", found)))
+    assert re.findall(r'<td class="right short(?: (\w+))?" data-label="Max">70 %', page) == ["warn", ""]
+
+
+def test_what_is_in_order_is_folded_and_what_is_not_is_open():
+    headings = {block.text: block for block in document(("mon", bad())).blocks if isinstance(block, _report.Heading)}
+    folded = {text for text, block in headings.items() if block.folded}
+    assert folded == {"Most fired", "Busiest hosts"}
+    headings = [block for block in document(("mon", quiet())).blocks if isinstance(block, _report.Heading)]
+    assert [block.text for block in headings if not block.folded] == ["mon", "Changes in 24 hours"]
+    failed = {**quiet(), "problems": [{"section": "thresholds", "text": "no answer"}]}
+    page = _render.as_html(document(("mon", failed)))
+    assert "<details open><summary><h3>Thresholds" in page and "<details><summary><h3>Disks" in page
+
+
+def test_most_fired_counts_what_lies_in_the_range():
+    """An alert that has been firing for a week fired for the 1,440 minutes of this day."""
+    answers = quiet()
+    answers["alerts"].update(series=1, fired=[fired("Old", "warning", spell(170, 0), instance="a:9100")])
+    assert re.search(r"Old +warning +1 +1 +1440 +7 d 2 h", text_of(answers))
+
+
+def test_the_short_report_is_the_overview_and_what_changed():
+    short = _report.brief(document(("mon", bad()), ("other", None)))
+    headings = [block.text for block in short.blocks if isinstance(block, _report.Heading)]
+    assert headings == ["mon", "Changes in 24 hours", "other"] and short.verdict.text == "6 problems and 1 warning."
+    assert not any(isinstance(block, _report.Table) for block in short.blocks)
 
 
 def test_many_alerts_are_told_by_name():
@@ -221,7 +277,7 @@ def test_who_was_not_asked_and_who_is_an_agent():
     agent = {"answered": False, "agent": True, "problems": [{"section": "prometheus", "text": "it is an agent"}]}
     text = _render.as_text(document(("a", refused), ("b", agent)))
     assert "no Prometheus could be queried" in text
-    assert "✗ No data: it cannot be queried: refused" in text and "! it is an agent" in text
+    assert "✗ No data: it cannot be queried: refused" in text and "· it is an agent" in text and "✗ 1 problem." in text
 
 
 # ---- words
@@ -336,11 +392,11 @@ def test_html_holds_no_tag_and_no_attribute_of_a_label():
     tags.feed(page)
     assert not tags.open
     assert tags.tags == {
-        *"html head meta title style body h1 h2 h3 p ul li div table thead tbody tr th td".split(),
+        *"html head meta title style body h1 h2 h3 p ul li div table thead tbody tr th td details summary".split(),
         *"svg rect line polygon polyline".split(),
     }
     assert tags.attributes == {
-        *"lang charset name content http-equiv class".split(),
+        *"lang charset name content http-equiv class data-label open".split(),
         *"viewbox preserveaspectratio role aria-label width height x x1 x2 y y1 y2 points".split(),
     }
     assert any("<script>alert(2)</script>" in text for text in tags.texts)
@@ -434,10 +490,11 @@ def test_no_name_of_an_alert_is_broken_inside():
     text, markdown, page = (
         render(document(("mon", answers))) for render in (_render.as_text, _render.as_markdown, _render.as_html)
     )
-    for name in names:
-        # Both tables of alerts, and the list of rules that were not checked.
-        assert [len(re.findall(rf"\b{name}\b", found)) for found in (text, markdown)] == [3, 3]
-        assert len(re.findall(rf"\b{name}\b(?![^<]*</title>)(?![^<]*\">)", page)) == 3
+    for number, name in enumerate(names):
+        # Both tables of alerts, the list of rules that were not checked, and the first changes.
+        times = 4 if number < 8 else 3
+        assert [len(re.findall(rf"\b{name}\b", found)) for found in (text, markdown)] == [times, times]
+        assert len(re.findall(rf"\b{name}\b(?![^<]*</title>)(?![^<]*\">)", page)) == times
     listed = text[text.index("Not checked, because") :].splitlines()[2:]
     assert len(listed) > 10 and max(map(len, listed)) <= _render.WIDTH
     screen, paper = _render.STYLE.split("@media print")
@@ -524,5 +581,7 @@ def test_every_part_of_the_report_names_hosts():
     answers["backups"] = [{**backup("db", 3 * HOUR), **at}]
     answers["checks"] = [check("Failed rule evaluations", 1, bad=True, where=[{**at, "value": 1}])]
     answers["thresholds"]["checked"] = [threshold("A", "warning", 1, labels=at)]
+    answers["hosts"] = {"cpu": [{**busy("x", 5), **at}], "memory": [{**busy("x", 5), **at}]}
+    answers["changes"]["removed"] = [{"job": "node", "count": 1, "instances": [at]}]
     text = _render.as_text(document(("mon", answers)))
-    assert text.count("192.0.2.1:9100") == text.count("shop-1 192.0.2.1:9100") >= 8
+    assert text.count("192.0.2.1:9100") == text.count("shop-1 192.0.2.1:9100") >= 11

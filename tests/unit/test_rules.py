@@ -233,13 +233,22 @@ def test_a_host_may_have_bounds_of_its_own():
 
 def test_a_report_has_the_bounds_of_the_alerts():
     shipped = marks(PACKS_AS_SHIPPED, {})
-    assert shipped == {"disk": {"critical": 85, "warning": 75}, "disk_of": {}, "backup": {"critical": 26}}
+    host = {"cpu": {"critical": 80, "warning": 60}, "memory": {"critical": 90, "warning": 75}}
+    assert shipped == {**host, "disk": {"critical": 85, "warning": 75}, "of": {}, "backup": {"critical": 26}}
     own = {"host": "db1", "instances": ["db1:9100"], "thresholds": {"HighDiskUsage": {"critical": 95}}}
-    off = {"host": "db2", "instances": ["db2:9100"], "thresholds": {"HighDiskUsage": False}}
+    off = {
+        "host": "db2",
+        "instances": ["db2:9100"],
+        "thresholds": {"HighDiskUsage": False, "HighCPUUsage": {"warning": 70}},
+    }
     given = {"HighDiskUsage": {"warning": 60}, "BackupTooOld": {"warning": 20, "critical": 50}}
     assert marks(PACKS_AS_SHIPPED, given, [own, off]) == {
+        **host,
         "disk": {"critical": 85, "warning": 60},
-        "disk_of": {"db1:9100": {"critical": 95, "warning": 60}, "db2:9100": {}},
+        "of": {
+            "db1:9100": {**host, "disk": {"critical": 95, "warning": 60}},
+            "db2:9100": {**host, "cpu": {"critical": 80, "warning": 70}, "disk": {}},
+        },
         "backup": {"critical": 50, "warning": 20},
     }
     with pytest.raises(RulesError, match=r"prometheus_thresholds\.HighDisk: "):
