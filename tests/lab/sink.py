@@ -154,6 +154,11 @@ class _Http(http.server.BaseHTTPRequestHandler):
 
 
 class _Smtp(socketserver.StreamRequestHandler):
+    def finish(self):
+        """Close the socket, which after STARTTLS is another one than the server's."""
+        super().finish()
+        self.connection.close()
+
     def handle(self):
         """Speak as much SMTP as a client needs that sends one message."""
         self._say("220 sink")

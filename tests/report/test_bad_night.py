@@ -230,7 +230,8 @@ def test_the_report_is_sent_where_that_is_wanted(world, tmp_path):
         status, output, dummy = report(tmp_path, hosts, "-e", json.dumps(sent), "-v")
         assert status == 0 and "Sentinel" not in output, output
         (letter,), (note,) = server.of("ops@example.com"), server.of("Sentinel")
-        assert letter.title.startswith("Monitoring report: 4 problems. 24 hours until ") and "PostgresDown, critical: fired" in letter.body["plain"]
+        assert letter.title.startswith("Monitoring report: 4 problems. 24 hours until ")
+        assert "PostgresDown, critical: fired" in letter.body["plain"]
         assert "Thresholds compared with history" in letter.body["html"] and "old1:9100" in note.text
         # What cannot be sent is written all the same.
         server.broken.update(("ops@example.com", "Sentinel"))
