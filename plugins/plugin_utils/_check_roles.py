@@ -128,5 +128,6 @@ def judge(role, spec, values, bases, problems=_inputs.problems):
     for name in _files.DEFAULT_PATTERNS:
         if name in values:
             sentences += _files.file_problems(values[name] or [], bases, name)
-    sentences += _rooms.load(role).validate_files(values, bases)
+    if role in _rooms.names():
+        sentences += _rooms.load(role).validate_files(values, bases)
     return sentences, doubts

@@ -469,6 +469,8 @@ REASONS = {
     ("module_utils/_config_validation.py", "symlink"): "likewise",
     ("module_utils/_config_validation.py", "TemporaryDirectory"): "made where nobody else can exchange it",
     ("module_utils/_config_validation.py", "open"): "likewise",
+    ("module_utils/_snapshots.py", "TemporaryDirectory"): "in /run, made where nobody else can exchange it",
+    ("module_utils/_snapshots.py", "open"): "likewise",
     ("module_utils/_account_access.py", "open"): "by a process that has become the service's account",
     ("module_utils/_postgres_server.py", "NamedTemporaryFile"): "in /tmp, where nobody can touch what is root's",
     ("module_utils/_http.py", "NamedTemporaryFile"): "of the controller, where that does not run Linux",

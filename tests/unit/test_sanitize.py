@@ -129,8 +129,8 @@ def sinks():
         _report.Items([(None, POISON)]),
         _report.Table([_report.Column(POISON)], [[_report.Cell(POISON, name=True)]]),
     ]
-    document = _report.Document(POISON, POISON, blocks)
-    for render in (_render.as_text, _render.as_markdown, _render.as_html):
+    document = _report.Document(POISON, POISON, _report.Para(POISON), blocks)
+    for render in (_render.as_text, _render.as_markdown, _render.as_html, _render.as_mail, _render.as_slack):
         yield render.__name__, render(document), None
 
 
