@@ -86,6 +86,122 @@ options:
         description: Version by the name of the plugin.
         type: dict
         default: {}
+  access:
+    description:
+      - What no provisioning file can say. It is compared with Grafana's API, and what differs is changed. What an earlier run has added,
+        and this no longer has, is removed; what people have added in Grafana stays.
+      - The passwords of users and the tokens of service accounts are in no output.
+    type: dict
+    default: {}
+    version_added: 0.4.0
+    suboptions:
+      users:
+        description: Users of the organisation with their roles.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          login:
+            description: Login name.
+            type: str
+            required: true
+          name:
+            description: Name.
+            type: str
+          email:
+            description: E-mail address.
+            type: str
+          role:
+            description: Role in the organisation.
+            type: str
+            choices: [Admin, Editor, Viewer]
+            default: Viewer
+          password:
+            description: First password. Grafana does not tell whether a user has another one since, so it is not changed later.
+            type: str
+            required: true
+      teams:
+        description: Teams.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Name.
+            type: str
+            required: true
+          email:
+            description: E-mail address.
+            type: str
+          members:
+            description: Login names. If not set, the members are left as they are.
+            type: list
+            elements: str
+      folders:
+        description: Folders.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          title:
+            description: Title.
+            type: str
+            required: true
+          permissions:
+            description: >-
+              All permissions of the folder, each with C(permission), V(View), V(Edit) or V(Admin), and one of C(team), C(user)
+              and C(role). If not set, they are left as they are.
+            type: list
+            elements: dict
+      home:
+        description: UID of the dashboard that is shown first. Empty for Grafana's own page.
+        type: str
+        default: ''
+      service_accounts:
+        description: Service accounts with their tokens.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Name.
+            type: str
+            required: true
+          role:
+            description: Role in the organisation.
+            type: str
+            choices: [Admin, Editor, Viewer]
+            default: Viewer
+          tokens:
+            description: Tokens, each in a file on the host that only its owner can read.
+            type: list
+            elements: dict
+            default: []
+            suboptions:
+              name:
+                description: Name.
+                type: str
+                required: true
+              serial:
+                description: Another value makes a new token, and removes the current one.
+                type: str
+                default: '1'
+              days:
+                description: Days after which the token expires. V(0) for never.
+                type: int
+                default: 0
+              renew_days:
+                description: Days before the end at which a new token is made.
+                type: int
+                default: 14
+              file:
+                description: Path of the file on the host.
+                type: path
+                required: true
+              owner:
+                description: Owner of the file.
+                type: str
+                default: root
   timeout:
     description: Seconds to wait until everything is present.
     type: float
@@ -115,6 +231,12 @@ password_reset:
   description: Whether the password had to be reset. In check mode, whether it would be.
   type: bool
   returned: always
+access:
+  description: What was changed of O(access), as sentences. In check mode, what would be.
+  returned: always
+  type: list
+  elements: str
+  sample: ["team Shop: alice is added"]
 deleted:
   description: Data sources and folders that were deleted. In check mode, those that would be.
   type: list
@@ -137,6 +259,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
     plugin_problems,
     source_problem,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._grafana_access import EMPTY, GrafanaAccess
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
     one_run_at_a_time,
@@ -157,6 +280,97 @@ DEFAULT = ("admin", "admin")
 REMOVALS = "provisioning/datasources/00-vigil-removed.yml"
 
 
+ROLE = {"type": "str", "choices": ["Admin", "Editor", "Viewer"], "default": "Viewer"}
+TOKEN = {
+    "name": {"type": "str", "required": True},
+    "serial": {"type": "str", "default": "1"},
+    "days": {"type": "int", "default": 0},
+    "renew_days": {"type": "int", "default": 14},
+    "file": {"type": "path", "required": True},
+    "owner": {"type": "str", "default": "root"},
+}
+ACCESS = {
+    "users": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "login": {"type": "str", "required": True},
+            "name": {"type": "str"},
+            "email": {"type": "str"},
+            "role": ROLE,
+            "password": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    "teams": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "email": {"type": "str"},
+            "members": {"type": "list", "elements": "str"},
+        },
+    },
+    "folders": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "title": {"type": "str", "required": True},
+            "permissions": {"type": "list", "elements": "dict"},
+        },
+    },
+    "home": {"type": "str", "default": ""},
+    "service_accounts": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "role": ROLE,
+            # Without a secret: what they are is made in Grafana.
+            "tokens": {"type": "list", "elements": "dict", "default": [], "options": TOKEN, "no_log": False},
+        },
+    },
+}
+
+
+class TokenFiles:
+    """Files with tokens, each for its owner alone.
+
+    :param default: directory that is made where a file is in it.
+    """
+
+    def __init__(self, default):
+        self.default = default
+
+    @staticmethod
+    def is_there(path):
+        """Whether there is anything."""
+        return _nofollow.inspect(path) is not None
+
+    def write(self, path, text, owner):
+        """Write a file.
+
+        :raises HostError: when the owner or the directory is not there.
+        """
+        try:
+            account = pwd.getpwnam(owner)
+            if os.path.dirname(path) == self.default:
+                _nofollow.ensure_directory(self.default, mode=0o700)
+            write_atomically(path, text.encode("utf-8") + b"\n", 0o600, account.pw_uid, account.pw_gid)
+        except KeyError:
+            raise HostError("grafana_service_accounts: {0} is no user of this host".format(owner)) from None
+        except OSError as error:
+            raise HostError("{0} cannot be written: {1}".format(path, error.strerror)) from error
+
+    @staticmethod
+    def remove(path):
+        """Remove a file that is there."""
+        _nofollow.unlink(path)
+
+
 class Content:
     """What one Grafana shows."""
 
@@ -172,7 +386,7 @@ class Content:
         """What the log of the service has said since this began."""
         return last_words_of(self.params["service"], self.params["docker_host"], self.began)
 
-    def request(self, path, method="GET", login=None):
+    def request(self, path, method="GET", login=None, body=None):
         """One request as the administrator: the HTTP status and the answer as text."""
         username, password = login or (self.params["username"], self.params["password"])
         access = _client.Access(
@@ -183,7 +397,7 @@ class Content:
             verify=bool(self.params["ca_path"]),
             check_name=False,
         )
-        reply = _client.send(method, self.params["url"] + path, None, access, timeout=30.0)
+        reply = _client.send(method, self.params["url"] + path, body, access, timeout=30.0)
         return reply.status, reply.body.decode("utf-8", "replace")
 
     def get(self, path):
@@ -194,6 +408,36 @@ class Content:
         if status != 200:
             raise HostError("{0} answers HTTP {1}: {2}".format(path, status, message_of(text)))
         return json.loads(text)
+
+    def api(self, method, path, body=None):
+        """The parsed answer to a request that may change something, or None where there is nothing at that path."""
+        status, text = self.request(path, method, body=body)
+        if status == 404 and method in ("GET", "DELETE"):
+            return None
+        if not 200 <= status < 300:
+            raise HostError("{0} {1} answers HTTP {2}: {3}".format(method, path, status, message_of(text)))
+        answer = json.loads(text) if text.strip() else {}
+        if isinstance(answer, dict) and "key" in answer:
+            self.module.know(str(answer["key"]))
+        return answer
+
+    def access(self):
+        """What no provisioning file can say."""
+        wanted = self.params["access"]
+        made = GrafanaAccess(
+            self.api,
+            TokenFiles(os.path.join(self.params["config_dir"], "tokens")),
+            wanted,
+            self.record.get("access") or {},
+            self.params["username"],
+            self.module.check_mode,
+            save=lambda record: self.write_record({**self.record, "access": record}),
+        )
+        if made.needed():
+            made.run()
+        for doubt in made.doubts:
+            self.module.warn(doubt)
+        return made
 
     # The administrator
 
@@ -271,10 +515,13 @@ class Content:
         """What an earlier run provisioned and this one does not: data sources by organisation and name, and folders."""
         wanted = [[source["org"], source["name"]] for source in self.expected["datasources"]]
         sources = [pair for pair in self.record.get("datasources", []) if pair not in wanted]
-        folders = sorted(
-            set(self.record.get("folders", [])) - {found["folder"] for found in self.expected["dashboards"]}
-        )
+        folders = sorted(set(self.record.get("folders", [])) - self.folders())
         return sources, folders
+
+    def folders(self):
+        """The folders that the inventory has."""
+        own = {one["title"] for one in self.params["access"]["folders"]}
+        return own | {found["folder"] for found in self.expected["dashboards"] if found["folder"]}
 
     def delete_sources(self, pairs):
         """Have data sources deleted by the provisioning that made them."""
@@ -337,15 +584,21 @@ class Content:
                 raise HostError("Grafana lacks provisioned content:\n{0}".format("\n".join(problems)))
             time.sleep(INTERVAL)
 
-    def remember(self):
+    def remember(self, access):
         """Write down what is there, so that it can be taken away once it is not wanted any more."""
+        provisioned = {found["folder"] for found in self.expected["dashboards"] if found["folder"]}
         record = {
             "datasources": [[source["org"], source["name"]] for source in self.expected["datasources"]],
-            "folders": sorted({found["folder"] for found in self.expected["dashboards"] if found["folder"]}),
+            "folders": sorted(provisioned.union(access["folders"])),
             "default_refused": True,
+            **({} if access == EMPTY else {"access": access}),
         }
         if record != self.record:
-            write_atomically(self.record_path, json.dumps(record, indent=1).encode("utf-8") + b"\n", 0o600)
+            self.write_record(record)
+
+    def write_record(self, record):
+        """Write it down, for root alone."""
+        write_atomically(self.record_path, json.dumps(record, indent=1).encode("utf-8") + b"\n", 0o600)
 
     def run(self):
         """Do what the module is for."""
@@ -353,13 +606,16 @@ class Content:
         deleted = ["data source " + name for dummy, name in sources]
         reset = False
         if self.module.check_mode:
+            access = []
             try:
                 reset = not self.let_in()
+                # With another password nothing can be asked.
+                access = [] if reset else self.access().changes
             except _client.AskError:
                 # The first start sets the password; whether that of a Grafana with data is another one, nobody can say.
                 self.module.warn("Grafana does not answer: check mode cannot tell what would change in it")
                 deleted = []
-            self.finish(reset, deleted)
+            self.finish(reset, deleted, access)
         reset = not self.let_in()
         if reset:
             self.reset()
@@ -368,16 +624,19 @@ class Content:
         if sources:
             self.delete_sources(sources)
         self.wait()
+        access = self.access()
         if folders:
             deleted += self.delete_folders(folders)
-        self.remember()
-        self.finish(reset, deleted)
+        self.remember(access.record)
+        self.finish(reset, deleted, access.changes)
 
-    def finish(self, reset, deleted):
+    def finish(self, reset, deleted, access):
         """End with what was done."""
-        result = {"changed": bool(reset or deleted), "password_reset": reset, "deleted": deleted}
+        result = {"changed": bool(reset or deleted or access), "password_reset": reset, "deleted": deleted}
+        result["access"] = access
         if self.module._diff:
-            result["diff"] = {"before": "".join(name + "\n" for name in deleted), "after": ""}
+            lines = ["".join(name + "\n" for name in names) for names in (deleted, access)]
+            result["diff"] = dict(zip(("before", "after"), lines))
         self.module.exit_json(**result)
 
 
@@ -403,6 +662,7 @@ def main():
                     "plugins": {"type": "dict", "default": {}},
                 },
             },
+            "access": {"type": "dict", "default": {}, "apply_defaults": True, "options": ACCESS},
             "timeout": {"type": "float", "default": 30},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },

@@ -490,6 +490,36 @@ def plugin_links(plugins, releases, directory):
     }
 
 
+# What is done by its API
+
+# The uid of this collection's Fleet Overview, the default of grafana_home_dashboard.
+OVERVIEW = "mon-fleet"
+
+
+def grafana_access(given, dashboards):
+    """The option access of the module grafana_content.
+
+    :param given: the inputs ``org_users``, ``teams``, ``folders``, ``service_accounts``, ``home_dashboard`` and ``config_dir``.
+    :param dashboards: the uids of those that are provisioned.
+    """
+    home = str(given["home_dashboard"] or "")
+    accounts = []
+    for account in given["service_accounts"]:
+        tokens = []
+        for token in account.get("tokens") or []:
+            path = "{0}/tokens/{1}.{2}".format(given["config_dir"].rstrip("/"), account["name"], token["name"])
+            tokens.append({"file": path, **token})
+        accounts.append({**account, "tokens": tokens})
+    return {
+        "users": given["org_users"],
+        "teams": given["teams"],
+        "folders": given["folders"],
+        # The default is meant where it is there.
+        "home": "" if home == OVERVIEW and home not in dashboards else home,
+        "service_accounts": accounts,
+    }
+
+
 # The verification
 
 

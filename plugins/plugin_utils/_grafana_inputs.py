@@ -59,6 +59,7 @@ def check_grafana(values):
     for key in values["grafana_alert_resources"] or {}:
         if key not in _ALERTING and key != "apiVersion":
             yield unknown_key("grafana_alert_resources", key, _ALERTING, Doubt)
+    yield from _check_people(values)
     if values["grafana_ldap"]:
         yield from _check_ldap(values["grafana_ldap"], _grafana_ini.flat(ini).get("auth.ldap") or {})
 
@@ -181,6 +182,102 @@ def _problem_of(error):
     """The problem that an exception's message describes: the variable, what is wrong, and the remedy."""
     name, dummy, rest = str(error).partition(": ")
     return Problem(name, *rest.split("; ", 1))
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PEOPLE = {
+    "org_users": (("login", "password"), ("role", "name", "email")),
+    "teams": (("name",), ("email", "members")),
+    "folders": (("title",), ("permissions",)),
+    "service_accounts": (("name",), ("role", "tokens")),
+}
+_TOKEN = (("name",), ("serial", "days", "renew_days", "file", "owner"))
+
+
+def _check_people(values):
+    """Users, teams, folders and service accounts."""
+    for name, keys in _PEOPLE.items():
+        variable, seen = "grafana_" + name, set()
+        for number, entry in enumerate(values[variable] or []):
+            where = "{0}[{1}]".format(variable, number)
+            yield from _check_entry(where, entry, *keys)
+            title = str(entry.get(keys[0][0]) or "")
+            if title and title.lower() in seen:
+                yield Problem(variable, "has two of the {0} {1}".format(keys[0][0], shown(title)), "remove one of them")
+            seen.add(title.lower())
+            if "role" in keys[1] and entry.get("role", "Viewer") not in ROLES:
+                yield Problem(where + ".role", "is {0}".format(shown(entry["role"])), "write Admin, Editor or Viewer")
+    for number, team in enumerate(values["grafana_teams"] or []):
+        if not isinstance(team.get("members") or [], list):
+            yield Problem("grafana_teams[{0}].members".format(number), "is no list", "write a list of logins")
+    for number, folder in enumerate(values["grafana_folders"] or []):
+        yield from _check_permissions(
+            "grafana_folders[{0}].permissions".format(number), folder.get("permissions") or []
+        )
+    files = set()
+    for number, account in enumerate(values["grafana_service_accounts"] or []):
+        where = "grafana_service_accounts[{0}]".format(number)
+        if account.get("name") and not _NAME.fullmatch(str(account["name"])):
+            yield Problem(where + ".name", "is {0}".format(shown(account["name"])), "use letters, digits, ., - and _")
+        yield from _check_tokens(where + ".tokens", account.get("tokens") or [], files)
+
+
+def _check_entry(where, entry, required, optional):
+    for key in required:
+        if not str(entry.get(key) or "").strip():
+            yield Problem("{0}.{1}".format(where, key), "is not set", "give it")
+    for key in entry:
+        if key not in required and key not in optional:
+            yield unknown_key(where, key, (*required, *optional))
+
+
+def _check_permissions(where, permissions):
+    if not isinstance(permissions, list) or not all(isinstance(one, dict) for one in permissions):
+        yield Problem(where, "is no list of dictionaries", "write permission and one of team, user and role in each")
+        return
+    seen = set()
+    for number, one in enumerate(permissions):
+        here, who = "{0}[{1}]".format(where, number), [key for key in ("team", "user", "role") if one.get(key)]
+        yield from _check_entry(here, one, ("permission",), ("team", "user", "role"))
+        if one.get("permission") and one["permission"] not in ("View", "Edit", "Admin"):
+            yield Problem(here + ".permission", "is {0}".format(shown(one["permission"])), "write View, Edit or Admin")
+        if len(who) != 1:
+            yield Problem(here, "has {0}".format(" and ".join(who) or "nobody"), "give one of team, user and role")
+        elif (who[0], one[who[0]]) in seen:
+            yield Problem(where, "has two of the {0} {1}".format(who[0], shown(one[who[0]])), "remove one of them")
+        elif who == ["role"] and one["role"] not in ("Viewer", "Editor"):
+            found = "is {0}".format(shown(one["role"]))
+            yield Problem(here + ".role", found, "write Viewer or Editor; administrators may do everything")
+        seen.update((key, one[key]) for key in who)
+
+
+def _check_tokens(where, tokens, files):
+    if not isinstance(tokens, list) or not all(isinstance(one, dict) for one in tokens):
+        yield Problem(where, "is no list of dictionaries", "write the name of a token in each")
+        return
+    names = [str(one.get("name")) for one in tokens]
+    for number, one in enumerate(tokens):
+        here = "{0}[{1}]".format(where, number)
+        yield from _check_entry(here, one, *_TOKEN)
+        for key in ("name", "serial"):
+            if one.get(key) is not None and not _NAME.fullmatch(str(one[key])):
+                found = "is {0}".format(shown(one[key]))
+                yield Problem("{0}.{1}".format(here, key), found, "use letters, digits, ., - and _")
+        for key in ("days", "renew_days"):
+            if not re.fullmatch(r"\d{1,5}", str(one.get(key, 0))) or isinstance(one.get(key), bool):
+                yield Problem("{0}.{1}".format(here, key), "is {0}".format(shown(one[key])), "give a number of days")
+        days, renew = one.get("days", 0), one.get("renew_days", 14)
+        if str(days).isdigit() and str(renew).isdigit() and 0 < int(days) <= int(renew):
+            found = "is {0}, and a new token is made {1} days before the end".format(days, renew)
+            yield Problem(here + ".days", found, "give more, or fewer renew_days")
+        path = one.get("file")
+        if path is not None and (not str(path).startswith("/") or ".." in str(path).split("/")):
+            yield Problem(here + ".file", "is {0}".format(shown(path)), "give an absolute path on the host of Grafana")
+        elif path is not None and path in files:
+            yield Problem(here + ".file", "is {0}, as another token's".format(shown(path)), "give it one of its own")
+        files.add(path)
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem(where, "has two of the name {0}".format(shown(name)), "rename one of them")
 
 
 def _check_ldap(ldap, section):

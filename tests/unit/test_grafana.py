@@ -517,6 +517,7 @@ GOOD = {
     "grafana_plugins": [],
     "grafana_alert_resources": {},
     "grafana_prometheus_groups": {"prometheus": "Prometheus"},
+    **dict.fromkeys(("grafana_org_users", "grafana_teams", "grafana_folders", "grafana_service_accounts"), ()),
 }
 LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": ["dc=example"], "bind_password": "x"}
 

@@ -151,6 +151,7 @@ def content(monkeypatch, tmp_path):
             "service": "grafana-server",
             "docker_host": None,
             "expected": expected or EXPECTED,
+            "access": {"users": [], "teams": [], "folders": [], "home": "", "service_accounts": []},
             "timeout": 0,
         }
         ended = {}

@@ -53,7 +53,9 @@ class Room(Service):
     # Its ini, and what follows from it
 
     scrape = {"port": 3000, "split": "all"}
-    contents_title = "Set the administrator's password, and verify data sources and dashboards"
+    contents_title = (
+        "Set the administrator's password, users, teams and folders, and verify data sources and dashboards"
+    )
 
     def ini(self, i):
         """Its configuration as a structure: the sections that have an input of their own win over grafana_ini."""
@@ -243,7 +245,7 @@ class Room(Service):
         dump = self.dump(i) or {"environment": {}}
         # Taken out of a URL, it has another text there.
         login = [{"password": value} for name, value in dump["environment"].items() if name in DUMP_PASSWORDS]
-        return [self.ini(i), self.sources(i), i["ldap"], i["alert_resources"], i["dashboards"], *login]
+        return [self.ini(i), self.sources(i), i["ldap"], i["alert_resources"], i["dashboards"], i["org_users"], *login]
 
     def hardening_of(self, i):
         """A port below 1024; a right within a user namespace would not count on the host's network."""
@@ -334,21 +336,29 @@ class Room(Service):
             "service": self.unit_name,
             **({"docker_host": docker_host(i)} if i["runtime"] == "docker" else {}),
             "expected": self.expected(i),
+            "access": self.people(i),
             "secrets": self.secrets(i),
         }
         return Step(self.contents_title, "vigil.monitoring.grafana_content", options)
+
+    def people(self, i):
+        """What is done by its API: the option access of the module grafana_content."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_access
+
+        names = ("org_users", "teams", "folders", "service_accounts", "home_dashboard", "config_dir")
+        return grafana_access({name: i[name] for name in names}, {found["uid"] for found in self.dashboards(i)})
 
     def secret_key(self, i):
         """The file without which the secrets in its database cannot be read."""
         return i["config_dir"] + "/secrets/security.secret_key"
 
     def purged(self, i):
-        """Its database, its log and its plugins; and the key, which is of no use without them."""
-        return [*self.written(i), self.secret_key(i)]
+        """Its database, its log and its plugins; and the key and the tokens, which are of no use without them."""
+        return [*self.written(i), self.secret_key(i), i["config_dir"] + "/tokens"]
 
     def spared(self, i):
         """What the data can be read with stays as long as they do."""
-        return [self.secret_key(i)]
+        return [self.secret_key(i), i["config_dir"] + "/tokens"]
 
     def backup(self, i):
         """Its database by a step of its own, and all else of its data; with the key that the database cannot be read without."""
