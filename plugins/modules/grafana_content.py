@@ -21,8 +21,8 @@ attributes:
   check_mode:
     support: full
     description: >-
-      Reports whether the password would be reset or something deleted. Missing content is not a failure in check mode. Of a
-      Grafana that does not answer, such as one that is not installed yet, no change is reported.
+      Reports whether the password would be reset, something deleted, or something of O(access) changed. Missing content is not a failure
+      in check mode. Of a Grafana that was deployed before and does not answer, no change is reported.
   diff_mode:
     support: full
     description: Shows the data sources and folders that are deleted.
@@ -421,11 +421,14 @@ class Content:
             self.module.know(str(answer["key"]))
         return answer
 
-    def access(self):
-        """What no provisioning file can say."""
+    def access(self, api=None):
+        """What no provisioning file can say.
+
+        :param api: for a Grafana that is not there yet, what answers for it.
+        """
         wanted = self.params["access"]
         made = GrafanaAccess(
-            self.api,
+            api or self.api,
             TokenFiles(os.path.join(self.params["config_dir"], "tokens")),
             wanted,
             self.record.get("access") or {},
@@ -435,7 +438,7 @@ class Content:
         )
         if made.needed():
             made.run()
-        for doubt in made.doubts:
+        for doubt in () if api else made.doubts:
             self.module.warn(doubt)
         return made
 
@@ -613,8 +616,11 @@ class Content:
                 access = [] if reset else self.access().changes
             except _client.AskError:
                 # The first start sets the password; whether that of a Grafana with data is another one, nobody can say.
-                self.module.warn("Grafana does not answer: check mode cannot tell what would change in it")
                 deleted = []
+                if self.record:
+                    self.module.warn("Grafana does not answer: check mode cannot tell what would change in it")
+                else:
+                    access = self.access(api=lambda *request: None).changes
             self.finish(reset, deleted, access)
         reset = not self.let_in()
         if reset:

@@ -82,7 +82,7 @@ DIFFERENCES = {
         False, "Grafana removed this alerting in version 11", "grafana_alert_resources"
     ),
     "grafana_api_keys": Difference(
-        False, "API keys were replaced by service accounts, whose tokens are not configuration"
+        False, "Grafana has replaced API keys by the tokens of service accounts", "grafana_service_accounts"
     ),
     "grafana_api_keys_dir": Difference(True, "there are no API keys"),
     # Of grafana.grafana before version 6, which only knows them to refuse them.

@@ -24,6 +24,7 @@ EXPECTED = {
     "dashboards": [dict(expectation(BOARD), folder="Shop")],
     "plugins": {"a-panel": "1.0"},
 }
+NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "service_accounts": []}
 ANSWERS = {
     "/metrics": 'grafana_build_info{version="9.4.0"} 1\n',
     "/api/health": {"database": "ok", "version": "9.4.0"},
@@ -127,7 +128,7 @@ def content(monkeypatch, tmp_path):
     (tmp_path / ".vigil").mkdir()
     (tmp_path / "provisioning/datasources").mkdir(parents=True)
 
-    def make(grafana, expected=None, log="", resets=True, check=False, told=None):
+    def make(grafana, expected=None, log="", resets=True, check=False, told=None, access=None):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(grafana_content, "last_words_of", lambda *arguments: log)
         monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
@@ -151,7 +152,7 @@ def content(monkeypatch, tmp_path):
             "service": "grafana-server",
             "docker_host": None,
             "expected": expected or EXPECTED,
-            "access": {"users": [], "teams": [], "folders": [], "home": "", "service_accounts": []},
+            "access": access or NOTHING,
             "timeout": 0,
         }
         ended = {}
@@ -210,7 +211,7 @@ def refuse(*dummy, **dummies):
     raise _client.AskError("down", "connection refused")
 
 
-def test_a_check_of_a_grafana_that_is_not_there_announces_no_change(content):
+def test_a_check_of_a_grafana_that_is_not_there_announces_no_change_of_its_password(content, tmp_path):
     """The first start sets the password: the run after it resets none."""
     content(Grafana())
     grafana, told = Grafana(), []
@@ -218,6 +219,11 @@ def test_a_check_of_a_grafana_that_is_not_there_announces_no_change(content):
     ended = content(grafana, check=True, told=told, expected={"datasources": [], "dashboards": [], "plugins": {}})
     assert (ended["changed"], ended["password_reset"], ended["deleted"]) == (False, False, [])
     assert "check mode cannot tell" in told[0]
+    # One that was never there gets what is wanted besides.
+    (tmp_path / ".vigil/grafana.json").unlink()
+    access = {**NOTHING, "home": "one", "teams": [{"name": "Shop", "members": ["me"]}]}
+    ended, told[:] = content(grafana, check=True, told=told, access=access), []
+    assert (ended["access"], ended["changed"], told) == (["team Shop is added", "home dashboard: one"], True, [])
     # Of one that answers it is told, and nothing is done.
     grafana = Grafana(login=("admin", "old"))
     ended = content(grafana, check=True)

@@ -1,0 +1,256 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP, and whose teams, permissions and tokens are the
+inventory's.
+
+One host for all tests, in the order in which they stand. Without an archive of Grafana they are skipped, and the closing lines say so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+
+import pytest
+from conftest import base_variables
+from test_grafana import ALONE, PASSWORD, Shown, changed_tasks, security
+from test_secrets import LOUD, must_be_silent, readable_by_others
+
+from lab import hosts, mirror
+from lab.application import INSTALL, PSQL, with_postgresql
+
+pytestmark = pytest.mark.xdist_group("grafana_server")
+
+DATABASE_PASSWORD = "vigil-sentinel-pg'$1"
+# Characters that mean something in TOML, and to Grafana, which replaces references in the whole file.
+READER = 'vigil-sentinel-reader"${x}\\d#1'
+LENA, BOB = "vigil-sentinel-lena", "vigil-sentinel-bob"
+SUFFIX = "dc=nodomain"  # as Debian's slapd has it on a host without a domain
+DIRECTORY = """
+dn: ou=people,{suffix}
+objectClass: organizationalUnit
+ou: people
+
+dn: uid=lena,ou=people,{suffix}
+objectClass: inetOrgPerson
+uid: lena
+cn: Lena
+sn: L
+mail: lena@example
+userPassword: {lena}
+
+dn: cn=reader,{suffix}
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: reader
+userPassword: {reader}
+
+dn: cn=editors,{suffix}
+objectClass: groupOfNames
+cn: editors
+member: uid=lena,ou=people,{suffix}
+"""
+LDAP = {
+    "servers": [
+        {
+            "host": "127.0.0.1",
+            "port": 389,
+            "use_ssl": False,
+            "bind_dn": "cn=reader," + SUFFIX,
+            "bind_password": READER,
+            "search_filter": "(uid=%s)",
+            "search_base_dns": ["ou=people," + SUFFIX],
+            "group_search_filter": "(&(objectClass=groupOfNames)(member=%s))",
+            "group_search_filter_user_attribute": "dn",
+            "group_search_base_dns": [SUFFIX],
+            "attributes": {"username": "uid", "name": "cn", "surname": "sn", "email": "mail"},
+        }
+    ],
+    "group_mappings": [{"id": 1, "groups": [{"group_dn": "cn=editors," + SUFFIX, "org_role": "Editor"}]}],
+}
+NEXT = "10.2.0-pre"
+
+
+@pytest.fixture(scope="module")
+def host(grafana_versions):
+    with hosts.host("trixie", group="fault", image=with_postgresql("trixie")) as made:
+        made.run(INSTALL.format("slapd ldap-utils"), timeout=300)
+        made.run("systemctl start postgresql@$(ls /etc/postgresql)-main slapd")
+        quoted = DATABASE_PASSWORD.replace("'", "''")
+        made.run(PSQL, stdin=f"CREATE ROLE grafana LOGIN PASSWORD '{quoted}'")
+        made.run(PSQL, stdin="CREATE DATABASE grafana OWNER grafana")
+        script = """
+dn: olcDatabase={1}mdb,cn=config
+changetype: modify
+replace: olcRootPW
+olcRootPW: boss-of-ldap
+"""
+        made.run("ldapmodify -Q -Y EXTERNAL -H ldapi:///", stdin=script)
+        entries = DIRECTORY.format(suffix=SUFFIX, lena=LENA, reader=READER)
+        made.run(f"ldapadd -x -H ldapi:/// -D cn=admin,{SUFFIX} -w boss-of-ldap", stdin=entries)
+        yield made
+
+
+@pytest.fixture
+def shown(host, tmp_path, grafana_versions):
+    """The host with its variables as they stand between the tests."""
+    database = {"type": "postgres", "host": "127.0.0.1:5432", "name": "grafana", "user": "grafana"}
+    variables = {
+        **base_variables(),
+        "grafana_version": grafana_versions[-1],
+        "grafana_ready_timeout": 90,
+        "grafana_security": {**security(PASSWORD), "secret_key": "vigil-sentinel-key"},
+        "grafana_database": {**database, "password": DATABASE_PASSWORD, "ssl_mode": "disable"},
+        "grafana_auth": {"ldap": {"enabled": True}},
+        "grafana_ldap": LDAP,
+        "grafana_ini": {"unified_alerting": {"state_history": {"enabled": True, "backend": "annotations"}}},
+        "monitoring_verify_timeout": 10,
+    }
+    return Shown(host, tmp_path, variables, ("grafana",))
+
+
+def both(shown, **options):
+    """A run, and that a check has announced the tasks that change something in it; nothing is left to do after it."""
+    foreseen = must_be_silent(shown.run("--check", *LOUD, **options)).must_be_green()
+    outcome = must_be_silent(shown.run(*LOUD, **options)).must_be_green()
+    activated = "Activate the configuration"
+    announced, made = ([task for task in changed_tasks(one) if activated not in task] for one in (foreseen, outcome))
+    assert announced == made
+    shown.run(**options).must_be_green(changed=False)
+    return outcome
+
+
+def test_its_database_is_on_a_server_and_its_users_log_in_by_ldap(shown):
+    both(shown)
+    tables = shown.host.run(PSQL.replace("psql", "psql -d grafana"), stdin="SELECT count(*) FROM migration_log").stdout
+    assert int(tables) > 100
+    assert shown.host.run("ls /var/lib/grafana/grafana.db", check=False).stdout == ""
+    lena = f"lena:{LENA}"
+    assert '"login":"lena"' in shown.ask("/api/user", lena)
+    (user,) = [one for one in shown.get("/api/org/users") if one["login"] == "lena"]
+    assert (user["role"], user["email"]) == ("Editor", "lena@example")
+    assert shown.status("/api/user", "lena:wrong") == "401"
+    assert shown.host.run("stat -c '%a %U %G' /etc/grafana/ldap.toml").stdout.split() == ["640", "root", "grafana"]
+    assert readable_by_others(shown) == []
+    log = shown.host.run("journalctl -u grafana-server --no-pager -o cat").stdout
+    assert "vigil-sentinel" not in log
+    # It takes what it is told of the history of alerts, and renders no images.
+    settings = shown.get("/api/admin/settings")
+    history = settings["unified_alerting.state_history"]
+    assert (history["enabled"], history["backend"]) == ("true", "annotations")
+    assert settings["rendering"]["server_url"] == ""
+    assert shown.get("/api/org/preferences")["homeDashboardUID"] == "mon-fleet"
+
+
+TOKEN = "/etc/grafana/tokens/ci.deploy"
+
+
+def as_machine(shown, token, path="/api/folders"):
+    """The status that a request with a token has. It stands in no command line."""
+    command = f"curl -sS -o /dev/null -w '%{{http_code}}' -H @- http://127.0.0.1:3000{path}"
+    return shown.host.run(command, stdin=f"Authorization: Bearer {token}").stdout
+
+
+def test_teams_permissions_and_tokens_come_change_and_go(shown):
+    shown.dashboard("Shop/mine.json")
+    people = {
+        "grafana_org_users": [{"login": "bob", "password": BOB, "role": "Viewer"}],
+        "grafana_teams": [{"name": "Shop", "members": ["lena", "bob"]}],
+        "grafana_folders": [
+            {"title": "Shop", "permissions": [{"team": "Shop", "permission": "Edit"}]},
+            {"title": "Later"},
+        ],
+        "grafana_service_accounts": [{"name": "ci", "role": "Editor", "tokens": [{"name": "deploy", "days": 90}]}],
+        "grafana_home_dashboard": "mine",
+    }
+    shown.variables.update(people)
+    both(shown)
+    token = shown.host.run(f"cat {TOKEN}").stdout.strip()
+    modes = shown.host.run(f"stat -c '%a %U' {TOKEN} /etc/grafana/tokens").stdout.split()
+    assert modes == ["600", "root", "700", "root"]
+    assert as_machine(shown, token) == "200"
+    # Who is in the team may edit what others do not even see.
+    assert '"canEdit":true' in shown.ask("/api/dashboards/uid/mine", f"bob:{BOB}")
+    carol = {"login": "carol", "password": "carols-password", "name": "Carol"}
+    shown.post("/api/admin/users", carol)
+    assert shown.status("/api/dashboards/uid/mine", "carol:carols-password") == "403"
+    assert shown.get("/api/org/preferences")["homeDashboardUID"] == "mine"
+
+    people["grafana_service_accounts"][0]["tokens"][0]["serial"] = 2
+    people["grafana_teams"][0]["members"] = ["lena"]
+    shown.variables.update(people)
+    outcome = both(shown)
+    another = shown.host.run(f"cat {TOKEN}").stdout.strip()
+    assert another != token and token not in outcome.output and another not in outcome.output
+    assert (as_machine(shown, another), as_machine(shown, token)) == ("200", "401")
+    assert shown.status("/api/dashboards/uid/mine", f"bob:{BOB}") == "403"
+
+    for name in people:
+        del shown.variables[name]
+    (shown.folder / "dashboards/Shop/mine.json").unlink()
+    both(shown)
+    assert {one["login"] for one in shown.get("/api/org/users")} == {"admin", "lena", "carol"}
+    assert shown.get("/api/teams/search")["teams"] == shown.get("/api/serviceaccounts/search")["serviceAccounts"] == []
+    assert [folder["title"] for folder in shown.get("/api/folders")] == ["Monitoring"]
+    assert shown.host.run(f"ls {TOKEN}", check=False).stdout == ""
+
+
+def publish(shown, version):
+    """A release that is the program of the mirror's under another number of the same length, alone in a mirror."""
+    name, machine = mirror.grafana()[-1], mirror.architecture()
+    assert len(name) == len(version)
+    source = mirror.path() / "grafana" / f"grafana-{name}.linux-{machine}.tar.gz"
+    folder = shown.folder / "mirror/grafana"
+    folder.mkdir(parents=True)
+    archive = folder / f"grafana-{version}.linux-{machine}.tar.gz"
+    with tarfile.open(source) as given, tarfile.open(archive, "w:gz", compresslevel=1) as made:
+        for member in given:
+            stream = given.extractfile(member) if member.isfile() else None
+            member.name = member.name.replace(f"grafana-{name}", f"grafana-{version}", 1)
+            if stream and member.name.endswith("/bin/grafana"):
+                stream = io.BytesIO(stream.read().replace(name.encode(), version.encode()))
+            made.addfile(member, stream)
+    archive.with_name(archive.name + ".sha256").write_text(hashlib.sha256(archive.read_bytes()).hexdigest())
+    shown.variables.update(grafana_release_mirror=str(shown.folder / "mirror"), grafana_version=version)
+
+
+def test_an_upgrade_dumps_the_database_and_a_downgrade_is_refused(shown):
+    shown.run(**ALONE).must_be_green()
+    before = mirror.grafana()[-1]
+    dump = f"/etc/grafana/.vigil/data-{before}/database.sql"
+    publish(shown, NEXT)
+    # Without a dump, nothing is changed.
+    shown.host.run("mv /usr/bin/pg_dump /usr/bin/pg_dump.away")
+    pid = shown.grafana_pid()
+    try:
+        for check in ((), ("--check",)):
+            shown.run(*check).must_be_red("pg_dump is not installed to dump it", "grafana_dump_database: false")
+    finally:
+        shown.host.run("mv /usr/bin/pg_dump.away /usr/bin/pg_dump")
+    assert shown.grafana_pid() == pid
+    must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+    shown.run().must_be_green(changed=False)
+    assert shown.get("/api/health")["version"] == NEXT
+    assert shown.host.run(f"stat -c '%a %U' {dump}").stdout.split() == ["600", "root"]
+
+    shown.variables["grafana_version"] = before
+    del shown.variables["grafana_release_mirror"]
+    pid = shown.grafana_pid()
+    shown.run().must_be_red(
+        f"a downgrade was refused: the data was written by grafana {NEXT}",
+        f"is in /etc/grafana/.vigil/data-{before} (database.sql)",
+    )
+    assert shown.grafana_pid() == pid
+
+    # What the message says: the dump is put back, and the older version is allowed for one run.
+    shown.post("/api/admin/users", {"login": "late", "password": "too-late-1", "name": "Late"})
+    shown.host.run("systemctl stop grafana-server")
+    shown.host.run(f"cd / && su postgres -c 'psql -q -d grafana -v ON_ERROR_STOP=1' <{dump}", timeout=120)
+    shown.variables["grafana_allow_downgrade"] = True
+    shown.run().must_be_green(changed=True)
+    del shown.variables["grafana_allow_downgrade"]
+    shown.run().must_be_green(changed=False)
+    assert shown.get("/api/health")["version"] == before
+    assert {one["login"] for one in shown.get("/api/org/users")} == {"admin", "lena", "carol"}
