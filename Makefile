@@ -32,8 +32,8 @@ sbom: ## Build the collection and the list of its components (CycloneDX) in buil
 lab: ## Make the lab: Docker engine, images of the hosts, release mirror
 	@$(LAB) prepare
 
-demo: ## Show an application in production and its monitoring, on two lab hosts of this machine; RUNTIME=docker: as containers
-	@$(LAB) demo $(RUNTIME)
+demo: ## Show an application in production and its monitoring, on two lab hosts of this machine; RUNTIME=docker: as containers; HOSTS=33: with synthetic hosts besides
+	@$(LAB) demo $(RUNTIME) $(if $(HOSTS),--hosts $(HOSTS))
 
 demo-break: ## Stop the demo's database, show what arrives in which channel and when, and start it again
 	@$(LAB) demo-break

@@ -41,10 +41,10 @@ _BACKUP_DETAILS = {
 LEAST_HOURS = 7 * 24
 # Hosts of which CPU and memory are shown.
 BUSIEST = 10
-# What is used of a resource, in percent by instance -> its expression; STEP stands for the seconds between two points.
+# What is used of a resource, in percent by instance -> its expression; WINDOW stands for the range of a rate.
 USAGE = {
     # The time in use instead of 100 % less the idle time: rate() is too low where a series begins, and a new host would seem busy.
-    "cpu": '100 * sum by (instance) (rate(node_cpu_seconds_total{mode!~"idle|iowait"}[STEP]))'
+    "cpu": '100 * sum by (instance) (rate(node_cpu_seconds_total{mode!~"idle|iowait"}[WINDOW]))'
     ' / count by (instance) (node_cpu_seconds_total{mode="idle"})',
     "memory": "100 - 100 * max by (instance) (node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes)",
 }
@@ -66,6 +66,8 @@ REAL = 'fstype!~"tmpfs|ramfs|overlay|squashfs|iso9660|nsfs"'
 FIRING = 'alertstate="firing", alertname!="Watchdog", severity!="none"'
 # Metrics with the version of most programs.
 BUILD_INFO = '{__name__=~"[a-z_]+_build_info", version!=""}'
+# What Docker mounts into each of its containers.
+FILES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
 DISK = ("job", "instance", "device", "fstype", "mountpoint")
 
 
@@ -566,8 +568,9 @@ def _busiest(prometheus, span, name):
     :param name: of :data:`USAGE`.
     :returns: list of ``instance``, ``history``, and the ``most``, ``mean`` and ``last`` value, in percent.
     """
-    step = step_of(span["range"], least=PERCENTILE_RESOLUTION, points=288)
-    used = USAGE[name].replace("STEP", "{0}s".format(step))
+    step = step_of(span["range"], points=288)
+    # As long as the rate of the alerts, which needs a few samples.
+    used = USAGE[name].replace("WINDOW", "{0}s".format(max(step, PERCENTILE_RESOLUTION)))
     # The same hosts at each point: those of the whole range, which is evaluated once.
     query = "({0}) and on (instance) topk({1}, max_over_time(({0})[{2}:{3}s] @ {4}))".format(
         used, BUSIEST, _promql.duration(span["range"]), step, span["end"]
@@ -667,7 +670,7 @@ def _disks(prometheus, end, length):
     points_of = {_disk(labels): points for labels, points in history or ()}
     size_of = {_disk(labels): value for labels, value in sizes}
     disks = []
-    for labels, avail in free:
+    for labels, avail in once(free):
         size = size_of.get(_disk(labels))
         if not size:
             continue
@@ -687,6 +690,23 @@ def _disks(prometheus, end, length):
         )
     disks.sort(key=lambda disk: (disk["days_left"] if disk["days_left"] is not None else math.inf, -disk["used"]))
     return disks
+
+
+def once(free):
+    """Each file system of a host once, though it is mounted at several places, as by containers or by `bind`.
+
+    :param free: list of ``(labels, value)``.
+    :returns: those with the place that the others are copies of: a directory before a file, the shortest path.
+    """
+    found = {}
+    for labels, value in free:
+        mountpoint = labels.get("mountpoint", "")
+        rank = (mountpoint in FILES, len(mountpoint), mountpoint)
+        # Two file systems of one device, such as subvolumes with a quota, differ in what is free.
+        key = tuple(labels.get(name) for name in ("instance", "device")) + (value,)
+        if key not in found or rank < found[key][0]:
+            found[key] = rank, (labels, value)
+    return [pair for dummy, pair in found.values()]
 
 
 def _disk(labels):

@@ -39,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     bench.add_argument("arguments", nargs="*", help="its own, after a --: see tests/bench/run.py --help")
     show = commands.add_parser("demo", help="deploy an application and its monitoring to two lab hosts")
     show.add_argument("runtime", nargs="?", choices=tuple(demo.RUNTIMES), default="systemd")
+    show.add_argument("--hosts", type=int, default=0, help="synthetic hosts besides, on a bad night of theirs")
     commands.add_parser("demo-break", help="stop the demo's database, show who is told of it, and start it again")
     commands.add_parser("demo-down", help="remove what the demo made, and nothing else")
     core = commands.add_parser("test-core", help="deploy, check and deploy again with another ansible-core")
@@ -134,7 +135,7 @@ def _bench(options) -> int:
 
 
 def _demo(options) -> int:
-    return demo.up(options.runtime)
+    return demo.up(options.runtime, options.hosts)
 
 
 def _demo_break(_options) -> int:

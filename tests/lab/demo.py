@@ -16,8 +16,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
-from . import application, containers, engine, hosts, mirror, registry, stack, stages, venv
-from .common import ROOT, STATE, LabError, say, step
+from . import application, containers, engine, fleet, hosts, mirror, registry, stack, stages, venv
+from .common import ROOT, STATE, LabError, run, say, step
 from .sink import Message
 from .stack import Stack
 
@@ -26,6 +26,8 @@ ADDRESSES = STATE / "demo.json"
 SUITES = {name: f"{suite}-docker" for name, suite in stack.SUITES.items()}
 # What the services may run under, and how a person calls them there.
 RUNTIMES = {"systemd": "systemd services", "docker": "containers"}
+# Of the pages of synthetic hosts.
+FLEET_PORT = 9200
 # The registry's port is part of the images' names, so it has to be the same one the next time.
 REGISTRY_PORT = 15000
 # None of the collection's.
@@ -53,10 +55,11 @@ CALLED = {"slack": "Slack #{}", "email": "mail to {}", "pagerduty": "PagerDuty, 
 PATIENCE = 180
 
 
-def up(runtime: str = "systemd") -> int:
+def up(runtime: str = "systemd", synthetic: int = 0) -> int:
     """Boot what is missing, deploy, and print the URLs; returns the exit status of ansible-playbook.
 
     :param runtime: key of RUNTIMES. Services that run under the other one change to it, with their data.
+    :param synthetic: how many synthetic hosts Prometheus scrapes besides, on a bad night of theirs.
     """
     venv.ensure()
     stages.prepare()
@@ -68,6 +71,7 @@ def up(runtime: str = "systemd") -> int:
     if before != runtime:
         say(f"what runs as {RUNTIMES[before]} becomes {RUNTIMES[runtime]} now, and keeps its data")
     with _variables(runtime) as variables:
+        variables = {**variables, **_fleet(made, synthetic)}
         # The addresses are the lab's own, so they stand beside the inventory and not in it.
         made.write(**variables)
         argv = made.command()
@@ -92,10 +96,28 @@ def up(runtime: str = "systemd") -> int:
     again, other = ("make demo", "make demo RUNTIME=docker")[:: 1 if runtime == "systemd" else -1]
     (others,) = (called for name, called in RUNTIMES.items() if name != runtime)
     say(f"{again} again: nothing changes; {other} makes {others} of it")
+    if not synthetic:
+        say("make demo HOSTS=33 adds synthetic hosts on a bad night, for the dashboards of a fleet")
     say("make demo-break stops the database and shows who is told of it")
     look = "bash" if runtime == "systemd" else "docker ps"
     say(f"make demo-down removes it all; docker exec -it {made.monitoring.name} {look} looks inside")
     return 0
+
+
+def _fleet(made: Stack, count: int) -> dict[str, object]:
+    """Have the pages of so many synthetic hosts on the production host; what the inventory says of them."""
+    host, shown = made.production, fleet.Fleet(count, bad=True)
+    host.run("systemctl stop fleet", check=False)
+    if not count:
+        return {}
+    run(["docker", "cp", fleet.__file__, f"{host.name}:/opt/fleet.py"])
+    host.run(f"systemd-run --collect --unit=fleet /usr/bin/python3 /opt/fleet.py {count} {FLEET_PORT} bad")
+    say(f"{count} synthetic hosts have a bad night: one is down, one is busy, one is short of memory, a disk fills up")
+    lost = [shown.target(number) for number in range(count) if shown.down(number, time.time())]
+    return {
+        "prometheus_scrape_configs": [fleet.scrape_config(shown, f"{host.ip}:{FLEET_PORT}")],
+        "monitoring_verify_ignore": [{"job": one["job"], "instance": re.escape(one["instance"])} for one in lost],
+    }
 
 
 def broken() -> int:

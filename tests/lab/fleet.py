@@ -299,6 +299,18 @@ def serve(fleet: Fleet, address: str, port: int) -> http.server.ThreadingHTTPSer
     return server
 
 
+def scrape_config(fleet: Fleet, address: str) -> dict:
+    """What a Prometheus needs to scrape the hosts' pages, each under the name of its own.
+
+    :param address: address and port of the server of the pages.
+    """
+    groups = [
+        {"targets": [address], "labels": {**fleet.target(number), "__metrics_path__": f"/metrics/{number}"}}
+        for number in range(fleet.hosts)
+    ]
+    return {"job_name": "synthetic", "static_configs": groups}
+
+
 if __name__ == "__main__":
     # Copied to a lab host: hosts, port, and `bad` for a bad night.
     serve(Fleet(int(sys.argv[1]), "bad" in sys.argv[3:]), "0.0.0.0", int(sys.argv[2])).serve_forever()

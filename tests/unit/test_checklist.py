@@ -357,6 +357,23 @@ def test_disks_come_with_the_most_pressing_first():
 # ---- backups, checks
 
 
+def test_a_file_system_that_is_mounted_several_times_is_one():
+    def mounted(mountpoint, device="/dev/vda1", instance="a"):
+        return {"instance": instance, "device": device, "mountpoint": mountpoint}
+
+    free = [
+        (mounted("/etc/hosts"), 5),
+        (mounted("/var/lib/docker"), 5),
+        (mounted("/etc/hostname"), 5),
+        (mounted("/srv/quota"), 4),
+        (mounted("/", "/dev/vdb1"), 5),
+        (mounted("/mnt", "/dev/vdb1"), 5),
+        (mounted("/mnt", instance="b"), 5),
+    ]
+    found = [(labels["instance"], labels["mountpoint"]) for labels, dummy in _checklist.once(free)]
+    assert found == [("a", "/var/lib/docker"), ("a", "/srv/quota"), ("a", "/"), ("b", "/mnt")]
+
+
 def test_a_backup_whose_metric_is_gone_is_told():
     name = "max by (backup, instance) "
     fake = Fake(
