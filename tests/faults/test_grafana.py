@@ -394,7 +394,9 @@ def test_a_database_of_a_newer_version_is_refused_before_anything_is_stopped(sho
     shown.host.run(f"echo {line}.99 >{MARK}")
     shown.variables["grafana_limit_nofile"] = 9000
     shown.run(**ALONE).must_be_green(changed=True)
-    shown.host.run(f"echo 99.1.0 >{MARK}; install -d -m 700 /etc/grafana/.vigil/data-9.3.0")
+    # What an upgrade that failed before has kept is of this version.
+    shown.host.run("rm -rf /etc/grafana/.vigil/data-*; install -d -m 700 /etc/grafana/.vigil/data-9.3.0")
+    shown.host.run(f"echo 99.1.0 >{MARK}")
     shown.host.run("touch /etc/grafana/.vigil/data-9.3.0/grafana.db")
     before = shown.untouched()
     shown.variables["grafana_limit_nofile"] = 10000
