@@ -50,18 +50,18 @@ def token_reason(wanted, known, there, listed, now):
     return None
 
 
-def token_name(token, now):
-    """The name of a new token in Grafana: those of one service account have to differ."""
-    return "{0} {1} {2}".format(token["name"], token["serial"], int(now))
+def token_name(token, host, now):
+    """The name of a new token in Grafana: those of one service account have to differ, also where several hosts share a database."""
+    return "{0} {1} {2} {3}".format(token["name"], token["serial"], host, int(now))
 
 
-def earlier_tokens(name, tokens, spared=None):
-    """Ids of the tokens in Grafana that were made for a name.
+def earlier_tokens(name, host, tokens, spared=None):
+    """Ids of the tokens in Grafana that were made on a host for a name.
 
     :param tokens: answer of Grafana.
     :param spared: id of the current one.
     """
-    made = re.compile(r"{0} \S+ \d+".format(re.escape(name)))
+    made = re.compile(r"{0} \S+ {1} \d+".format(re.escape(name), re.escape(host)))
     return [one["id"] for one in tokens if one["id"] != spared and made.fullmatch(str(one.get("name")))]
 
 
@@ -88,6 +88,7 @@ class GrafanaAccess:
     :param wanted: dict with ``users``, ``teams``, ``folders``, ``home`` and ``service_accounts``.
     :param record: what an earlier run has made, empty for none.
     :param administrator: login of the administrator, who is never removed.
+    :param host: name of this host.
     :param check: whether nothing may be changed.
     :param now: function that returns seconds since the epoch.
     :param save: function of a record, called before anything is made, so that a run that is killed leaves nothing nobody knows.
@@ -96,11 +97,11 @@ class GrafanaAccess:
     :ivar record: what is made by now.
     """
 
-    def __init__(self, api, files, wanted, record, administrator, check=False, now=time.time, save=None):
+    def __init__(self, api, files, wanted, record, administrator, host, check=False, now=time.time, save=None):
         self.api, self.files, self.wanted, self.check, self.now = api, files, wanted, check, now
         self.before = {**EMPTY, **record}
         self.record = {**EMPTY, "service_accounts": {}}
-        self.administrator = administrator
+        self.administrator, self.host = administrator, re.sub(r"[^\w.-]", "_", host)
         self.changes, self.doubts = [], []
         self._save = save
         self._users, self._teams = None, None
@@ -351,7 +352,7 @@ class GrafanaAccess:
                     self.files.remove(known["file"])
         for name, known in before.items():
             if name not in kept:
-                gone = [("DELETE", "{0}/{1}".format(path, one)) for one in earlier_tokens(name, listed)]
+                gone = [("DELETE", "{0}/{1}".format(path, one)) for one in earlier_tokens(name, self.host, listed)]
                 self._change("service account {0}: the token {1} is removed".format(wanted["name"], name), *gone)
                 if not self.check:
                     self.files.remove(known["file"])
@@ -359,14 +360,14 @@ class GrafanaAccess:
     def _renew(self, account, token, reason, path, listed):
         """Make a token, write it to its file, then remove the earlier ones; what the record says of it."""
         now, days = self.now(), token["days"]
-        body = {"name": token_name(token, now), **({"secondsToLive": days * DAY} if days else {})}
+        body = {"name": token_name(token, self.host, now), **({"secondsToLive": days * DAY} if days else {})}
         self._change("service account {0}: a new token {1}, as {2}".format(account, token["name"], reason))
         known = {key: token[key] for key in ("serial", "days", "owner", "file")}
         if self.check:
             return {"id": None, "expires": None, **known}
         made = self.api("POST", path, body)
         self.files.write(token["file"], made["key"], token["owner"])
-        for number in earlier_tokens(token["name"], listed, made["id"]):
+        for number in earlier_tokens(token["name"], self.host, listed, made["id"]):
             self.api("DELETE", "{0}/{1}".format(path, number))
         return {"id": made["id"], "expires": int(now) + days * DAY if days else None, **known}
 
@@ -378,7 +379,7 @@ class GrafanaAccess:
             path = "/api/serviceaccounts/%d/tokens" % found["id"]
             listed = self.api("GET", path) or []
             for token in before["tokens"]:
-                gone = [("DELETE", "{0}/{1}".format(path, one)) for one in earlier_tokens(token, listed)]
+                gone = [("DELETE", "{0}/{1}".format(path, one)) for one in earlier_tokens(token, self.host, listed)]
                 self._change("service account {0}: the token {1} is removed".format(name, token), *gone)
         for known in before["tokens"].values():
             if not self.check:

@@ -158,7 +158,8 @@ def version_problem(task, found, record):
         return None
     written_by = record.written_by(found.running)
     problem = downgrade_problem(task.role, written_by, params["version"], params["data_of_line"])
-    if not written_by and params["migrations"] and params["argv"]:
+    # The program of a container is in its image.
+    if not written_by and params["migrations"] and params["argv"] and not params.get("container"):
         program = params["links"].get(params["argv"][0], params["argv"][0])
         problem = migration_problem(task.role, params["version"], params["migrations"], program)
     if not problem:

@@ -433,6 +433,7 @@ class Content:
             wanted,
             self.record.get("access") or {},
             self.params["username"],
+            os.uname().nodename,
             self.module.check_mode,
             save=lambda record: self.write_record({**self.record, "access": record}),
         )

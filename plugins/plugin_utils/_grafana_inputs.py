@@ -59,7 +59,7 @@ def check_grafana(values):
     for key in values["grafana_alert_resources"] or {}:
         if key not in _ALERTING and key != "apiVersion":
             yield unknown_key("grafana_alert_resources", key, _ALERTING, Doubt)
-    yield from _check_people(values)
+    yield from _check_people(values, str((ini.get("security") or {}).get("admin_user") or "admin"))
     if values["grafana_ldap"]:
         yield from _check_ldap(values["grafana_ldap"], _grafana_ini.flat(ini).get("auth.ldap") or {})
 
@@ -194,8 +194,15 @@ _PEOPLE = {
 _TOKEN = (("name",), ("serial", "days", "renew_days", "file", "owner"))
 
 
-def _check_people(values):
-    """Users, teams, folders and service accounts."""
+def _check_people(values, administrator="admin"):
+    """Users, teams, folders and service accounts.
+
+    :param administrator: login of the server's administrator.
+    """
+    for number, user in enumerate(values["grafana_org_users"] or []):
+        if user.get("login") == administrator:
+            where = "grafana_org_users[{0}].login".format(number)
+            yield Problem(where, "is the administrator's", "leave it out: grafana_security has its password")
     for name, keys in _PEOPLE.items():
         variable, seen = "grafana_" + name, set()
         for number, entry in enumerate(values[variable] or []):

@@ -164,6 +164,24 @@ def test_the_directory_of_notifiers_is_there_for_the_versions_that_look_for_it()
     assert "/var/lib/grafana/plugins" in paths("13.0.0")
 
 
+def test_a_secret_of_oauth_has_a_file_of_its_own():
+    oauth = {"enabled": True, "client_id": "grafana", "client_secret": "Sentinel-oauth"}
+    found = files(ini={**INI, "auth": {"generic_oauth": oauth}})
+    path = "secrets/auth.generic_oauth.client_secret"
+    assert (found[path]["content"], found[path]["secret"]) == ("Sentinel-oauth\n", True)
+    text = found["grafana.ini"]["content"]
+    assert f"client_secret = $__file{{/etc/grafana/{path}}}" in text and "Sentinel-oauth" not in text
+
+
+def test_a_section_inside_a_section_has_its_name_in_the_ini():
+    history = {"state_history": {"enabled": True, "backend": "annotations"}}
+    text = files(ini={**INI, "unified_alerting": history, "rendering": {"server_url": ""}})["grafana.ini"]["content"]
+    parsed = configparser.ConfigParser(interpolation=None)
+    parsed.read_string("[DEFAULT]\n" + text)
+    assert dict(parsed["unified_alerting.state_history"])["backend"] == "annotations"
+    assert parsed["rendering"]["server_url"] == ""
+
+
 @pytest.mark.parametrize(
     ("value", "read"),
     [

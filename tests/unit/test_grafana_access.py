@@ -163,6 +163,8 @@ class Files(dict):
 class Host:
     """A Grafana with its files, and what the module remembers."""
 
+    name = "mon1"
+
     def __init__(self):
         self.grafana, self.files, self.record, self.saved = Grafana(), Files(), {}, []
 
@@ -174,6 +176,7 @@ class Host:
             {**NOTHING, **wanted},
             self.record,
             "admin",
+            self.name,
             check,
             lambda: grafana.now,
             lambda record: self.saved.append(json.loads(json.dumps(record))),
@@ -349,6 +352,19 @@ def test_a_token_that_never_expires_stays(host):
     assert host.converge(service_accounts=[account]).changes == []
 
 
+def test_hosts_that_share_a_database_leave_each_other_their_tokens(host):
+    account = {"service_accounts": [ACCOUNT]}
+    host.converge(**account)
+    other = Host()
+    other.name, other.grafana = "mon2", host.grafana
+    later(host, 1)
+    other.converge(**account)
+    assert host.converge(**account).changes == other.converge(**account).changes == []
+    assert host.files != other.files
+    ((_number, tokens),) = host.grafana.tokens.items()
+    assert len(tokens) == 2
+
+
 def test_tokens_whose_names_begin_alike_are_told_apart(host):
     tokens = [{**CI, "name": name, "file": "/t/" + name} for name in ("a", "a.b")]
     host.converge(service_accounts=[{**ACCOUNT, "tokens": tokens}])
@@ -425,6 +441,7 @@ def test_the_default_home_dashboard_is_meant_where_it_is_deployed():
         ({"org_users": [{**BOB, "rol": "x"}]}, "grafana_org_users[0].rol: unknown key; did you mean role?"),
         ({"org_users": [{**BOB, "role": "Boss"}]}, "grafana_org_users[0].role: is 'Boss'"),
         ({"org_users": [BOB, {**BOB, "login": "Bob"}]}, "grafana_org_users: has two of the login 'Bob'"),
+        ({"org_users": [{**BOB, "login": "admin"}]}, "grafana_org_users[0].login: is the administrator's"),
         ({"teams": [{"name": ""}]}, "grafana_teams[0].name: is not set"),
         ({"teams": [{"name": "x", "members": "bob"}]}, "grafana_teams[0].members: is no list"),
         ({"folders": [{"title": "x", "permissions": ["x"]}]}, "permissions: is no list of dictionaries"),

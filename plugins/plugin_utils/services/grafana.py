@@ -358,7 +358,7 @@ class Room(Service):
 
     def spared(self, i):
         """What the data can be read with stays as long as they do."""
-        return [self.secret_key(i), i["config_dir"] + "/tokens"]
+        return [self.secret_key(i)]
 
     def backup(self, i):
         """Its database by a step of its own, and all else of its data; with the key that the database cannot be read without."""
