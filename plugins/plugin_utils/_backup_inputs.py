@@ -35,7 +35,7 @@ def problems(role: str, values: dict) -> list[Problem]:
     return [*_repository(given), *_access(given), *_times(given), *_paths(given)]
 
 
-def check_group(hosts: Iterable[str], value: Callable) -> list[tuple[str, Problem]]:
+def check_group(hosts: Iterable[str], value: Callable, inventory: dict) -> list[tuple[str, Problem]]:
     """What is wrong with all hosts of the group together: host and problem.
 
     Snapshots of one name are those of one host, and metrics of one name are one backup to the alerts.

@@ -85,22 +85,23 @@ class InputChecks:
                     outcomes[role, host] = self._check(
                         role, values.raw(host), lambda name, host=host, values=values: values(host, name), known
                     )
-            self._check_group(role, groups.get(role) or (), values, outcomes)
+            self._check_group(role, groups, values, outcomes)
         for (role, host), outcome in outcomes.items():
             if not (outcome.problems or outcome.shared):
                 _run.looked_at(role, host, mark=True)
         return _answer(outcomes)
 
     @staticmethod
-    def _check_group(role, hosts, values, outcomes):
+    def _check_group(role, groups, values, outcomes):
         """Add what is wrong with all hosts of a group together, where each of them alone is right.
 
         It is said of a host of this run, also where another one is named.
         """
+        hosts = groups.get(role) or ()
         of_role = {host: outcomes[role, host] for host in hosts if (role, host) in outcomes}
         if not of_role or any(outcome.problems for outcome in of_role.values()):
             return
-        for host, problem in (FURTHER.get(role) or _rooms.load(role)).check_group(hosts, values):
+        for host, problem in (FURTHER.get(role) or _rooms.load(role)).check_group(hosts, values, groups):
             of_role.get(host, next(iter(of_role.values()))).problems.append(str(problem))
 
     def _check(self, role, raw, value, known=None):

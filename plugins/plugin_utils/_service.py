@@ -161,11 +161,12 @@ class Service(Deployment):
         """
         return self.health_check()
 
-    def check_group(self, hosts: list[str], value: Callable) -> list[tuple]:
+    def check_group(self, hosts: list[str], value: Callable, inventory: dict) -> list[tuple]:
         """What is wrong with the inputs of all hosts of its group together: pairs of a host and a ``_problems.Problem``.
 
         :param hosts: in the order of the inventory, also those that this run leaves out.
         :param value: function of a host and the name of a variable, which returns its value or None.
+        :param inventory: group -> names of its hosts.
         """
         return []
 

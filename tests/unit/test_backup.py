@@ -80,9 +80,9 @@ def test_a_name_is_that_of_one_host():
     def value(host, name):
         return names[host] if name == "backup_name" else "absent" if host == "d" else "present"
 
-    ((host, problem),) = _backup_inputs.check_group(names, value)
+    ((host, problem),) = _backup_inputs.check_group(names, value, {})
     assert (host, str(problem)) == ("a", "backup_name: is 'one' on a and c; give each host its own, or leave it out")
-    assert _backup_inputs.check_group(["a", "b", "d"], value) == []
+    assert _backup_inputs.check_group(["a", "b", "d"], value, {}) == []
 
 
 def test_roles_that_deploy_no_service_are_validated():

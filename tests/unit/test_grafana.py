@@ -12,13 +12,13 @@ import re
 import pytest
 import tomllib
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of
-from ansible_collections.vigil.monitoring.plugins.lookup.grafana_datasources import prometheus_source
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana as said
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _dashboard_files, _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files import read_tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import check_sources, prometheus_source
 from checked_health import health_of
 from role_inputs import Inputs, room
 
@@ -283,6 +283,31 @@ def test_the_address_of_a_prometheus_comes_from_its_host():
     assert source["secureJsonData"] == {"basicAuthPassword": "a$$b"}
     with pytest.raises(_scrape.ScrapeError, match="alone, where the Grafana of other cannot reach it"):
         prometheus_source("prometheus", "P", "h", lambda host, name: values.get(name), "other")
+
+
+DEFAULT = {"name": "X", "type": "x", "isDefault": True}
+CERTIFICATE = {"client_auth_type": "RequireAndVerifyClientCert", "cert_file": "/c", "key_file": "/k"}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, []),
+        ({"prometheus_web_listen_address": "127.0.0.1:9090"}, ["alone, where the Grafana of graf cannot reach it"]),
+        ({"prometheus_web_config": {"tls_server_config": CERTIFICATE}}, ["wants a client certificate", "leave its group out"]),
+        ({"prometheus_state": "absent", "prometheus_web_listen_address": "127.0.0.1:9090"}, []),
+        ({"grafana_state": "absent", "prometheus_web_listen_address": "127.0.0.1:9090"}, []),
+        ({"grafana_datasources": [{"name": "Prom", "isDefault": True}, DEFAULT]}, ["are both the default"]),
+        ({"grafana_datasources": [{"name": "PROM", "type": "x"}]}, ["'Prom' and 'PROM' have the same uid, prom"]),
+    ],
+)  # fmt: skip
+def test_what_keeps_grafana_from_its_data_sources_is_known_before_anything_is_changed(given, words):
+    values = {"grafana_prometheus_groups": {"prometheus": "Prom"}, "monitoring_address": "192.0.2.1", **given}
+    inventory = {"prometheus": ["prom"], "grafana": ["graf"]}
+    problems = check_sources(["graf"], lambda host, name: values.get(name), inventory)
+    assert [host for host, dummy in problems] == ["graf"] * bool(words)
+    assert all(word in str(problems[0][1]) for word in words), problems
+    assert all("; " in str(problem) for dummy, problem in problems)
 
 
 # Dashboards

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.vigil.monitoring.plugins.lookup.grafana_datasources import sources
 from ansible_collections.vigil.monitoring.plugins.module_utils import _promxy_answer
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _promxy
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import sources
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._scrape import ScrapeError
 from role_inputs import Inputs, release, room
 

@@ -387,6 +387,12 @@ class Room(Service):
 
         return check_grafana(values)
 
+    def check_group(self, hosts, value, inventory):
+        """Its data sources."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import check_sources
+
+        return check_sources(hosts, value, inventory)
+
     def validate_files(self, values, bases):
         """Its dashboards."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils import _dashboard_files

@@ -284,7 +284,7 @@ class Room(Service):
 
         return check_prometheus(values)
 
-    def check_group(self, hosts, value):
+    def check_group(self, hosts, value, inventory):
         """See :mod:`_shards`."""
         return _shards.check_group(self.name, hosts, value)
 
