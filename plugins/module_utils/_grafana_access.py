@@ -85,7 +85,7 @@ class GrafanaAccess:
 
     :param api: function of a method, a path and a body, which returns the parsed answer, None where there is nothing at that path.
     :param files: object with ``is_there(path)``, ``write(path, text, owner)`` and ``remove(path)``.
-    :param wanted: dict with ``users``, ``teams``, ``folders``, ``home`` and ``service_accounts``.
+    :param wanted: dict with ``users``, ``teams``, ``folders``, ``home``, ``home_unless_chosen`` and ``service_accounts``.
     :param record: what an earlier run has made, empty for none.
     :param administrator: login of the administrator, who is never removed.
     :param host: name of this host.
@@ -117,7 +117,8 @@ class GrafanaAccess:
 
     def needed(self):
         """Whether there is anything to compare."""
-        return any(self.wanted.get(name) for name in self.wanted) or any(self.before.values())
+        wanted = any(self.wanted[name] for name in ("users", "teams", "folders", "home", "service_accounts"))
+        return wanted or any(self.before.values())
 
     def _note(self, kind, name, new=True):
         """Remember that something is ours."""
@@ -287,8 +288,10 @@ class GrafanaAccess:
         if not wanted and not before:
             return
         found = (self.api("GET", "/api/org/preferences") or {}).get("homeDashboardUID") or ""
-        # One that somebody else has chosen since stays where the inventory has none any more.
-        if found == wanted or (not wanted and found != before):
+        # One that people have chosen stays where the inventory names none.
+        chosen = bool(found) and found != before
+        if found == wanted or (chosen and (not wanted or self.wanted["home_unless_chosen"])):
+            self.record["home"] = wanted if found == wanted else ""
             return
         if wanted and not self.check and self.api("GET", "/api/dashboards/uid/" + quote(wanted, safe="")) is None:
             raise HostError("grafana_home_dashboard: Grafana has no dashboard with the uid {0}".format(wanted))

@@ -157,6 +157,10 @@ options:
         description: UID of the dashboard that is shown first. Empty for Grafana's own page.
         type: str
         default: ''
+      home_unless_chosen:
+        description: Whether a home dashboard stays that people have chosen for the organisation.
+        type: bool
+        default: false
       service_accounts:
         description: Service accounts with their tokens.
         type: list
@@ -322,6 +326,7 @@ ACCESS = {
         },
     },
     "home": {"type": "str", "default": ""},
+    "home_unless_chosen": {"type": "bool", "default": False},
     "service_accounts": {
         "type": "list",
         "elements": "dict",

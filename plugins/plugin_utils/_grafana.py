@@ -492,8 +492,8 @@ def plugin_links(plugins, releases, directory):
 
 # What is done by its API
 
-# The uid of this collection's Fleet Overview, the default of grafana_home_dashboard.
-OVERVIEW = "mon-fleet"
+# The uid of this collection's Fleet Overview, and the default of grafana_home_dashboard.
+OVERVIEW, AUTO = "mon-fleet", "auto"
 
 
 def grafana_access(given, dashboards):
@@ -514,8 +514,8 @@ def grafana_access(given, dashboards):
         "users": given["org_users"],
         "teams": given["teams"],
         "folders": given["folders"],
-        # The default is meant where it is there.
-        "home": "" if home == OVERVIEW and home not in dashboards else home,
+        "home": (OVERVIEW if OVERVIEW in dashboards else "") if home == AUTO else home,
+        "home_unless_chosen": home == AUTO,
         "service_accounts": accounts,
     }
 

@@ -14,10 +14,10 @@ import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana_access as access
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.modules import grafana_content
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import OVERVIEW, grafana_access
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import AUTO, OVERVIEW, grafana_access
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import _check_people
 
-NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "service_accounts": []}
+NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "home_unless_chosen": False, "service_accounts": []}
 START = 1_700_000_000
 DAY = 86400
 
@@ -304,6 +304,21 @@ def test_who_is_not_there_yet_is_named(host):
     ]
 
 
+def test_a_home_dashboard_that_people_have_chosen_stays_unless_the_inventory_names_one(host):
+    auto = {"home": "mon-fleet", "home_unless_chosen": True}
+    host.grafana.home = "theirs"
+    assert host.converge(**auto).changes == []
+    assert host.grafana.home == "theirs"
+    assert host.converge(home="mon-fleet").changes == ["home dashboard: mon-fleet"]
+    # Of their own since then.
+    host.grafana.home = "theirs"
+    assert host.converge(**auto).changes == []
+    host.grafana.home = None
+    assert host.converge(**auto).changes == ["home dashboard: mon-fleet"]
+    host.converge()
+    assert host.grafana.home == ""
+
+
 def test_a_home_dashboard_that_is_not_there_is_an_error(host):
     with pytest.raises(HostError, match="has no dashboard with the uid nowhere"):
         host.run(home="nowhere")
@@ -426,12 +441,13 @@ def test_a_run_that_is_killed_leaves_nothing_that_nobody_knows(host, after):
 def test_the_default_home_dashboard_is_meant_where_it_is_deployed():
     given = {"org_users": [], "teams": [], "folders": [], "config_dir": "/etc/grafana/"}
     given["service_accounts"] = [{"name": "ci", "tokens": [{"name": "a"}, {"name": "b", "file": "/x"}]}]
-    found = grafana_access({**given, "home_dashboard": OVERVIEW}, {"other"})
-    assert found["home"] == ""
+    found = grafana_access({**given, "home_dashboard": AUTO}, {"other"})
+    assert (found["home"], found["home_unless_chosen"]) == ("", True)
     assert [token["file"] for token in found["service_accounts"][0]["tokens"]] == ["/etc/grafana/tokens/ci.a", "/x"]
-    assert grafana_access({**given, "home_dashboard": OVERVIEW}, {OVERVIEW})["home"] == OVERVIEW
-    # One of the user's own may have been made in Grafana.
-    assert grafana_access({**given, "home_dashboard": "mine"}, set())["home"] == "mine"
+    assert grafana_access({**given, "home_dashboard": AUTO}, {OVERVIEW})["home"] == OVERVIEW
+    # One of the user's own may have been made in Grafana, and counts whatever people have chosen there.
+    found = grafana_access({**given, "home_dashboard": "mine"}, set())
+    assert (found["home"], found["home_unless_chosen"]) == ("mine", False)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ EXPECTED = {
     "dashboards": [dict(expectation(BOARD), folder="Shop")],
     "plugins": {"a-panel": "1.0"},
 }
-NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "service_accounts": []}
+NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "home_unless_chosen": False, "service_accounts": []}
 ANSWERS = {
     "/metrics": 'grafana_build_info{version="9.4.0"} 1\n',
     "/api/health": {"database": "ok", "version": "9.4.0"},
