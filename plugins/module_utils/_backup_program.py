@@ -161,7 +161,9 @@ def due(last, days, now):
 def settled(status, now):
     """What is remembered of earlier runs, without times that a wrong clock has set: nothing would be too old until then."""
     return {
-        name: 0 if isinstance(value, (int, float)) and name.startswith("last_") and value > now + 60 else value
+        name: 0
+        if isinstance(value, (int, float)) and name.startswith(("last_", "first_")) and value > now + 60
+        else value
         for name, value in status.items()
     }
 
@@ -182,6 +184,7 @@ def metrics_text(name, status):
     lines = []
     for metric, key, text in (
         ("backup_last_success_timestamp_seconds", "last_success", "When the last backup succeeded; 0 for never."),
+        ("backup_first_success_timestamp_seconds", "first_success", "When a backup succeeded for the first time."),
         ("backup_last_run_success", "run_success", "Whether the last run succeeded."),
         ("backup_last_run_timestamp_seconds", "last_run", "When the last run ended."),
         ("backup_duration_seconds", "duration", "How long the last successful backup took."),
@@ -283,6 +286,7 @@ class Backup:
             status.setdefault("last_success", 0)
             if not self.errors:
                 status["last_success"] = status["last_run"]
+                status["first_success"] = status.get("first_success") or status["last_run"]
                 status["duration"] = max(0.0, status["last_run"] - start)
             self._remember(status)
         for error in self.errors:
