@@ -151,6 +151,14 @@ class Engine:
     def _do(self, name, what, query=None, timeout=PATIENCE, body=None):
         self._request("POST", "/containers/{0}/{1}".format(quote(name, safe=""), what), query, body, timeout)
 
+    def create(self, name, body):
+        """Make a container that is not started.
+
+        :param body: what the engine's API takes.
+        :raises Refused: when the engine does not do it.
+        """
+        self._json("POST", "/containers/create", {"name": name}, body)
+
     def start(self, name):
         """Start a container; one that runs stays as it is."""
         self._do(name, "start")
@@ -266,7 +274,7 @@ class Engine:
         }
         if entrypoint:
             body["Entrypoint"] = [entrypoint]
-        self._json("POST", "/containers/create", {"name": name}, body)
+        self.create(name, body)
         try:
             self.start(name)
             ended = self._json("POST", "/containers/{0}/wait".format(name), timeout=PATIENCE * 2)

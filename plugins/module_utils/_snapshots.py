@@ -281,14 +281,15 @@ class Repository:
         """See :func:`sizes`."""
         return sizes(self._restic.must("ls", "--json", "--no-lock", snapshot.id, timeout=30 * MINUTE), services)
 
-    def restore(self, snapshot_id: str, paths: list, target: str) -> None:
+    def restore(self, snapshot_id: str, paths: list, target: str, optional=()) -> None:
         """Restore paths of a snapshot into an empty directory of root's; each lies there below its own path.
 
+        :param optional: further paths, which it need not have.
         :raises BackupError: when one of them is not restored, or the directory is not empty.
         """
         if os.listdir(target):
             raise BackupError("{0} is not empty".format(target))
-        include = [part for path in paths for part in ("--include", pattern(path))]
+        include = [part for path in [*paths, *optional] for part in ("--include", pattern(path))]
         # Takes away the locks of processes that are no more, and of no other.
         self._restic.run("unlock", timeout=5 * MINUTE)
         status, output, errors = self._restic.run("restore", snapshot_id, "--target", target, *include)

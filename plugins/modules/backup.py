@@ -304,7 +304,10 @@ class Task:
         """Take timer, program and settings away; the repository stays."""
         state = self.params["state_dir"]
         metrics = os.path.join(self.params["textfile_dir"], "vigil_backup.prom") if self.params["textfile_dir"] else ""
-        paths = [*_backup.removable(self.params), metrics, state if self.params["remove_data"] else ""]
+        rehearsed = (
+            os.path.join(self.params["textfile_dir"], "vigil_restore_test.prom") if self.params["textfile_dir"] else ""
+        )
+        paths = [*_backup.removable(self.params), metrics, rehearsed, state if self.params["remove_data"] else ""]
         paths = [path for path in paths if path and os.path.lexists(path)]
         record = self.records.get("backup")
         if paths and not self.module.check_mode:

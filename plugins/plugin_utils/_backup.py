@@ -17,6 +17,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
 ROLE = "backup"
+# In node_exporter's textfile directory: when a restore was rehearsed.
+REHEARSED = "vigil_restore_test.prom"
 _SECRET = re.compile("SECRET|PASS|PWD|TOKEN|KEY|ACCOUNT|CREDENTIAL", re.IGNORECASE)
 
 

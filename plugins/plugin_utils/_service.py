@@ -242,6 +242,24 @@ class Service(Deployment):
         data = self.data_dir(i)
         return {"data": data, "prepare": [{"kind": "tree"}] if data else [], "exclude": [], "files": []}
 
+    def rehearsal(self, i):
+        """How it is started with restored data beside the running one, without sending anything to anybody.
+
+        Its files are at the places of their own there.
+
+        :param i: the inputs of its role, by their names without the role's.
+        :returns: a :class:`_rehearsal.Wanted`, or a sentence: why it is not.
+        """
+        return "it is not started, only its backup is read"
+
+    def rehearsal_figures(self, answers: dict, before: float | None) -> list:
+        """What it has, as :class:`_rehearsal.Figure`; the same ones in the same order for the restored and the running service.
+
+        :param answers: title of each request of :meth:`rehearsal` that was sent -> text of the answer.
+        :param before: when the backup was made, for the running service: what is younger is in no backup; None for the restored one.
+        """
+        return []
+
     def peer_files(self) -> dict:
         """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""
         return {}

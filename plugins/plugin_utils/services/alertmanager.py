@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 
 import yaml
@@ -22,6 +23,8 @@ HEADER = """# Written by vigil.monitoring from the inventory: the next run resto
 """
 AMTOOL_HTTP = "amtool_http.yml"
 AMTOOL_HEADER = "# Written by vigil.monitoring from the inventory: the defaults of amtool on this host.\n"
+# For so many seconds a silence may be in memory alone.
+UNWRITTEN = 120
 
 
 class Room(Service):
@@ -276,6 +279,39 @@ class Room(Service):
         )
 
         return check_alertmanager(values)
+
+    def rehearsal(self, i):
+        """Alone, with a receiver that notifies nobody."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import PORT
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Wanted
+
+        name = "restore_test.yml"
+        flags = {
+            "config.file": "{0}/{1}".format(i["config_dir"], name),
+            "storage.path": i["db_dir"],
+            "web.listen-address": "127.0.0.1:" + PORT,
+            "cluster.listen-address": "",
+        }
+        return Wanted(
+            arguments=["--{0}={1}".format(*item) for item in flags.items()],
+            requests=self.history_requests("", 0),
+            ready=self.ready_path,
+            files={name: json.dumps({"route": {"receiver": "nobody"}, "receivers": [{"name": "nobody"}]})},
+            keep=[],
+            environment={},
+        )
+
+    def rehearsal_figures(self, answers, before):
+        """Its silences, but for those that it may not have written to its disk by then."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Figure
+
+        found = []
+        for one in json.loads(answers["silences"]):
+            changed = datetime.datetime.strptime(one["updatedAt"][:19], "%Y-%m-%dT%H:%M:%S")
+            since = changed.replace(tzinfo=datetime.timezone.utc).timestamp()
+            if before is None or (one["status"]["state"] != "expired" and since < before - UNWRITTEN):
+                found.append(one["id"])
+        return [Figure("silences", found)]
 
     # How it is verified
 

@@ -275,10 +275,15 @@ class Room(Service):
         the image's environment, which would win over those of grafana.ini, unless they are empty."""
         return {
             "entrypoint": [self.argv(i, release)[0]],
-            "env": {"GF_PATHS_" + name: "" for name in ("DATA", "LOGS", "PLUGINS", "PROVISIONING")},
+            "env": self.without_paths(),
             "tmpfs": ["/tmp:rw,noexec,nosuid,size=64m"],
             "stop_timeout": 30,
         }
+
+    @staticmethod
+    def without_paths():
+        """The environment without the image's own paths."""
+        return {"GF_PATHS_" + name: "" for name in ("DATA", "LOGS", "PLUGINS", "PROVISIONING")}
 
     # The steps of its own
 
@@ -373,6 +378,45 @@ class Room(Service):
             "exclude": [*excluded, *(posixpath.join(self.data_dir(i), name) for name in ("log", "png", "csv"))],
             "files": [self.secret_key(i)],
         }
+
+    def rehearsal(self, i):
+        """With its configuration as it was, but for where it listens; without alerting, mail, and requests to anybody."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import PORT
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Wanted
+
+        if not self.places(i)["database"]:
+            return "its database is on a server: the dump is in the backup, and is not restored here"
+        settings = {
+            "server.protocol": "http",
+            "server.http_addr": "127.0.0.1",
+            "server.http_port": PORT,
+            "server.root_url": "http://127.0.0.1/",
+            "server.serve_from_sub_path": "false",
+            "paths.logs": "/tmp",
+            "log.mode": "console",
+            "unified_alerting.enabled": "false",
+            "alerting.enabled": "false",
+            "smtp.enabled": "false",
+            "analytics.reporting_enabled": "false",
+            "analytics.check_for_updates": "false",
+            "analytics.check_for_plugin_updates": "false",
+            "plugins.plugin_admin_enabled": "false",
+        }
+        return Wanted(
+            arguments=["cfg:{0}={1}".format(*item) for item in settings.items()],
+            requests={"what it has": "/api/admin/stats"},
+            ready=self.ready_path,
+            files={},
+            keep=["server", "--homepath", "--config"],
+            environment=self.without_paths(),
+        )
+
+    def rehearsal_figures(self, answers, before):
+        """How many there are of each."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Figure
+
+        stats = json.loads(answers["what it has"])
+        return [Figure(name, stats.get(name) or 0) for name in ("dashboards", "users", "datasources")]
 
     def removals(self, i):
         """Its plugins."""

@@ -313,6 +313,52 @@ class Room(Service):
             return {**super().backup(i), "data": None, "prepare": []}
         return {**super().backup(i), "prepare": [{"kind": "blocks"}]}
 
+    def rehearsal(self, i):
+        """With its rules, but without targets, Alertmanagers and remote storage; no block is compacted, and none is too old."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import NEWEST, PORT
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import RULE_FILES
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Wanted
+
+        if i["agent_mode"]:
+            return "an agent keeps no data"
+        name = "restore_test.yml"
+        flags = {
+            "config.file": "{0}/{1}".format(i["config_dir"], name),
+            "storage.tsdb.path": i["db_dir"],
+            "storage.tsdb.retention.time": "100y",
+            "storage.tsdb.min-block-duration": "2h",
+            "storage.tsdb.max-block-duration": "2h",
+            "web.listen-address": "127.0.0.1:" + PORT,
+        }
+        all_series = "%7B__name__%21%3D%22%22%7D"
+        query = "/api/v1/query?time=" + NEWEST + "&query="
+        return Wanted(
+            arguments=["--{0}={1}".format(*item) for item in flags.items()],
+            # As many of the samples as a server with millions of time series can add up.
+            requests={
+                "series": query + "count({0})".format(all_series),
+                "samples": query + "sum(count_over_time({0}[2m]))".format(all_series),
+                "rules": "/api/v1/rules",
+            },
+            ready="/-/ready",
+            files={name: json.dumps({"rule_files": list(RULE_FILES)})},
+            keep=[],
+            environment={},
+        )
+
+    def rehearsal_figures(self, answers, before):
+        """Its time series at the end of the newest block, and their samples in the minutes before; its rules."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Figure
+
+        found = []
+        for request, title in (("series", "time series"), ("samples", "samples of the last two minutes")):
+            if request in answers:
+                result = json.loads(answers[request])["data"]["result"]
+                found.append(Figure(title + " in the newest block", int(result[0]["value"][1]) if result else 0, True))
+        groups = json.loads(answers["rules"])["data"]["groups"]
+        found.append(Figure("rule groups", len(groups)))
+        return [*found, Figure("rules", sum(len(group["rules"]) for group in groups))]
+
     # How it is verified
 
     def checks(self, values, surroundings):

@@ -1,0 +1,240 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_test
+short_description: Rehearse the restore of a backup without touching production
+description:
+  - What the tasks of the playbook C(restore_test.yml) are made of. The action plugin makes the options of the inventory.
+  - V(rehearse) restores the newest snapshot of a host into a scratch directory, one service after the other, starts each from the
+    program that is deployed, on the loopback and with limited memory and CPU, requests of it what is compared, and removes
+    everything again. No notification is sent.
+  - V(compare) requests the same of the running services, fails where the restored ones lack something, and writes the metric
+    C(monitoring_restore_test_success_timestamp_seconds) where they do not.
+version_added: 0.4.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: none
+    description: Is skipped in check mode.
+  diff_mode:
+    support: none
+    description: Data is not shown.
+  idempotent:
+    support: none
+    description: Restores again each time; nothing of it remains.
+options:
+  step:
+    description:
+      - V(record) writes the metric; V(compare) uses it.
+    type: str
+    choices: [rehearse, compare, record]
+    required: true
+  found:
+    description: With V(compare), what V(rehearse) has returned.
+    type: dict
+  access:
+    description: How the repository is reached.
+    type: dict
+    suboptions:
+      restic:
+        description: Path of restic.
+        type: path
+        required: true
+      options:
+        description: Its options.
+        type: list
+        elements: str
+        default: []
+      environment:
+        description: Its environment.
+        type: dict
+        required: true
+      password:
+        description: Password of the repository.
+        type: str
+        required: true
+      ssh_key:
+        description: Private key for C(sftp:).
+        type: str
+        default: ""
+      ssh_known_hosts:
+        description: Lines of C(known_hosts).
+        type: str
+        default: ""
+  secrets:
+    description: Texts that no output may show.
+    type: list
+    elements: str
+    default: []
+  name:
+    description: Name of the backup.
+    type: str
+  services:
+    description: The services that are started, with what their rooms say.
+    type: list
+    elements: dict
+    default: []
+  directory:
+    description: The scratch directory.
+    type: path
+    default: /var/lib/vigil-restore-test
+  memory:
+    description: Bytes of memory that a service gets, such as V(2G).
+    type: str
+    default: 2G
+  cpu:
+    description: Percent of a core that a service gets.
+    type: int
+    default: 100
+  timeout:
+    description: Seconds until a service has to be ready.
+    type: int
+    default: 120
+  docker_host:
+    description: Address of the Docker engine on the host.
+    type: str
+    default: unix:///var/run/docker.sock
+  metrics_file:
+    description: With V(record), the file of node_exporter's textfile collector.
+    type: path
+seealso:
+  - module: vigil.monitoring.backup
+"""
+
+EXAMPLES = r"""
+- name: Restore into a scratch directory, and start the services there
+  vigil.monitoring.restore_test:
+    step: rehearse
+  register: rehearsed
+
+- name: Compare with the running services
+  vigil.monitoring.restore_test:
+    step: compare
+    found: "{{ rehearsed.found }}"
+"""
+
+RETURN = r"""
+found:
+  description: The C(snapshot), and by service what it has answered, or why it does not run.
+  returned: with O(step=rehearse)
+  type: dict
+words:
+  description: What was compared, as sentences.
+  returned: with O(step=compare)
+  type: list
+  elements: str
+"""
+
+import json
+import os
+import shutil
+import time
+
+from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.vigil.monitoring.plugins.module_utils import _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
+from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
+    HostError,
+    ensure_directory,
+    one_run_at_a_time,
+    write_atomically,
+)
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import Rehearsal
+
+ARGUMENTS = {
+    "step": {"type": "str", "required": True, "choices": ["rehearse", "compare", "record"]},
+    "found": {"type": "dict"},
+    "access": {"type": "dict", "options": _snapshots.ACCESS},
+    "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "name": {"type": "str"},
+    "services": {"type": "list", "elements": "dict", "default": []},
+    "directory": {"type": "path", "default": "/var/lib/vigil-restore-test"},
+    "memory": {"type": "str", "default": "2G"},
+    "cpu": {"type": "int", "default": 100},
+    "timeout": {"type": "int", "default": 120},
+    "docker_host": {"type": "str", "default": DEFAULT_HOST},
+    "metrics_file": {"type": "path"},
+}
+METRIC = "monitoring_restore_test_success_timestamp_seconds"
+
+
+def _rehearse(given):
+    access = given["access"]
+    if not shutil.which(access["restic"]):
+        raise HostError("{0} is not on this host: run site.yml, which installs it".format(access["restic"]))
+    try:
+        limits = {"memory": human_to_bytes(given["memory"]), "cpu": given["cpu"]}
+    except ValueError as error:
+        raise HostError("restore_test_memory: {0}".format(error)) from error
+    ensure_directory(given["directory"], 0o700)
+    with one_run_at_a_time(given["directory"], patience=5):
+        rehearsal = Rehearsal(given["directory"], given["docker_host"], limits, given["timeout"])
+        # Of an earlier run that was killed.
+        rehearsal.sweep()
+        try:
+            with _snapshots.Repository(access) as repository:
+                return _each(rehearsal, repository, given)
+        finally:
+            rehearsal.sweep()
+
+
+def _each(rehearsal, repository, given):
+    snapshot = _snapshots.choose(repository.snapshots(), _snapshots.LATEST, given["name"])
+    manifest = repository.manifest(snapshot)
+    sizes, found = repository.sizes(snapshot, manifest), {}
+    for wanted in given["services"]:
+        name = wanted["service"]
+        try:
+            if name not in manifest:
+                raise BackupError("the snapshot does not have it")
+            found[name] = rehearsal.rehearse(repository, snapshot.id, sizes[name], manifest[name], wanted)
+        except (HostError, BackupError, OSError) as error:
+            found[name] = {"problem": str(error)}
+    return {
+        "changed": False,
+        "found": {
+            "snapshot": {"described": _snapshots.described(snapshot), "time": snapshot.time},
+            "services": found,
+        },
+    }
+
+
+def _record(given):
+    path = given["metrics_file"]
+    if not os.path.isdir(os.path.dirname(path)):
+        return {"changed": False}
+    text = "# HELP {0} When a restore of the backup was last rehearsed without a finding.\n# TYPE {0} gauge\n{0}{{backup={1}}} {2}\n"
+    filled = text.format(METRIC, json.dumps(given["name"], ensure_ascii=False), float(int(time.time())))
+    write_atomically(path, filled.encode("utf-8"), 0o644)
+    return {"changed": True}
+
+
+def main():
+    """Entry point."""
+    module = Module(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=False,
+        required_if=[
+            ("step", "rehearse", ("access", "name")),
+            ("step", "record", ("metrics_file", "name")),
+        ],
+    )
+    if module.params["step"] == "compare":
+        module.fail_json(msg="this step runs on the controller and needs its action plugin")
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to restore data; run the play with become: true")
+    try:
+        module.exit_json(**(_rehearse if module.params["step"] == "rehearse" else _record)(module.params))
+    except (HostError, BackupError, OSError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
