@@ -58,6 +58,7 @@ REASONS = (
         r"|unexpected EOF|load.*: invalid|file does not exist",
         "the repository is damaged; keep it, and see docs/howto/backup.md",
     ),
+    (r"panic: ", "restic crashed, as it does where the repository is damaged: run `restic check`"),
 )
 
 
@@ -71,7 +72,8 @@ class Busy(BackupError):
 
 def reason_of(output):
     """What the error output of restic means: a sentence that ends with its own last lines."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # What follows a crash are places in its source.
+    lines = [line.strip() for line in output.partition("\ngoroutine ")[0].splitlines() if line.strip()]
     last = "; ".join(lines[-3:])[-600:]
     for pattern, meaning in REASONS:
         if re.search(pattern, output, re.IGNORECASE):

@@ -89,7 +89,7 @@ def test_a_killed_rehearsal_is_removed_by_the_next_one(rehearsed):
     rehearsed.host.run(active, timeout=60)
     run.send_signal(signal.SIGKILL)
     rehearsed.host.run("pkill -KILL -f '[A]nsiballZ_restore_test|[r]estore_test.py'", check=False)
-    run.wait(10)
+    run.communicate(timeout=10)
     assert "vigil-restore-test-" in left(rehearsed)
     rehearsal(rehearsed).must_be_green(changed=True)
     assert left(rehearsed) == "" and untouched(rehearsed) == before

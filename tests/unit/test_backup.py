@@ -151,6 +151,11 @@ def test_command_of_sftp(repository, server):
             "cannot be reached",
         ),
         ("Stat: The specified bucket does not exist.\ntimed out", "there is no repository"),
+        (
+            "panic: runtime error: invalid memory address\n\ngoroutine 1 [running]:\nmain.main()\n\tcmd/main.go:172",
+            "restic crashed, as it does where the repository is damaged: run `restic check` (restic: panic: runtime error: invalid"
+            " memory address)",
+        ),
         ("something else", "restic failed: something else"),
     ],
 )
