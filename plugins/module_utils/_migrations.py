@@ -14,6 +14,7 @@ import mmap
 import os
 import re
 import signal
+import subprocess
 from urllib.parse import quote
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
@@ -37,7 +38,34 @@ def unknown_to(program, names, derived):
     return [name for name in names if not pattern.match(name) and program.find(name.encode("utf-8")) < 0]
 
 
-def unknown_changes(database, query, derived, program):
+def of_server(argv, environment, derived, program):
+    """The changes of a database on a server that a program does not know.
+
+    :param argv: command that prints the names, one a line; ``environment`` of it.
+    :param program: path.
+    :returns: their number and some of them; None where that cannot be told.
+    """
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **environment}
+    try:
+        done = subprocess.run(
+            argv,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            timeout=SECONDS,
+            check=False,
+        )
+        if done.returncode or not os.path.isfile(program):
+            return None
+        return _counted(done.stdout.decode("utf-8", "replace").splitlines()[:MOST], derived, program)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        # Without its client, or before it is there: the service itself says what is wrong.
+        return None
+
+
+def of_sqlite(database, query, derived, program):
     """The changes of a SQLite database that a program does not know.
 
     :param database: path; it is read with the rights of its owner.
@@ -81,6 +109,11 @@ def _read(database, query, derived, program):
         names = [str(row[0])[:500] for row in connection.execute(query).fetchmany(MOST)]
     finally:
         connection.close()
+    return _counted(names, derived, program)
+
+
+def _counted(names, derived, program):
+    """How many of the names a program does not know, and some of them."""
     with open(program, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as text:
         found = unknown_to(text, names, derived)
     return len(found), [name[:100] for name in found[:NAMED]]
@@ -91,12 +124,15 @@ def migration_problem(name, version, given, program):
 
     :param name: of the service.
     :param version: that is to open it.
-    :param given: dict with ``database``, ``query`` and ``derived``.
+    :param given: dict with ``database`` or ``argv`` and ``environment``, ``query`` and ``derived``.
     :param program: path of the program of this version.
     """
-    found = unknown_changes(given["database"], given["query"], given["derived"], program)
+    if given["database"]:
+        found = of_sqlite(given["database"], given["query"], given["derived"], program)
+    else:
+        found = of_server(given["argv"], given["environment"] or {}, given["derived"], program)
     if not found or found[0] < FEWEST:
         return None
     return "{0} has {1} changes of its schema that {2} {3} does not know, such as {4}: a newer version has written it".format(
-        given["database"], found[0], name, version, ", ".join(repr(one) for one in found[1])
+        given["database"] or "its database", found[0], name, version, ", ".join(repr(one) for one in found[1])
     )

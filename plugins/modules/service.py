@@ -396,14 +396,21 @@ options:
     version_added: 0.4.0
   migrations:
     description:
-      - Where a SQLite database lists the changes of its schema. If it is not known which version has written the data, and the program does
-        not contain the name of a change, a newer version has, and the deployment is refused unless O(allow_downgrade).
+      - Where a database lists the changes of its schema. If it is not known which version has written the data, and the program does
+        not contain the names of several changes, a newer version has, and the deployment is refused unless O(allow_downgrade).
     type: dict
     suboptions:
       database:
-        description: Path of the database.
+        description: Path of a SQLite database.
         type: path
-        required: true
+      argv:
+        description: For a database on a server, the command that prints the names, one a line. If it fails, nothing is known.
+        type: list
+        elements: str
+      environment:
+        description: Environment of the command, with the password.
+        type: dict
+        default: {}
       query:
         description: SQL query whose first column is the name of a change.
         type: str
@@ -604,10 +611,13 @@ def main():
             "migrations": {
                 "type": "dict",
                 "options": {
-                    "database": {"type": "path", "required": True},
+                    "database": {"type": "path"},
+                    "argv": {"type": "list", "elements": "str"},
+                    "environment": {"type": "dict", "default": {}, "no_log": False},
                     "query": {"type": "str", "required": True},
                     "derived": {"type": "str", "required": True},
                 },
+                "required_one_of": [("database", "argv")],
             },
             "data_of_line": {"type": "bool", "default": False},
             "purge": {"type": "list", "elements": "path", "default": []},

@@ -85,7 +85,7 @@ class Service:
         told = {
             name: value
             for name, value in options.items()
-            if name not in ("secrets", "reload", "database", "dump", "history")
+            if name not in ("secrets", "reload", "database", "dump", "migrations", "history")
         }
         told["health"] = {name: value for name, value in options["health"].items() if name not in UNTOLD}
         text = json.dumps([told, (options.get("reload") or {}).get("paths"), code()], sort_keys=True, default=str)

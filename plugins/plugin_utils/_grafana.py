@@ -74,10 +74,12 @@ def grafana_places(ini):
     }
 
 
-def grafana_dump(ini):
+def grafana_dump(ini, query=None):
     """The command that dumps the database of a server, and its environment with the password; None where it is unknown.
 
     The address of the database is in one URL, or in keys of their own.
+
+    :param query: SQL; then it is the command that prints the answer to it instead, one value a line.
     """
     found = dict(ini.get("database") or {})
     if found.get("url"):
@@ -93,10 +95,14 @@ def grafana_dump(ini):
     if found.get("type") in ("postgres", "postgresql"):
         environment = {"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password}
         argv = ["pg_dump", "--no-password", "--format=plain", "--clean", "--if-exists", name]
+        if query:
+            argv = ["psql", "--no-psqlrc", "--no-password", "--tuples-only", "--no-align", "--command=" + query, name]
     elif found.get("type") == "mysql":
         environment = {"MYSQL_PWD": password}
-        argv = ["mysqldump", "--single-transaction", "--host=" + host, "--user=" + user]
-        argv += [*(["--port=" + port] if port else []), name]
+        argv = ["mysqldump", "--single-transaction"]
+        if query:
+            argv = ["mysql", "--batch", "--skip-column-names", "--execute=" + query]
+        argv += ["--host=" + host, "--user=" + user, *(["--port=" + port] if port else []), name]
     else:
         return None
     return {"kind": "dump", "argv": argv, "environment": {key: value for key, value in environment.items() if value}}

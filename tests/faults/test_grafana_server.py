@@ -254,3 +254,18 @@ def test_an_upgrade_dumps_the_database_and_a_downgrade_is_refused(shown):
     shown.run().must_be_green(changed=False)
     assert shown.get("/api/health")["version"] == before
     assert {one["login"] for one in shown.get("/api/org/users")} == {"admin", "lena", "carol"}
+
+    # One that another Grafana of a newer version shares: this host has written nothing down of it, but it says so itself.
+    def change(script):
+        shown.host.run(PSQL.replace("psql", "psql -d grafana"), stdin=script)
+
+    columns = "migration_id, sql, success, error, timestamp"
+    rows = ", ".join(f"('Add sentinel_future {number}', '', true, '', now())" for number in (1, 2))
+    change(f"INSERT INTO migration_log ({columns}) VALUES {rows}")
+    shown.host.run("systemctl stop grafana-server; rm /var/lib/grafana/.vigil-version /etc/grafana/.vigil/proven.json")
+    must_be_silent(shown.run(*LOUD)).must_be_red(
+        f"its database has 2 changes of its schema that grafana {before} does not know, such as 'Add sentinel_future 1'",
+        "a newer version has written it",
+    )
+    change("DELETE FROM migration_log WHERE migration_id LIKE 'Add sentinel_future%'")
+    shown.run().must_be_green(changed=True)

@@ -953,7 +953,7 @@ def migrated(path, *names):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE log (name TEXT)")
         connection.executemany("INSERT INTO log VALUES (?)", [(name,) for name in names])
-    return {"database": str(path), "query": "SELECT name FROM log", "derived": "create "}
+    return {"database": str(path), "argv": None, "query": "SELECT name FROM log", "derived": "create "}
 
 
 @pytest.mark.parametrize(
@@ -978,9 +978,33 @@ def test_a_database_that_nobody_knows_says_whether_a_newer_version_has_written_i
         assert deploy(host, migrations=given, allow_downgrade=True, **data_in(host))["action"] == "started"
 
 
+@pytest.mark.parametrize(
+    ("script", "refused"),
+    [
+        ("echo version; echo create table x", False),
+        ("echo Add $NAME; echo Add index of the future", True),
+        ("echo Add $NAME; echo Add index of the future; exit 1", False),
+        ("sleep 0; kill $$", False),
+    ],
+)
+def test_so_does_one_on_a_server(host, script, refused):
+    given = {"database": None, "argv": ["sh", "-c", script], "environment": {"NAME": "column"}}
+    done = deploy(host, migrations={**given, "query": "", "derived": "create "}, **data_in(host))
+    assert (
+        "its database has 2 changes of its schema that prometheus 3.5.3 does not know, such as 'Add column'"
+        in str(done)
+    ) is refused
+    assert bool(done.get("failed")) is refused
+
+
+def test_without_the_client_of_a_server_nothing_is_known(host):
+    given = {"database": None, "argv": ["no-such-psql"], "environment": {}, "query": "", "derived": "create "}
+    assert deploy(host, migrations=given, **data_in(host))["action"] == "started"
+
+
 def test_what_is_no_database_says_nothing(host, disk):
     (disk / "grafana.db").write_text("x" * 5000)
-    given = {"database": str(disk / "grafana.db"), "query": "SELECT name FROM log", "derived": "create "}
+    given = {"database": str(disk / "grafana.db"), "argv": None, "query": "SELECT name FROM log", "derived": "create "}
     assert deploy(host, migrations=given, **data_in(host))["action"] == "started"
 
 

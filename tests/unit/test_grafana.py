@@ -222,6 +222,19 @@ def test_ldap_in_the_shape_of_the_peer():
     assert "config_file = /etc/grafana/ldap.toml" in found["grafana.ini"]["content"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "argv", "secret"),
+    [
+        ("postgres", ["psql", "--no-psqlrc", "--no-password", "--tuples-only", "--no-align", "--command=SELECT 1", "g"], "PGPASSWORD"),
+        ("mysql", ["mysql", "--batch", "--skip-column-names", "--execute=SELECT 1", "--host=db", "--user=u", "--port=1", "g"], "MYSQL_PWD"),
+    ],
+)  # fmt: skip
+def test_the_database_of_a_server_is_asked_without_its_password_in_a_command_line(kind, argv, secret):
+    database = {"type": kind, "host": "db:1", "name": "g", "user": "u", "password": "Sentinel"}
+    found = grafana.grafana_dump({"database": database}, "SELECT 1")
+    assert (found["argv"], found["environment"][secret]) == (argv, "Sentinel")
+
+
 # Data sources
 
 

@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import PASSW
 # Where its database lists the changes of its schema. It puts some of their names together when it runs, and what moved its old alerts
 # has left it again.
 MIGRATIONS = {
-    "query": "SELECT migration_id FROM migration_log WHERE success = 1",
+    "query": "SELECT migration_id FROM migration_log",
     "derived": r"(?i)(create|drop|copy|clone|rename|move|remove)\b|.*alert",
 }
 # Variables of the clients of PostgreSQL and MySQL.
@@ -307,7 +307,7 @@ class Room(Service):
         dump = self.dump(i) if i["dump_database"] else None
         return {
             "keep": database,
-            **({"migrations": {"database": database[0], **MIGRATIONS}} if database else {}),
+            **self.migrations(i, database),
             **({"dump": {"argv": dump["argv"], "environment": dump["environment"]}} if dump else {}),
             "data_of_line": True,
             "reload": {
@@ -316,6 +316,17 @@ class Room(Service):
                 **login,
             },
         }
+
+    def migrations(self, i, database):
+        """Where its database lists the changes of its schema: the option of the module service."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import grafana_dump
+
+        if database:
+            return {"migrations": {"database": database[0], **MIGRATIONS}}
+        found = grafana_dump(self.ini(i), MIGRATIONS["query"])
+        if not found:
+            return {}
+        return {"migrations": {"argv": found["argv"], "environment": found["environment"], **MIGRATIONS}}
 
     def dump(self, i):
         """How the database of a server is dumped; None where it has SQLite, or a server that is not known here."""
