@@ -110,11 +110,14 @@ DASHBOARD = Dashboard(
             width=24,
             height=10,
             unit="short",
-            thresholds=((None, "blue"), (2, "orange"), (3, "red")),
+            thresholds=((None, "green"), (1, "blue"), (2, "orange"), (3, "red")),
             queries=(
                 Query(
                     f"max by (alertname) ({of_severity('critical', _MATCHERS)} * 3"
-                    f" or {of_severity('warning', _MATCHERS)} * 2 or {_FIRING})",
+                    f" or {of_severity('warning', _MATCHERS)} * 2 or {_FIRING})"
+                    # Grafana calls a timeline without a series an error.
+                    ' or label_replace(vector(0), "alertname", "No alerts fired", "", "")'
+                    f" unless on () count(last_over_time({_FIRING}[$__range] @ end()))",
                     "{{alertname}}",
                 ),
             ),
