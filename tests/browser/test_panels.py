@@ -19,7 +19,9 @@ WIDTHS = {"desktop": 1440, "phone": 390}
 SHOWN = dashboards.shown()
 # Panels with nothing to show here, and why.
 _CONTAINERS = "no containers run here: tests/faults/test_cadvisor.py asks for them"
+_SERVICES = "none of these services runs here: tests/faults asks for them where their exporters are tested"
 EMPTY = {
+    **{("mon-services", number): _SERVICES for number in range(1, 15)},
     **{("mon-containers", number): _CONTAINERS for number in range(1, 8)},
     ("mon-system", 5): _CONTAINERS,
     ("mon-system", 12): _CONTAINERS,

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import containers, hosts, images, mirror, play
+from lab import containers, dashboards, hosts, images, mirror, play
 from lab.common import LABEL, ROOT, locked, run
 
 # Tests that take a minute or more each, and tests that take a second: so ordered, they leave no worker idle in the end.
@@ -130,6 +131,23 @@ class Site:
     def pid(self, service: str) -> str:
         """The service's main process: unchanged means that nothing restarted it."""
         return self.host.run(f"systemctl show -P MainPID {service}").stdout.strip()
+
+    def unanswered(self, metrics: str, within: int = 60) -> set[str]:
+        """Where the dashboards ask for metrics whose name begins so and get nothing from the host's Prometheus, once that is
+        as little as it gets."""
+        asked, deadline = dashboards.of(metrics), time.monotonic() + within
+        assert asked
+        while asked and time.monotonic() < deadline:
+            argv = [
+                f"curl -fsS -G http://127.0.0.1:9090/api/v1/query --data-urlencode {shlex.quote('query=' + one.expr)}"
+                for one in asked
+            ]
+            answers = self.host.run(" && echo && ".join(argv)).stdout.splitlines()
+            asked = [
+                one for one, answer in zip(asked, filter(None, answers)) if not json.loads(answer)["data"]["result"]
+            ]
+            time.sleep(1)
+        return {one.where for one in asked}
 
     def fingerprint(self, *paths: str) -> dict[str, str]:
         """Everything below these paths: path -> kind, mode, owner and content, as the host has it."""

@@ -70,6 +70,7 @@ def test_it_counts_the_requests_to_nginx(site):
     # And each scrape is one.
     assert metric(site, "nginx_http_requests_total") >= before + 6
     site.run().must_be_green(changed=False)
+    assert not site.unanswered("nginx_")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_it_sees_the_processes_of_others_and_the_alert_names_the_group_that_is_m
         answer = site.host.run("curl -fsS http://127.0.0.1:9090/api/v1/alerts").stdout
     assert '"groupname":"never-started"' in answer
     assert '"groupname":"journal"' not in answer
+    assert not site.unanswered("namedprocess_")
     site.run().must_be_green(changed=False)
 
 

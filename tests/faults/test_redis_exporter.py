@@ -22,7 +22,7 @@ def host():
     with hosts.host("trixie-docker", group="fault") as made:
         made.load(containers.image("redis_exporter"))
         made.run("apt-get -qq update && apt-get -qq install -y redis-server >/dev/null")
-        made.run(f"printf 'bind 127.0.0.1\\nrequirepass {PASSWORD}\\n' >> /etc/redis/redis.conf")
+        made.run(f"printf 'bind 127.0.0.1\\nrequirepass {PASSWORD}\\nmaxmemory 64mb\\n' >> /etc/redis/redis.conf")
         made.run("systemctl restart redis-server")
         yield made
 
@@ -48,6 +48,9 @@ def test_its_password_is_in_a_file_and_nowhere_else(site):
     assert PASSWORD not in site.host.run("cat /proc/[0-9]*/cmdline; systemctl show redis_exporter").stdout
     assert PASSWORD not in site.host.run(f"cat /proc/{site.pid('redis_exporter')}/environ").stdout
     site.run().must_be_green(changed=False)
+    site.host.run(f"REDISCLI_AUTH={PASSWORD} redis-cli SET key value && REDISCLI_AUTH={PASSWORD} redis-cli GET key")
+    # A replica alone has a link to a master.
+    assert site.unanswered("redis_", within=30) == {"mon-services 1 G"}
 
 
 def test_a_password_in_the_address_is_refused(site):

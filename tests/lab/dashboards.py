@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -73,3 +74,9 @@ def filled(expr: str, span: str = "1h", interval: str = "5m") -> str:
     of_grafana |= {"$__to": "0", "$__interval_ms": "15000"}
     # "$1" is of label_replace.
     return re.sub(r"\$[a-z_]\w*", lambda found: of_grafana.get(found[0], ".*"), expr)
+
+
+def of(metrics: str) -> list[Query]:
+    """The queries of panels that ask for metrics whose name begins so, with all chosen and a rate of half a minute."""
+    wanted = [one for one in panels() if re.search(rf"\b{metrics}", one.expr)]
+    return [dataclasses.replace(one, expr=filled(one.expr, interval="30s")) for one in wanted]

@@ -152,6 +152,22 @@ SPECIFIED = {
         20 Sequential scans (top 10): table 3
         21 Settings that matter: table 7
     """,
+    "mon-services": """
+        1 Redis servers: table 7
+        2 Redis commands per second: timeseries 1
+        3 Redis memory of its limit: timeseries 1
+        4 Redis hit ratio: timeseries 1
+        5 Redis clients and rejected connections: timeseries 2
+        6 Redis evicted and expired keys: timeseries 2
+        7 NGINX: stat 1
+        8 NGINX requests per second: timeseries 1
+        9 NGINX connections: timeseries 4
+        10 NGINX dropped connections (5m): timeseries 1
+        11 Groups of processes: table 7
+        12 CPU by group (10 highest): timeseries 1
+        13 Memory by group (10 highest): timeseries 1
+        14 Restarts by group (15m): timeseries 1
+    """,
     "mon-containers": """
         1 Containers: table 7
         2 Memory of its limit (10 highest): timeseries 1

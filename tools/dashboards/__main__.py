@@ -16,7 +16,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
-from . import alerts, application, containers, database, fleet, stack, system
+from . import alerts, application, containers, database, fleet, services, stack, system
 from .build import rendered
 
 # Folders of Grafana are folders here.
@@ -30,7 +30,7 @@ def main() -> int:
         sys.exit(__doc__)
     made = {
         FOLDER / f"{module.DASHBOARD.uid}.json": rendered(module.DASHBOARD)
-        for module in (fleet, system, alerts, application, database, containers, stack)
+        for module in (fleet, system, alerts, application, database, services, containers, stack)
     }
     stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     # One that has no source any more.
