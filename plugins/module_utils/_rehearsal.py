@@ -73,6 +73,8 @@ def unit_properties(process: Process, mounts: dict, data: str, limits: dict) -> 
         "MemoryMax": limits["memory"],
         "CPUQuota": "{0}%".format(limits["cpu"]),
         "Nice": 10,
+        # Before anything of production.
+        "OOMScoreAdjust": 1000,
         "RuntimeMaxSec": LONGEST,
         "TimeoutStopSec": 15,
         "ProtectSystem": "strict",
@@ -111,6 +113,7 @@ def container_body(process: Process, argv: list, mounts: dict, data: str, limits
             ],
             "Memory": limits["memory"],
             "NanoCpus": limits["cpu"] * 10000000,
+            "OomScoreAdj": 1000,
             "ReadonlyRootfs": True,
             "Tmpfs": {"/tmp": "rw,noexec,nosuid,size=64m"},
             "SecurityOpt": ["no-new-privileges"],

@@ -80,9 +80,9 @@ options:
     elements: dict
     default: []
   directory:
-    description: The scratch directory.
+    description: Where the scratch directory C(vigil-restore-test) is made.
     type: path
-    default: /var/lib/vigil-restore-test
+    default: /var/lib
   memory:
     description: Bytes of memory that a service gets, such as V(2G).
     type: str
@@ -132,11 +132,12 @@ words:
 
 import json
 import os
+import re
 import shutil
 import time
 
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.vigil.monitoring.plugins.module_utils import _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _snapshots
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
@@ -155,13 +156,16 @@ ARGUMENTS = {
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
     "name": {"type": "str"},
     "services": {"type": "list", "elements": "dict", "default": []},
-    "directory": {"type": "path", "default": "/var/lib/vigil-restore-test"},
+    "directory": {"type": "path", "default": "/var/lib"},
     "memory": {"type": "str", "default": "2G"},
     "cpu": {"type": "int", "default": 100},
     "timeout": {"type": "int", "default": 120},
     "docker_host": {"type": "str", "default": DEFAULT_HOST},
     "metrics_file": {"type": "path"},
 }
+SCRATCH = "vigil-restore-test"
+# What a mount of systemd's and of the engine's can be given as it is.
+PLAIN = re.compile(r"/[A-Za-z0-9/._-]*")
 METRIC = "monitoring_restore_test_success_timestamp_seconds"
 
 
@@ -173,9 +177,18 @@ def _rehearse(given):
         limits = {"memory": human_to_bytes(given["memory"]), "cpu": given["cpu"]}
     except ValueError as error:
         raise HostError("restore_test_memory: {0}".format(error)) from error
-    ensure_directory(given["directory"], 0o700)
-    with one_run_at_a_time(given["directory"], patience=5):
-        rehearsal = Rehearsal(given["directory"], given["docker_host"], limits, given["timeout"])
+    if not PLAIN.fullmatch(given["directory"]) or not os.path.isdir(given["directory"]):
+        raise HostError(
+            "restore_test_dir is {0!r}: give an existing directory whose path has letters, digits, / . _ and - only".format(
+                given["directory"]
+            )
+        )
+    # One for all directories: the units of all runs have the same names. Several backups may be rehearsed on one host.
+    with one_run_at_a_time("/var/lib/" + SCRATCH, patience=3600):
+        folder = os.path.join(given["directory"], SCRATCH)
+        _nofollow.must_be_roots(folder, "restores there all data of the host")
+        ensure_directory(folder, 0o700)
+        rehearsal = Rehearsal(folder, given["docker_host"], limits, given["timeout"])
         # Of an earlier run that was killed.
         rehearsal.sweep()
         try:
