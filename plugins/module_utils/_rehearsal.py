@@ -130,6 +130,8 @@ def newest_of(data: str):
     """
     found = []
     for path in glob.glob(glob.escape(data) + "/*/meta.json"):
+        if os.path.islink(path):
+            continue
         try:
             with open(path, encoding="utf-8") as stream:
                 found.append(int(json.load(stream)["maxTime"]))
@@ -189,11 +191,14 @@ class Rehearsal:
             sources = [source["from"] for source in described["sources"]]
             repository.restore(snapshot, sources, top, optional=[described["config"], *described["files"]])
             data, config = _assemble(top, described), top + described["config"]
-            if not os.path.isdir(config):
-                raise BackupError("the snapshot does not have its configuration {0}".format(described["config"]))
+            for path, place in ((data, described["data"]), (config, described["config"])):
+                if os.path.islink(path) or not os.path.isdir(path):
+                    raise BackupError("the snapshot does not have its directory {0}".format(place))
             shutil.rmtree(os.path.join(config, STATE), ignore_errors=True)
             for name, text in wanted["files"].items():
-                with open(os.path.join(config, name), "w", encoding="utf-8") as stream:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+                descriptor = os.open(os.path.join(config, name), flags, 0o400)
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                     stream.write(text)
             for path in (data, config):
                 _give(path, process.uid, process.gid)
@@ -283,8 +288,12 @@ def _assemble(top, described):
     for source in described["sources"]:
         inside = os.path.relpath(source["to"] or "/", described["data"])
         if source["from"] != folders[0] and source["to"] and not inside.startswith(".."):
-            os.makedirs(os.path.dirname(os.path.join(data, inside)), exist_ok=True)
-            os.rename(top + source["from"], os.path.join(data, inside))
+            target = os.path.join(os.path.realpath(data), inside)
+            # The account of the service can have put a link there, in what was backed up.
+            if os.path.realpath(os.path.dirname(target)) != os.path.dirname(target):
+                raise BackupError("the directory of {0} is a link in the snapshot".format(source["to"]))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.rename(top + source["from"], target)
     return data
 
 

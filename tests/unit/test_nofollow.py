@@ -493,6 +493,10 @@ REASONS = {
     ): "what it writes as root goes by _nofollow; the part that it opens and removes is in Ansible's own directory, the rest has the"
     " rights of the account",
     (
+        "module_utils/_rehearsal.py",
+        "*",
+    ): "in a directory that root alone can enter; links in what was restored are not followed, and the service runs after that",
+    (
         "module_utils/_backup_program.py",
         "*",
     ): "in directories of root's own; in those of a service's data it goes by descriptors, and its unit can write nowhere else",

@@ -62,6 +62,23 @@ def test_the_newest_moment_of_blocks(tmp_path):
         host.newest_of(str(tmp_path))
 
 
+def test_no_link_of_a_snapshot_is_followed(tmp_path):
+    """The account of a service can have put one into its data."""
+    (tmp_path / "top/var/lib/g").mkdir(parents=True)
+    (tmp_path / "top/staging").mkdir()
+    (tmp_path / "top/staging/g.db").write_text("x")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "top/var/lib/g/db").symlink_to(tmp_path / "elsewhere")
+    sources = [{"from": "/var/lib/g", "to": "/var/lib/g"}, {"from": "/staging/g.db", "to": "/var/lib/g/db/g.db"}]
+    described = {"data": "/var/lib/g", "sources": sources}
+    with pytest.raises(BackupError, match="is a link in the snapshot"):
+        host._assemble(str(tmp_path / "top"), described)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (tmp_path / "top/var/lib/g/db").unlink()
+    assert host._assemble(str(tmp_path / "top"), described) == str(tmp_path / "top/var/lib/g")
+    assert (tmp_path / "top/var/lib/g/db/g.db").read_text() == "x"
+
+
 @pytest.mark.parametrize(
     ("restored", "running", "bad", "words"),
     [
