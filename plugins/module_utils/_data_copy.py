@@ -29,6 +29,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import WRIT
 
 # In the data directory: the copy, until it is complete.
 STAGING = ".vigil-move"
+# What is restored there of a backup, until it is complete; and what was there before, until the service is verified.
+RESTORED, BEFORE = ".vigil-restore", ".vigil-before"
+# What is in a data directory, and is no data of the service.
+OURS = (WRITER, STAGING, RESTORED, BEFORE)
 LENGTH = struct.Struct(">q")
 GONE = -1
 BLOCK = 1 << 20
@@ -104,7 +108,7 @@ def listing(folder: str) -> dict:
     def visit(inside):
         for name in sorted(os.listdir(os.path.join(folder, inside))):
             path = os.path.join(inside, name)
-            if not inside and name in (*SPARED, WRITER, STAGING):
+            if not inside and name in (*SPARED, *OURS):
                 continue
             name.encode("utf-8")
             with contextlib.suppress(FileNotFoundError):
@@ -247,12 +251,12 @@ def as_owner(folder: str, work, stream=None):
 
 
 def foreign(folder: str) -> list:
-    """What is in a data directory that neither is a copy under way nor empty."""
+    """What is in a data directory that neither is a copy or a restore under way nor empty."""
     found = []
     for name in entries(folder):
         path = os.path.join(folder, name)
         empty = os.path.isdir(path) and not os.path.islink(path) and not os.listdir(path)
-        if name not in (WRITER, STAGING) and not empty and not (os.path.islink(path) and not os.lstat(path).st_uid):
+        if name not in OURS and not empty and not (os.path.islink(path) and not os.lstat(path).st_uid):
             found.append(name)
     return found
 

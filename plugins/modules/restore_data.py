@@ -1,0 +1,277 @@
+#!/usr/bin/python
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: restore_data
+short_description: Read a repository of backups, and restore the data of a service from it
+description:
+  - What the playbook C(restore.yml) does on a host. It is used by M(vigil.monitoring.restore), not by itself.
+  - Data is restored into C(.vigil-restore) below the data directory. What was there before is in C(.vigil-before) until the service is
+    verified.
+version_added: 0.4.0
+author:
+  - Contributors to vigil.monitoring (@vigil-monitoring)
+attributes:
+  check_mode:
+    support: partial
+    description: Can run in check mode without changing anything.
+    details: In check mode, V(read) works; the others do nothing.
+  diff_mode:
+    support: none
+    description: Data is not shown.
+  idempotent:
+    support: full
+    description: What was done already is not done again.
+options:
+  step:
+    description:
+      - V(read) reports which snapshot is meant, what is in it, and what is on the host. V(hold) stops the timer of the backup, and
+        V(release) starts it again. V(fetch) restores the data of a service beside what is there, V(place) puts that aside and the restored
+        data in its place, V(replaced) returns which files were replaced since then, V(undo) brings back what was put aside, and V(finish)
+        removes it.
+    type: str
+    choices: [read, hold, release, fetch, place, replaced, undo, finish]
+    required: true
+  access:
+    description: How the repository is reached.
+    type: dict
+    suboptions:
+      restic:
+        description: Path of restic.
+        type: path
+        required: true
+      options:
+        description: Its options.
+        type: list
+        elements: str
+        default: []
+      environment:
+        description: Its environment.
+        type: dict
+        required: true
+      password:
+        description: Password of the repository.
+        type: str
+        required: true
+      ssh_key:
+        description: Private key for C(sftp:).
+        type: str
+        default: ""
+      ssh_known_hosts:
+        description: Lines of C(known_hosts).
+        type: str
+        default: ""
+  secrets:
+    description: Texts that no output may show.
+    type: list
+    elements: str
+    default: []
+  name:
+    description: Name of the host in the backup.
+    type: str
+  snapshot:
+    description: V(latest), the ID of a snapshot, or a time, for the newest snapshot that is not after it; the ID with V(fetch).
+    type: str
+    default: latest
+  services:
+    description: With V(read), the services and the data directory of each.
+    type: dict
+    default: {}
+  service:
+    description: Name of the service.
+    type: str
+  data_dir:
+    description: Its data directory.
+    type: path
+  described:
+    description: What the manifest of the snapshot says of the service.
+    type: dict
+    default: {}
+  size:
+    description: Bytes that are restored.
+    type: int
+    default: 0
+  files:
+    description: Files that belong to the data, each as its path in the snapshot and its path on this host.
+    type: list
+    elements: list
+    default: []
+seealso:
+  - module: vigil.monitoring.restore
+"""
+
+EXAMPLES = r"""
+- name: Report what is on the host of a service that was restored
+  vigil.monitoring.restore_data:
+    step: replaced
+    service: grafana
+    data_dir: /var/lib/grafana
+"""
+
+RETURN = r"""
+missing:
+  description: Whether programs have to be installed before the repository can be read.
+  returned: with O(step=read)
+  type: bool
+snapshot:
+  description: The snapshot that is meant, with its C(id), C(described), C(manifest) and C(sizes).
+  returned: with O(step=read)
+  type: dict
+found:
+  description: What is there, by service.
+  returned: with O(step=read)
+  type: dict
+space:
+  description: Why there is not enough space, a sentence for each file system.
+  returned: with O(step=read)
+  type: list
+  elements: str
+replaced:
+  description: Files that were replaced since they were restored.
+  returned: with O(step=replaced)
+  type: list
+  elements: str
+was_active:
+  description: Whether the service had run before it was restored.
+  returned: with O(step=undo)
+  type: bool
+dump:
+  description: Where the dump of a database of a server is, empty for none.
+  returned: with O(step=place)
+  type: str
+"""
+
+import os
+
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, run
+from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
+from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData, space_problems
+from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
+
+TIMER, UNIT = _backup.UNIT + ".timer", _backup.UNIT + ".service"
+ARGUMENTS = {
+    "step": {
+        "type": "str",
+        "required": True,
+        "choices": ["read", "hold", "release", "fetch", "place", "replaced", "undo", "finish"],
+    },
+    "access": {"type": "dict", "options": _snapshots.ACCESS},
+    "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
+    "name": {"type": "str"},
+    "snapshot": {"type": "str", "default": _snapshots.LATEST},
+    "services": {"type": "dict", "default": {}},
+    "service": {"type": "str"},
+    "data_dir": {"type": "path"},
+    "described": {"type": "dict", "default": {}},
+    "size": {"type": "int", "default": 0},
+    "files": {"type": "list", "elements": "list", "default": []},
+}
+
+
+def _read(given):
+    found = {name: RestoredData(name, path, HERE).inspect() for name, path in given["services"].items()}
+    access = given["access"]
+    if not _backup.has_programs(access["restic"], access["environment"]["RESTIC_REPOSITORY"]):
+        return {"changed": False, "missing": True, "found": found}
+    with _snapshots.Repository(access) as repository:
+        snapshot = _snapshots.choose(repository.snapshots(), given["snapshot"], given["name"])
+        manifest = repository.manifest(snapshot)
+        sizes = repository.sizes(snapshot, manifest)
+    described = {"id": snapshot.id, "described": _snapshots.described(snapshot), "manifest": manifest, "sizes": sizes}
+    needed = {path: sizes.get(name, 0) for name, path in given["services"].items() if name in manifest}
+    return {"changed": False, "missing": False, "found": found, "snapshot": described, "space": space_problems(needed)}
+
+
+def _hold(dummy):
+    if run(["systemctl", "is-enabled", TIMER])[0] and run(["systemctl", "is-active", TIMER])[0]:
+        return {"changed": False}
+    _must(["disable", "--now", TIMER])
+    _must(["stop", UNIT])
+    return {"changed": True}
+
+
+def _release(dummy):
+    if run(["systemctl", "cat", TIMER])[0] or not run(["systemctl", "is-enabled", TIMER])[0]:
+        return {"changed": False}
+    _must(["enable", "--now", TIMER])
+    return {"changed": True}
+
+
+def _must(argv):
+    status, output = run(["systemctl", *argv], timeout=600)
+    if status:
+        raise HostError("systemctl {0} failed: {1}".format(" ".join(argv), output.strip()))
+
+
+def _of(given):
+    return RestoredData(given["service"], given["data_dir"], HERE)
+
+
+def _fetch(given):
+    with _snapshots.Repository(given["access"]) as repository:
+        _of(given).fetch(repository, given["snapshot"], given["described"], given["size"])
+    return {"changed": True}
+
+
+def _place(given):
+    data = _of(given)
+    data.place(given["described"]["version"], given["files"])
+    dumped = any(source["to"] is None for source in given["described"]["sources"])
+    return {"changed": True, "dump": data.dump if dumped else ""}
+
+
+def _replaced(given):
+    return {"changed": False, "replaced": _of(given).replaced()}
+
+
+def _undo(given):
+    data = _of(given)
+    was_active = bool(data.note.get("was_active"))
+    return {"changed": data.undo(), "was_active": was_active}
+
+
+def _finish(given):
+    return {"changed": _of(given).finish()}
+
+
+STEPS = {
+    "read": _read,
+    "hold": _hold,
+    "release": _release,
+    "fetch": _fetch,
+    "place": _place,
+    "replaced": _replaced,
+    "undo": _undo,
+    "finish": _finish,
+}
+
+
+def main():
+    """Entry point."""
+    module = Module(
+        argument_spec=ARGUMENTS,
+        supports_check_mode=True,
+        required_if=[
+            ("step", "read", ("access", "name")),
+            ("step", "fetch", ("access", "service", "data_dir")),
+            *(("step", step, ("service", "data_dir")) for step in ("place", "replaced", "undo", "finish")),
+        ],
+    )
+    given = module.params
+    if os.geteuid() != 0:
+        module.fail_json(msg="root is needed to restore data; run the play with become: true")
+    if module.check_mode and given["step"] != "read":
+        module.exit_json(changed=False, skipped=True)
+    try:
+        module.exit_json(**STEPS[given["step"]](given))
+    except (HostError, BackupError, OSError, UnicodeError) as error:
+        module.fail_json(msg=str(error))
+
+
+if __name__ == "__main__":
+    main()
