@@ -10,7 +10,6 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 
 
 class ActionModule(ActionBase):
@@ -31,17 +30,7 @@ class ActionModule(ActionBase):
         options = {**_backup.module_options(i, services, grouped), "now": boolean(self._task.args.get("now", False))}
         result.update(self._module(options, task_vars))
         if result.get("missing") and not self._task.check_mode:
-            package = {"name": result["missing"], "state": "present"}
-            installed = run_other(self, "ansible.builtin.package", package, task_vars)
-            if installed.get("failed"):
-                # The list of packages of a new host may be empty, or old.
-                installed = run_other(self, "ansible.builtin.apt", {**package, "update_cache": True}, task_vars)
-            if installed.get("failed"):
-                raise AnsibleActionFail(
-                    "{0} cannot be installed, and {1} is missing: {2}".format(
-                        ", ".join(result["missing"]), i["restic"], installed.get("msg")
-                    )
-                )
+            _backup.install(self, i, task_vars)
             del result["missing"]
             result.update(self._module(options, task_vars))
             if result.get("missing"):

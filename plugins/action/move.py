@@ -121,9 +121,7 @@ class ActionModule(ActionBase):
         record = (given["found"] or {}).get("record")
         if not record or record.get("removed"):
             return {}
-        removal = record["removal"]
-        options = {name: removal[name] for name in ("name", "role", "config_dir", "docker_host") if name in removal}
-        options["state"] = "stopped" if given["step"] == "stop" else "started"
+        options = _move.pause_options(record["removal"], "stopped" if given["step"] == "stop" else "started")
         return run_other(self, COLLECTION + "service", options, self.task_vars)
 
     def _answers(self, requests):

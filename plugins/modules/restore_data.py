@@ -30,10 +30,10 @@ options:
     description:
       - V(read) reports which snapshot is meant, what is in it, and what is on the host. V(hold) stops the timer of the backup, and
         V(release) starts it again. V(fetch) restores the data of a service beside what is there, V(place) puts that aside and the restored
-        data in its place, V(replaced) returns which files were replaced since then, V(undo) brings back what was put aside, and V(finish)
+        data in its place, V(note) returns how far that went, V(undo) brings back what was put aside, and V(finish)
         removes it.
     type: str
-    choices: [read, hold, release, fetch, place, replaced, undo, finish]
+    choices: [read, hold, release, fetch, place, note, undo, finish]
     required: true
   access:
     description: How the repository is reached.
@@ -106,7 +106,7 @@ seealso:
 EXAMPLES = r"""
 - name: Report what is on the host of a service that was restored
   vigil.monitoring.restore_data:
-    step: replaced
+    step: note
     service: grafana
     data_dir: /var/lib/grafana
 """
@@ -131,13 +131,17 @@ space:
   elements: str
 replaced:
   description: Files that were replaced since they were restored.
-  returned: with O(step=replaced)
+  returned: with O(step=note)
   type: list
   elements: str
 was_active:
   description: Whether the service had run before it was restored.
-  returned: with O(step=undo)
+  returned: with O(step=note)
   type: bool
+phase:
+  description: What an unfinished restore has begun, null for none.
+  returned: with O(step=note)
+  type: str
 dump:
   description: Where the dump of a database of a server is, empty for none.
   returned: with O(step=place)
@@ -158,7 +162,7 @@ ARGUMENTS = {
     "step": {
         "type": "str",
         "required": True,
-        "choices": ["read", "hold", "release", "fetch", "place", "replaced", "undo", "finish"],
+        "choices": ["read", "hold", "release", "fetch", "place", "note", "undo", "finish"],
     },
     "access": {"type": "dict", "options": _snapshots.ACCESS},
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
@@ -225,14 +229,19 @@ def _place(given):
     return {"changed": True, "dump": data.dump if dumped else ""}
 
 
-def _replaced(given):
-    return {"changed": False, "replaced": _of(given).replaced()}
+def _note(given):
+    data = _of(given)
+    note = data.note
+    return {
+        "changed": False,
+        "phase": note.get("phase"),
+        "was_active": bool(note.get("was_active")),
+        "replaced": data.replaced(),
+    }
 
 
 def _undo(given):
-    data = _of(given)
-    was_active = bool(data.note.get("was_active"))
-    return {"changed": data.undo(), "was_active": was_active}
+    return {"changed": _of(given).undo()}
 
 
 def _finish(given):
@@ -245,7 +254,7 @@ STEPS = {
     "release": _release,
     "fetch": _fetch,
     "place": _place,
-    "replaced": _replaced,
+    "note": _note,
     "undo": _undo,
     "finish": _finish,
 }
@@ -259,7 +268,7 @@ def main():
         required_if=[
             ("step", "read", ("access", "name")),
             ("step", "fetch", ("access", "service", "data_dir")),
-            *(("step", step, ("service", "data_dir")) for step in ("place", "replaced", "undo", "finish")),
+            *(("step", step, ("service", "data_dir")) for step in ("place", "note", "undo", "finish")),
         ],
     )
     given = module.params

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible.errors import AnsibleActionFail
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import OURS
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import WRITER
 from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import FOLDER
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 
 ROLE = "backup"
@@ -33,14 +38,10 @@ def services_of(groups: list[str], inputs: Callable[[str], Any]) -> list[dict]:
         room, i = _rooms.load(name), inputs(name)
         if room.behind or i["state"] == "absent":
             continue
-        found.append(
-            {
-                "name": name,
-                "version": str(i["version"]),
-                "config": i["config_dir"],
-                **room.backup(i),
-            }
-        )
+        one = {"name": name, "version": str(i["version"]), "config": i["config_dir"], **room.backup(i)}
+        # What a restore or a move has not completed.
+        begun = [posixpath.join(one["data"], ours) for ours in OURS if ours != WRITER] if one["data"] else []
+        found.append({**one, "exclude": [*one["exclude"], *begun]})
     return found
 
 
@@ -125,6 +126,25 @@ def sftp_command(repository: str, folder: str) -> str:
 def packages_of(i) -> list[str]:
     """The packages that have the programs by which the repository is reached."""
     return [*i["packages"], *(["openssh-client"] if i["repository"].startswith("sftp:") else [])]
+
+
+def install(action, i, task_vars: dict) -> None:
+    """Install the programs by which the repository is reached.
+
+    :param action: an action plugin.
+    :raises AnsibleActionFail: when they cannot be installed.
+    """
+    package = {"name": packages_of(i), "state": "present"}
+    installed = run_other(action, "ansible.builtin.package", package, task_vars)
+    if installed.get("failed"):
+        # The list of packages of a new host may be empty, or old.
+        installed = run_other(action, "ansible.builtin.apt", {**package, "update_cache": True}, task_vars)
+    if installed.get("failed"):
+        raise AnsibleActionFail(
+            "{0} cannot be installed, and {1} is missing: {2}".format(
+                ", ".join(packages_of(i)), i["restic"], installed.get("msg")
+            )
+        )
 
 
 def record_of(i, grouped: bool) -> dict:

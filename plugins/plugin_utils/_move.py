@@ -103,9 +103,9 @@ def decide(service: str, hosts: tuple, source: dict, target: dict, version: str,
     if problem:
         return Decision(DONE, [], problem)
     size = size_of(source["listing"])
-    text = "{0} MiB in {old} on {here} go to {new} on {there}, through this machine".format(_mib(size), **words)
+    text = "{0} MiB in {old} on {here} go to {new} on {there}, through this machine".format(mib(size), **words)
     copied = size_of(target["copied"])
-    return Decision(COPY, [text + ("; {0} MiB of it are there already".format(_mib(copied)) if copied else "")])
+    return Decision(COPY, [text + ("; {0} MiB of it are there already".format(mib(copied)) if copied else "")])
 
 
 def _problem(words, deployed, source, target, version, downgrades):
@@ -130,25 +130,37 @@ def _problem(words, deployed, source, target, version, downgrades):
             )
         )
     newest = source["writer"] or source["version"]
-    if newest and version and not downgrades and _older(version, newest):
+    if newest and version and not downgrades and is_older(version, newest):
         return "its data was written by version {0}, and {service}_version of {there} is {1}: deploy {0} or newer there".format(
             newest, version, **words
         )
     size, free = size_of(source["listing"]), target["free"]
     if free is not None and free + size_of(target["copied"]) < size + LEAST_SPACE:
         return "its data in {old} on {here} has {0} MiB, and for {new} on {there} are only {1} MiB free".format(
-            _mib(size), _mib(free), **words
+            mib(size), mib(free), **words
         )
     return None
 
 
-def _older(version, newest):
+def is_older(version: str, newest: str) -> bool:
+    """Whether a version that is to be deployed is older than the one that has written the data."""
     # Such as `latest`: what that is, is known once it is installed, and the data is marked with the newest version.
     return version[:1].isdigit() and version_key(version) < version_key(newest)
 
 
-def _mib(size):
+def mib(size: int) -> int:
+    """Bytes in MiB, rounded up."""
     return -(-size >> 20) if size else 0
+
+
+def pause_options(removal: dict, state: str) -> dict:
+    """The options of the module service that stop a deployed service, or start it again.
+
+    :param removal: how it is removed, by its record on the host.
+    :param state: ``stopped`` or ``started``.
+    """
+    known = {name: removal[name] for name in ("name", "role", "config_dir", "docker_host") if name in removal}
+    return {**known, "state": state}
 
 
 def lost(before: dict, after: dict) -> list:

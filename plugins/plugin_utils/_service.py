@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import size_of
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Deployment, docker_host
 
@@ -259,6 +260,14 @@ class Service(Deployment):
         :param before: when the backup was made, for the running service: what is younger is in no backup; None for the restored one.
         """
         return []
+
+    def holds(self, listing: dict) -> str:
+        """What is in its data directory, in words, such as before that is replaced.
+
+        :param listing: see :func:`_data_copy.listing`.
+        """
+        size = size_of(listing)
+        return "{0} MiB of data".format(-(-size >> 20)) if size else "no data"
 
     def peer_files(self) -> dict:
         """What other collections' roles are known to write below its configuration directory: path -> ``_peers.Written``."""

@@ -76,6 +76,8 @@ ELSEWHERE = {
     "ansible-playbook move.yml -i inventories/prod -e service=prometheus -e from=mon1 -e to=mon2 --check": "tests/faults, test_move",
     "ansible-playbook backup.yml -i inventories/prod": "tests/faults, test_backup: it needs a repository",
     "ansible-playbook restore_test.yml -i inventories/prod": "tests/faults, test_restore_test: it needs a backup",
+    "ansible-playbook restore.yml -i inventories/prod --limit mon1": "tests/faults, test_restore: a host that is gone",
+    "ansible-playbook restore.yml -i inventories/prod --limit mon1 --check": "tests/faults, test_restore",
     "ansible-playbook site.yml -i inventories/prod --limit mon1 --skip-tags backup": "tests/faults, test_backup: a host that is gone",
     "ansible-playbook site.yml -i inventories/prod --limit mon1": "tests/faults, test_backup: a host that is gone",
     "make one TEST='tests/unit -n 2'": "the stage unit",

@@ -359,6 +359,24 @@ class Room(Service):
         found.append(Figure("rule groups", len(groups)))
         return [*found, Figure("rules", sum(len(group["rules"]) for group in groups))]
 
+    def holds(self, listing):
+        """Its blocks, and when they were written: their names begin with that."""
+        from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import ULID
+        from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import readable
+
+        blocks, digits, size = (
+            sorted(filter(ULID.fullmatch, listing)),
+            "0123456789ABCDEFGHJKMNPQRSTVWXYZ",
+            super().holds(listing),
+        )
+        if not blocks:
+            return "no complete block, and {0}".format(size)
+        first, last = (
+            readable(sum(digits.index(digit) << 5 * place for place, digit in enumerate(reversed(block[:10]))) / 1000)
+            for block in (blocks[0], blocks[-1])
+        )
+        return "{0} blocks, written from {1} to {2}, {3}".format(len(blocks), first, last, size)
+
     # How it is verified
 
     def checks(self, values, surroundings):
