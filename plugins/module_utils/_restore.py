@@ -110,6 +110,8 @@ class RestoredData(DataOfService):
             os.mkdir(top + "/data", 0o700)
             paths = [source["from"] for source in described["sources"]]
             repository.restore(snapshot, paths, top + "/snapshot", optional=described["files"])
+            for path in described["files"]:
+                _must_be_inside(top + "/snapshot" + path, top)
             _assemble(top, described, self.dump)
             _give(top + "/data", *owner)
 
@@ -206,6 +208,7 @@ def _assemble(top, described, dump):
     """Have the directory ``data`` be what the data directory is to be, made of what restic has restored."""
     for source in sorted(described["sources"], key=lambda one: not os.path.isdir(top + "/snapshot" + one["from"])):
         path, target = top + "/snapshot" + source["from"], source["to"]
+        _must_be_inside(path, top)
         if target is None:
             ensure_directory(os.path.dirname(dump), 0o700)
             _nofollow.remove(dump)
@@ -219,9 +222,18 @@ def _assemble(top, described, dump):
         elif not os.path.isdir(path) and target.startswith(described["data"] + "/"):
             target = top + "/data" + target[len(described["data"]) :]
             os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+            _must_be_inside(os.path.dirname(target), top)
             os.rename(path, target)
         else:
             raise HostError("{0} does not belong into the data directory {1}".format(target, described["data"]))
+
+
+def _must_be_inside(path, top):
+    """Refuse a path that leads elsewhere by a link in the snapshot: the account of the service may have made that."""
+    if os.path.realpath(path) != os.path.realpath(top) + path[len(top) :]:
+        raise HostError(
+            "{0} in the snapshot is, or lies behind, a symbolic link: restore it by hand".format(path[len(top) :])
+        )
 
 
 def _give(folder, uid, gid):

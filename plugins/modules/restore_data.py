@@ -157,7 +157,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._module import Mo
 from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData, space_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 
-TIMER, UNIT = _backup.UNIT + ".timer", _backup.UNIT + ".service"
+TIMER = _backup.UNIT + ".timer"
+UNIT = _backup.UNIT + ".service"
 ARGUMENTS = {
     "step": {
         "type": "str",

@@ -497,6 +497,10 @@ REASONS = {
         "*",
     ): "in a directory that root alone can enter; links in what was restored are not followed, and the service runs after that",
     (
+        "module_utils/_restore.py",
+        "*",
+    ): "below a directory that only root can enter, held by its descriptor; what is in the data directory is renamed by descriptors",
+    (
         "module_utils/_backup_program.py",
         "*",
     ): "in directories of root's own; in those of a service's data it goes by descriptors, and its unit can write nowhere else",

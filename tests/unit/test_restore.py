@@ -262,6 +262,29 @@ def test_a_directory_that_cannot_be_renamed_is_moved_by_its_files(data, monkeypa
     assert restored.undo() and files(folder / "data") == BEFORE
 
 
+@pytest.mark.parametrize("link", [DATA, "/staging", DATA + "/sub"])
+def test_a_link_in_a_snapshot_leads_nowhere(data, link):
+    """The account of the service, or an administrator, has made it; root does not move what is behind it."""
+    restored, folder = data
+    make(folder / "elsewhere", {"g.db": "another's", "plugins/p": "another's"})
+    described = {
+        **DESCRIBED,
+        "sources": [{"from": DATA, "to": DATA}, {"from": "/staging/g.db", "to": DATA + "/sub/g.db"}],
+    }
+
+    class Linked(Repository):
+        def restore(self, snapshot, paths, target, optional=()):
+            super().restore(snapshot, paths, target, optional)
+            if os.path.lexists(target + link):
+                os.rename(target + link, target + "/away")
+            os.symlink(str(folder / "elsewhere"), target + link)
+
+    with pytest.raises(HostError, match="symbolic link: restore it by hand"):
+        restored.fetch(Linked(), "abcd", described, 10)
+    assert files(folder / "elsewhere") == {"g.db": "another's", "plugins/p": "another's"}
+    assert restored.undo() and files(folder / "data") == BEFORE
+
+
 def test_nothing_is_restored_without_space(data, monkeypatch):
     restored, folder = data
     monkeypatch.setattr(host_side, "space_problem", lambda folder, size: "no space")
