@@ -197,7 +197,7 @@ def test_the_archive_holds_no_development_files(installed):
 def test_the_archive_holds_the_dashboards(installed):
     folder = Path("bundled", "dashboards")
     shipped = (installed / "ansible_collections" / "vigil" / "monitoring" / folder).rglob("*.json")
-    assert len(list(shipped)) == len(list((ROOT / folder).rglob("*.json"))) == 7
+    assert len(list(shipped)) == len(list((ROOT / folder).rglob("*.json"))) == 8
 
 
 def test_the_list_of_components_is_that_of_the_archive(tmp_path):
