@@ -13,7 +13,7 @@ import signal
 import time
 
 import pytest
-from conftest import SERVICES, Site, base_variables, snapshot, started
+from conftest import SERVICES, Containers, Site, base_variables, snapshot, started
 from test_backup import backed_up, store_samples
 
 from lab import hosts
@@ -116,3 +116,17 @@ def test_what_is_lost_is_found(rehearsed):
     assert "vigil-sentinel-rehearsal" not in outcome.output
     assert left(rehearsed) == "" and untouched(rehearsed) == before
     assert rehearsed.host.run(f"cat {METRIC}").stdout == metric
+
+
+def test_containers_are_rehearsed_in_containers(tmp_path):
+    with hosts.host("trixie-docker", group="fault", image=snapshot("trixie-docker", tmp_path)) as host:
+        variables = {**base_variables(docker=True), "backup_repository": "/srv/backup", "backup_password": "sentinel"}
+        site = started(Containers(host, tmp_path, variables, SERVICES))
+        backed_up(site).must_be_green(changed=True)
+        before = site.processes()
+        words = " ".join(rehearsal(site).must_be_green(changed=True).output.split())
+        rules = re.search(r"(\d+) rules, and (\d+) of the running service", words)
+        assert rules[1] == rules[2] != "0" and "silences" in words
+        # None of them is left, and those of production are the same.
+        assert site.processes() == before
+        assert host.run(f"ls -A {SCRATCH}").stdout == ""
