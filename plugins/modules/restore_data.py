@@ -35,40 +35,6 @@ options:
     type: str
     choices: [read, hold, release, fetch, place, note, undo, finish]
     required: true
-  access:
-    description: How the repository is reached.
-    type: dict
-    suboptions:
-      restic:
-        description: Path of restic.
-        type: path
-        required: true
-      options:
-        description: Its options.
-        type: list
-        elements: str
-        default: []
-      environment:
-        description: Its environment.
-        type: dict
-        required: true
-      password:
-        description: Password of the repository.
-        type: str
-        required: true
-      ssh_key:
-        description: Private key for C(sftp:).
-        type: str
-        default: ""
-      ssh_known_hosts:
-        description: Lines of C(known_hosts).
-        type: str
-        default: ""
-  secrets:
-    description: Texts that no output may show.
-    type: list
-    elements: str
-    default: []
   name:
     description: Name of the host in the backup.
     type: str
@@ -99,6 +65,8 @@ options:
     type: list
     elements: list
     default: []
+extends_documentation_fragment:
+  - vigil.monitoring.repository
 seealso:
   - module: vigil.monitoring.restore
 """

@@ -37,40 +37,6 @@ options:
   found:
     description: With V(compare), what V(rehearse) has returned.
     type: dict
-  access:
-    description: How the repository is reached.
-    type: dict
-    suboptions:
-      restic:
-        description: Path of restic.
-        type: path
-        required: true
-      options:
-        description: Its options.
-        type: list
-        elements: str
-        default: []
-      environment:
-        description: Its environment.
-        type: dict
-        required: true
-      password:
-        description: Password of the repository.
-        type: str
-        required: true
-      ssh_key:
-        description: Private key for C(sftp:).
-        type: str
-        default: ""
-      ssh_known_hosts:
-        description: Lines of C(known_hosts).
-        type: str
-        default: ""
-  secrets:
-    description: Texts that no output may show.
-    type: list
-    elements: str
-    default: []
   name:
     description: Name of the backup.
     type: str
@@ -102,6 +68,8 @@ options:
   metrics_file:
     description: With V(record), the file of node_exporter's textfile collector.
     type: path
+extends_documentation_fragment:
+  - vigil.monitoring.repository
 seealso:
   - module: vigil.monitoring.backup
 """
