@@ -15,8 +15,9 @@ import signal
 import pytest
 from conftest import SERVICES, Site, base_variables, snapshot, started
 from test_backup import samples, status, store_samples
+from test_move import SILENCE
 
-from lab import hosts, mirror
+from lab import containers, hosts, mirror
 
 pytestmark = pytest.mark.xdist_group("restore")
 
@@ -181,3 +182,31 @@ def test_it_is_killed_and_completed_by_the_next_run(lost, task):
     lost.restore(*replace(lost)).must_be_green(changed=True)
     lost.has_everything()
     assert lost.host.run("test -e /var/lib/prometheus/own", check=False).returncode
+
+
+class Boxed(Lost):
+    """The same with all services as containers."""
+
+    def silences(self):
+        return self.host.run("curl -fsS http://127.0.0.1:9093/api/v2/silences").stdout
+
+
+def test_containers_come_back(lost, tmp_path):
+    block = lost.host.run("cd /var/lib/prometheus; tar -cz 01* | base64").stdout
+    variables = {**lost.variables, **base_variables(docker=True), "backup_name": "boxed"}
+    with hosts.host("trixie-docker", group="fault", image=snapshot("trixie-docker", tmp_path)) as gone:
+        site = started(Boxed(gone, tmp_path, variables, SERVICES))
+        site.groups = (*SERVICES, "backup")
+        post = "curl -fsS -H 'Content-Type: application/json' -d @- http://127.0.0.1:9093/api/v2/silences"
+        site.number = json.loads(gone.run(post, stdin=json.dumps(SILENCE)).stdout)["silenceID"]
+        gone.run("cd /var/lib/prometheus; base64 -d | tar -xz; chown -R --reference=. 01*", stdin=block)
+        written = "for second in $(seq 90); do grep -aq Kept /var/lib/alertmanager/silences && break; sleep 1; done"
+        gone.run(written, timeout=100)
+        site.run(playbook="backup.yml").must_be_green(changed=True)
+    with hosts.host("trixie-docker", group="fault") as site.host:
+        site.host.load(*(containers.image(service) for service in SERVICES))
+        site.restore().must_be_green(changed=True)
+        site.has_everything()
+        site.restore().must_be_red("Prometheus on subject runs and has data of its own")
+        site.restore(*replace(site)).must_be_green(changed=True)
+        site.has_everything()
