@@ -19,6 +19,7 @@ import zlib
 from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import LINKS
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import (
     SCRATCH,
     SPARED,
@@ -31,8 +32,10 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import WRIT
 STAGING = ".vigil-move"
 # What is restored there of a backup, until it is complete; and what was there before, until the service is verified.
 RESTORED, BEFORE = ".vigil-restore", ".vigil-before"
-# What is in a data directory, and is no data of the service.
-OURS = (WRITER, STAGING, RESTORED, BEFORE)
+# What a run leaves there that was interrupted.
+UNFINISHED = (STAGING, RESTORED, BEFORE)
+# What is in a data directory, and is no data of the service; a backup may be running at any moment.
+OURS = (WRITER, LINKS, *UNFINISHED)
 LENGTH = struct.Struct(">q")
 GONE = -1
 BLOCK = 1 << 20

@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup
-from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import OURS
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import WRITER
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import UNFINISHED
 from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import FOLDER
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._other_action import run_other
@@ -40,7 +39,7 @@ def services_of(groups: list[str], inputs: Callable[[str], Any]) -> list[dict]:
             continue
         one = {"name": name, "version": str(i["version"]), "config": i["config_dir"], **room.backup(i)}
         # What a restore or a move has not completed.
-        begun = [posixpath.join(one["data"], ours) for ours in OURS if ours != WRITER] if one["data"] else []
+        begun = [posixpath.join(one["data"], ours) for ours in UNFINISHED] if one["data"] else []
         found.append({**one, "exclude": [*one["exclude"], *begun]})
     return found
 

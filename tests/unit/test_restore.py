@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _data_copy
 from ansible_collections.vigil.monitoring.plugins.module_utils import _restore as host_side
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData
@@ -260,6 +261,16 @@ def test_a_directory_that_cannot_be_renamed_is_moved_by_its_files(data, monkeypa
     restored.place("12.0.0", [])
     assert files(folder / "data/.vigil-before") == BEFORE
     assert restored.undo() and files(folder / "data") == BEFORE
+
+
+def test_the_links_of_a_backup_that_is_running_are_no_data(data):
+    """They are root's, and the account of the service cannot enter them."""
+    restored, folder = data
+    make(folder / "data/.vigil-backup", {"blocks/x": "x"})
+    found = restored.inspect()
+    assert found["own"] == ["g.db", "plugins"] and not [path for path in found["listing"] if path.startswith(".")]
+    # But they are what is backed up.
+    assert ".vigil-backup" not in _data_copy.UNFINISHED
 
 
 @pytest.mark.parametrize("link", [DATA, "/staging", DATA + "/sub"])
