@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -115,6 +116,19 @@ class Site:
             text=True,
             start_new_session=True,
         )
+
+    def killed(self, task: str, *arguments: str, **options) -> None:
+        """Begin a run, and kill it, and whatever it started on this machine, when a task begins."""
+        process = self.start(*arguments, **options)
+        seen = ""
+        with process.stdout as output:
+            for line in output:
+                seen += line
+                if task in line:
+                    break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert task in seen, seen
 
     def serves(self, service: str, within: int = 0) -> bool:
         """Whether a service answers on its port, now or within some seconds."""

@@ -9,8 +9,6 @@ One site of two hosts for all tests, in the order in which they stand.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from urllib.parse import quote
 
@@ -126,27 +124,13 @@ def test_a_new_host_that_cannot_run_it_changes_nothing(site):
     assert site.pid("prometheus") != pid
 
 
-def killed(site, service, task):
-    """Begin to move a service, and kill the run when a task begins."""
-    process = site.start(*("-e", f"service={service}", "-e", "from=subject", "-e", "to=other"), playbook="move.yml")
-    seen = ""
-    with process.stdout as output:
-        for line in output:
-            seen += line
-            if task in line:
-                break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert task in seen, seen
-
-
 def test_it_is_killed_in_the_middle_and_moved_by_the_next_run(site):
     # A sample has the time at which its scrape began, which may still be under way.
     before = time.time() - 10
     counted, oldest = site.samples(site.host, before)
     # It is stopped, and a part is copied; then all is copied and in its place.
     for task in ("Copy what has changed meanwhile", "Start the service on the new host and verify it"):
-        killed(site, "prometheus", task)
+        site.killed(task, "-e", "service=prometheus", "-e", "from=subject", "-e", "to=other", playbook="move.yml")
         assert not site.runs(site.other, "prometheus") and not site.serves("prometheus")
     told = site.other.run("cat /var/lib/vigil.monitoring/prometheus.move").stdout
     assert json.loads(told)["phase"] == "placed"

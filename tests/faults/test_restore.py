@@ -9,8 +9,6 @@ The tests run in the order in which they stand. Grafana is among the services wh
 from __future__ import annotations
 
 import json
-import os
-import signal
 
 import pytest
 from conftest import SERVICES, Site, base_variables, snapshot, started
@@ -168,16 +166,7 @@ def test_what_fails_verification_is_put_back(lost):
 @pytest.mark.parametrize("task", ["put its data aside", "Deploy and start what was restored"])
 def test_it_is_killed_and_completed_by_the_next_run(lost, task):
     lost.host.run("touch /var/lib/prometheus/own; chown prometheus: /var/lib/prometheus/own")
-    process = lost.start(*replace(lost), playbook="restore.yml")
-    seen = ""
-    with process.stdout as output:
-        for line in output:
-            seen += line
-            if task in line:
-                break
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert task in seen, seen
+    lost.killed(task, *replace(lost), playbook="restore.yml")
     assert lost.host.run(f"ls {RECORDS}/prometheus.restore").stdout
     lost.restore(*replace(lost)).must_be_green(changed=True)
     lost.has_everything()
