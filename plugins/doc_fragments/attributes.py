@@ -22,3 +22,14 @@ attributes:
     description: Never changes anything.
     support: full
 """
+
+    # Of modules that a playbook of this collection runs step by step on the data of a service.
+    STEP_WITH_DATA = r"""
+attributes:
+  diff_mode:
+    description: Data is not shown.
+    support: none
+  idempotent:
+    description: What was done already is not done again.
+    support: full
+"""

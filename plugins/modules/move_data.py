@@ -19,12 +19,6 @@ attributes:
     support: partial
     description: Can run in check mode without changing anything.
     details: In check mode, V(inspect) and V(request) work; the others do nothing.
-  diff_mode:
-    support: none
-    description: Data is not shown.
-  idempotent:
-    support: full
-    description: What was done already is not done again.
 options:
   step:
     description:
@@ -96,6 +90,8 @@ options:
   password:
     description: Its password.
     type: str
+extends_documentation_fragment:
+  - vigil.monitoring.attributes.step_with_data
 seealso:
   - module: vigil.monitoring.move
 """

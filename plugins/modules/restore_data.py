@@ -19,12 +19,6 @@ attributes:
     support: partial
     description: Can run in check mode without changing anything.
     details: In check mode, V(read) works; the others do nothing.
-  diff_mode:
-    support: none
-    description: Data is not shown.
-  idempotent:
-    support: full
-    description: What was done already is not done again.
 options:
   step:
     description:
@@ -66,6 +60,7 @@ options:
     elements: list
     default: []
 extends_documentation_fragment:
+  - vigil.monitoring.attributes.step_with_data
   - vigil.monitoring.repository
 seealso:
   - module: vigil.monitoring.restore
