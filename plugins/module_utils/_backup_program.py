@@ -180,10 +180,19 @@ def of_repository(status, repository):
     return {**kept, "repository": known}
 
 
-def metrics_text(name, status):
-    """The metrics of node_exporter's textfile collector."""
+def metric_text(metric, text, name, value):
+    """A metric of a backup for node_exporter's textfile collector.
+
+    :param text: what it is.
+    :param name: of the backup.
+    """
     label = json.dumps(str(name), ensure_ascii=False)
-    lines = []
+    return "# HELP {0} {1}\n# TYPE {0} gauge\n{0}{{backup={2}}} {3}\n".format(metric, text, label, float(value))
+
+
+def metrics_text(name, status):
+    """All metrics of a backup that are known."""
+    found = []
     for metric, key, text in (
         ("backup_last_success_timestamp_seconds", "last_success", "When the last backup succeeded; 0 for never."),
         ("backup_first_success_timestamp_seconds", "first_success", "When a backup succeeded for the first time."),
@@ -196,9 +205,8 @@ def metrics_text(name, status):
         ("backup_last_check_success", "check_success", "Whether the last check of the repository found no error."),
     ):
         if key in status:
-            lines += ["# HELP {0} {1}".format(metric, text), "# TYPE {0} gauge".format(metric)]
-            lines.append("{0}{{backup={1}}} {2}".format(metric, label, float(status[key])))
-    return "\n".join(lines) + "\n"
+            found.append(metric_text(metric, text, name, status[key]))
+    return "".join(found)
 
 
 class Restic:

@@ -98,7 +98,6 @@ words:
   elements: str
 """
 
-import json
 import os
 import re
 import shutil
@@ -106,7 +105,7 @@ import time
 
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _snapshots
-from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, metric_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -191,9 +190,10 @@ def _record(given):
     path = given["metrics_file"]
     if not os.path.isdir(os.path.dirname(path)):
         return {"changed": False}
-    text = "# HELP {0} When a restore of the backup was last rehearsed without a finding.\n# TYPE {0} gauge\n{0}{{backup={1}}} {2}\n"
-    filled = text.format(METRIC, json.dumps(given["name"], ensure_ascii=False), float(int(time.time())))
-    write_atomically(path, filled.encode("utf-8"), 0o644)
+    text = metric_text(
+        METRIC, "When a restore of the backup was last rehearsed without a finding.", given["name"], int(time.time())
+    )
+    write_atomically(path, text.encode("utf-8"), 0o644)
     return {"changed": True}
 
 
