@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.module_utils._findings import RED
@@ -45,11 +47,11 @@ class ActionModule(ActionBase):
         if given["step"] not in steps:
             raise AnsibleActionFail("step has to be one of {0}".format(", ".join(steps)))
         self.task_vars, self.host = task_vars, task_vars["inventory_hostname"]
+        self._inputs = functools.cache(
+            lambda role: RoleInputs.for_reading(role, self._loader, self._templar, task_vars)
+        )
         result.update({"changed": False, **steps[given["step"]](given)})
         return result
-
-    def _inputs(self, role):
-        return RoleInputs.for_reading(role, self._loader, self._templar, self.task_vars)
 
     def _module(self, **options):
         """The result of the module restore_data on this host.

@@ -498,11 +498,11 @@ def _changes(prometheus, span, services, version_metrics):
     def request(what, query, at):
         return prometheus.instant("changes", what, query, at)
 
-    then = request("figures at the start", _figures_query(), start)
     seen = request("targets at the start", "count(up)", start)
     if not seen:
         # Prometheus was not there, or down: everything would be new.
         return {"compared": False}
+    then = request("figures at the start", _figures_query(), start)
     fired = "count by (alertname, severity) (last_over_time(ALERTS{{{0}}}[{1}]))".format(FIRING, length)
     before = request("alerts of the range before", fired, start)
     old = "up offset {0}".format(length)

@@ -318,7 +318,7 @@ class Section:
 
     def changes(self):
         """What is different from the start of the range."""
-        found, whole = self.answers.get("changes") or {"compared": False}, span(self.answers["range"])
+        found, whole = self.answers["changes"], span(self.answers["range"])
         blocks = [Heading(3, "Changes in {0}".format(whole), brief=True), *self.problems("changes")]
         if not found["compared"]:
             return [*blocks, Para("Prometheus has no samples of {0} ago to compare with.".format(whole), DIM)]
@@ -388,11 +388,11 @@ class Section:
 
     def hosts(self):
         """The busiest hosts."""
-        found = self.answers.get("hosts") or {}
+        found = self.answers["hosts"]
         blocks = [Heading(3, "Busiest hosts"), *self.problems("hosts")]
         for what, title in (("cpu", "CPU"), ("memory", "Memory")):
             rows = []
-            for host in found.get(what) or ():
+            for host in found[what] or ():
                 bounds = self._bounds(what, host)
                 text = "{0} of {1}: from {2:.0f} % to {3:.0f} % used, at most {4:.0f} %".format(
                     title, place(host), host["history"][0][1], host["last"], host["most"]
@@ -410,7 +410,7 @@ class Section:
                 columns = [Column("{0} of host".format(title)), Column("Max", True), Column("Mean", True), Column("Now", True),
                            Column(self._axis())]  # fmt: skip
                 blocks.append(self.table(columns, rows))
-        if not found.get("cpu") and not found.get("memory") and not self.problems("hosts"):
+        if not any(found.values()) and not self.problems("hosts"):
             blocks.append(Para("No metrics of hosts.", DIM))
         return blocks
 
