@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
             _report_delivery.check(given["mail"], given["slack"])
         except _report_delivery.DeliveryError as error:
             raise AnsibleError(str(error)) from error
+        if not given["results"]:
+            return {**result, "changed": False}
         sections = self._sections(given["results"], task_vars)
         document = _report.document(sections, _report.clock())
         text = _render.as_text(document)

@@ -22,9 +22,11 @@ description:
   - Runs once, on the controller only.
 options:
   results:
-    description: Name of the variable that the result of M(vigil.monitoring.checklist) was registered in.
+    description:
+      - Name of the variable that the result of M(vigil.monitoring.checklist) was registered in.
+      - Without it nothing is reported. The other options are validated, O(mail) and O(slack) included, so that a report that could
+        never be sent ends before any server is queried.
     type: str
-    required: true
   formats:
     description: Formats of the report; V(text) is printed, the others are files.
     type: list
@@ -109,7 +111,19 @@ EXAMPLES = r"""
 - name: Report on the last 24 hours
   hosts: prometheus
   gather_facts: false
+  vars:
+    mail:
+      to: [ops@example.com]
+      from: monitoring@example.com
+      smarthost: smtp.example.com:587
+      auth_username: monitoring
+      auth_password: "{{ vault_smtp_password }}"
   tasks:
+    - name: Validate where the report is sent
+      vigil.monitoring.report:
+        mail: "{{ mail }}"
+      run_once: true
+
     - name: Run the checklist on each Prometheus server
       vigil.monitoring.checklist:
       register: night
@@ -118,12 +132,7 @@ EXAMPLES = r"""
       vigil.monitoring.report:
         results: night
         directory: /srv/reports
-        mail:
-          to: [ops@example.com]
-          from: monitoring@example.com
-          smarthost: smtp.example.com:587
-          auth_username: monitoring
-          auth_password: "{{ vault_smtp_password }}"
+        mail: "{{ mail }}"
       run_once: true
 """
 
@@ -131,18 +140,18 @@ RETURN = r"""
 report:
   description: The report as text.
   type: str
-  returned: always, but when it was printed and the task failed
+  returned: with O(results), but when it was printed and the task failed
 files:
   description: The files that were written, or would be in check mode.
   type: list
   elements: str
-  returned: always
+  returned: with O(results)
   sample: [/srv/reports/monitoring-24h-20261124T0414Z.html]
 sent:
   description: Where the report was sent, or would be in check mode.
   type: list
   elements: str
-  returned: always
+  returned: with O(results)
   sample: [mail to ops@example.com, Slack]
 """
 
@@ -163,7 +172,7 @@ SLACK = {
     "channel": {"type": "str", "default": ""},
 }
 ARGUMENTS = {
-    "results": {"type": "str", "required": True},
+    "results": {"type": "str"},
     "formats": {"type": "list", "elements": "str", "choices": FORMATS, "default": FORMATS},
     "directory": {"type": "path", "default": "reports"},
     "send": {"type": "str", "choices": ["always", "findings"], "default": "always"},

@@ -64,8 +64,21 @@ def check(mail, slack):
                     host
                 )
             )
+        authorities(mail)
     if slack and not slack["api_url"].strip().startswith(("https://", "http://")):
         raise DeliveryError("slack.api_url: is no URL such as https://hooks.slack.com/services/…")
+
+
+def authorities(mail):
+    """What a server's certificate is verified with.
+
+    :raises DeliveryError: when the file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=mail["ca_path"] or None)
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DeliveryError("mail.ca_path: {0} cannot be read: {1}".format(mail["ca_path"], reason)) from error
 
 
 def subject_of(document):
@@ -104,10 +117,7 @@ def send_mail(message, mail):
     """
     host, port = server_of(mail["smarthost"])
     where = "mail.smarthost: {0}:{1}: ".format(host, port)
-    try:
-        context = ssl.create_default_context(cafile=mail["ca_path"] or None)
-    except (OSError, ssl.SSLError) as error:
-        raise DeliveryError("mail.ca_path: {0} cannot be read: {1}".format(mail["ca_path"], error)) from error
+    context = authorities(mail)
     try:
         if port == SUBMISSIONS:
             server = smtplib.SMTP_SSL(host, port, timeout=TIMEOUT, context=context)

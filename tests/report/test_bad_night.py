@@ -249,6 +249,8 @@ def test_a_destination_that_cannot_be_meant(world, tmp_path):
     mail = {"to": ["ops"], "from": "mon@example.com", "smarthost": "smtp.example.com:587"}
     status, output, files = report(tmp_path, hosts, "-e", json.dumps({"monitoring_report_mail": mail}))
     assert status == 2 and "mail.to: 'ops' is no address such as ops@example.com" in output and not files
+    # Before any server was asked.
+    assert "Run the checklist on each Prometheus server" not in output
 
 
 def test_chosen_formats(world, tmp_path):

@@ -61,6 +61,7 @@ def test_the_server(smarthost, server):
         ({"to": ["ops"]}, "mail.to: 'ops' is no address"),
         ({"from": "a@example.com\nBcc: b@example.com"}, "mail.from: "),
         ({"auth_username": "me"}, "auth_username and auth_password belong together"),
+        ({"ca_path": "/nowhere/ca.pem"}, "mail.ca_path: /nowhere/ca.pem cannot be read: No such file or directory"),
         (
             {"auth_username": "me", "auth_password": PASSWORD, "require_tls": False},
             "would send auth_password unencrypted to smtp.example.com",
