@@ -670,10 +670,8 @@ def _disks(prometheus, end, length):
     points_of = {_disk(labels): points for labels, points in history or ()}
     size_of = {_disk(labels): value for labels, value in sizes}
     disks = []
-    for labels, avail in once(free):
-        size = size_of.get(_disk(labels))
-        if not size:
-            continue
+    sized = [(labels, avail, size_of.get(_disk(labels))) for labels, avail in free]
+    for labels, avail, size in once(disk for disk in sized if disk[-1]):
         points = points_of.get(_disk(labels), [])
         slope = trend(points)
         disks.append(
@@ -695,18 +693,20 @@ def _disks(prometheus, end, length):
 def once(free):
     """Each file system of a host once, though it is mounted at several places, as by containers or by `bind`.
 
-    :param free: list of ``(labels, value)``.
+    :param free: list of ``(labels, available bytes, size)``.
     :returns: those with the place that the others are copies of: a directory before a file, the shortest path.
     """
     found = {}
-    for labels, value in free:
+    for disk in free:
+        labels, dummy, size = disk
         mountpoint = labels.get("mountpoint", "")
         rank = (mountpoint in FILES, len(mountpoint), mountpoint)
-        # Two file systems of one device, such as subvolumes with a quota, differ in what is free.
-        key = tuple(labels.get(name) for name in ("instance", "device")) + (value,)
+        # Two file systems with the name of one device, as with quotas, differ in their size. What is free may differ between two
+        # places of one: it changes while they are read.
+        key = tuple(labels.get(name) for name in ("instance", "device")) + (size,)
         if key not in found or rank < found[key][0]:
-            found[key] = rank, (labels, value)
-    return [pair for dummy, pair in found.values()]
+            found[key] = rank, disk
+    return [disk for dummy, disk in found.values()]
 
 
 def _disk(labels):

@@ -362,15 +362,16 @@ def test_a_file_system_that_is_mounted_several_times_is_one():
         return {"instance": instance, "device": device, "mountpoint": mountpoint}
 
     free = [
-        (mounted("/etc/hosts"), 5),
-        (mounted("/var/lib/docker"), 5),
-        (mounted("/etc/hostname"), 5),
-        (mounted("/srv/quota"), 4),
-        (mounted("/", "/dev/vdb1"), 5),
-        (mounted("/mnt", "/dev/vdb1"), 5),
-        (mounted("/mnt", instance="b"), 5),
+        (mounted("/etc/hosts"), 5, 10),
+        # What is free has changed between two places.
+        (mounted("/var/lib/docker"), 4, 10),
+        (mounted("/etc/hostname"), 5, 10),
+        (mounted("/srv/quota"), 5, 8),
+        (mounted("/", "/dev/vdb1"), 5, 10),
+        (mounted("/mnt", "/dev/vdb1"), 5, 10),
+        (mounted("/mnt", instance="b"), 5, 10),
     ]
-    found = [(labels["instance"], labels["mountpoint"]) for labels, dummy in _checklist.once(free)]
+    found = [(labels["instance"], labels["mountpoint"]) for labels, dummy, dummy in _checklist.once(free)]
     assert found == [("a", "/var/lib/docker"), ("a", "/srv/quota"), ("a", "/"), ("b", "/mnt")]
 
 
