@@ -34,6 +34,9 @@ PANELS = """
     const place = panel.getBoundingClientRect();
     const clipped = [...panel.querySelectorAll('h1, h2, h3, h4, h5, h6')]
         .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent);
+    // The legends that are tables; tables of data are made of other elements.
+    const wide = [...panel.querySelectorAll('table')].filter(legend => legend.getBoundingClientRect().right > place.right);
+    clipped.push(...wide.map(legend => 'the legend of ' + panel.innerText.split('\n')[0]));
     return {
         number,
         text: panel.innerText,
@@ -53,7 +56,7 @@ class Panel:
 
     :ivar text: everything that can be read in it, its title included.
     :ivar failed: Grafana marks it as failed.
-    :ivar clipped: titles that do not fit.
+    :ivar clipped: titles and legends that do not fit.
     """
 
     number: int
@@ -145,6 +148,11 @@ class Page:
                 )
                 found.append(Answer(query["expr"], error or result.get("error", ""), values))
         return found
+
+    def panel_picture(self, number: int) -> bytes:
+        """A panel as it is seen, as PNG."""
+        found = self.page.locator(f'[data-panelid="{number}"], [data-viz-panel-key="panel-{number}"]')
+        return found.first.screenshot()
 
     def picture(self, path: Path) -> None:
         """Save what is seen, down to the last panel."""

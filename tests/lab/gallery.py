@@ -54,12 +54,15 @@ class Gallery:
 
 
 @contextlib.contextmanager
-def gallery(hosts: fleet.Fleet, extra: str = "", seconds: int = SPAN, every: int = 60) -> Iterator[Gallery]:
+def gallery(
+    hosts: fleet.Fleet, extra: str = "", seconds: int = SPAN, every: int = 60, shown: Path = dashboards.FOLDER
+) -> Iterator[Gallery]:
     """A Prometheus and a Grafana with all dashboards, for the length of a `with` block.
 
     :param extra: more lines of OpenMetrics.
     :param seconds: length of the history.
     :param every: seconds between two samples.
+    :param shown: the folder of the dashboards.
     """
     until = time.time() // 60 * 60
     with tempfile.TemporaryDirectory(prefix="vigil-gallery-") as name, contextlib.ExitStack() as running:
@@ -92,11 +95,11 @@ def gallery(hosts: fleet.Fleet, extra: str = "", seconds: int = SPAN, every: int
             f"--web.listen-address=127.0.0.1:{first}",
         ]
         running.enter_context(_running(argv, f"{prometheus}/-/ready", folder / "prometheus.log"))
-        running.enter_context(_grafana(folder, prometheus, second))
+        running.enter_context(_grafana(folder, prometheus, second, every, shown))
         yield Gallery(prometheus, grafana, until)
 
 
-def _grafana(folder: Path, prometheus: str, port: int):
+def _grafana(folder: Path, prometheus: str, port: int, every: int, shown: Path):
     """A Grafana that lets everybody look."""
     versions = mirror.grafana()
     if not versions:
@@ -107,11 +110,11 @@ def _grafana(folder: Path, prometheus: str, port: int):
     home = next(path for path in folder.glob("grafana-*") if path.is_dir())
     provisioning = folder / "provisioning"
     source = {"name": "Prometheus", "uid": "prometheus", "type": "prometheus", "url": prometheus, "isDefault": True}
-    source["jsonData"] = {"timeInterval": "60s"}
+    source["jsonData"] = {"timeInterval": f"{every}s"}
     provider = {
         "name": "vigil",
         "type": "file",
-        "options": {"path": str(dashboards.FOLDER), "foldersFromFilesStructure": True},
+        "options": {"path": str(shown), "foldersFromFilesStructure": True},
     }
     for kind, data in (("datasources", source), ("dashboards", provider)):
         (provisioning / kind).mkdir(parents=True)

@@ -1,0 +1,94 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Marks of firing alerts do not bury a graph, and long names are not cut off: pictures of a small fleet on a bad night.
+
+For the marks, the same dashboard is drawn three times: as it is deployed, without marks, and as it would be with a mark for each sample of
+an alert. The last one shows that the count of their pixels sees what it is for.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from lab import browser, dashboards, fleet, gallery
+from lab.common import ROOT
+from lab.pixels import red_share
+
+UID, SPAN, EVERY = "mon-system", 3600, 15
+# A host whose CPU is busy: its alerts began to fire within the hour.
+HOSTS = fleet.Fleet(9, bad=True)
+HOST = HOSTS.target(7)
+# So much of a panel may marks cover. A dashed line of two pixels for each of a dozen alerts covers less.
+MOST = 0.03
+
+
+def variant(name, expr):
+    """The dashboard under another name, with its marks asked for in another way; without any for None."""
+    made = json.loads(json.dumps(dashboards.shown()[UID]))
+    made.update(uid=f"{UID}-{name}", title=f"{made['title']} {name}")
+    (marks,) = [one for one in made["annotations"]["list"] if "ALERTS" in one["expr"]]
+    assert marks["enable"]
+    marks["expr"] = expr(marks["expr"])
+    made["annotations"]["list"] = [marks] if marks["expr"] else []
+    return made
+
+
+def graphs():
+    """The graphs of the dashboard that are marked, outside of folded rows."""
+    (marks,) = variant("deployed", lambda expr: expr)["annotations"]["list"]
+    kinds = {panel["id"]: panel["type"] for panel in dashboards.shown()[UID]["panels"]}
+    return [number for number in marks["filter"]["ids"] if kinds.get(number) == "timeseries"]
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory, grafana_versions):
+    """A Grafana with the variants and with the other dashboards, and a tab."""
+    folder = tmp_path_factory.mktemp("dashboards")
+    ways = {
+        "deployed": lambda expr: expr,
+        "bare": lambda expr: None,
+        "each-sample": lambda expr: expr.partition(" unless ")[0],
+    }
+    for name, way in ways.items():
+        (folder / f"{name}.json").write_text(json.dumps(variant(name, way)), encoding="utf-8")
+    for uid, content in dashboards.shown().items():
+        (folder / f"{uid}.json").write_text(json.dumps(content), encoding="utf-8")
+    with (
+        gallery.gallery(HOSTS, seconds=SPAN, every=EVERY, shown=folder) as made,
+        browser.chromium() as chromium,
+    ):
+        yield made, browser.Page(chromium.new_page(), made.grafana)
+
+
+def red(shown, name, theme):
+    """The share of red of each graph."""
+    made, page = shown
+    chosen = {"job": HOST["job"], "instance": HOST["instance"]}
+    page.open(made.path(f"{UID}-{name}", theme, span=SPAN, **chosen), gallery.WIDTHS["desk"])
+    page.picture(ROOT / "build" / "browser" / f"marks-{name}-{theme}.png")
+    return {number: red_share(Image.open(io.BytesIO(page.panel_picture(number)))) for number in graphs()}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_marks_do_not_bury_the_graphs(shown, theme):
+    bare, deployed, each = (red(shown, name, theme) for name in ("bare", "deployed", "each-sample"))
+    assert bare
+    covered = {number: deployed[number] - bare[number] for number in bare}
+    buried = {number: each[number] - bare[number] for number in bare}
+    assert 0 < max(covered.values()) <= MOST, covered
+    # With a mark for each sample, this count would be red.
+    assert min(buried.values()) > 2 * MOST, buried
+
+
+@pytest.mark.parametrize("screen", gallery.WIDTHS)
+def test_long_names_are_not_cut_off(shown, screen):
+    made, page = shown
+    page.open(made.path("mon-fleet", span=SPAN), gallery.WIDTHS[screen])
+    panels = page.panels().values()
+    assert any(HOSTS.name(4) in panel.text for panel in panels)
+    assert [cut for panel in panels for cut in panel.clipped] == []
