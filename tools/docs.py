@@ -427,8 +427,14 @@ def runbook_page(pack, name, alert):
 DASHBOARDS = """# Dashboards
 
 The dashboards in Grafana's folder Monitoring. Begin with the **Fleet Overview**: a table of all hosts, those in trouble first.
-A click on a host opens its page, **Host**; a click on a firing alert opens its panel or its runbook. Each dashboard has a
-variable for its data source, and where it makes sense for jobs, hosts and so on, and links to the others.
+A click on a host opens its page, **Host**; a click on a firing alert opens its panel, its runbook, or Grafana's page of its receivers and
+silences. Each dashboard has a variable for its data source, and where it makes sense for jobs, hosts and so on, and links to the others.
+
+Whom an alert is sent to, and who has silenced it, is known to Alertmanager alone, and no metric says it of a single alert. Grafana asks
+Alertmanager itself, by a data source for each host of `grafana_alertmanager_groups`; its own panel of alert groups is not stable, and not
+enabled. How many notifications a receiver got is a metric, and a panel of **Alerts**; for the names of the receivers, Alertmanager 0.27 or
+newer needs `alertmanager_config_flags_extra: {enable-feature: receiver-name-in-metrics}`. Without a data source of an Alertmanager, the
+links to it are left out.
 
 Annotations in graphs can be enabled and disabled at the top: firing alerts, deployments (counters of the application were
 reset), reboots. An alert is marked once, where it begins to fire, in the panels that it is about, for the hosts that are

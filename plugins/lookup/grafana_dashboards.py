@@ -33,7 +33,8 @@ DOCUMENTATION = r"""
       elements: dict
       default: []
     datasources:
-      description: The data sources, so that an input can be given the uid of the one that is named.
+      description: The data sources, so that an input can be given the uid of the one that is named, and that dashboards of the
+        collection lead to the first one of type C(alertmanager).
       type: list
       elements: dict
       default: []
@@ -80,7 +81,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files 
     read_tree,
     stem_of,
 )
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK, adjusted
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import ALERTMANAGER, AT, RUNBOOK, adjusted
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem, places
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import check_dashboards, normal_dashboard
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
@@ -142,20 +143,22 @@ class LookupModule(LookupBase):
         return found
 
     def _adjust(self, variables):
-        """A function that gives the text of a dashboard of the collection the thresholds and runbooks of the inventory."""
+        """A function that gives the text of a dashboard of the collection the thresholds, runbooks and Alertmanager of the inventory."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import load_packs  # noqa: PLC0415
 
         thresholds, runbook_url = self._of_prometheus(variables)
+        named = [one["name"] for one in plain(self.get_option("datasources")) if one.get("type") == "alertmanager"]
+        alertmanager = named[0] if named else ""
 
         def adjust(text):
-            if '"{0}"'.format(AT) not in text and '"{0}"'.format(RUNBOOK) not in text:
+            if not any('"{0}"'.format(key) in text for key in (AT, RUNBOOK, ALERTMANAGER)):
                 return text
             try:
                 found = json.loads(text)
             except ValueError:
                 # Somebody's own copy: what is wrong with it is said where it is read.
                 return text
-            made = adjusted(found, load_packs(), thresholds, runbook_url)
+            made = adjusted(found, load_packs(), thresholds, runbook_url, alertmanager)
             return json.dumps(made, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
         return adjust

@@ -24,6 +24,12 @@ DOCUMENTATION = r"""
       description: Inventory group of promxy; empty for none.
       type: str
       default: ''
+    alertmanager_groups:
+      description: Inventory groups of Alertmanager to the name of its data source. One that Grafana could not reach, as it listens on
+        the loopback of another host or wants a client certificate, is left out; so are all of them where O(given) has one of its type.
+      type: dict
+      default: {}
+      version_added: 0.4.0
     given:
       description: Data sources of the user's own, in Grafana's shape. One that bears the name of another is laid over it.
       type: list
@@ -48,7 +54,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import complete_sources
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import sources
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import alertmanager_sources, sources
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._inventory import HostValues
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._role_inputs import RoleInputs
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._task_cache import once_per_task
@@ -81,6 +87,8 @@ class LookupModule(LookupBase):
                 self.get_option("promxy_group"),
                 tls,
             )
+            alertmanagers = plain(self.get_option("alertmanager_groups"))
+            found += alertmanager_sources(alertmanagers, inventory, value, variables.get("inventory_hostname"), tls)
             return complete_sources(found, plain(self.get_option("given")))
         except (_scrape.ScrapeError, ValueError) as error:
             raise AnsibleLookupError(str(error)) from error

@@ -32,6 +32,8 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import 
 
 _DOLLAR = re.compile(r"\$\$|\$(?:__\w+)?\{[^}]+\}|(?P<lone>\$)")
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# Grafana's name for the type of data source.
+ALERTMANAGER = "alertmanager"
 # Before unified alerting was the only one, Grafana complained about a missing directory of notifiers at every start.
 _LAST_WITH_NOTIFIERS = "11.0.0"
 # Fields of a data source that left it for secureJsonData long before the oldest version that is deployed here.
@@ -190,6 +192,14 @@ def _as_shown(value):
     return "" if REFERENCE.search(text.replace("$$", "")) else text.replace("$$", "$")
 
 
+def _wanted(found, given):
+    """The data sources of the inventory; without Alertmanagers where the user has one of their own, which says which it is."""
+    names = {source["name"] for source in found}
+    if any(source.get("type") == ALERTMANAGER and source["name"] not in names for source in given):
+        return [source for source in found if source["type"] != ALERTMANAGER]
+    return found
+
+
 def complete_sources(found, given):
     """The data sources of the inventory and those of the user's, whose own words win where both bear one name.
 
@@ -201,7 +211,7 @@ def complete_sources(found, given):
     :raises ValueError: when two cannot stand beside each other.
     """
     by_name = {}
-    for source in [*found, *given]:
+    for source in [*_wanted(found, given), *given]:
         by_name[source["name"]] = merge(by_name.get(source["name"], {}), source)
     asked = [source["name"] for source in given if source.get("isDefault")]
     result, uids, defaults = [], {}, {}

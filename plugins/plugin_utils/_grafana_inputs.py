@@ -50,7 +50,10 @@ def check_grafana(values):
     yield from _check_server(ini.get("server") or {}, values["grafana_cap_net_bind_service"])
     yield from _check_places(ini)
     yield from _check_texts(ini)
-    yield from _check_sources(values["grafana_datasources"] or [], (values["grafana_prometheus_groups"] or {}).values())
+    groups = (values["grafana_prometheus_groups"], values["grafana_alertmanager_groups"])
+    yield from _check_sources(
+        values["grafana_datasources"] or [], [name for one in groups for name in (one or {}).values()]
+    )
     yield from _check_downloads(values["grafana_dashboards"] or [])
     try:
         _grafana.plugin_list(values["grafana_plugins"] or [])

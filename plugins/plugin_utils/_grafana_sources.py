@@ -33,14 +33,16 @@ def check_sources(hosts, value, inventory):
     """
     problems = []
     for host in _shards.present("grafana", hosts, value):
-        groups, promxy_group, given = (
-            value(host, "grafana_" + name) for name in ("prometheus_groups", "promxy_group", "datasources")
+        groups, promxy_group, alertmanagers, given = (
+            value(host, "grafana_" + name)
+            for name in ("prometheus_groups", "promxy_group", "alertmanager_groups", "datasources")
         )
         try:
             # Of another type they may be texts that the role makes these of.
             groups, given = groups if isinstance(groups, dict) else {}, given if isinstance(given, list) else []
             found = sources([groups], inventory, value, host, promxy_group or "", _AnyTls())
-            complete_sources(found, given)
+            alertmanagers = alertmanagers if isinstance(alertmanagers, dict) else {}
+            complete_sources([*found, *alertmanager_sources(alertmanagers, inventory, value, host, _AnyTls())], given)
         except _scrape.ScrapeError as error:
             problems.append((host, Problem("grafana_prometheus_groups", *_halves(str(error)))))
         except ValueError as error:
@@ -61,16 +63,15 @@ def _halves(text):
     return text, "correct it"
 
 
-def prometheus_source(service, name, host, value, own_host, tls=None):
-    """The data source of one host's Prometheus, or of what has Prometheus' API.
+def _source(service, name, host, value, own_host, tls):
+    """The data source of one host's service, without what its type has besides.
 
-    :param service: ``prometheus``, or another with its API.
     :param tls: :class:`_tls.Tls` of Grafana, for those that ``monitoring_tls`` has closed.
     :param value: function of a host and the name of a variable.
     :param own_host: the host of Grafana, on which a server that listens on the loopback is reached there.
     :raises ScrapeError: when Grafana could not reach it.
     """
-    variable = "grafana_{0}_group{1}".format(service, "s" if service == "prometheus" else "")
+    variable = "grafana_{0}_group{1}".format(service, "" if service == "promxy" else "s")
     found = _promxy.server(service, host, value, own_host, "Grafana", "leave its group out of {0}".format(variable))
     asks_for = _scrape.asks_for_client(service, host, value)
     if asks_for:
@@ -78,15 +79,8 @@ def prometheus_source(service, name, host, value, own_host, tls=None):
             "{0} wants a client certificate: leave its group out of {1}, and give the data source"
             " in grafana_datasources, with tlsAuth and its certificate".format(asks_for, variable)
         )
-    interval = (value(host, "prometheus_global") or {}).get("scrape_interval") or "15s"
-    source = {
-        "name": name,
-        "type": "prometheus",
-        "access": "proxy",
-        "url": "{0}://{1}{2}".format(found.at.scheme, found.address, found.at.prefix),
-        # What `$__rate_interval` is made of: the interval at which it really scrapes.
-        "jsonData": {"httpMethod": "POST", "timeInterval": str(interval)},
-    }
+    url = "{0}://{1}{2}".format(found.at.scheme, found.address, found.at.prefix)
+    source = {"name": name, "access": "proxy", "url": url, "jsonData": {}}
     username, password = (value(host, "{0}_health_{1}".format(service, part)) for part in ("username", "password"))
     secrets = {}
     if found.at.closed_by:
@@ -98,6 +92,40 @@ def prometheus_source(service, name, host, value, own_host, tls=None):
         secrets["basicAuthPassword"] = str(password).replace("$", "$$")
         source.update(basicAuth=True, basicAuthUser=username)
     return {**source, "secureJsonData": secrets} if secrets else source
+
+
+def prometheus_source(service, name, host, value, own_host, tls=None):
+    """The data source of one host's Prometheus, or of what has Prometheus' API; see :func:`_source`.
+
+    :param service: ``prometheus``, or another with its API.
+    """
+    source = _source(service, name, host, value, own_host, tls)
+    interval = (value(host, "prometheus_global") or {}).get("scrape_interval") or "15s"
+    # What `$__rate_interval` is made of: the interval at which it really scrapes.
+    source["jsonData"].update(httpMethod="POST", timeInterval=str(interval))
+    return {"type": "prometheus", **source}
+
+
+def alertmanager_sources(groups, inventory, value, own_host, tls=None):
+    """The data sources with which Grafana shows whom Alertmanager notifies, and who has silenced an alert.
+
+    One that Grafana could not reach is left out: its dashboards work without it.
+
+    :param groups: dict of an inventory group to the name of its data source; for the other parameters see :func:`sources`.
+    """
+    found = []
+    for group, name in (groups or {}).items():
+        own = []
+        for host in _shards.present("alertmanager", inventory.get(group) or (), value):
+            try:
+                own.append(_source("alertmanager", "{0} {1}".format(name, host), host, value, own_host, tls))
+            except _scrape.ScrapeError:
+                continue
+        for source in own:
+            # Grafana's own alerts go where Grafana is told to.
+            source["jsonData"].update(implementation="prometheus", handleGrafanaManagedAlerts=False)
+            found.append({"type": "alertmanager", **source, **({"name": name} if source is own[0] else {})})
+    return found
 
 
 def sources(groups, inventory, value, own_host, promxy_group="", tls=None):

@@ -40,6 +40,7 @@ BY_CHANCE = {
     ("mon-system", 32): "the network may be free of errors",
     ("mon-system", 36): "all units may be well",
     ("mon-alerts", 11): "whether an alert was over soon depends on what ran before",
+    ("mon-app", 12): "the application may fare well",
     ("mon-db", 12): "nobody may wait",
 }
 # Columns of tables that may be empty: the panel shows the others.
@@ -101,7 +102,7 @@ def test_every_panel_shows_something(page, uid, theme):
                 continue
             wrong += [f"{where}: {panel.text}"] if empty else []
             wrong += [f"{where}: failed"] if panel.failed else []
-            wrong += [f"{where}: {title} does not fit" for title in panel.clipped]
+            wrong += [f"{where}: {cut} does not fit" for cut in panel.clipped]
             wrong += [f"{where}: is wider than the screen"] if panel.right > width else []
     # A gauge's text is a picture: what it got is looked at as well.
     answers = page.answers()
@@ -132,3 +133,35 @@ def test_a_link_chooses_what_its_alert_is_about(page, troubled):
     assert panel.text.startswith("Memory used")
     assert one in panel.text
     assert other not in panel.text
+
+
+def test_an_alert_leads_to_its_receivers_and_silences(page, troubled):
+    """Grafana asks Alertmanager itself, and a viewer may look."""
+    (shown,) = [panel for panel in dashboards.panels_of(SHOWN["mon-alerts"]) if panel["title"] == "Firing now"]
+    links = {link["title"]: link["url"] for link in every(shown, "links")}
+    add = (
+        "amtool silence add alertname=TargetDown --author=nora --comment='the second one is being moved' --duration=10m"
+    )
+    number = troubled.monitoring.run(add).stdout.strip()
+    try:
+        page.page.goto(troubled.grafana + links["Receivers and silences"].replace("${__value.raw}", "TargetDown"))
+        page.page.get_by_test_id("alert-group-collapse-toggle").first.click()
+        page.page.get_by_test_id("alert-group").first.wait_for()
+        text = page.page.inner_text("body")
+        assert "suppressed" in text.lower() and "TargetDown" in text
+        page.page.goto(f"{troubled.grafana}/alerting/silences?alertmanager=Alertmanager")
+        page.page.get_by_text("TargetDown").first.wait_for()
+    finally:
+        troubled.monitoring.run(f"amtool silence expire {number}")
+
+
+def every(found, key):
+    """All entries of the lists under a key, however deep."""
+    if isinstance(found, dict):
+        if found.get("id") == key:
+            yield from found["value"]
+        for value in found.values():
+            yield from every(value, key)
+    elif isinstance(found, list):
+        for value in found:
+            yield from every(value, key)

@@ -41,6 +41,7 @@ BY_CHANCE = {
         "whether an alert was over soon depends on what ran before",
         f" offset 10m unless {_FIRED} offset 11m unless {_FIRED}",
     ),
+    "mon-app 12 A": ("the application may fare well", ', service=~"api|probe"'),
     "mon-db 12 A": ("nobody may wait", ', wait_event_type!~"|Client|Activity|Timeout|Extension"'),
     "mon-db 14 A": ("the database has no replica", " == 1"),
     "mon-db 19 C": ("a table that is new has not been vacuumed", " > 0"),

@@ -18,7 +18,11 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana a
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files import read_tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import FileProblem
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_inputs import check_grafana
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import check_sources, prometheus_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_sources import (
+    alertmanager_sources,
+    check_sources,
+    prometheus_source,
+)
 from checked_health import health_of
 from role_inputs import Inputs, room
 
@@ -298,6 +302,51 @@ def test_the_address_of_a_prometheus_comes_from_its_host():
         prometheus_source("prometheus", "P", "h", lambda host, name: values.get(name), "other")
 
 
+def of_alertmanagers(groups=None, own_host="g", tls=None, **hosts):
+    inventory = {"alertmanager": list(hosts), "empty": []}
+    groups = {"alertmanager": "Alertmanager"} if groups is None else groups
+    return alertmanager_sources(groups, inventory, lambda host, name: hosts.get(host, {}).get(name), own_host, tls)
+
+
+def test_alertmanagers_are_data_sources():
+    external = {"alertmanager_web_external_url": "http://x/am/"}
+    found = of_alertmanagers(a=external, b={"alertmanager_web_listen_address": "127.0.0.1:9193"}, c={}, own_host="b")
+    assert [(source["name"], source["url"]) for source in found] == [
+        ("Alertmanager", "http://a:9093/am"),
+        ("Alertmanager b", "http://127.0.0.1:9193"),
+        ("Alertmanager c", "http://c:9093"),
+    ]
+    expected = {"implementation": "prometheus", "handleGrafanaManagedAlerts": False}
+    assert all((source["type"], source["jsonData"]) == ("alertmanager", expected) for source in found)
+    assert not any(source.get("isDefault") for source in found)
+
+
+def test_an_alertmanager_that_grafana_cannot_reach_is_none_of_its_data_sources():
+    loopback = {"alertmanager_web_listen_address": "127.0.0.1:9093"}
+    closed = {"alertmanager_web_config": {"tls_server_config": CERTIFICATE}}
+    gone = {"alertmanager_state": "absent"}
+    found = of_alertmanagers(a=loopback, b=closed, c=gone, d={})
+    assert [(source["name"], source["url"]) for source in found] == [("Alertmanager", "http://d:9093")]
+    assert of_alertmanagers(a=loopback) == of_alertmanagers({}, a={}) == of_alertmanagers({"empty": "X"}, a={}) == []
+
+
+def test_an_alertmanager_of_the_users_own_is_the_only_one():
+    found = of_alertmanagers(a={})
+    own = {"name": "Paging", "type": "alertmanager", "url": "http://paging"}
+    assert [one["name"] for one in grafana.complete_sources(found, [own])] == ["Paging"]
+    laid_over = {"name": "Alertmanager", "jsonData": {"handleGrafanaManagedAlerts": True}}
+    (source,) = grafana.complete_sources(found, [laid_over])
+    assert (source["url"], source["jsonData"]["handleGrafanaManagedAlerts"]) == ("http://a:9093", True)
+    assert len(grafana.complete_sources(found, [{"name": "Loki", "type": "loki"}])) == 2
+
+
+def test_an_alertmanager_is_asked_as_grafanas_pages_ask_it():
+    question = said.source_question({"type": "alertmanager", "uid": "alertmanager", "name": "Alertmanager"})
+    assert question == ("/api/alertmanager/alertmanager/api/v2/status", None)
+    assert said.answer_problem(200, '{"cluster": {"status": "ready"}}') is None
+    assert "502" in said.answer_problem(502, '{"message": ""}')
+
+
 DEFAULT = {"name": "X", "type": "x", "isDefault": True}
 CERTIFICATE = {"client_auth_type": "RequireAndVerifyClientCert", "cert_file": "/c", "key_file": "/k"}
 
@@ -573,6 +622,7 @@ GOOD = {
     "grafana_plugins": [],
     "grafana_alert_resources": {},
     "grafana_prometheus_groups": {"prometheus": "Prometheus"},
+    "grafana_alertmanager_groups": {"alertmanager": "Alertmanager"},
     **dict.fromkeys(("grafana_org_users", "grafana_teams", "grafana_folders", "grafana_service_accounts"), ()),
 }
 LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": ["dc=example"], "bind_password": "x"}

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from .build import (
     FIRING,
+    GROUPS,
     NEUTRAL,
     NOTIFICATIONS,
+    SILENCES,
     SINCE,
     Column,
     Dashboard,
@@ -34,14 +36,18 @@ _RUNBOOK = Column("alertname", "Alert", links=(Link("Runbook"),))
 _SEVERITY = Column("severity", "Severity", 90)
 
 
-def _number(id: int, title: str, expr: str, about: str, thresholds=NEUTRAL) -> Panel:  # pylint: disable=redefined-builtin
-    return number(id, title, expr, about, thresholds=thresholds, decimals=0, legend="alerts")
+def _number(id: int, title: str, expr: str, about: str, thresholds=NEUTRAL, links=()) -> Panel:  # pylint: disable=redefined-builtin
+    return number(id, title, expr, about, thresholds=thresholds, decimals=0, legend="alerts", links=links)
+
+
+def _notified(counter: str) -> str:
+    return f"sum by (receiver_name, integration) (increase({counter}[$__range])) >= 0.5"
 
 
 DASHBOARD = Dashboard(
     uid="mon-alerts",
     title="Alerts",
-    about="What fires now and since when, what fired in the time range, and which alerts are noise.",
+    about="What fires now and since when, who was notified, what fired in the time range, and which alerts are noise.",
     span="24h",
     variables=(
         Variable("severity", "Severity", 'label_values(ALERTS{alertname!="Watchdog"}, severity)'),
@@ -74,13 +80,15 @@ DASHBOARD = Dashboard(
             4,
             "Suppressed",
             'max(sum by (instance) (alertmanager_alerts{state="suppressed"}))',
-            "Alerts that Alertmanager suppresses because of a silence or of an inhibition rule. Its page /#/silences says by whom.",
+            "Alerts that Alertmanager suppresses because of a silence or an inhibition rule. A click lists them with the silences.",
+            links=(Link("Suppressed alerts", f"{GROUPS}&alertState=suppressed"),),
         ),
         _number(
             5,
             "Active silences",
             'max(alertmanager_silences{state="active"})',
-            "Active silences. A forgotten one hides the next outage.",
+            "Active silences. A forgotten one hides the next outage. A click lists them: by whom, why, and until when.",
+            links=(Link("Silences", SILENCES),),
         ),
         _number(
             6,
@@ -101,7 +109,8 @@ DASHBOARD = Dashboard(
             sort="Value",
             empty="No firing alerts",
             about="Alerts that fire now, the newest first; one that is a warning and critical at once is listed as critical."
-            " A click on the name leads to its panel and to its runbook. Watchdog, which always fires, is left out.",
+            " A click on the name leads to its panel, to its runbook, and to the receivers that it is sent to and the silences that keep"
+            " it from them. Watchdog, which always fires, is left out.",
         ),
         Panel(
             id=8,
@@ -174,7 +183,7 @@ DASHBOARD = Dashboard(
             id=12,
             title="Hosts with most alerts",
             kind="table",
-            width=12,
+            width=8,
             unit="short",
             decimals=0,
             queries=(Query(f"topk(20, {minutes(_BEGAN, 'host')})"),),
@@ -188,10 +197,31 @@ DASHBOARD = Dashboard(
             about="How often alerts of a host began to fire in the time range. One host with many: repair it, not the alerts.",
         ),
         Panel(
+            id=14,
+            title="Who was notified",
+            kind="table",
+            width=8,
+            unit="short",
+            queries=(
+                Query(_notified("alertmanager_notifications_total")),
+                Query(_notified("alertmanager_notifications_failed_total")),
+            ),
+            columns=(
+                Column("receiver_name", "Receiver"),
+                Column("integration", "By", 90),
+                Column("Value #A", "Sent", 80, "short", 0),
+                Column("Value #B", "Failed", 80, "short", 0, ((None, "transparent"), (1, "red"))),
+            ),
+            sort="Value #A",
+            empty="No notifications",
+            about="Notifications of the time range by receiver. Alertmanager 0.27 and newer name the receivers with"
+            " `enable-feature: receiver-name-in-metrics` in alertmanager_config_flags_extra; without it, only the integrations are known.",
+        ),
+        Panel(
             id=13,
             title="Notifications by integration",
             kind="timeseries",
-            width=12,
+            width=8,
             unit="short",
             bars=True,
             step=1,

@@ -5,7 +5,25 @@
 
 from __future__ import annotations
 
-from .build import Dashboard, Panel, Query, Variable, bound, bounds, deployments, falling, firing, rising
+from .build import (
+    SINCE,
+    Dashboard,
+    Panel,
+    Query,
+    Variable,
+    above,
+    alert_columns,
+    alerts_now,
+    bound,
+    bounds,
+    deployments,
+    falling,
+    firing,
+    named,
+    number,
+    rising,
+    top,
+)
 
 # Scrapes are counted as requests: the alerts exclude them as well.
 _HTTP = 'job=~"$job", handler=~"$handler", handler!~".*/metrics"'
@@ -16,6 +34,23 @@ _ALL = f"sum by (job) (rate(http_requests_total{{{_HTTP}}}[$__rate_interval]))"
 _FAILED = f'sum by (job) (rate(http_requests_total{{{_HTTP}, status=~"5.."}}[$__rate_interval]))'
 
 _SLOW = bounds("SlowResponseTime")
+_5XX = ', status=~"5.."'
+# Whether they answer or not: the jobs of the application are those that have counted a request in the time range.
+_INSTANCES = (
+    'up{job=~"$job"} and on (job) count by (job) (last_over_time('
+    'http_request_duration_highr_seconds_count{job=~"$job"}[$__range]))'
+)
+
+
+def _by(label: str, matchers: str = "") -> str:
+    return f"sum by ({label}) (rate(http_requests_total{{{_HTTP}{matchers}}}[$__rate_interval]))"
+
+
+def _in_the_range(matchers: str = "") -> str:
+    return f"sum by (job) (increase(http_requests_total{{{_HTTP}{matchers}}}[$__range]))"
+
+
+_FAILED_BY_ENDPOINT = f"100 * ({_by('handler', _5XX)} or 0 * {_by('handler')}) / ({_by('handler')} > 0)"
 
 
 def _quantile(share: str) -> str:
@@ -29,7 +64,7 @@ def _over_the_range(name: str, by: str, matchers: str = "") -> str:
 DASHBOARD = Dashboard(
     uid="mon-app",
     title="Application Performance",
-    about="Requests, errors and response times of the application, and its availability from outside.",
+    about="Requests, errors and response times of the application by endpoint and instance, and its availability from outside.",
     span="6h",
     variables=(
         Variable("job", "Job", "label_values(http_requests_total, job)"),
@@ -39,6 +74,46 @@ DASHBOARD = Dashboard(
     ),
     events=(firing("api|probe"), deployments(shown=True)),
     panels=(
+        number(
+            10,
+            "Instances down",
+            f"count(({_INSTANCES}) == 0) or vector(0)",
+            "Instances of the application that do not answer Prometheus. The others serve its requests alone.",
+            legend="down",
+            width=4,
+            height=6,
+            thresholds=above(1),
+            decimals=0,
+        ),
+        number(
+            11,
+            "Requests without errors",
+            f"100 * (1 - ({_in_the_range(_5XX)} or 0 * {_in_the_range()}) / ({_in_the_range()} > 0))",
+            "Share of the requests of the time range that did not fail with a status of 500 or above. Below the objective of"
+            " ErrorBudgetBurn, the error budget of this time is used up.",
+            legend="{{job}}",
+            width=6,
+            height=6,
+            unit="percent",
+            decimals=2,
+            # The objective; the more severe one is ours.
+            thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
+            empty="No requests",
+        ),
+        Panel(
+            id=12,
+            title="Firing alerts of the application",
+            kind="table",
+            width=14,
+            height=6,
+            unit=SINCE,
+            queries=(Query(alerts_now('service=~"api|probe"')),),
+            columns=alert_columns("host", "instance", "handler"),
+            sort="Value",
+            empty="No firing alerts",
+            about="Alerts of the application and of its probes that fire now, the newest first. A click on the name leads to its panel,"
+            " to its runbook, and to its receivers and silences.",
+        ),
         Panel(
             id=1,
             title="Requests per second",
@@ -167,6 +242,38 @@ DASHBOARD = Dashboard(
             queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
             empty="No probes",
             about="Share of successful probes of the blackbox exporter, in the time range.",
+        ),
+        Panel(
+            id=13,
+            title="Requests by endpoint (10 highest)",
+            kind="timeseries",
+            width=8,
+            unit="reqps",
+            latest=True,
+            queries=(Query(top(_by("handler")), "{{handler}}"),),
+            about="The ten endpoints with the highest peak in the time range. One that rises alone is a client that repeats itself.",
+        ),
+        Panel(
+            id=14,
+            title="Errors by endpoint (10 highest)",
+            kind="timeseries",
+            width=8,
+            unit="percent",
+            latest=True,
+            step=0.01,
+            queries=(Query(top(f"({_FAILED_BY_ENDPOINT})"), "{{handler}}"),),
+            about="Share of the requests of each endpoint that failed with a status of 500 or above. One alone: its code or what it asks"
+            " of; all of them: the database or the host.",
+        ),
+        Panel(
+            id=15,
+            title="Requests by instance",
+            kind="timeseries",
+            width=8,
+            unit="reqps",
+            latest=True,
+            queries=(Query(named(f"({_by('job, host, instance')})"), "{{name}}"),),
+            about="Requests that each instance answers. One that gets none is up, and not in the load balancer.",
         ),
     ),
 )

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import ALERTMANAGER as MANAGER
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboards import AT, RUNBOOK
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import (
     alerts_of,
@@ -73,11 +75,17 @@ class Query:
 class Link:
     """Where a click leads.
 
-    :ivar url: with ``${...}`` for labels, as Grafana writes it; empty for the runbook of the alert that is the value.
+    :ivar url: with ``${...}`` for labels, as Grafana writes it; empty for the runbook of the alert that is the value. One that begins
+        with :data:`ALERTING` is there where Grafana has an Alertmanager.
     """
 
     title: str
     url: str = ""
+
+
+# Grafana's pages of alerts and silences.
+ALERTING = "/alerting/"
+GROUPS, SILENCES = (f"{ALERTING}{page}?alertmanager=Alertmanager" for page in ("groups", "silences"))
 
 
 @dataclass(frozen=True)
@@ -421,7 +429,7 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
     }
     return (
         Column("severity", "Severity", 80),
-        Column("alertname", "Alert", 230, links=(_PANEL, Link("Runbook"))),
+        Column("alertname", "Alert", 230, links=(_PANEL, Link("Runbook"), _RECEIVERS)),
         Column("Value", "Active since", 130),
         *(Column(label, titles[label]) for label in labels),
         Column("panel", "panel", hidden=True),
@@ -429,6 +437,7 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
     )
 
 
+_RECEIVERS = Link("Receivers and silences", f"{GROUPS}&queryString=alertname%3D${{__value.raw}}")
 _PANEL = Link("Its panel", "/d/${__data.fields.panel:raw}${__data.fields.chosen:raw}&${__url_time_range}")
 
 
@@ -678,7 +687,7 @@ def _numbers(made, panel: Panel):
     if panel.named:
         made.display_name(panel.named)
     if panel.links:
-        made.data_links([_Ready({"title": link.title, "url": link.url}) for link in panel.links])
+        made.data_links([_Ready(_link(link)) for link in panel.links])
     if panel.kind in ("gauge", "bargauge", "stat"):
         made.mappings(_texts(panel))
     return made
@@ -759,6 +768,15 @@ def _piechart(panel: Panel) -> piechart.Panel:
     )
 
 
+# Labels whose values may be as long as people make them.
+_LONG = re.compile(r"{{(name|host|instance|handler)}}")
+
+
+def _beside(panel: Panel) -> bool:
+    """Whether the legend has room beside the graph: there Grafana cuts off what is wider than a part of the panel."""
+    return panel.width >= COLUMNS // 2 and not any(_LONG.search(query.legend) for query in panel.queries)
+
+
 def _timeseries(panel: Panel) -> timeseries.Panel:
     made = (
         _numbers(timeseries.Panel(), panel)
@@ -768,7 +786,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
             .display_mode(common_model.LegendDisplayMode.TABLE if panel.latest else common_model.LegendDisplayMode.LIST)
             .placement(
                 common_model.LegendPlacement.RIGHT
-                if panel.latest and panel.width >= COLUMNS // 2
+                if panel.latest and _beside(panel)
                 else common_model.LegendPlacement.BOTTOM
             )
             .calcs(["lastNotNull", "max"] if panel.latest else [])
@@ -903,7 +921,7 @@ def _cells(panel: Panel, column: Column) -> list[model.DynamicConfigValue]:
         steps = [_Step(value=value, color=color) for value, color in column.thresholds]
         found += [_property("thresholds", {"mode": "absolute", "steps": steps}), *_cell("color-background")]
     if column.links:
-        found.append(_property("links", [_cell_link(link) for link in column.links]))
+        found.append(_property("links", [_link(link) for link in column.links]))
     return found
 
 
@@ -911,9 +929,9 @@ def _cells(panel: Panel, column: Column) -> list[model.DynamicConfigValue]:
 _RUNBOOKS = yaml.safe_load((SERVICES / "prometheus.yml").read_text(encoding="utf-8"))
 
 
-def _cell_link(link: Link) -> dict[str, object]:
+def _link(link: Link) -> dict[str, object]:
     if link.url:
-        return {"title": link.title, "url": link.url}
+        return {"title": link.title, "url": link.url, **({MANAGER: True} if link.url.startswith(ALERTING) else {})}
     return {"title": link.title, "url": runbook(_default("runbook_url"), "${__value.raw}"), RUNBOOK: True}
 
 

@@ -56,12 +56,31 @@ _CPU, _MEMORY, _DISK = (
     f"100 * instance:node_memory_utilisation:ratio{{{_NODE}}}",
     f"100 * (1 - instance:node_filesystem_avail:ratio{{{_NODE}}})",
 )
-# A host that is down comes first, then those with critical alerts, then with warnings, then by the fullest resource.
-_TROUBLE = (
-    f"1000 * (1 - {_per_host(f'({_UP})', 'min')})"
-    f" + on (name) (100 * count by (name) ({_ALERTS['critical']}) or 0 * {_per_host(f'({_UP})')})"
-    f" + on (name) (10 * count by (name) ({_ALERTS['warning']}) or 0 * {_per_host(f'({_UP})')})"
-    f" + on (name) ({_per_host(f'({_CPU} or {_MEMORY})')} / 100 or 0 * {_per_host(f'({_UP})')})"
+# What is beyond a threshold of this inventory, and not yet for long enough to fire.
+_PENDING = 'alertstate="pending", severity="{}", host=~"$host"'
+
+
+def _score(points: int, alerts: str) -> str:
+    """Points for each alert of a host; none where it has none."""
+    return f"({points} * count by (name) ({alerts}) or 0 * {_per_host(f'({_UP})')})"
+
+
+def _of(resource: str, expr: str) -> str:
+    """With a label, so that `or` takes it for another series than that of another resource."""
+    return f'label_replace({expr}, "resource", "{resource}", "", "")'
+
+
+_USAGE = f"({_of('cpu', _CPU)} or {_of('memory', _MEMORY)} or {_DISK})"
+# A host that is down comes first; then each alert counts, and where they are equal, the fullest resource.
+_TROUBLE = " + on (name) ".join(
+    (
+        f"1000 * (1 - {_per_host(f'({_UP})', 'min')})",
+        _score(100, _ALERTS["critical"]),
+        _score(30, named(f"ALERTS{{{_PENDING.format('critical')}}}")),
+        _score(10, _ALERTS["warning"]),
+        _score(3, named(f"ALERTS{{{_PENDING.format('warning')}}}")),
+        f"({_per_host(_USAGE)} / 100 or 0 * {_per_host(f'({_UP})')})",
+    )
 )
 _TO_THE_HOST = Link(
     "Host", "/d/mon-system?var-instance=${__data.fields.instance}&var-job=${__data.fields.job}&${__url_time_range}"
@@ -80,6 +99,8 @@ def _graph(id: int, title: str, unit: str, expr: str, about: str, **more) -> Pan
         title=title,
         kind="timeseries",
         width=12,
+        # Names stand below the graph.
+        height=10,
         unit=unit,
         latest=True,
         queries=(Query(named(f"({expr})"), legend),),
@@ -208,8 +229,9 @@ DASHBOARD = Dashboard(
                 Column("Value #K", "trouble", hidden=True),
             ),
             sort="Value #K",
-            about="A host that is down comes first, then those with critical alerts, then with warnings, then by usage. Cells have"
-            " the colors of the alerts. Role and environment are the labels of these names, from monitoring_labels.",
+            about="A host that is down comes first, then those with critical alerts, those beyond a critical threshold for not yet long"
+            " enough, those with warnings, and then by usage. Cells have the colors of the alerts. Role and environment are the"
+            " labels of these names, from monitoring_labels.",
         ),
         _graph(
             8,
@@ -235,12 +257,8 @@ DASHBOARD = Dashboard(
             10,
             "Disk usage (10 fullest)",
             "percent",
-            top(
-                f"topk by (job, instance, device) (1, {_DISK})",
-                over="-min_over_time",
-                of=f"instance:node_filesystem_avail:ratio{{{_NODE}}}",
-            ),
-            "The ten fullest file systems in the time range, each device once.",
+            top(_DISK, over="-min_over_time", of=f"instance:node_filesystem_avail:ratio{{{_NODE}}}"),
+            "The ten fullest file systems in the time range, each once, however often it is mounted.",
             max=100,
             step=0.1,
             legend="{{name}} {{mountpoint}}",

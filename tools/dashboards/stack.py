@@ -9,6 +9,7 @@ from .build import (
     AT_THE_END,
     FIRING,
     NOTIFICATIONS,
+    SILENCES,
     SINCE,
     Column,
     Dashboard,
@@ -233,8 +234,9 @@ _PANELS = {
             14,
             "Active silences",
             'max(alertmanager_silences{state="active"})',
-            "Active silences. A forgotten one hides the next outage.",
+            "Active silences. A forgotten one hides the next outage. A click lists them.",
             legend="silences",
+            links=(Link("Silences", SILENCES),),
             height=5,
         ),
         Panel(

@@ -46,19 +46,17 @@ def _rate(metric: str, chosen: str = _NODE) -> str:
     return f"rate(node_{metric}{{{chosen}}}[$__rate_interval])"
 
 
-# One file system for each device, however often it is mounted.
-_ONCE = (
-    f"and on (job, instance, mountpoint) topk by (job, instance, device) (1, node_filesystem_size_bytes{{{_FILES}}})"
-)
+# Each file system once, however often it is mounted, as its alerts are.
+_AVAILABLE = f"instance:node_filesystem_avail:ratio{{{_NODE}}}"
 
 
 def _once(expr: str) -> str:
-    return f"{expr} {_ONCE}"
+    return f"{expr} and on (job, instance, mountpoint) {_AVAILABLE}"
 
 
 def _file_systems(expr: str) -> str:
     """For a table: the same labels in each query."""
-    return f"max by (mountpoint, device, fstype) ({_once(expr)})"
+    return f"max by (mountpoint, device, fstype) ({expr})"
 
 
 def _number(id: int, title: str, unit: str, query: str, about: str, **more) -> Panel:  # pylint: disable=redefined-builtin
@@ -306,9 +304,9 @@ _DISKS = (
         width=16,
         unit="percent",
         queries=(
-            Query(_file_systems(f"100 * (1 - instance:node_filesystem_avail:ratio{{{_NODE}}})")),
-            Query(_file_systems(f"node_filesystem_avail_bytes{{{_FILES}}}")),
-            Query(_file_systems(f"node_filesystem_size_bytes{{{_FILES}}}")),
+            Query(_file_systems(f"100 * (1 - {_AVAILABLE})")),
+            Query(_file_systems(_once(f"node_filesystem_avail_bytes{{{_FILES}}}"))),
+            Query(_file_systems(_once(f"node_filesystem_size_bytes{{{_FILES}}}"))),
         ),
         columns=(
             Column("mountpoint", "Mounted on"),
@@ -331,7 +329,10 @@ _DISKS = (
         queries=(
             Query(
                 _file_systems(
-                    f"(node_filesystem_avail_bytes{{{_FILES}}} / -deriv(node_filesystem_avail_bytes{{{_FILES}}}[1d]) > 0 < 90 * 86400)"
+                    _once(
+                        f"(node_filesystem_avail_bytes{{{_FILES}}}"
+                        f" / -deriv(node_filesystem_avail_bytes{{{_FILES}}}[1d]) > 0 < 90 * 86400)"
+                    )
                 )
             ),
         ),
@@ -367,7 +368,7 @@ _DISKS = (
         "Inodes used",
         "percent",
         "Share of the inodes in use. Without any left, no file can be created, however much space is free.",
-        Query(_once(f"100 * (1 - instance:node_filesystem_files_free:ratio{{{_NODE}}})"), "{{mountpoint}}"),
+        Query(f"100 * (1 - instance:node_filesystem_files_free:ratio{{{_NODE}}})", "{{mountpoint}}"),
         max=100,
         step=0.1,
         thresholds=rising(*bounds("HighInodeUsage")),

@@ -142,8 +142,13 @@ class Room(Service):
 
     @staticmethod
     def _sources(i):
-        groups, promxy = i["prometheus_groups"], i["promxy_group"]
-        (found,) = i.lookup("vigil.monitoring.grafana_datasources", groups, promxy_group=promxy, given=i["datasources"])
+        (found,) = i.lookup(
+            "vigil.monitoring.grafana_datasources",
+            i["prometheus_groups"],
+            promxy_group=i["promxy_group"],
+            alertmanager_groups=i["alertmanager_groups"],
+            given=i["datasources"],
+        )
         return found
 
     def dashboards(self, i):
