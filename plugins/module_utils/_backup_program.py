@@ -10,6 +10,7 @@ is in its configuration; secrets reach restic by its environment, and no command
 from __future__ import annotations
 
 import contextlib
+import datetime
 import errno
 import fcntl
 import hashlib
@@ -32,6 +33,9 @@ LINKS = ".vigil-backup"
 MANIFEST = "manifest.json"
 TAG = "vigil"
 DAY = 86400
+# So far the clocks of two hosts may differ.
+AHEAD = 3600
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?)?")
 # Exit status while another run has the lock.
 BUSY = 75
 # Exit status of restic where some files could not be read.
@@ -158,6 +162,30 @@ def due(last, days, now):
     :param last: when it was done, 0 for never; a time in the future is that of a clock that was wrong.
     """
     return bool(days) and (last <= 0 or last > now or now - last >= days * DAY - DAY / 4)
+
+
+def seconds(text):
+    """A time in seconds since 1970, such as ``2026-11-27 03:00`` in the host's time zone or one with a zone; None for none.
+
+    A date alone is the end of that day.
+    """
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        return None
+    date, clock, zone = found.groups()
+    clock = clock or "23:59:59"
+    clock += ":00" if len(clock) == 5 else ""
+    zone = "+00:00" if zone == "Z" else zone or ""
+    zone = zone if not zone or ":" in zone else zone[:3] + ":" + zone[3:]
+    try:
+        return datetime.datetime.fromisoformat("{0}T{1}{2}".format(date, clock, zone)).timestamp()
+    except ValueError:
+        return None
+
+
+def is_ahead(moment, now):
+    """Whether a time is one that this host's clock, or the one that it is of, has wrong."""
+    return moment > now + AHEAD
 
 
 def settled(status, now):
@@ -439,6 +467,12 @@ class Backup:
             raise BackupError(reason_of(errors or output))
         return summary_of(output)
 
+    def _own(self):
+        return ["--host", self.config["name"], "--tag", TAG]
+
+    def _snapshots(self):
+        return json.loads(self.restic.must("snapshots", "--json", "--no-lock", *self._own())) or []
+
     def _maintain(self, status, now):
         """Prune and check, where it is time."""
         found = {}
@@ -446,10 +480,13 @@ class Backup:
             part for name, number in sorted(self.config["keep"].items()) for part in ("--keep-" + name, str(number))
         ]
         if keep and due(status.get("last_prune", 0), self.config["prune_days"], now):
-            self.restic.must(
-                "forget", "--prune", "--host", self.config["name"], "--tag", TAG, "--group-by", "host", *keep
-            )
-            found["last_prune"] = self.now()
+            # What is kept is counted from the newest one: this one would go, and others with it.
+            ahead = [one for one in self._snapshots() if is_ahead(seconds(one["time"]) or 0, self.now())]
+            if ahead:
+                self.errors.append(ahead_problem(ahead))
+            else:
+                self.restic.must("forget", "--prune", *self._own(), "--group-by", "host", *keep)
+                found["last_prune"] = self.now()
         failed = status.get("check_success") is False
         if failed or due(status.get("last_check", 0), self.config["check_days"], now):
             subset = self.config["check_subset"]
@@ -460,6 +497,20 @@ class Backup:
                 self.errors.append("the check of the repository failed: {0}".format(error))
                 found["check_success"] = False
         return found
+
+
+def ahead_problem(snapshots):
+    """Why no snapshot is removed: a sentence.
+
+    :param snapshots: those of later than now, as restic lists them.
+    """
+    named = ", ".join("{0} of {1}".format(one["id"][:8], one["time"][:16]) for one in snapshots[:5])
+    return (
+        "snapshots of later than now are in the repository, so the clock of this host is or was wrong: {0}{1}. None is removed until the"
+        " clock is right and `restic forget` has removed those".format(
+            named, " and {0} more".format(len(snapshots) - 5) if len(snapshots) > 5 else ""
+        )
+    )
 
 
 def writer_of(data):

@@ -23,7 +23,9 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program i
     TAG,
     BackupError,
     Restic,
+    is_ahead,
     reason_of,
+    seconds,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, free_bytes
 
@@ -40,7 +42,6 @@ ACCESS = {
 }
 LATEST = "latest"
 _ID = re.compile(r"[0-9a-f]{4,64}")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?)?")
 _SHOWN = 5
 MINUTE = 60
 # Files that restic makes and removes while it restores; and what is written besides.
@@ -63,25 +64,6 @@ class Snapshot(NamedTuple):
     time: float
     versions: dict
     paths: list
-
-
-def seconds(text: str):
-    """A time in seconds since 1970, such as ``2026-11-27 03:00`` in the host's time zone or one with a zone; None for none.
-
-    A date alone is the end of that day.
-    """
-    found = _TIME.fullmatch(text.strip())
-    if not found:
-        return None
-    date, clock, zone = found.groups()
-    clock = clock or "23:59:59"
-    clock += ":00" if len(clock) == 5 else ""
-    zone = "+00:00" if zone == "Z" else zone or ""
-    zone = zone if not zone or ":" in zone else zone[:3] + ":" + zone[3:]
-    try:
-        return datetime.datetime.fromisoformat("{0}T{1}{2}".format(date, clock, zone)).timestamp()
-    except ValueError:
-        return None
 
 
 def readable(moment: float) -> str:
@@ -110,12 +92,15 @@ def parse(output: str) -> list:
     return sorted(found, key=lambda one: one.time, reverse=True)
 
 
-def choose(snapshots: list, wanted: str, name: str) -> Snapshot:
+def choose(snapshots: list, wanted: str, name: str, now: float) -> Snapshot:
     """The snapshot of a host that is wanted.
+
+    The one that seems to be the newest is not meant where a wrong clock has dated it.
 
     :param snapshots: of all hosts, see :func:`parse`.
     :param wanted: ``latest``, an ID or its beginning, or a time, for the newest that is not after it.
     :param name: of the host in the backup.
+    :param now: what the clock of this host says.
     :raises BackupError: when there is none, with those that there are.
     """
     own = [one for one in snapshots if one.host == name]
@@ -124,6 +109,16 @@ def choose(snapshots: list, wanted: str, name: str) -> Snapshot:
         there = "has snapshots of {0}; set restore_from".format(_some(others)) if others else "has no snapshot at all"
         raise BackupError("there is no snapshot of {0}: the repository {1}".format(name, there))
     if wanted == LATEST:
+        ahead = [one for one in own if is_ahead(one.time, now)]
+        if ahead:
+            text = (
+                "which snapshot of {0} is the newest cannot be told: the clock of this host says {1}, and of later are {2}. Where this"
+                " clock is wrong, set it right. Where that of the backup was, name the snapshot that is meant with"
+                " restore_snapshot, or remove those by `restic forget`; {3}"
+            )
+            before = [one for one in own if one not in ahead]
+            newest = "the newest of before is {0}".format(described(before[0])) if before else "there is none of before"
+            raise BackupError(text.format(name, readable(now), _some([described(one) for one in ahead]), newest))
         return own[0]
     before = seconds(wanted)
     if before is not None:

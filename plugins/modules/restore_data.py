@@ -112,6 +112,7 @@ dump:
 """
 
 import os
+import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _snapshots
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
@@ -147,7 +148,7 @@ def _read(given):
     if not _backup.has_programs(access["restic"], access["environment"]["RESTIC_REPOSITORY"]):
         return {"changed": False, "missing": True, "found": found}
     with _snapshots.Repository(access) as repository:
-        snapshot = _snapshots.choose(repository.snapshots(), given["snapshot"], given["name"])
+        snapshot = _snapshots.choose(repository.snapshots(), given["snapshot"], given["name"], time.time())
         manifest = repository.manifest(snapshot)
         sizes = repository.sizes(snapshot, manifest)
     described = {"id": snapshot.id, "described": _snapshots.described(snapshot), "manifest": manifest, "sizes": sizes}

@@ -166,7 +166,7 @@ def _rehearse(given):
 
 
 def _each(rehearsal, repository, given):
-    snapshot = _snapshots.choose(repository.snapshots(), _snapshots.LATEST, given["name"])
+    snapshot = _snapshots.choose(repository.snapshots(), _snapshots.LATEST, given["name"], time.time())
     manifest = repository.manifest(snapshot)
     sizes, found = repository.sizes(snapshot, manifest), {}
     for wanted in given["services"]:

@@ -629,7 +629,9 @@ class Section:
             return [*blocks, Para(text, WARN)]
         rows, states, bounds = [], [], self.marks["backup"]
         for backup in found:
-            state = _mark(backup["age"] / 3600, bounds) or GOOD
+            # As by the alert: a wrong clock may have written a time in the future.
+            state = _mark(abs(backup["age"]) / 3600, bounds) or GOOD
+            age = length(backup["age"]) if backup["age"] > -60 else "in the future"
             states.append(state)
             successes = backup["successes"]
             rows.append(
@@ -637,7 +639,7 @@ class Section:
                     Cell(backup["backup"] or NOTHING, name=bool(backup["backup"])),
                     Cell(place(backup), name=True),
                     Cell(self.at(backup["last"]) if backup["last"] > 0 else "never"),
-                    Cell(length(backup["age"]) if backup["last"] > 0 else NOTHING, state),
+                    Cell(age if backup["last"] > 0 else NOTHING, state),
                     Cell(NOTHING if successes is None else str(successes)),
                     *self._backup_details(backup),
                     Cell("metric missing", WARN) if backup["gone"] else Cell(),

@@ -157,6 +157,95 @@ def test_killed_and_two_at_once(saved):
     assert "no errors were found" in saved.host.run(f"{RESTIC} check").stdout
 
 
+# libfaketime reaches Python and the shell; restic asks the kernel for the time, and is told here which one its snapshots are of.
+OF_THE_CLOCK = """#!/bin/sh
+for one; do shift; set -- "$@" "$one"; [ "$one" != backup ] || set -- "$@" --time "$(date '+%F %T')"; done
+unset LD_PRELOAD
+exec /usr/bin/restic "$@"
+"""
+
+
+def snapshots(site):
+    """Their IDs, the oldest first."""
+    found = json.loads(site.host.run(f"{RESTIC} snapshots --json").stdout)
+    return [one["id"] for one in sorted(found, key=lambda one: one["time"])]
+
+
+def test_a_wrong_clock_removes_nothing_and_is_no_success_for_ever(saved):
+    backed_up(saved).must_be_green()
+    saved.host.run("apt-get update -q; apt-get install -q -y faketime", timeout=200)
+    config = json.loads(saved.host.run("cat /etc/vigil-backup/backup.json").stdout)
+    config = {**config, "restic": "/usr/local/bin/restic", "keep": {"last": 1}, "prune_days": 7, "check_days": 0}
+    saved.host.run("cat >/usr/local/bin/restic; chmod 755 /usr/local/bin/restic", stdin=OF_THE_CLOCK)
+    saved.host.run("cat >/root/clock.json", stdin=json.dumps(config))
+    program = "python3 -I -B /opt/vigil/backup/backup.py /root/clock.json"
+    before = snapshots(saved)
+
+    # A year ahead: the program cannot know. Its rules keep the one that is the newest.
+    saved.host.run(f"faketime -f +400d {program}")
+    assert metric(saved, "backup_last_success_timestamp_seconds") > time.time() + 300 * 86400
+    (late,) = snapshots(saved)
+    assert late not in before
+    # Right again: the new one is no longer the newest by its time, and is not removed for that.
+    said = saved.host.run(program, check=False)
+    assert (
+        said.returncode == 1 and "so the clock of this host is or was wrong" in said.stderr and late[:8] in said.stderr
+    )
+    right, last = snapshots(saved)
+    assert last == late
+    # What was written for the future is forgotten: BackupTooOld fires.
+    assert metric(saved, "backup_last_success_timestamp_seconds") == 0
+    # Behind.
+    said = saved.host.run(f"faketime '2001-01-01 00:00:00' {program}", check=False)
+    assert said.returncode == 1 and "so the clock of this host is or was wrong" in said.stderr
+    early, *others = snapshots(saved)
+    assert others == [right, late]
+
+    groups = (*SERVICES, "backup")
+    for playbook in ("restore.yml", "restore_test.yml"):
+        arguments = ["--check"] if playbook == "restore.yml" else []
+        refused = saved.run(*arguments, playbook=playbook, groups=groups)
+        refused.must_be_red(
+            "which snapshot of subject is the newest cannot be told", f"the newest of before is {right[:8]}"
+        )
+    moment = json.dumps(
+        {"restore_snapshot": time.strftime("%F %TZ", time.gmtime(time.time() + 60)), "restore_replace": True}
+    )
+    told = saved.run("--check", "-e", moment, playbook="restore.yml", groups=groups).must_be_green(changed=False)
+    assert f"snapshot {right[:8]} of" in told.output
+
+    saved.host.run(f"{RESTIC} forget {late} {early}; {program}")
+    assert metric(saved, "backup_last_success_timestamp_seconds") == pytest.approx(time.time(), abs=60)
+    (kept,) = snapshots(saved)
+    assert kept not in (early, late, right)
+
+
+def test_a_full_repository_is_named_still_restored_and_healed(saved):
+    plain = dict(saved.variables)
+    saved.host.run("mkdir /srv/small; mount -t tmpfs -o size=32m none /srv/small")
+    saved.variables["backup_repository"] = "/srv/small/repository"
+    backed_up(saved).must_be_green(changed=True)
+    before = metric(saved, "backup_last_success_timestamp_seconds")
+    saved.host.run("head -c 64M /dev/urandom >/srv/more/large")
+    backed_up(saved).must_be_red("no space is left where the repository, the cache or the data is")
+    assert metric(saved, "backup_last_run_success") == 0
+    assert metric(saved, "backup_last_success_timestamp_seconds") == before
+    # To the last byte; what is there is restored.
+    saved.host.run("rm /srv/more/large; dd if=/dev/zero of=/srv/small/ballast bs=4k 2>/dev/null", check=False)
+    assert saved.host.run("df --output=avail /srv/small | tail -1").stdout.strip() == "0"
+    backed_up(saved).must_be_red("no space is left where the repository, the cache or the data is")
+    saved.run(playbook="restore_test.yml", groups=(*SERVICES, "backup")).must_be_green(changed=True)
+
+    saved.host.run("rm /srv/small/ballast; mount -o remount,size=256m /srv/small")
+    backed_up(saved).must_be_green(changed=True)
+    assert metric(saved, "backup_last_success_timestamp_seconds") > before
+    checked = saved.host.run(f"{RESTIC.replace(REPOSITORY, '/srv/small/repository')} check --read-data").stdout
+    assert "no errors were found" in checked
+    saved.variables = plain
+    backed_up(saved).must_be_green(changed=True)
+    saved.host.run("umount /srv/small; rmdir /srv/small")
+
+
 def test_data_is_brought_back_as_the_documentation_says(saved):
     """By restic alone, without this collection: silences, and samples of a block, which are then served again."""
     silence = "amtool --alertmanager.url http://127.0.0.1:9093 silence add alertname=Kept --duration 3h --author me --comment x"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 import shutil
 import sqlite3
 from pathlib import Path
@@ -201,6 +203,31 @@ def test_when_something_is_due(last, days, expected):
 def test_a_time_of_a_wrong_clock_is_no_success():
     status = {"last_success": NOW + 99999, "last_check": NOW - 5, "size": NOW * 2}
     assert _backup_program.settled(status, NOW) == {"last_success": 0, "last_check": NOW - 5, "size": NOW * 2}
+
+
+RESTIC = """#!/bin/sh
+echo "$*" >>{log}
+[ "$1" = snapshots ] && cat {listed}
+exit 0
+"""
+
+
+@pytest.mark.parametrize(("days", "forgets"), [(0, True), (-1, True), (1, False)])
+def test_nothing_is_removed_where_a_snapshot_is_of_later_than_now(tmp_path, days, forgets):
+    program, log, listed = tmp_path / "restic", tmp_path / "log", tmp_path / "listed"
+    program.write_text(RESTIC.format(log=log, listed=listed), encoding="utf-8")
+    program.chmod(0o700)
+    moment = datetime.datetime.fromtimestamp(NOW + days * 86400, datetime.timezone.utc).isoformat()
+    listed.write_text(json.dumps([{"id": "ab" * 32, "time": moment}]), encoding="utf-8")
+    config = {"restic": str(program), "options": [], "environment": {}, "name": "mon1", "state_dir": str(tmp_path)}
+    config.update(keep={"last": 1}, prune_days=7, check_days=0)
+    backup = _backup_program.Backup(config, now=lambda: NOW)
+    found = backup._maintain({"check_success": True}, NOW)
+    called = log.read_text(encoding="utf-8").splitlines()
+    assert called[0] == "snapshots --json --no-lock --host mon1 --tag vigil"
+    assert [line.startswith("forget --prune --host mon1") for line in called[1:]] == [True] * forgets
+    assert (found, bool(backup.errors)) == (({"last_prune": NOW}, False) if forgets else ({}, True))
+    assert forgets or "the clock of this host is or was wrong: abababab of 2027-01-16T08:00." in backup.errors[0]
 
 
 def test_verdict():

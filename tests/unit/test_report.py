@@ -221,6 +221,8 @@ def test_disks_and_backups_are_marked_by_the_bounds_of_the_inventory():
     text = text_of(found)
     assert re.findall(r"(.) (.) /: 80 % used", text) == [("✗", "a"), ("!", "c")]
     assert "! 2 backups, 1 older than 24 h, the oldest 25 h" in text
+    found["backups"][1] = backup("files", -25 * HOUR)
+    assert "! 2 backups, 2 older than 24 h, the oldest 25 h" in (text := text_of(found)) and "in the future" in text
     assert "✓ 2 backups, the oldest" in text_of({**found, "marks": {**found["marks"], "backup": {}}})
 
 

@@ -379,7 +379,7 @@ ON_A_PART = [
     ("JobDown", "node", ['max by (job) (up{job!~"node"}) == 0']),
     ("JobDown", "shop.web", ['max by (job) (up{job!~"shop\\\\.web"}) == 0']),
     ("JobMissing", "node", ['absent(up{job="node"})', 'absent(up{job="prometheus"})']),
-    ("BackupTooOld", "node", ["(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600 > 26"]),
+    ("BackupTooOld", "node", ["abs(time() - max by (backup) (backup_last_success_timestamp_seconds)) / 3600 > 26"]),
     ("BackupMissing", "node", []),
     ("ContainerDown", "cadvisor", []),
     ("ContainerDown", "node", ["the same"]),

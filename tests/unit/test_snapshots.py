@@ -39,6 +39,7 @@ LISTED = [
     listed(0x66660005, "2026-11-29T02:30:00Z", tags=()),
 ]
 SNAPSHOTS = _snapshots.parse(json.dumps(LISTED))
+NOW = _snapshots.seconds("2026-11-28 02:30Z")
 
 
 def test_snapshots_of_the_role_are_listed_the_newest_first():
@@ -70,7 +71,7 @@ def test_another_output_is_refused(output):
     ],
 )
 def test_a_snapshot_is_chosen(wanted, found):
-    assert _snapshots.choose(SNAPSHOTS, wanted, "mon1").short == found
+    assert _snapshots.choose(SNAPSHOTS, wanted, "mon1", NOW).short == found
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,30 @@ def test_a_snapshot_is_chosen(wanted, found):
 )
 def test_what_is_not_there_is_named_with_what_is(wanted, name, said):
     with pytest.raises(BackupError) as error:
-        _snapshots.choose(SNAPSHOTS, wanted, name)
+        _snapshots.choose(SNAPSHOTS, wanted, name, NOW)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("clock", "said"),
+    [
+        ("2026-11-27 01:29:59Z", "of later are 12340003 of 2026-11-27 02:30 UTC. .* the newest of before is abcd0002"),
+        ("1970-01-01 00:00Z", "says 1970-01-01 00:00 UTC, .* 12340003 of .*, abcd0002 of .*; there is none of before"),
+    ],
+)
+def test_a_snapshot_of_later_than_now_is_not_the_newest(clock, said):
+    now = _snapshots.seconds(clock)
+    with pytest.raises(BackupError, match=said):
+        _snapshots.choose(SNAPSHOTS, "latest", "mon1", now)
+    # What was named is meant.
+    assert _snapshots.choose(SNAPSHOTS, "1234", "mon1", now).short == "12340003"
+    assert _snapshots.choose(SNAPSHOTS, "2026-11-27", "mon1", now).short == "12340003"
+    assert _snapshots.choose(SNAPSHOTS, "latest", "mon1", _snapshots.seconds("2026-11-27 01:30Z")).short == "12340003"
 
 
 def test_an_empty_repository_is_named():
     with pytest.raises(BackupError, match="has no snapshot at all"):
-        _snapshots.choose([], "latest", "mon1")
+        _snapshots.choose([], "latest", "mon1", NOW)
 
 
 def service(**given):
