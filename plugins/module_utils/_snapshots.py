@@ -219,6 +219,13 @@ def pattern(path: str) -> str:
     return re.sub(r"([\\*?\[])", r"\\\1", path)
 
 
+def is_unlockable(errors: str) -> bool:
+    """Whether restic could not write a lock into a repository, as where no space is left there or it is read-only. What is in it
+    can be restored all the same: nothing is removed there then.
+    """
+    return "unable to create lock" in errors and "already locked" not in errors
+
+
 def space_problem(folder: str, size: int):
     """Why so many bytes cannot be restored into a directory, existing or to be created: a sentence, or None."""
     free = free_bytes(folder)
@@ -287,7 +294,10 @@ class Repository:
         include = [part for path in [*paths, *optional] for part in ("--include", pattern(path))]
         # Takes away the locks of processes that are no more, and of no other.
         self._restic.run("unlock", timeout=5 * MINUTE)
-        status, output, errors = self._restic.run("restore", snapshot_id, "--target", target, *include)
+        argv = ["restore", snapshot_id, "--target", target, *include]
+        status, output, errors = self._restic.run(*argv)
+        if status and is_unlockable(errors):
+            status, output, errors = self._restic.run(*argv, "--no-lock")
         if status:
             raise BackupError(reason_of(errors or output))
         missing = [path for path in paths if not os.path.lexists(target + path)]

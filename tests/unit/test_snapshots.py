@@ -182,6 +182,18 @@ def test_space_is_named(tmp_path):
     assert said.startswith("1099511627792 MiB are to be restored into {0}, and ".format(tmp_path))
 
 
+def test_a_repository_in_which_no_lock_can_be_written_is_read_without():
+    full = "unable to create lock in backend: write /srv/locks/84d3-tmp-4130: no space left on device"
+    assert _snapshots.is_unlockable(full)
+    assert _snapshots.is_unlockable(
+        "Fatal: unable to create lock in backend: open /srv/locks/84d3: read-only file system"
+    )
+    assert not _snapshots.is_unlockable(
+        "unable to create lock in backend: repository is already locked by PID 7 on mon1"
+    )
+    assert not _snapshots.is_unlockable("ciphertext verification failed")
+
+
 RESTIC = """#!/bin/sh
 {{ echo "$*"; cat "$RESTIC_PASSWORD_FILE" "${{RESTIC_PASSWORD_FILE%/*}}/known_hosts"; stat -c %a "$RESTIC_PASSWORD_FILE"; }} >>{log}
 case "$*" in
