@@ -5,12 +5,16 @@ Those of live and browser run in one session, and it is deployed once for both.
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
 from lab import mirror
 from lab import stack as lab_stack
 
 NOT_RUN = "no Grafana"
+OUT_OF_TIME = "the minutes of VIGIL_TEST_MINUTES are over"
 
 
 @pytest.fixture(scope="session")
@@ -56,11 +60,23 @@ def grafana_versions():
     return found
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Begin no test of faults after the end of the time that the run has, where it has one; they are the longest by far."""
+    end = float(os.environ.get("VIGIL_TEST_END", "inf"))
+    if "/tests/faults/" in str(item.path) and time.time() > end:
+        pytest.skip(OUT_OF_TIME)
+
+
 def pytest_terminal_summary(terminalreporter):
-    """One line that nobody overlooks, where scenarios were left out."""
-    left_out = [report for report in terminalreporter.stats.get("skipped", ()) if NOT_RUN in str(report.longrepr)]
-    if left_out:
-        names = ", ".join(sorted({report.nodeid.rpartition("::")[2].partition("[")[0] for report in left_out}))
-        terminalreporter.section("NOT RUN", red=True)
-        words = f"SKIPPED {len(left_out)} scenarios of Grafana: {mirror.without_grafana()}. They are {names}"
-        terminalreporter.write_line(words, red=True)
+    """A line that nobody overlooks for each reason for which scenarios were left out."""
+    reasons = {
+        NOT_RUN: f"scenarios of Grafana: {mirror.without_grafana()}",
+        OUT_OF_TIME: f"tests: {OUT_OF_TIME}; run them with more, or without it",
+    }
+    for reason, words in reasons.items():
+        left_out = [report for report in terminalreporter.stats.get("skipped", ()) if reason in str(report.longrepr)]
+        if left_out:
+            names = ", ".join(sorted({report.nodeid.rpartition("::")[2].partition("[")[0] for report in left_out}))
+            terminalreporter.section("NOT RUN", red=True)
+            terminalreporter.write_line(f"SKIPPED {len(left_out)} {words}. They are {names}", red=True)

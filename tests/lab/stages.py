@@ -180,6 +180,8 @@ def test(names: list[str]) -> int:
         raise LabError(
             f"no stage is called {', '.join(sorted(unknown))}; there are {', '.join(s.name for s in STAGES)}"
         )
+    if minutes := os.environ.get("VIGIL_TEST_MINUTES"):
+        os.environ["VIGIL_TEST_END"] = str(time.time() + 60 * _minutes(minutes))
     venv.ensure()
     LOGS.mkdir(parents=True, exist_ok=True)
     wanted = [stage for stage in STAGES if stage.name in names or not names]
@@ -195,6 +197,13 @@ def test(names: list[str]) -> int:
         for line in lines:
             print(f"===== {line} =====", flush=True)
     return 1 if any(code for _name, code, _seconds, _lines in results) else 0
+
+
+def _minutes(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise LabError(f"VIGIL_TEST_MINUTES is a number of minutes such as 60, not '{text}'") from None
 
 
 def one(arguments: list[str]) -> int:
