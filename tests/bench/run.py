@@ -64,7 +64,8 @@ def collect(options: argparse.Namespace) -> dict:
     compared = {"one_host", "fleet"} & set(parts)
     peer = peers.find(options.peer) if compared else None
     machine = {"measured": datetime.date.today().isoformat(), **measure.machine()}
-    machine["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in mirror.versions().items())
+    releases = mirror.versions()
+    machine["releases"] = ", ".join(f"{name} {ages['new']}" for name, ages in releases.items() if ages["new"])
     if peer:
         machine[peers.PEER] = peer.version
     found = {}
