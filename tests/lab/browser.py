@@ -36,7 +36,7 @@ PANELS = """
         .filter(title => title.scrollWidth > title.clientWidth).map(title => title.textContent);
     // The legends that are tables; tables of data are made of other elements.
     const wide = [...panel.querySelectorAll('table')].filter(legend => legend.getBoundingClientRect().right > place.right);
-    clipped.push(...wide.map(legend => 'the legend of ' + panel.innerText.split('\n')[0]));
+    clipped.push(...wide.map(() => 'the legend of ' + panel.querySelector('h1, h2, h3, h4, h5, h6')?.textContent));
     return {
         number,
         text: panel.innerText,
