@@ -308,7 +308,7 @@ class Room(Service):
         return ["{0} at {1}".format(json.dumps(one["metric"], sort_keys=True), one["value"][1]) for one in samples]
 
     def backup(self, i):
-        """Its complete blocks; samples that are in none yet, those of the last two to three hours, are in no backup."""
+        """Its complete blocks; samples that are in none yet, those of the last one to three hours, are in no backup."""
         if i["agent_mode"]:
             return {**super().backup(i), "data": None, "prepare": []}
         return {**super().backup(i), "prepare": [{"kind": "blocks"}]}
