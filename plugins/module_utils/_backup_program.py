@@ -38,6 +38,11 @@ AHEAD = 3600
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?)?")
 # Exit status while another run has the lock.
 BUSY = 75
+# So long is waited while another host prunes or checks the repository that they share: restic takes a lock for one of a process that
+# is no more after half an hour.
+PATIENCE = 2100
+PAUSE = 5
+LOCKED = "already locked"
 # Exit status of restic where some files could not be read.
 INCOMPLETE = 3
 # restic waits for a bucket to appear, and creates it with a repository.
@@ -47,7 +52,7 @@ NO_REPOSITORY = "there is no repository at backup_repository; it was removed, is
 REASONS = (
     (r"wrong password|no key found", "backup_password is not the password of the repository"),
     (r"no space left|disk quota exceeded", "no space is left where the repository, the cache or the data is"),
-    (r"already locked", "another process works on the repository; if none does, run `restic unlock`"),
+    (LOCKED, "another process works on the repository; if none does, run `restic unlock`"),
     (BUCKET, NO_REPOSITORY),
     # Before what follows: restic asks whether there is a repository whatever keeps it from opening one.
     (
@@ -241,14 +246,26 @@ class Restic:
     """The program restic with its repository.
 
     :param config: what the configuration says: ``restic``, ``options``, ``environment``.
+    :param patience: seconds to wait for another process that has locked the repository.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, patience=0):
+        self.patience = patience
         self.argv = [config["restic"], *config["options"]]
         self.environment = {**os.environ, "LC_ALL": "C", **config["environment"]}
 
     def run(self, *arguments, timeout=None):
-        """Run it: exit status, output, error output."""
+        """Run it, again and again while another process has locked the repository: exit status, output, error output."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            status, output, errors = self._once(arguments, timeout)
+            if not status or LOCKED not in output + errors or time.monotonic() > deadline:
+                return status, output, errors
+            time.sleep(PAUSE)
+            # One whose process was killed on another host is no longer counted after a while.
+            self._once(("unlock",), timeout)
+
+    def _once(self, arguments, timeout):
         try:
             done = subprocess.run(
                 [*self.argv, *arguments],
@@ -298,7 +315,7 @@ class Backup:
 
     def __init__(self, config, now=time.time):
         self.config, self.now = config, now
-        self.restic = Restic(config)
+        self.restic = Restic(config, PATIENCE)
         self.state = config["state_dir"]
         self.staging = os.path.join(self.state, "staging")
         self.errors = []

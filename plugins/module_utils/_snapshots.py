@@ -19,7 +19,9 @@ import tempfile
 from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import (
+    LOCKED,
     MANIFEST,
+    PATIENCE,
     TAG,
     BackupError,
     Restic,
@@ -223,7 +225,7 @@ def is_unlockable(errors: str) -> bool:
     """Whether restic could not write a lock into a repository, as where no space is left there or it is read-only. What is in it
     can be restored all the same: nothing is removed there then.
     """
-    return "unable to create lock" in errors and "already locked" not in errors
+    return "unable to create lock" in errors and LOCKED not in errors
 
 
 def space_problem(folder: str, size: int):
@@ -260,7 +262,8 @@ class Repository:
                 "restic": self._access["restic"],
                 "options": ["--no-cache", *(one.replace(FOLDER, folder) for one in self._access["options"])],
                 "environment": environment,
-            }
+            },
+            PATIENCE,
         )
         return self
 

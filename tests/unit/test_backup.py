@@ -230,6 +230,25 @@ def test_nothing_is_removed_where_a_snapshot_is_of_later_than_now(tmp_path, days
     assert forgets or "the clock of this host is or was wrong: abababab of 2027-01-16T08:00." in backup.errors[0]
 
 
+LOCKED = """#!/bin/sh
+echo "$*" >>{log}
+[ "$1" = unlock ] || [ $(grep -c backup {log}) -gt 2 ] || {{ echo "repository is already locked by PID 7 on mon1" >&2; exit 11; }}
+"""
+
+
+def test_another_host_that_has_locked_the_repository_is_waited_for(tmp_path, monkeypatch):
+    """As when all hosts of a site are backed up at once into one repository: the first one prunes and checks it."""
+    monkeypatch.setattr(_backup_program, "PAUSE", 0.01)
+    program, log = tmp_path / "restic", tmp_path / "log"
+    program.write_text(LOCKED.format(log=log), encoding="utf-8")
+    program.chmod(0o700)
+    config = {"restic": str(program), "options": [], "environment": {}}
+    assert _backup_program.Restic(config, patience=60).run("backup")[0] == 0
+    assert log.read_text(encoding="utf-8").split() == ["backup", "unlock", "backup", "unlock", "backup"]
+    log.unlink()
+    assert _backup_program.Restic(config).run("backup")[0] == 11
+
+
 def test_verdict():
     good = {"last_run": NOW, "last_success": NOW - 7300, "run_success": True, "size": 5 << 20, "snapshot": "abcdef0123"}
     assert _backup.verdict(good, "inactive", NOW) == (
