@@ -8,6 +8,7 @@ The tests run in the order in which they stand. Grafana is among the services wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -22,6 +23,9 @@ pytestmark = pytest.mark.xdist_group("restore")
 PASSWORD = "vigil-sentinel-restore-1"
 ADMIN = "vigil-sentinel-restore-admin"
 RECORDS = "/var/lib/vigil.monitoring"
+SILENCE_IT = (
+    "amtool --alertmanager.url http://127.0.0.1:9093 silence add alertname=Kept --duration 9h --author me --comment x"
+)
 DEAD = [{"job_name": "dead", "static_configs": [{"targets": ["127.0.0.1:1"]}]}]
 
 
@@ -29,6 +33,7 @@ class Lost(Site):
     """A site whose host can be replaced by another one of the same name in the inventory."""
 
     number: str
+    store: hosts.Host
 
     def restore(self, *arguments, **options):
         return self.run(*arguments, playbook="restore.yml", **options)
@@ -53,22 +58,38 @@ class Lost(Site):
         assert not self.host.run(left, check=False).stdout
 
 
-@pytest.fixture(scope="module")
-def lost(tmp_path_factory):
-    """A host that was backed up and is gone; an empty one has its name."""
-    folder = tmp_path_factory.mktemp("restore")
+@contextlib.contextmanager
+def storing():
+    """A host that keeps a repository, and the variables by which it is reached over SSH."""
     with hosts.host("trixie", group="fault") as store:
         store.run("apt-get update -q; apt-get install -q -y openssh-server", timeout=300)
         store.run("mkdir -p /root/.ssh; ssh-keygen -q -t ed25519 -N '' -f /root/key; cat /root/key.pub >>/root/.ssh/authorized_keys;"
                   "systemctl start ssh")  # fmt: skip
         known = store.run("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub").stdout.strip()
-        variables = {
-            **base_variables(),
-            "backup_repository": f"sftp:root@{store.ip}:/srv/backup",
-            "backup_password": PASSWORD,
-            "backup_ssh_key": store.run("cat /root/key").stdout,
-            "backup_ssh_known_hosts": f"{store.ip} {known}",
-        }
+        yield (
+            store,
+            {
+                "backup_repository": f"sftp:root@{store.ip}:/srv/backup",
+                "backup_password": PASSWORD,
+                "backup_ssh_key": store.run("cat /root/key").stdout,
+                "backup_ssh_known_hosts": f"{store.ip} {known}",
+            },
+        )
+
+
+def silence_written(host):
+    """Wait until Alertmanager has written its silence, which it does once a minute."""
+    host.run(
+        "for second in $(seq 90); do grep -aq Kept /var/lib/alertmanager/silences && break; sleep 1; done", timeout=100
+    )
+
+
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory):
+    """A host that was backed up and is gone; an empty one has its name."""
+    folder = tmp_path_factory.mktemp("restore")
+    with storing() as (store, access):
+        variables = {**base_variables(), **access}
         groups = (*SERVICES, "backup")
         if mirror.grafana():
             groups = (*groups, "grafana")
@@ -81,10 +102,8 @@ def lost(tmp_path_factory):
             site = started(Lost(gone, folder, variables, SERVICES))
             site.groups = groups
             site.run().must_be_green(changed=True)
-            silence = "amtool --alertmanager.url http://127.0.0.1:9093 silence add alertname=Kept --duration 9h --author me --comment x"
-            site.number = gone.run(silence).stdout.strip()
-            written = "for second in $(seq 90); do grep -aq Kept /var/lib/alertmanager/silences && break; sleep 1; done"
-            gone.run(written, timeout=100)
+            site.number = gone.run(SILENCE_IT).stdout.strip()
+            silence_written(gone)
             store_samples(site)
             if "grafana" in groups:
                 user = {"name": "Kept", "login": "kept", "password": "vigil-sentinel-kept"}
@@ -93,14 +112,25 @@ def lost(tmp_path_factory):
                 site.grafana("/api/dashboards/db", "-d @-", stdin=json.dumps(dashboard))
             site.run(playbook="backup.yml").must_be_green(changed=True)
         with hosts.host("trixie", group="fault") as empty:
-            site.host = empty
+            site.host, site.store = empty, store
             yield site
 
 
+# A copy of the repository, each pack of which is damaged.
+DAMAGE = (
+    "cp -a /srv/backup /srv/damaged; cd /srv/damaged/data; for pack in $(find . -type f); do chmod u+w $pack;"
+    " dd if=/dev/urandom of=$pack conv=notrunc status=none bs=1 count=64 seek=8; done"
+)
+
+
 def test_everything_is_validated_before_anything_is_changed(lost):
-    good = dict(lost.variables)
+    good, place = dict(lost.variables), f"sftp:root@{lost.store.ip}:/srv/"
+    lost.store.run(DAMAGE)
     for given, extra, words in (
         ({"backup_password": "vigil-sentinel-wrong"}, {}, "backup_password is not the password of the repository"),
+        ({"backup_repository": place + "elsewhere"}, {}, "there is no repository at backup_repository"),
+        ({"backup_repository": place + "damaged"}, {}, "the repository is damaged"),
+        ({"backup_repository": "sftp:root@127.0.0.1:/srv/backup"}, {}, "the repository cannot be reached"),
         ({}, {"restore_snapshot": "beef"}, "there is no snapshot beef of subject; there are"),
         ({}, {"restore_from": "mon9"}, "there is no snapshot of mon9: the repository has snapshots of subject"),
         ({}, {"restore_services": ["promethes"]}, "there is no service promethes; did you mean prometheus?"),
@@ -189,8 +219,7 @@ def test_containers_come_back(lost, tmp_path):
         post = "curl -fsS -H 'Content-Type: application/json' -d @- http://127.0.0.1:9093/api/v2/silences"
         site.number = json.loads(gone.run(post, stdin=json.dumps(SILENCE)).stdout)["silenceID"]
         gone.run("cd /var/lib/prometheus; base64 -d | tar -xz; chown -R --reference=. 01*", stdin=block)
-        written = "for second in $(seq 90); do grep -aq Kept /var/lib/alertmanager/silences && break; sleep 1; done"
-        gone.run(written, timeout=100)
+        silence_written(gone)
         site.run(playbook="backup.yml").must_be_green(changed=True)
     with hosts.host("trixie-docker", group="fault") as site.host:
         site.host.load(*(containers.image(service) for service in SERVICES))

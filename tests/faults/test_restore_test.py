@@ -8,13 +8,20 @@ The tests run in the order in which they stand, on one host.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import http.server
+import json
 import re
 import signal
+import threading
 import time
 
 import pytest
+from ansible_collections.vigil.monitoring.plugins.module_utils import _rehearsal
 from conftest import SERVICES, Containers, Site, base_variables, snapshot, started
 from test_backup import backed_up, store_samples
+from test_move import SILENCE
 
 from lab import hosts
 
@@ -24,22 +31,91 @@ SCRATCH = "/var/lib/vigil-restore-test"
 METRIC = "/var/lib/node_exporter/vigil_restore_test.prom"
 
 
+@dataclasses.dataclass
+class Listener:
+    """A server on another address than the host's, which answers whatever it is sent.
+
+    :ivar asked: path of each request.
+    """
+
+    address: str = ""
+    asked: list = dataclasses.field(default_factory=list)
+
+
+@contextlib.contextmanager
+def listening():
+    found = Listener()
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            found.asked.append(self.path)
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *dummy):
+            return
+
+    with http.server.ThreadingHTTPServer((hosts.gateway(), 0), Answers) as server:
+        found.address = "{0}:{1}".format(*server.server_address)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield found
+        server.shutdown()
+
+
+PATHS = {"/metrics", "/api/v2/alerts", "/write", "/notify"}
+
+
+def outward(address):
+    """Variables by which Prometheus and Alertmanager send something to an address again and again."""
+    return {
+        "prometheus_scrape_configs": [{"job_name": "listener", "static_configs": [{"targets": [address]}]}],
+        "prometheus_alertmanager_config": [{"static_configs": [{"targets": ["127.0.0.1:9093", address]}]}],
+        "prometheus_remote_write": [{"url": f"http://{address}/write", "queue_config": {"max_shards": 1}}],
+        "alertmanager_receivers": [{"name": "all", "webhook_configs": [{"url": f"http://{address}/notify"}]}],
+        "alertmanager_route": {"receiver": "all", "group_wait": "1s", "group_interval": "2s", "repeat_interval": "2s"},
+    }
+
+
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory):
-    """A deployed host with a backup, in which there is a block."""
+def listener():
+    with listening() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory, listener):
+    """A deployed host with a backup, in which there is a block, and a configuration that scrapes and notifies another address."""
     folder = tmp_path_factory.mktemp("restore_test")
     with hosts.host("trixie", group="fault", image=snapshot("trixie", folder)) as host:
         variables = {
             **base_variables(),
+            "prometheus_alert_rules": [{"alert": "Always", "expr": "vector(1)"}],
             "backup_repository": "/srv/backup",
             "backup_password": "vigil-sentinel-rehearsal",
         }
-        site = started(Site(host, folder, variables, SERVICES))
+        site = started(Site(host, folder, {**variables, **outward(listener.address)}, SERVICES))
+        post = "curl -fsS -H 'Content-Type: application/json' -d @- http://127.0.0.1:9093/api/v2/silences"
+        site.silence = json.loads(host.run(post, stdin=json.dumps(SILENCE)).stdout)["silenceID"]
+        site.silenced = time.monotonic()
+        site.run().must_be_green(changed=True)
         store_samples(site)
         # It would look for blocks of others once a minute.
         host.run("systemctl restart prometheus")
         assert site.serves("prometheus", within=20)
         backed_up(site).must_be_green(changed=True)
+        deadline = time.monotonic() + 60
+        while missing := PATHS.difference(listener.asked):
+            assert time.monotonic() < deadline, f"nothing was sent to {missing}"
+            time.sleep(0.5)
+        site.variables = variables
+        site.run().must_be_green(changed=True)
         yield site
 
 
@@ -54,18 +130,20 @@ def left(site):
 
 
 def untouched(site):
-    """The processes of production, its files, and how many notifications were sent."""
-    metrics = site.host.run("curl -fsS http://127.0.0.1:9093/metrics").stdout
-    sent = re.findall(r"(?m)^alertmanager_notifications_total\S* (\S+)$", metrics)
+    """The processes of production, and its files."""
     files = site.fingerprint("/etc/prometheus", "/etc/alertmanager", "/etc/systemd/system")
-    return {service: site.pid(service) for service in SERVICES}, sent, files
+    return {service: site.pid(service) for service in SERVICES}, files
 
 
-def test_a_rehearsal_says_what_is_there_again(rehearsed):
+def test_a_rehearsal_says_what_is_there_again(rehearsed, listener):
     before = untouched(rehearsed)
     rehearsal(rehearsed, "--check").must_be_green(changed=False)
     assert rehearsed.host.run(f"cat {METRIC}", check=False).returncode
-    outcome = rehearsal(rehearsed).must_be_green(changed=True)
+    listener.asked.clear()
+    # So slow that it runs for longer than the seconds after which a Prometheus begins to scrape.
+    outcome = rehearsal(rehearsed, "-e", "restore_test_cpu=3").must_be_green(changed=True)
+    # By the restored configuration it would have asked and sent.
+    assert not listener.asked
     words = " ".join(outcome.output.split())
     for wanted in (
         "1 time series in the newest block, and 1 of the running service",
@@ -88,11 +166,34 @@ def test_a_killed_rehearsal_is_removed_by_the_next_one(rehearsed):
     active = "for n in $(seq 600); do systemctl is-active -q 'vigil-restore-test-*' && exit 0; sleep 0.05; done; exit 1"
     rehearsed.host.run(active, timeout=60)
     run.send_signal(signal.SIGKILL)
-    rehearsed.host.run("pkill -KILL -f '[A]nsiballZ_restore_test|[r]estore_test.py'", check=False)
+    # Its program on the host goes on; it is the one that has the lock.
+    holder = "ls -l /proc/[0-9]*/fd/* 2>/dev/null | grep vigil-restore-test.lock | sed 's|.*/proc/\\([0-9]*\\)/.*|\\1|'"
+    rehearsed.host.run(f"kill -KILL $({holder})")
     run.communicate(timeout=10)
+    time.sleep(1)
+    # What it has started still runs.
     assert "vigil-restore-test-" in left(rehearsed)
     rehearsal(rehearsed).must_be_green(changed=True)
     assert left(rehearsed) == "" and untouched(rehearsed) == before
+
+
+def test_a_rehearsed_service_reaches_the_loopback_alone(rehearsed, listener):
+    """Whatever its configuration says: as systemd enforces it where the kernel has BPF for its units."""
+    host, url = rehearsed.host, f"http://{listener.address}/reached"
+    account = [int(number) for number in host.run("id -u prometheus; id -g prometheus").stdout.split()]
+    process = _rehearsal.Process(["curl"], *account)
+    options = _rehearsal.unit_properties(process, {}, "/var/lib/prometheus", {"memory": 1 << 30, "cpu": 100})
+
+    def reaches(where, *wanted):
+        given = " ".join(f"'{part}'" for part in wanted)
+        return (
+            host.run(f"systemd-run -q --wait {given} -- curl -fsS -m 5 -o /dev/null {where}", check=False).returncode
+            == 0
+        )
+
+    assert reaches(url)
+    assert reaches("http://127.0.0.1:9090/-/ready", *options)
+    assert not reaches(url, *options)
 
 
 def test_what_is_lost_is_found(rehearsed):
@@ -105,7 +206,27 @@ def test_what_is_lost_is_found(rehearsed):
     )
     rehearsed.host.run("systemctl stop prometheus; mv /root/01* /var/lib/prometheus/; systemctl start prometheus")
     assert rehearsed.serves("prometheus", within=20)
-    before = untouched(rehearsed)
+
+    # Of one that was made two minutes before the backup it is known that it was written to the disk.
+    time.sleep(max(0, rehearsed.silenced + 125 - time.monotonic()))
+    rehearsed.variables["backup_exclude"] = ["/var/lib/alertmanager/silences"]
+    backed_up(rehearsed).must_be_green(changed=True)
+    rehearsal(rehearsed).must_be_red("is not complete", f"0 of 1 silences (missing: {rehearsed.silence})")
+    del rehearsed.variables["backup_exclude"]
+    backed_up(rehearsed).must_be_green(changed=True)
+    outcome = rehearsal(rehearsed).must_be_green(changed=True)
+    assert "1 of 1 silences" in " ".join(outcome.output.split())
+    metric, before = rehearsed.host.run(f"cat {METRIC}").stdout, untouched(rehearsed)
+
+    plain = dict(rehearsed.variables)
+    for given, words in (
+        ({"backup_password": "vigil-sentinel-wrong"}, "backup_password is not the password of the repository"),
+        ({"backup_repository": "/srv/elsewhere"}, "there is no repository at backup_repository"),
+        ({"backup_name": "other"}, "there is no snapshot of other: the repository has snapshots of subject"),
+    ):
+        rehearsed.variables = {**plain, **given}
+        assert "vigil-sentinel" not in rehearsal(rehearsed).must_be_red(words).output
+    rehearsed.variables = plain
 
     # What a pack holds cannot be told: of one of the two services it may be that which is not read.
     rehearsed.host.run(
