@@ -43,6 +43,7 @@ class ActionModule(ActionBase):
             "finish": self._finish,
             "undo": self._undo,
             "release": self._release,
+            "end": self._end,
         }
         if given["step"] not in steps:
             raise AnsibleActionFail("step has to be one of {0}".format(", ".join(steps)))
@@ -70,8 +71,12 @@ class ActionModule(ActionBase):
         return {"access": _backup.access_of(i), "secrets": _backup.secrets_of(i, [])}
 
     def _of(self, given, **options):
-        service = given["service"]
-        return self._module(service=service["service"], data_dir=service["data_dir"], **options)
+        """The result for a service: its database, with a password, is in no result of another step."""
+        service, run = given["service"], _restore.this_run()
+        database = _rooms.load(service["service"]).database_server(self._inputs(service["service"]))
+        secrets = [*options.pop("secrets", ()), *_backup.secrets_of_databases([database] if database else [])]
+        named = {"service": service["service"], "data_dir": service["data_dir"], "database": database}
+        return self._module(**named, run=run, secrets=secrets, **options)
 
     # What there is to do
 
@@ -81,10 +86,17 @@ class ActionModule(ActionBase):
             i, room = self._inputs(one["name"]), _rooms.load(one["name"])
             downgrades = bool(i.get("allow_downgrade"))
             data = (one["data"] or "").rstrip("/")
+            database = (room.database_server(i) or {}).get("title")
             found.append(
-                _restore.Wanted(one["name"], room.title, one["version"], downgrades, data, one["files"], room.holds)
+                _restore.Wanted(
+                    one["name"], room.title, one["version"], downgrades, data, one["files"], room.holds, database
+                )
             )
         return found
+
+    def _databases(self, services):
+        found = {one.name: _rooms.load(one.name).database_server(self._inputs(one.name)) for one in services}
+        return {name: database for name, database in found.items() if database}
 
     def _plan(self, given):
         i, problems = self._inputs(_backup.ROLE), _restore.input_problems(given, self.task_vars)
@@ -95,14 +107,20 @@ class ActionModule(ActionBase):
         self._refuse(problems)
         if given["services"] and not services:
             return {"services": [], "deployed": [], "words": missing}
+        databases, access, me = self._databases(services), self._access(), _restore.this_run()
         options = {
-            **self._access(),
+            **access,
+            "secrets": [*access["secrets"], *_backup.secrets_of_databases(databases.values())],
+            "databases": databases,
+            "run": me,
+            "state_dir": i["state_dir"],
             "step": "read",
             "name": given["from"] or i["name"],
             "snapshot": given["snapshot"],
             "services": {one.name: one.data for one in services if one.data},
         }
         read = self._module(**options)
+        self._refuse(_restore.beside_problems(read))
         if read["missing"]:
             if self._task.check_mode:
                 text = "{0} is not installed on {1}; without --check it is, and then the repository is read"
@@ -129,10 +147,20 @@ class ActionModule(ActionBase):
     # The way
 
     def _hold(self, dummy):
-        return {"changed": self._module(step="hold")["changed"]}
+        options = {"step": "hold", "run": _restore.this_run(), "state_dir": self._inputs(_backup.ROLE)["state_dir"]}
+        found = self._module(**options)
+        if found["under_way"] and _restore.is_gone(found["under_way"]["run"]):
+            found = self._module(**options, gone=found["under_way"]["run"])
+        if found["under_way"]:
+            self._refuse(_restore.beside_problems({**found, "beside": []}))
+        return {"changed": found["changed"]}
 
     def _release(self, dummy):
-        return {"changed": self._module(step="release")["changed"]}
+        return {"changed": self._module(step="release", run=_restore.this_run())["changed"]}
+
+    def _end(self, dummy):
+        self._module(step="end", run=_restore.this_run())
+        return {}
 
     def _fetch(self, given):
         service = given["service"]
@@ -158,17 +186,8 @@ class ActionModule(ActionBase):
         service = given["service"]
         if service["removal"]:
             self._pause(given, "stopped")
-        found = self._of(given, step="place", described=service["described"], files=service["files"])
-        words = (
-            [
-                "the dump of the database of {0} is in {1} on {2}: load it into its server".format(
-                    service["title"], found["dump"], self.host
-                )
-            ]
-            if found["dump"]
-            else []
-        )
-        return {"changed": True, "words": words}
+        self._of(given, step="place", described=service["described"], files=service["files"])
+        return {"changed": True}
 
     def _verify(self, given):
         red = [line for line in given["health"] or () if line["state"] == RED]

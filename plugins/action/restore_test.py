@@ -69,14 +69,17 @@ class ActionModule(ActionBase):
         )
 
     def _compare(self, found):
-        snapshot, words, bad = found["snapshot"], [], []
+        snapshot, words, bad, figures = found["snapshot"], [], [], {}
         services, left_out = self._services()
         for wanted in services:
             name = wanted["service"]
             restored = found["services"].get(name) or {"problem": "it was not rehearsed"}
             problem = restored.get("problem")
-            good, missing = ([], [problem]) if problem else self._difference(wanted, restored, snapshot["time"])
+            good, missing, items = (
+                ([], [problem], []) if problem else self._difference(wanted, restored, snapshot["time"])
+            )
             if good:
+                figures[name] = {"size": restored["size"], "seconds": restored["seconds"], "items": items}
                 size = "restored {0} MiB in {1:.0f} s: ".format(restored["size"] >> 20, restored["seconds"])
                 words.append("{0}: {1}{2}".format(name, size, "; ".join(good)))
             bad += ["{0}: {1}".format(name, text) for text in missing]
@@ -90,11 +93,12 @@ class ActionModule(ActionBase):
         changed = False
         if self.i["textfile_dir"]:
             path = self.i["textfile_dir"].rstrip("/") + "/" + _backup.REHEARSED
-            changed = self._module("restore_test", step="record", name=self.i["name"], metrics_file=path)["changed"]
+            options = {"name": self.i["name"], "metrics_file": path, "snapshot": snapshot, "figures": figures}
+            changed = self._module("restore_test", step="record", **options)["changed"]
         return {"changed": changed, "words": [about, *words]}
 
     def _difference(self, wanted, restored, before):
-        """What a restored service has, and what it lacks, as sentences."""
+        """What a restored service has, and what it lacks, as sentences; and the figures."""
         room, newest = _rooms.load(wanted["service"]), restored["newest"]
         requests = {
             title: path.replace(NEWEST, "{0:.3f}".format(newest or 0))
@@ -112,8 +116,9 @@ class ActionModule(ActionBase):
             *("{0} of the running service could not be read".format(one) for one in _rehearsal.unanswered(running)),
         ]
         if problems:
-            return [], problems
-        return _rehearsal.compare(
+            return [], problems, []
+        figures = (
             room.rehearsal_figures({title: said["text"] for title, said in restored["answers"].items()}, None),
             room.rehearsal_figures({title: said["text"] for title, said in running.items()}, before),
         )
+        return (*_rehearsal.compare(*figures), _rehearsal.counted(*figures))

@@ -48,6 +48,13 @@ INCOMPLETE = 3
 # restic waits for a bucket to appear, and creates it with a repository.
 BUCKET = "specified bucket does not exist|NoSuchBucket"
 NO_REPOSITORY = "there is no repository at backup_repository; it was removed, is not mounted, or is elsewhere now"
+# What is remembered of a restore of this host that is under way; and the lock that a task of it holds.
+RESTORE_NOTE = "/run/vigil.monitoring/restore.json"
+RESTORE_LOCK = "/run/vigil.monitoring/var-lib-vigil-restore.lock"
+# A restore of which nothing was heard for so many seconds is no more.
+SILENT = 1800
+# Where the clients of databases are.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What restic writes to its error output -> what it means. The first that is found counts.
 REASONS = (
     (r"wrong password|no key found", "backup_password is not the password of the repository"),
@@ -161,6 +168,40 @@ def link_block(name, source, target):
                 link_tree(there, here)
 
 
+def boot_time():
+    """Seconds since the host was booted; no change of its clock changes them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def locked_since(path):
+    """Since when a process has held the lock on a file, in seconds since 1970; None where none holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.fstat(descriptor).st_mtime
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def restore_note(has_lock=False):
+    """What is remembered of a restore of this host that is under way: ``run``, ``since`` and ``seen``; None without one.
+
+    It is in a directory that root alone can enter.
+
+    :param has_lock: whether the caller holds the lock itself, so that no task of that restore is at work.
+    """
+    note = read_json(RESTORE_NOTE, None)
+    if not note:
+        return None
+    at_work = not has_lock and locked_since(RESTORE_LOCK) is not None
+    return note if at_work or 0 <= boot_time() - note["seen"] < SILENT else None
+
+
 def due(last, days, now):
     """Whether something that is done every so many days has to be done; 0 days for never.
 
@@ -219,8 +260,20 @@ def metric_text(metric, text, name, value):
     :param text: what it is.
     :param name: of the backup.
     """
-    label = json.dumps(str(name), ensure_ascii=False)
-    return "# HELP {0} {1}\n# TYPE {0} gauge\n{0}{{backup={2}}} {3}\n".format(metric, text, label, float(value))
+    return series_text(metric, text, [({"backup": name}, value)])
+
+
+def series_text(metric, text, series):
+    """The series of a metric for node_exporter's textfile collector.
+
+    :param text: what it is.
+    :param series: pairs of labels and value.
+    """
+    lines = ["# HELP {0} {1}".format(metric, text), "# TYPE {0} gauge".format(metric)]
+    for labels, value in series:
+        pairs = ("{0}={1}".format(key, json.dumps(str(one), ensure_ascii=False)) for key, one in labels.items())
+        lines.append("{0}{{{1}}} {2}".format(metric, ",".join(pairs), float(value)))
+    return "\n".join([*lines, ""])
 
 
 def metrics_text(name, status):
@@ -364,6 +417,16 @@ class Backup:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                     raise
                 raise Busy("another backup of this host is running; this one is left to it") from None
+            os.utime(stream.fileno())
+            # After the lock is held: a restore that begins at this moment sees that.
+            note = restore_note()
+            if note:
+                since = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(note["since"]))
+                raise Busy(
+                    "a restore of this host has been running since {0}; it makes a backup when it has ended".format(
+                        since
+                    )
+                )
             yield
 
     def _remember(self, status):
@@ -457,12 +520,11 @@ class Backup:
             try:
                 done = subprocess.run(
                     step["argv"],
-                    env={**os.environ, **step["environment"]},
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.PIPE,
-                    cwd="/",
                     check=False,
+                    **client_options(step["environment"]),
                 )
             except OSError as error:
                 raise BackupError("{0} cannot be run: {1}".format(step["argv"][0], error.strerror)) from error
@@ -528,6 +590,14 @@ def ahead_problem(snapshots):
             named, " and {0} more".format(len(snapshots) - 5) if len(snapshots) > 5 else ""
         )
     )
+
+
+def client_options(environment):
+    """How the client of a database is run: by what it is given, and by nothing of whoever runs this.
+
+    :param environment: variables that it is given, with the password, which so is in no command line.
+    """
+    return {"env": {"PATH": PATH, "LC_ALL": "C", **environment}, "cwd": "/"}
 
 
 def writer_of(data):

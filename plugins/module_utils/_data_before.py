@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, ensure_directory
+from ansible_collections.vigil.monitoring.plugins.module_utils._database import write_dump
+from ansible_collections.vigil.monitoring.plugins.module_utils._host import ensure_directory
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
 
 PREFIX = "data-"
@@ -74,30 +74,8 @@ def dump(state, version, argv, environment):
     """
     directory = directory_of(state, version)
     ensure_directory(directory, mode=0o700)
-    scratch = os.path.join(directory, DUMP + SCRATCH)
-    _nofollow.unlink(scratch)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    try:
-        with os.fdopen(os.open(scratch, flags, 0o600), "wb") as stream:
-            done = subprocess.run(
-                argv,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.PIPE,
-                cwd="/",
-                check=False,
-            )
-            os.fsync(stream.fileno())
-    except OSError as error:
-        _nofollow.unlink(scratch)
-        raise HostError("its database could not be dumped with {0}: {1}".format(argv[0], error.strerror)) from error
-    if done.returncode:
-        _nofollow.unlink(scratch)
-        said = done.stderr.decode("utf-8", "replace").strip()[-500:]
-        raise HostError("its database could not be dumped with {0}: {1}".format(argv[0], said or "no reason given"))
     path = os.path.join(directory, DUMP)
-    _nofollow.move(scratch, path)
+    write_dump(argv, environment, path)
     return path
 
 

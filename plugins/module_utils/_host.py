@@ -179,7 +179,7 @@ def exclusively(path, patience):
 
 
 @contextlib.contextmanager
-def one_run_at_a_time(path, patience=900):
+def one_run_at_a_time(path, patience=900, title=None):
     """Keep a second run on the same service waiting: also one whose controller was killed goes on on the host.
 
     The lock is a file of root's own directory, so that nobody else can hold it, and it stays the same whether what it stands
@@ -187,15 +187,22 @@ def one_run_at_a_time(path, patience=900):
 
     :param path: what the lock stands for, such as the configuration directory of a service.
     :param patience: seconds to wait for the other run.
+    :param title: what that is at work on, for people; the path where it is None.
     :raises HostError: when those have passed.
     """
     ensure_directory(LOCKS, 0o700)
     with _nofollow.directory(LOCKS) as folder:
         folder.must_be_roots()
-        name = os.path.normpath(path).strip("/").replace("/", "-")[-200:]
-        with folder.lock_file(name + ".lock") as descriptor:
-            _lock(descriptor, path, patience)
+        with folder.lock_file(os.path.basename(lock_path(path))) as descriptor:
+            _lock(descriptor, title or path, patience)
+            # Since when it is held.
+            os.utime(descriptor)
             yield
+
+
+def lock_path(path):
+    """The file that is locked for what stands at a path."""
+    return "{0}/{1}.lock".format(LOCKS, os.path.normpath(path).strip("/").replace("/", "-")[-200:])
 
 
 # In a directory of data: the newest version that has written there. It goes where the data goes.

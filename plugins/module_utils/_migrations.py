@@ -18,6 +18,7 @@ import subprocess
 from urllib.parse import quote
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import client_options
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import as_account
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 
@@ -45,17 +46,15 @@ def of_server(argv, environment, derived, program):
     :param program: path.
     :returns: their number and some of them; None where that cannot be told.
     """
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", **environment}
     try:
         done = subprocess.run(
             argv,
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd="/",
             timeout=SECONDS,
             check=False,
+            **client_options(environment),
         )
         if done.returncode or not os.path.isfile(program):
             return None

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import socket
-import stat
 import time
 from typing import NamedTuple, Optional
 
@@ -23,6 +22,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _client
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
 from ansible_collections.vigil.monitoring.plugins.module_utils._engine import Engine, NoEngine
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, last_words, run
+from ansible_collections.vigil.monitoring.plugins.module_utils._restored import assemble, give, must_be_inside
 from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import space_problem
 
 # Begins the names of the transient units and of the containers.
@@ -188,12 +188,16 @@ class Rehearsal:
         top = os.path.join(self.folder, wanted["service"])
         os.mkdir(top, 0o700)
         try:
+            data, config = top + "/data", top + "/snapshot" + described["config"]
+            for folder in (top + "/snapshot", data):
+                os.mkdir(folder, 0o700)
             sources = [source["from"] for source in described["sources"]]
-            repository.restore(snapshot, sources, top, optional=[described["config"], *described["files"]])
-            data, config = _assemble(top, described), top + described["config"]
-            for path, place in ((data, described["data"]), (config, described["config"])):
-                if os.path.islink(path) or not os.path.isdir(path):
-                    raise BackupError("the snapshot does not have its directory {0}".format(place))
+            optional = [described["config"], *described["files"]]
+            repository.restore(snapshot, sources, top + "/snapshot", optional=optional)
+            assemble(top, described)
+            must_be_inside(config, top)
+            if not os.path.isdir(config):
+                raise BackupError("the snapshot does not have its directory {0}".format(described["config"]))
             shutil.rmtree(os.path.join(config, STATE), ignore_errors=True)
             for name, text in wanted["files"].items():
                 flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
@@ -201,7 +205,10 @@ class Rehearsal:
                 with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                     stream.write(text)
             for path in (data, config):
-                _give(path, process.uid, process.gid)
+                os.chown(path, process.uid, process.gid)
+                os.chmod(path, 0o700)
+                # Of links to what is deployed: it sees that.
+                give(path, process.uid, process.gid, keeps_links=True)
             newest = newest_of(data) if wanted["has_blocks"] else None
             restored = time.time() - began
             answers = self._ask(wanted, process, {data: wanted["data"], config: wanted["config"]}, newest)
@@ -277,38 +284,6 @@ class Rehearsal:
         with contextlib.suppress(NoEngine):
             if self.engine.container(name):
                 self.engine.remove(name)
-
-
-def _assemble(top, described):
-    """Have the data of a service in one directory; which it is."""
-    folders = [one["from"] for one in described["sources"] if one["to"] == described["data"]]
-    if not folders:
-        raise BackupError("the snapshot does not have its data directory {0}".format(described["data"]))
-    data = top + folders[0]
-    for source in described["sources"]:
-        inside = os.path.relpath(source["to"] or "/", described["data"])
-        if source["from"] != folders[0] and source["to"] and not inside.startswith(".."):
-            target = os.path.join(os.path.realpath(data), inside)
-            # The account of the service can have put a link there, in what was backed up.
-            if os.path.realpath(os.path.dirname(target)) != os.path.dirname(target):
-                raise BackupError("the directory of {0} is a link in the snapshot".format(source["to"]))
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            os.rename(top + source["from"], target)
-    return data
-
-
-def _give(folder, uid, gid):
-    """Give what was restored to the account of the service, without what is neither file, directory nor link."""
-    os.chown(folder, uid, gid, follow_symlinks=False)
-    os.chmod(folder, 0o700)
-    for path, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
-            entry = os.path.join(path, name)
-            mode = os.lstat(entry).st_mode
-            if stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISLNK(mode):
-                os.chown(entry, uid, gid, follow_symlinks=False)
-            else:
-                os.unlink(entry)
 
 
 def _free_port():

@@ -4,8 +4,8 @@
 """The data of a service on this host, and how those of a snapshot take its place.
 
 They are restored beside it, in a directory of root's, while the service still runs. Once it is stopped, what is there is put aside on the
-same file system, and stays until the service is verified. A note of root's says how far that went: a run that was killed
-is undone, or continued, by the next one.
+same file system, and stays until the service is verified; what a database on a server holds is dumped. A note of root's says how far
+that went: a run that was killed is undone, or continued, by the next one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import errno
 import hashlib
 import json
 import os
-import shutil
 import stat
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _data_copy, _nofollow
-from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import BEFORE, OURS, RESTORED
+from ansible_collections.vigil.monitoring.plugins.module_utils._data_copy import BEFORE, RESTORED
 from ansible_collections.vigil.monitoring.plugins.module_utils._data_directory import SPARED, entries
+from ansible_collections.vigil.monitoring.plugins.module_utils._database import SCRATCH, Database, Unchanged
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import nearest
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -32,6 +32,12 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     write_atomically,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._move import DataOfService
+from ansible_collections.vigil.monitoring.plugins.module_utils._restored import (
+    assemble,
+    dump_of,
+    give,
+    must_be_inside,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import space_problem
 
 # What a run has begun: nothing of the data has changed yet; it is put aside, or comes back; the restored data takes its place; it is there.
@@ -40,12 +46,17 @@ _OWN = (RESTORED, BEFORE, *SPARED)
 
 
 class RestoredData(DataOfService):
-    """The data of a service that is restored on this host. Parameters as of :class:`_move.DataOfService`."""
+    """The data of a service that is restored on this host. Further parameters as of :class:`_move.DataOfService`.
 
-    def __init__(self, service, data_dir, machine):
+    :param database: its database on a server, as :class:`_database.Database` takes it; None where it has none.
+    """
+
+    def __init__(self, service, data_dir, machine, database=None):
         super().__init__(service, data_dir, machine)
         self._note = os.path.join(machine.records_directory, service + ".restore")
-        self.dump = os.path.join(machine.records_directory, service + ".sql")
+        self._database = database
+        # What the database held before, where only root can enter.
+        self.dump_before = os.path.join(machine.records_directory, service + ".before.sql")
 
     @property
     def note(self):
@@ -69,7 +80,28 @@ class RestoredData(DataOfService):
             "listing": found["listing"],
             "phase": note.get("phase"),
             "snapshot": note.get("snapshot"),
+            "database": self._inspect_database(note.get("held") if placed else None),
         }
+
+    def _inspect_database(self, before):
+        """``held``, how many tables and other objects it has, or ``problem``; None without a database on a server.
+
+        :param before: how many there were before a restore that was interrupted; None where there was none.
+        """
+        if not self._database:
+            return None
+        database = Database(self._database)
+        missing = database.missing()
+        if missing:
+            text = (
+                "{0} not installed on this host, and {1} cannot be restored without: install the client of its server"
+            )
+            return {"problem": text.format(" and ".join(missing) + (" are" if missing[1:] else " is"), database.title)}
+        try:
+            held = len(database.drops())
+        except HostError as error:
+            return {"problem": str(error)}
+        return {"problem": None, "held": held if before is None else before}
 
     def _remember(self, phase, **further):
         ensure_directory(self.machine.records_directory, 0o700)
@@ -111,9 +143,15 @@ class RestoredData(DataOfService):
             paths = [source["from"] for source in described["sources"]]
             repository.restore(snapshot, paths, top + "/snapshot", optional=described["files"])
             for path in described["files"]:
-                _must_be_inside(top + "/snapshot" + path, top)
-            _assemble(top, described, self.dump)
-            _give(top + "/data", *owner)
+                must_be_inside(top + "/snapshot" + path, top)
+            dump = dump_of(described)
+            if dump and self._database:
+                must_be_inside(top + "/snapshot" + dump, top)
+                problem = Database(self._database).problem_of(top + "/snapshot" + dump)
+                if problem:
+                    raise HostError(problem)
+            assemble(top, described)
+            give(top + "/data", *owner)
 
     @contextlib.contextmanager
     def _staging(self, make=False):
@@ -125,11 +163,12 @@ class RestoredData(DataOfService):
                     raise HostError("{0} is not root's alone; remove it".format(folder.path))
                 yield folder
 
-    def place(self, version, files):
+    def place(self, version, files, dump=None):
         """Put the data that is there aside, and what was restored in its place. The service does not run.
 
         :param version: that has written the data.
         :param files: those that belong to the data: pairs of their path in the snapshot, and on this host.
+        :param dump: path of the dump of its database in the snapshot; None for none.
         """
         if self.note.get("phase") != FETCHING:
             raise HostError("{0} was not restored from the snapshot yet".format(self.service))
@@ -141,7 +180,7 @@ class RestoredData(DataOfService):
             there = [(top + "/snapshot" + source, path) for source, path in files]
             restored = {path: _content(source) for source, path in there if os.path.isfile(source)}
             present = [{**_present(path), "restored": _digest(content)} for path, content in restored.items()]
-            self._remember(ASIDE, files=present)
+            self._remember(ASIDE, files=present, held=self._dump_database() if dump else None)
             data.make(BEFORE)
             with contextlib.closing(data.enter(BEFORE)) as before:
                 _own(before, uid, gid)
@@ -154,9 +193,43 @@ class RestoredData(DataOfService):
             for path, content in restored.items():
                 _write(path, content)
             data.sync()
+            if dump:
+                self._load("{0}/snapshot{1}".format(top, dump), (uid, gid))
         self._remember(PLACED)
         _nofollow.remove(os.path.join(self.data_dir, RESTORED))
         restore_context([self.data_dir, *restored])
+
+    def _dump_database(self):
+        """Dump what the database holds, where it holds something: how many tables and other objects."""
+        database = Database(self._database)
+        database.must_be_idle()
+        held = len(database.drops())
+        if held:
+            database.dump(self.dump_before)
+        return held
+
+    def _load(self, dump, account):
+        self._remember(PLACING, loads=True)
+        try:
+            Database(self._database, account).load(dump)
+        except Unchanged:
+            # What keeps it from being loaded would keep what was there before from being loaded as well.
+            self._remember(PLACING, loads=False)
+            raise
+
+    def _bring_back_database(self, held):
+        if not self._database:
+            raise HostError(
+                "the inventory names the server of the database of {0} no more; what it held is in {1}".format(
+                    self.service, self.dump_before
+                )
+            )
+        owner = _data_copy.owner_of(self.data_dir)
+        Database(self._database, owner).load(self.dump_before if held else None)
+
+    def _forget_database(self):
+        for path in (self.dump_before, self.dump_before + SCRATCH):
+            _nofollow.unlink(path)
 
     def replaced(self):
         """The files that belong to the restored data, and are others since a deployment."""
@@ -174,6 +247,8 @@ class RestoredData(DataOfService):
             return False
         if phase != FETCHING and self._is_active():
             raise HostError("{0} runs with its data".format(self.service))
+        if note.get("loads"):
+            self._bring_back_database(note["held"])
         with contextlib.suppress(FileNotFoundError), _nofollow.directory(self.data_dir) as data:
             if phase in (PLACING, PLACED):
                 for name in data.names():
@@ -181,7 +256,7 @@ class RestoredData(DataOfService):
                         data.clear(name)
                 for one in note.get("files") or ():
                     _put_back(one)
-                self._remember(ASIDE)
+                self._remember(ASIDE, loads=False)
             if phase != FETCHING and data.is_directory(BEFORE):
                 with contextlib.closing(data.enter(BEFORE)) as before:
                     _shift_all(before, data)
@@ -189,6 +264,7 @@ class RestoredData(DataOfService):
             data.sync()
         _nofollow.remove(os.path.join(self.data_dir, RESTORED))
         restore_context([self.data_dir])
+        self._forget_database()
         _nofollow.unlink(self._note)
         return True
 
@@ -201,54 +277,8 @@ class RestoredData(DataOfService):
             return False
         for name in (BEFORE, RESTORED):
             _nofollow.remove(os.path.join(self.data_dir, name))
+        self._forget_database()
         return super().finish()
-
-
-def _assemble(top, described, dump):
-    """Have the directory ``data`` be what the data directory is to be, made of what restic has restored."""
-    for source in sorted(described["sources"], key=lambda one: not os.path.isdir(top + "/snapshot" + one["from"])):
-        path, target = top + "/snapshot" + source["from"], source["to"]
-        _must_be_inside(path, top)
-        if target is None:
-            ensure_directory(os.path.dirname(dump), 0o700)
-            _nofollow.remove(dump)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-            with open(path, "rb") as stream, os.fdopen(os.open(dump, flags, 0o600), "wb") as out:
-                shutil.copyfileobj(stream, out)
-        elif os.path.isdir(path) and target == described["data"]:
-            for name in os.listdir(path):
-                if name not in (*SPARED, *OURS):
-                    os.rename(os.path.join(path, name), os.path.join(top, "data", name))
-        elif not os.path.isdir(path) and target.startswith(described["data"] + "/"):
-            target = top + "/data" + target[len(described["data"]) :]
-            os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
-            _must_be_inside(os.path.dirname(target), top)
-            os.rename(path, target)
-        else:
-            raise HostError("{0} does not belong into the data directory {1}".format(target, described["data"]))
-
-
-def _must_be_inside(path, top):
-    """Refuse a path that leads elsewhere by a link in the snapshot: the account of the service may have made that."""
-    if os.path.realpath(path) != os.path.realpath(top) + path[len(top) :]:
-        raise HostError(
-            "{0} in the snapshot is, or lies behind, a symbolic link: restore it by hand".format(path[len(top) :])
-        )
-
-
-def _give(folder, uid, gid):
-    """Give what was restored to the account of the service; nobody else reaches it yet. Links of root's, which a deployment makes, go."""
-    for path, folders, names in os.walk(folder):
-        for name in [*folders, *names]:
-            entry = os.path.join(path, name)
-            status = os.lstat(entry)
-            deployed = stat.S_ISLNK(status.st_mode) and not status.st_uid
-            if deployed or not (
-                stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
-            ):
-                os.unlink(entry)
-            else:
-                os.chown(entry, uid, gid, follow_symlinks=False)
 
 
 def _own(folder, uid, gid):

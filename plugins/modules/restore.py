@@ -30,9 +30,10 @@ options:
     description:
       - V(plan) validates everything and reports what is restored. V(hold) stops the timer of the backup, and V(release) starts it again.
         V(fetch) restores the data of a service beside what is there, V(place) stops the service and puts the restored data in its place.
-        V(verify) fails where the verification did, V(finish) removes what was put aside, and V(undo) brings it back.
+        V(verify) fails where the verification did, V(finish) removes what was put aside, and V(undo) brings it back. From V(hold) to
+        V(end) no other restore of the host, no backup and no rehearsal begins.
     type: str
-    choices: [plan, hold, fetch, place, verify, finish, undo, release]
+    choices: [plan, hold, fetch, place, verify, finish, undo, release, end]
     required: true
   services:
     description: The variable C(restore_services), names of the services that are restored; all of the host by default.
@@ -84,7 +85,7 @@ deployed:
   elements: str
 words:
   description: Sentences for the person who runs the playbook.
-  returned: with O(step=plan), O(step=place) and O(step=undo)
+  returned: with O(step=plan) and O(step=undo)
   type: raw
 """
 
@@ -93,7 +94,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 def main():
     """There is nothing to do on the host: the action plugin of the same name runs the module restore_data."""
-    steps = ["plan", "hold", "fetch", "place", "verify", "finish", "undo", "release"]
+    steps = ["plan", "hold", "fetch", "place", "verify", "finish", "undo", "release", "end"]
     module = AnsibleModule(
         argument_spec={
             "step": {"type": "str", "required": True, "choices": steps},

@@ -22,12 +22,13 @@ attributes:
 options:
   step:
     description:
-      - V(read) reports which snapshot is meant, what is in it, and what is on the host. V(hold) stops the timer of the backup, and
-        V(release) starts it again. V(fetch) restores the data of a service beside what is there, V(place) puts that aside and the restored
+      - V(read) reports which snapshot is meant, what is in it, and what is on the host. V(hold) begins the restore, beside which no other
+        one, no backup and no rehearsal begins, and stops the timer of the backup. V(release) starts that again; V(end) ends the restore.
+        V(fetch) restores the data of a service beside what is there, V(place) puts that aside and the restored
         data in its place, V(note) returns how far that went, V(undo) brings back what was put aside, and V(finish)
         removes it.
     type: str
-    choices: [read, hold, release, fetch, place, note, undo, finish]
+    choices: [read, hold, release, end, fetch, place, note, undo, finish]
     required: true
   name:
     description: Name of the host in the backup.
@@ -59,6 +60,23 @@ options:
     type: list
     elements: list
     default: []
+  database:
+    description: The database of the service on a server, with its C(kind), C(title), the commands C(dump) and C(client), and the
+      C(environment) of these.
+    type: dict
+  databases:
+    description: With V(read), the databases of the services, as in O(database).
+    type: dict
+    default: {}
+  run:
+    description: Which run of Ansible it is, with its C(controller) and C(process).
+    type: dict
+  gone:
+    description: With V(hold), a run that has ended without saying so.
+    type: dict
+  state_dir:
+    description: With V(read) and V(hold), the directory of the backup's state.
+    type: path
 extends_documentation_fragment:
   - vigil.monitoring.attributes.step_with_data
   - vigil.monitoring.repository
@@ -105,20 +123,26 @@ phase:
   description: What an unfinished restore has begun, null for none.
   returned: with O(step=note)
   type: str
-dump:
-  description: Where the dump of a database of a server is, empty for none.
-  returned: with O(step=place)
-  type: str
+under_way:
+  description: What is remembered of another restore that is under way, null for none.
+  returned: with O(step=read) and O(step=hold)
+  type: dict
+beside:
+  description: What is under way that no restore begins beside, as sentences.
+  returned: with O(step=read)
+  type: list
+  elements: str
 """
 
+import contextlib
 import os
 import time
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _snapshots
-from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
+from ansible_collections.vigil.monitoring.plugins.module_utils import _backup, _restore_lock, _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, restore_note
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError, run
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
-from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData, space_problems
+from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData, dump_of, space_problems
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
 
 TIMER = _backup.UNIT + ".timer"
@@ -127,7 +151,7 @@ ARGUMENTS = {
     "step": {
         "type": "str",
         "required": True,
-        "choices": ["read", "hold", "release", "fetch", "place", "note", "undo", "finish"],
+        "choices": ["read", "hold", "release", "end", "fetch", "place", "note", "undo", "finish"],
     },
     "access": {"type": "dict", "options": _snapshots.ACCESS},
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": True},
@@ -139,24 +163,59 @@ ARGUMENTS = {
     "described": {"type": "dict", "default": {}},
     "size": {"type": "int", "default": 0},
     "files": {"type": "list", "elements": "list", "default": []},
+    "database": {"type": "dict"},
+    "databases": {"type": "dict", "default": {}},
+    "run": {"type": "dict"},
+    "gone": {"type": "dict"},
+    "state_dir": {"type": "path"},
 }
 
 
 def _read(given):
-    found = {name: RestoredData(name, path, HERE).inspect() for name, path in given["services"].items()}
+    note = restore_note()
+    lock = {
+        "under_way": note if note and note["run"] != given["run"] else None,
+        "beside": _restore_lock.beside(given["state_dir"]),
+    }
+    found = {
+        name: RestoredData(name, path, HERE, given["databases"].get(name)).inspect()
+        for name, path in given["services"].items()
+    }
     access = given["access"]
     if not _backup.has_programs(access["restic"], access["environment"]["RESTIC_REPOSITORY"]):
-        return {"changed": False, "missing": True, "found": found}
+        return {"changed": False, "missing": True, "found": found, **lock}
     with _snapshots.Repository(access) as repository:
         snapshot = _snapshots.choose(repository.snapshots(), given["snapshot"], given["name"], time.time())
         manifest = repository.manifest(snapshot)
         sizes = repository.sizes(snapshot, manifest)
     described = {"id": snapshot.id, "described": _snapshots.described(snapshot), "manifest": manifest, "sizes": sizes}
     needed = {path: sizes.get(name, 0) for name, path in given["services"].items() if name in manifest}
-    return {"changed": False, "missing": False, "found": found, "snapshot": described, "space": space_problems(needed)}
+    return {
+        "changed": False,
+        "missing": False,
+        "found": found,
+        "snapshot": described,
+        "space": space_problems(needed),
+        **lock,
+    }
 
 
-def _hold(dummy):
+def _hold(given):
+    other = _restore_lock.take(given["run"], given["gone"], time.time())
+    if other:
+        return {"changed": False, "under_way": other}
+    try:
+        # Now that no other one begins.
+        beside = _restore_lock.beside(given["state_dir"])
+        if beside:
+            raise HostError("; ".join(beside))
+        return {**_stop_timer(), "under_way": None}
+    except BaseException:
+        _restore_lock.release(given["run"])
+        raise
+
+
+def _stop_timer():
     if run(["systemctl", "is-enabled", TIMER])[0] and run(["systemctl", "is-active", TIMER])[0]:
         return {"changed": False}
     _must(["disable", "--now", TIMER])
@@ -171,6 +230,10 @@ def _release(dummy):
     return {"changed": True}
 
 
+def _end(given):
+    return {"changed": _restore_lock.release(given["run"])}
+
+
 def _must(argv):
     status, output = run(["systemctl", *argv], timeout=600)
     if status:
@@ -178,7 +241,7 @@ def _must(argv):
 
 
 def _of(given):
-    return RestoredData(given["service"], given["data_dir"], HERE)
+    return RestoredData(given["service"], given["data_dir"], HERE, given["database"])
 
 
 def _fetch(given):
@@ -188,10 +251,9 @@ def _fetch(given):
 
 
 def _place(given):
-    data = _of(given)
-    data.place(given["described"]["version"], given["files"])
-    dumped = any(source["to"] is None for source in given["described"]["sources"])
-    return {"changed": True, "dump": data.dump if dumped else ""}
+    described = given["described"]
+    _of(given).place(described["version"], given["files"], dump_of(described))
+    return {"changed": True}
 
 
 def _note(given):
@@ -217,12 +279,15 @@ STEPS = {
     "read": _read,
     "hold": _hold,
     "release": _release,
+    "end": _end,
     "fetch": _fetch,
     "place": _place,
     "note": _note,
     "undo": _undo,
     "finish": _finish,
 }
+# The steps that hold the lock of a restore themselves, or need none.
+ALONE = ("read", "hold", "end")
 
 
 def main():
@@ -231,9 +296,11 @@ def main():
         argument_spec=ARGUMENTS,
         supports_check_mode=True,
         required_if=[
-            ("step", "read", ("access", "name")),
-            ("step", "fetch", ("access", "service", "data_dir")),
-            *(("step", step, ("service", "data_dir")) for step in ("place", "note", "undo", "finish")),
+            ("step", "read", ("access", "name", "run", "state_dir")),
+            ("step", "hold", ("run", "state_dir")),
+            ("step", "fetch", ("access", "service", "data_dir", "run")),
+            *(("step", step, ("service", "data_dir", "run")) for step in ("place", "note", "undo", "finish")),
+            *(("step", step, ("run",)) for step in ("release", "end")),
         ],
     )
     given = module.params
@@ -242,7 +309,10 @@ def main():
     if module.check_mode and given["step"] != "read":
         module.exit_json(changed=False, skipped=True)
     try:
-        module.exit_json(**STEPS[given["step"]](given))
+        alone = contextlib.nullcontext() if given["step"] in ALONE else _restore_lock.held(given["run"], time.time())
+        with alone:
+            found = STEPS[given["step"]](given)
+        module.exit_json(**found)
     except (HostError, BackupError, OSError, UnicodeError) as error:
         module.fail_json(msg=str(error))
 

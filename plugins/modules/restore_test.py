@@ -13,7 +13,7 @@ description:
     program that is deployed, on the loopback and with limited memory and CPU, requests of it what is compared, and removes
     everything again. No notification is sent.
   - V(compare) requests the same of the running services, fails where the restored ones lack something, and writes the metric
-    C(monitoring_restore_test_success_timestamp_seconds) where they do not.
+    C(monitoring_restore_test_success_timestamp_seconds) and the figures where they do not.
 version_added: 0.4.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -30,7 +30,7 @@ attributes:
 options:
   step:
     description:
-      - V(record) writes the metric; V(compare) uses it.
+      - V(record) writes the metrics; V(compare) uses it.
     type: str
     choices: [rehearse, compare, record]
     required: true
@@ -68,6 +68,14 @@ options:
   metrics_file:
     description: With V(record), the file of node_exporter's textfile collector.
     type: path
+  snapshot:
+    description: With V(record), the C(time) of the snapshot, and its ID as C(short).
+    type: dict
+  figures:
+    description: With V(record), by service its C(size) in bytes, the C(seconds) of its restore, and C(items), lists of what was compared,
+      how many were restored, and how many the running service has.
+    type: dict
+    default: {}
 extends_documentation_fragment:
   - vigil.monitoring.repository
 seealso:
@@ -104,8 +112,12 @@ import shutil
 import time
 
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _snapshots
-from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError, metric_text
+from ansible_collections.vigil.monitoring.plugins.module_utils import _nofollow, _restore_lock, _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import (
+    BackupError,
+    restore_note,
+    series_text,
+)
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     HostError,
@@ -129,11 +141,14 @@ ARGUMENTS = {
     "timeout": {"type": "int", "default": 120},
     "docker_host": {"type": "str", "default": DEFAULT_HOST},
     "metrics_file": {"type": "path"},
+    "snapshot": {"type": "dict"},
+    "figures": {"type": "dict", "default": {}},
 }
 SCRATCH = "vigil-restore-test"
 # What a mount of systemd's and of the engine's can be given as it is.
 PLAIN = re.compile(r"/[A-Za-z0-9/._-]*")
-METRIC = "monitoring_restore_test_success_timestamp_seconds"
+# The metrics of a rehearsal begin so.
+METRICS = "monitoring_restore_test_"
 
 
 def _rehearse(given):
@@ -151,7 +166,11 @@ def _rehearse(given):
             )
         )
     # One for all directories: the units of all runs have the same names. Several backups may be rehearsed on one host.
-    with one_run_at_a_time("/var/lib/" + SCRATCH, patience=3600):
+    with one_run_at_a_time(_restore_lock.REHEARSAL, patience=3600):
+        # After the lock is held: a restore that begins at this moment sees that.
+        note = restore_note()
+        if note:
+            raise HostError("{0}; rehearse it once that has ended".format(_restore_lock.described(note)))
         folder = os.path.join(given["directory"], SCRATCH)
         _nofollow.must_be_roots(folder, "restores there all data of the host")
         ensure_directory(folder, 0o700)
@@ -180,19 +199,55 @@ def _each(rehearsal, repository, given):
     return {
         "changed": False,
         "found": {
-            "snapshot": {"described": _snapshots.described(snapshot), "time": snapshot.time},
+            "snapshot": {
+                "described": _snapshots.described(snapshot),
+                "short": snapshot.short,
+                "time": snapshot.time,
+            },
             "services": found,
         },
     }
+
+
+def metrics_text(name, now, snapshot, figures):
+    """All metrics of a rehearsal that has found nothing missing.
+
+    :param name: of the backup.
+    :param snapshot: ``short``, the beginning of its ID, and ``time``.
+    :param figures: service -> ``size``, ``seconds`` and ``items``, lists of what was compared, how many of it were restored, and how many
+        the running service has.
+    """
+    backup = {"backup": name}
+    of = {service: {**backup, "service": service} for service in sorted(figures)}
+    items = [
+        ({**of[service], "what": what, "of": whose}, number)
+        for service in of
+        for what, *both in figures[service]["items"]
+        for whose, number in zip(("restored", "running"), both)
+    ]
+    taken = [({**backup, "snapshot": snapshot["short"]}, snapshot["time"])] if snapshot else []
+    return "".join(
+        series_text(METRICS + metric, text, series)
+        for metric, text, series in (
+            (
+                "success_timestamp_seconds",
+                "When a restore of the backup was last rehearsed without a finding.",
+                [(backup, int(now))],
+            ),
+            ("snapshot_timestamp_seconds", "When the snapshot was made that was rehearsed last.", taken),
+            ("size_bytes", "Size of what was restored.", [(of[one], figures[one]["size"]) for one in of]),
+            ("duration_seconds", "How long the restore took.", [(of[one], figures[one]["seconds"]) for one in of]),
+            ("items", "What was compared: of the restored service, and of the running one.", items),
+        )
+        if series
+    )
 
 
 def _record(given):
     path = given["metrics_file"]
     if not os.path.isdir(os.path.dirname(path)):
         return {"changed": False}
-    text = metric_text(
-        METRIC, "When a restore of the backup was last rehearsed without a finding.", given["name"], int(time.time())
-    )
+    text = metrics_text(given["name"], time.time(), given["snapshot"] or {}, given["figures"])
     write_atomically(path, text.encode("utf-8"), 0o644)
     return {"changed": True}
 

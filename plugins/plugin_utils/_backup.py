@@ -193,9 +193,16 @@ def secrets_of(i, services: list[dict]) -> list[str]:
     """What no output may show."""
     found = [i["password"], i["ssh_key"], urlsplit(i["repository"].partition(":")[2]).password]
     found += [value for name, value in i["environment"].items() if _SECRET.search(str(name))]
-    steps = [step for one in services for step in one["prepare"]]
-    found += [value for step in steps for name, value in step.get("environment", {}).items() if _SECRET.search(name)]
+    found += secrets_of_databases(step for one in services for step in one["prepare"])
     return sorted({str(one) for one in found if one})
+
+
+def secrets_of_databases(steps) -> list[str]:
+    """Those in the environment of the clients of databases.
+
+    :param steps: dicts, maybe with ``environment``.
+    """
+    return [value for one in steps for name, value in one.get("environment", {}).items() if _SECRET.search(name)]
 
 
 def of_host(action, task_vars: dict) -> tuple[RoleInputs, list[dict]]:

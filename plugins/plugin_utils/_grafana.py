@@ -76,12 +76,10 @@ def grafana_places(ini):
     }
 
 
-def grafana_dump(ini, query=None):
-    """The command that dumps the database of a server, and its environment with the password; None where it is unknown.
+def database_on_server(ini):
+    """The database of a server and the clients for it, as :class:`_database.Database` takes it; None where it is unknown.
 
-    The address of the database is in one URL, or in keys of their own.
-
-    :param query: SQL; then it is the command that prints the answer to it instead, one value a line.
+    The address of the database is in one URL, or in keys of their own. The password is in the environment alone.
     """
     found = dict(ini.get("database") or {})
     if found.get("url"):
@@ -95,19 +93,39 @@ def grafana_dump(ini, query=None):
     user, password = str(found.get("user") or ""), str(found.get("password") or "")
     name = str(found.get("name") or "grafana")
     if found.get("type") in ("postgres", "postgresql"):
+        kind, title = "postgresql", "PostgreSQL"
         environment = {"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password}
-        argv = ["pg_dump", "--no-password", "--format=plain", "--clean", "--if-exists", name]
-        if query:
-            argv = ["psql", "--no-psqlrc", "--no-password", "--tuples-only", "--no-align", "--command=" + query, name]
+        dump = ["pg_dump", "--no-password", "--format=plain", "--clean", "--if-exists", name]
+        client = ["psql", "--no-psqlrc", "--no-password", "--tuples-only", "--no-align"]
+        client += ["--quiet", "--set=ON_ERROR_STOP=1", name]
     elif found.get("type") == "mysql":
-        environment = {"MYSQL_PWD": password}
-        argv = ["mysqldump", "--single-transaction"]
-        if query:
-            argv = ["mysql", "--batch", "--skip-column-names", "--execute=" + query]
-        argv += ["--host=" + host, "--user=" + user, *(["--port=" + port] if port else []), name]
+        kind, title, environment = "mysql", "MySQL", {"MYSQL_PWD": password}
+        address = ["--host=" + host, "--user=" + user, *(["--port=" + port] if port else [])]
+        # Tablespaces are no part of it, and to read them takes a right on the whole server.
+        dump = ["mysqldump", "--single-transaction", "--no-tablespaces", *address, name]
+        client = ["mysql", "--batch", "--raw", "--skip-column-names", *address, name]
     else:
         return None
-    return {"kind": "dump", "argv": argv, "environment": {key: value for key, value in environment.items() if value}}
+    return {
+        "kind": kind,
+        "title": "the {0} database {1} on {2}".format(title, name, ":".join(part for part in (host, port) if part)),
+        "dump": dump,
+        "client": client,
+        "environment": {key: value for key, value in environment.items() if value},
+    }
+
+
+def grafana_dump(ini, query=None):
+    """The command that dumps the database of a server, and its environment with the password; None where it is unknown.
+
+    :param query: SQL; then it is the command that prints the answer to it instead, one value a line.
+    """
+    found = database_on_server(ini)
+    if not found:
+        return None
+    option = {"postgresql": "--command=", "mysql": "--execute="}[found["kind"]]
+    argv = [*found["client"][:-1], option + query, found["client"][-1]] if query else found["dump"]
+    return {"kind": "dump", "argv": argv, "environment": found["environment"]}
 
 
 def grafana_inside(ini, network):

@@ -89,6 +89,20 @@ def unanswered(answers: dict) -> list[str]:
     ]
 
 
+def counted(restored: list[Figure], running: list[Figure]) -> list[list]:
+    """What was compared, for the metrics: lists of what it is, how many were restored, and how many the running service has.
+
+    Parameters as of :func:`compare`. Of names, those count that the running service has.
+    """
+    found = []
+    for one, other in zip(restored, running):
+        if isinstance(other.value, list):
+            found.append([one.title, len(set(other.value) & set(one.value)), len(set(other.value))])
+        else:
+            found.append([one.title, one.value, other.value])
+    return found
+
+
 def compare(restored: list[Figure], running: list[Figure]) -> tuple[list[str], list[str]]:
     """What is there again, and what is missing, as sentences.
 

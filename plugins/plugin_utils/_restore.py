@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 from typing import Any, NamedTuple
 
-from ansible_collections.vigil.monitoring.plugins.module_utils._restore import PLACED
+from ansible import constants as C
+from ansible_collections.vigil.monitoring.plugins.module_utils._restore import PLACED, dump_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._restore_lock import advice, described
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import plain_version
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _own_variables, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._move import is_older, mib
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import nearest
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rollout import is_alive
 
 # What is done with the data of a service: everything; everything, after what an earlier run has begun is undone; verify what that
 # has put in place.
@@ -29,6 +35,7 @@ class Wanted(NamedTuple):
     """A service of the host, as the inventory wants it.
 
     :ivar holds: function of a listing: what the data directory holds, in words.
+    :ivar database: its database on a server, in words; None where it has none.
     """
 
     name: str
@@ -38,6 +45,7 @@ class Wanted(NamedTuple):
     data: str
     files: list
     holds: Any
+    database: Any = None
 
 
 class Plan(NamedTuple):
@@ -51,6 +59,52 @@ class Plan(NamedTuple):
     problems: list
     words: list
     services: list
+
+
+def this_run() -> dict:
+    """Which run of Ansible this is; a task is a process of its own."""
+    process = os.getppid()
+    found = {"controller": socket.gethostname(), "process": process, "folder": C.DEFAULT_LOCAL_TMP}
+    return {**found, "machine": _machine(), "started": _started(process)}
+
+
+def is_gone(run: dict) -> bool:
+    """Whether a run is known to have ended: one of this controller's, whose process is no more.
+
+    :param run: see :func:`this_run`.
+    """
+    here = (socket.gethostname(), _machine())
+    if (run["controller"], run["machine"]) != here:
+        return False
+    return not is_alive(run["process"]) or _started(run["process"]) != run["started"]
+
+
+def _machine():
+    """The boot of the controller, and the processes that it can see; empty where it does not run Linux."""
+    with contextlib.suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as stream:
+        return "{0} {1}".format(stream.read().strip(), os.readlink("/proc/self/ns/pid"))
+    return ""
+
+
+def _started(process):
+    """When a process was started, in ticks since the boot; an ID may be given again."""
+    with (
+        contextlib.suppress(OSError),
+        open("/proc/{0}/stat".format(process), encoding="utf-8", errors="replace") as stream,
+    ):
+        return stream.read().rpartition(")")[2].split()[19]
+    return ""
+
+
+def beside_problems(read: dict) -> list[str]:
+    """What is under way on the host that no restore begins beside: sentences.
+
+    :param read: what the module restore_data has read: ``under_way`` and ``beside``.
+    """
+    other = read["under_way"]
+    if not other or is_gone(other["run"]):
+        return read["beside"]
+    return ["{0}; {1}".format(described(other), advice()), *read["beside"]]
 
 
 def input_problems(given: dict, in_scope: dict) -> list[str]:
@@ -152,25 +206,52 @@ def _problem(host, one, described, there, replace):
         return "the data of {0} on {1} is in {2}, and is to be in {3}: run site.yml first".format(
             title, host, there["verified_dir"], one.data
         )
-    if there["own"] and not replace and there["phase"] != PLACED:
+    problem = _database_problem(host, one, described, there)
+    if problem:
+        return problem
+    own = _own(one, there)
+    if own and not replace and there["phase"] != PLACED:
         return (
-            "{0} on {1} {2} and has data of its own in {3}: {4}. To replace it, set restore_replace: true; it is kept until the"
-            " restored data is verified".format(
-                title, host, "runs" if there["active"] else "does not run", one.data, one.holds(there["listing"])
-            )
+            "{0} on {1} {2} and has data of its own in {3}. To replace it, set restore_replace: true; it is kept until the"
+            " restored data is verified".format(title, host, "runs" if there["active"] else "does not run", own)
         )
     return None
+
+
+def _database_problem(host, one, described, there):
+    dump = dump_of(described)
+    if dump and not one.database:
+        return (
+            "the database of {0} was on a server when the snapshot was made, and by the inventory it is on none on {1}: restore it with"
+            " the settings of then".format(one.title, host)
+        )
+    if one.database and not dump:
+        return "the snapshot has no dump of the database of {0}, which is {1}: restore it with the settings of then".format(
+            one.title, one.database
+        )
+    return there["database"]["problem"] if one.database else None
+
+
+def _own(one, there):
+    """What is there and would be replaced, in words; empty for nothing."""
+    found = ["{0}: {1}".format(one.data, one.holds(there["listing"]))] if there["own"] else []
+    held = one.database and there["database"]["held"]
+    found += ["{0}: {1} tables and sequences".format(one.database, held)] if held else []
+    return ", and in ".join(found)
 
 
 def _words(host, one, described, there, work, size):
     version = plain_version(described["version"])
     text = "{0} {1}: {2} MiB into {3} on {4}".format(one.title, version, mib(size), one.data, host)
+    if one.database:
+        text += ", and its dump into {0}".format(one.database)
     if work == VERIFY:
         return text + " are in place since an earlier run, and are verified"
     if work == AGAIN:
         text += ", after what an interrupted run has begun is undone"
-    if there["own"]:
-        text += "; what is there is put aside: {0}".format(one.holds(there["listing"]))
+    own = _own(one, there)
+    if own:
+        text += "; what is there is kept until all is verified: {0}".format(own)
     if is_older(version, one.version):
         text += "; {0} {1} upgrades it".format(one.title, one.version)
     return text

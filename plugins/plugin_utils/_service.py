@@ -243,6 +243,13 @@ class Service(Deployment):
         data = self.data_dir(i)
         return {"data": data, "prepare": [{"kind": "tree"}] if data else [], "exclude": [], "files": []}
 
+    def database_server(self, i) -> dict | None:
+        """Its database, where that is on a server, as :class:`_database.Database` takes it.
+
+        :param i: the inputs of its role, by their names without the role's.
+        """
+        return None
+
     def rehearsal(self, i):
         """How it is started with restored data beside the running one, without sending anything to anybody.
 

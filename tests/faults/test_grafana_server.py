@@ -269,3 +269,35 @@ def test_an_upgrade_dumps_the_database_and_a_downgrade_is_refused(shown):
     )
     change("DELETE FROM migration_log WHERE migration_id LIKE 'Add sentinel_future%'")
     shown.run().must_be_green(changed=True)
+
+
+def test_its_database_comes_back_from_a_backup(shown):
+    """With the users of that moment and no others. What is there is refused first, and comes back where the dump is not loaded."""
+    shown.groups = ("grafana", "backup")
+    shown.variables.update(backup_repository="/srv/backup", backup_password="vigil-sentinel-repository")
+    shown.run().must_be_green(changed=True)
+    shown.run(playbook="backup.yml").must_be_green(changed=True)
+    users = {one["login"] for one in shown.get("/api/org/users")}
+    shown.post("/api/admin/users", {"login": "newest", "password": "newest-password", "name": "Newest"})
+    pid = shown.grafana_pid()
+    shown.run(playbook="restore.yml").must_be_red(
+        "has data of its own", "the PostgreSQL database grafana on 127.0.0.1:5432", "restore_replace: true"
+    )
+    assert shown.grafana_pid() == pid
+    arguments = ("-e", '{"restore_replace": true}', *LOUD)
+
+    def restore():
+        return must_be_silent(shown.run(*arguments, playbook="restore.yml"))
+
+    # Its account may create no tables, so that the dump is refused.
+    change = PSQL.replace("psql", "psql -d grafana")
+    shown.host.run(change, stdin="ALTER DATABASE grafana OWNER TO postgres")
+    restore().must_be_red("subject was not restored", "permission denied for schema public")
+    shown.host.run(change, stdin="ALTER DATABASE grafana OWNER TO grafana")
+    assert {one["login"] for one in shown.get("/api/org/users")} == {*users, "newest"}
+
+    restore().must_be_green(changed=True)
+    assert {one["login"] for one in shown.get("/api/org/users")} == users
+    left = "ls -d /var/lib/grafana/.vigil-before /var/lib/vigil.monitoring/*.restore /var/lib/vigil.monitoring/*.sql"
+    assert not shown.host.run(left, check=False).stdout
+    shown.run().must_be_green(changed=False)

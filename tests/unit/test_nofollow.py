@@ -454,7 +454,6 @@ REASONS = {
     ("module_utils/_host.py", "open"): "of /proc, of units and of what lies beside them in /etc",
     ("module_utils/_download.py", "open"): "of the controller, or of an archive that its user has copied to the host",
     ("module_utils/_unpack.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",
-    ("module_utils/_data_before.py", "open"): "in the state of root's own, and nothing may be there yet",
     (
         "module_utils/_migrations.py",
         "open",
@@ -500,6 +499,12 @@ REASONS = {
         "module_utils/_restore.py",
         "*",
     ): "below a directory that only root can enter, held by its descriptor; what is in the data directory is renamed by descriptors",
+    ("module_utils/_restored.py", "*"): "in a directory that root alone can enter; no link in it is followed",
+    (
+        "module_utils/_database.py",
+        "open",
+    ): "of a dump, beside the state of root's own or below a directory that only root can enter",
+    ("module_utils/_database.py", "TemporaryFile"): "without a name",
     (
         "module_utils/_backup_program.py",
         "*",

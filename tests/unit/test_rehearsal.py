@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from ansible_collections.vigil.monitoring.plugins.module_utils import _rehearsal as host
 from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
+from ansible_collections.vigil.monitoring.plugins.module_utils._restored import give
+from ansible_collections.vigil.monitoring.plugins.modules import restore_test
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rehearsal
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Figure
 from role_inputs import Inputs, room
@@ -62,21 +65,18 @@ def test_the_newest_moment_of_blocks(tmp_path):
         host.newest_of(str(tmp_path))
 
 
-def test_no_link_of_a_snapshot_is_followed(tmp_path):
-    """The account of a service can have put one into its data."""
-    (tmp_path / "top/var/lib/g").mkdir(parents=True)
-    (tmp_path / "top/staging").mkdir()
-    (tmp_path / "top/staging/g.db").write_text("x")
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "top/var/lib/g/db").symlink_to(tmp_path / "elsewhere")
-    sources = [{"from": "/var/lib/g", "to": "/var/lib/g"}, {"from": "/staging/g.db", "to": "/var/lib/g/db/g.db"}]
-    described = {"data": "/var/lib/g", "sources": sources}
-    with pytest.raises(BackupError, match="is a link in the snapshot"):
-        host._assemble(str(tmp_path / "top"), described)
-    assert not list((tmp_path / "elsewhere").iterdir())
-    (tmp_path / "top/var/lib/g/db").unlink()
-    assert host._assemble(str(tmp_path / "top"), described) == str(tmp_path / "top/var/lib/g")
-    assert (tmp_path / "top/var/lib/g/db/g.db").read_text() == "x"
+def test_of_what_was_restored_only_files_directories_and_links_are_given_away(tmp_path):
+    """What a deployment has linked to is seen by the rehearsed service, and made again after a restore."""
+    for keeps in (True, False):
+        folder = tmp_path / str(keeps)
+        (folder / "plugins").mkdir(parents=True)
+        os.mkfifo(folder / "plugins/pipe")
+        (folder / "plugins/deployed").symlink_to("/opt/plugin")
+        (folder / "plugins/own").symlink_to("/opt/plugin")
+        os.chown(folder / "plugins/own", 1, 1, follow_symlinks=False)
+        give(str(folder), 2, 3, keeps_links=keeps)
+        left = {path.name: (path.lstat().st_uid, path.lstat().st_gid) for path in folder.rglob("*")}
+        assert left == {"plugins": (2, 3), "own": (2, 3), **({"deployed": (0, 0)} if keeps else {})}
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,34 @@ def test_what_a_comparison_means(restored, running, bad, words):
     good, missing = _rehearsal.compare([restored], [running])
     assert (bool(good), bool(missing)) == (not bad, bad)
     assert words in (good + missing)[0]
+
+
+def test_what_was_compared_is_counted_and_written():
+    """Names count where the running service has them, too."""
+    restored, running = (
+        [Figure("rules", 4), Figure("silences", list("abx"))],
+        [Figure("rules", 5), Figure("silences", list("abc"))],
+    )
+    items = _rehearsal.counted(restored, running)
+    assert items == [["rules", 4, 5], ["silences", 2, 3]]
+    figures = {"prometheus": {"size": 7, "seconds": 1.5, "items": items}}
+    text = restore_test.metrics_text('m"1', NOW + 0.5, {"short": "abcd0001", "time": NOW - 60}, figures)
+    start = "monitoring_restore_test_"
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    of = 'backup="m\\"1",service="prometheus"'
+    assert lines == [
+        f'{start}success_timestamp_seconds{{backup="m\\"1"}} {NOW}',
+        f'{start}snapshot_timestamp_seconds{{backup="m\\"1",snapshot="abcd0001"}} {NOW - 60}',
+        f"{start}size_bytes{{{of}}} 7.0",
+        f"{start}duration_seconds{{{of}}} 1.5",
+        f'{start}items{{{of},what="rules",of="restored"}} 4.0',
+        f'{start}items{{{of},what="rules",of="running"}} 5.0',
+        f'{start}items{{{of},what="silences",of="restored"}} 2.0',
+        f'{start}items{{{of},what="silences",of="running"}} 3.0',
+    ]
+    assert text.count("# TYPE") == 5
+    # Without figures, that it has succeeded.
+    assert restore_test.metrics_text("m", NOW, {}, {}).count("# TYPE") == 1
 
 
 def test_what_could_not_be_read_is_said():

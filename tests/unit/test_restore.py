@@ -18,6 +18,9 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils import _restore, 
 DATA = "/var/lib/prometheus"
 LINKS = DATA + "/.vigil-backup/blocks"
 OLD = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+DUMPED = [{"from": LINKS, "to": DATA}, {"from": "/staging/p.sql", "to": None}]
+SERVER = "the PostgreSQL database g on db"
+HELD = {"problem": None, "held": 7}
 
 
 def there(**given):
@@ -29,6 +32,7 @@ def there(**given):
         "phase": None,
         "snapshot": None,
         "removal": None,
+        "database": None,
     }
     return {**found, "verified_dir": None, "listing": {}, **given}
 
@@ -78,6 +82,13 @@ def test_an_empty_host_gets_what_the_snapshot_has():
         (read(there(own=["wal"], active=True, deployed=True)), {}, "Prometheus on mon1 runs and has data of its own"),
         (read(there(own=["wal"])), {}, "Prometheus on mon1 does not run and has data of its own in /var/lib/prometheus: no complete"),
         (read(sources=[]), {"named": ["prometheus"]}, "Prometheus has no data in snapshot abcd0001 of then"),
+        (read(sources=DUMPED), {}, "was on a server when the snapshot was made, and by the inventory it is on none on mon1"),
+        (read(), {"database": SERVER}, "no dump of the database of Prometheus, which is the PostgreSQL database g on db"),
+        (read(there(database={"problem": "psql is not installed"}), sources=DUMPED), {"database": SERVER}, "psql is not installed"),
+        (read(there(database=HELD), sources=DUMPED), {"database": SERVER},
+         "Prometheus on mon1 does not run and has data of its own in the PostgreSQL database g on db: 7 tables and sequences. To"),
+        (read(there(own=["wal"], database=HELD), sources=DUMPED), {"database": SERVER},
+         "in /var/lib/prometheus: no complete block, and no data, and in the PostgreSQL database g on db: 7 tables"),
     ],
 )  # fmt: skip
 def test_what_would_harm_is_refused(reading, given, said):
@@ -85,12 +96,49 @@ def test_what_would_harm_is_refused(reading, given, said):
     assert said in "; ".join(found.problems)
 
 
+def test_a_dump_is_loaded_into_the_database_of_the_inventory():
+    given = {"database": SERVER}
+    empty = {"problem": None, "held": 0}
+    found = plan(read(there(database=empty), sources=DUMPED), **given)
+    assert found.words[1].endswith("on mon1, and its dump into " + SERVER) and not found.problems
+    found = plan(read(there(database=HELD), sources=DUMPED), replace=True, **given)
+    assert "what is there is kept until all is verified: the PostgreSQL database g on db: 7 tables" in found.words[1]
+    # What an earlier run has put in place is no reason to stop.
+    ours = there(database=empty, phase="placed", snapshot="abcd0001ff")
+    assert plan(read(ours, sources=DUMPED), **given).services[0]["work"] == _restore.VERIFY
+
+
+def test_a_run_is_gone_with_its_process():
+    me = _restore.this_run()
+    assert not _restore.is_gone(me)
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    dead = {**me, "process": child, "started": _restore._started(child)}
+    os.waitpid(child, 0)
+    assert _restore.is_gone(dead)
+    # Its ID was given to another process; and a process of another machine, or before its reboot, is not seen from here.
+    assert _restore.is_gone({**me, "started": "1"})
+    assert not _restore.is_gone({**dead, "machine": "another boot"}) and not _restore.is_gone(
+        {**dead, "controller": "x"}
+    )
+
+
+def test_what_is_under_way_is_said_with_what_to_do():
+    me = _restore.this_run()
+    note = {"run": {**me, "process": os.getpid(), "started": _restore._started(os.getpid())}, "since": 0}
+    (said,) = _restore.beside_problems({"under_way": note, "beside": []})
+    assert said.startswith("a restore of this host has been running since 1970-01-01 00:00 UTC, by process")
+    assert "wait until it has ended" in said and "/run/vigil.monitoring/restore.json is removed" in said
+    assert _restore.beside_problems({"under_way": {**note, "run": {**me, "started": "1"}}, "beside": ["x"]}) == ["x"]
+
+
 def test_what_is_asked_for_is_done():
     assert not plan(read(), version="latest").problems
     assert not plan(read(), version="3.4.9", downgrades=True).problems
     own = read(there(own=["wal"], active=True, deployed=True, there=True, verified_dir=DATA + "/"))
     found = plan(own, replace=True)
-    assert not found.problems and "what is there is put aside" in found.words[1] and not found.services[0]["stage"]
+    assert not found.problems and "what is there is kept until" in found.words[1] and not found.services[0]["stage"]
     assert "Prometheus 3.6.0 upgrades it" in plan(read(), version="3.6.0").words[1]
     assert plan(read(sources=[])).words[1:] == [
         "Prometheus has no data in snapshot abcd0001 of then; it is deployed without"
@@ -244,6 +292,144 @@ def test_killed_at_any_moment_it_is_undone(data, monkeypatch, begun):
             continue
         break
     assert number > 20
+
+
+STATE = """#!/bin/sh
+# A server whose database is the file `table`, and which knows three statements.
+cd "$(dirname "$0")"; script=$(cat)
+case "$script" in
+*pg_stat_activity*) echo 0 ;;
+*relkind*) [ ! -s table ] || echo "DROP TABLE IF EXISTS t;" ;;
+*fails*) echo "no space left" >&2; exit 3 ;;
+*COMMIT*) case "$script" in *row*) echo "$script" | grep row >table ;; *) : >table ;; esac ;;
+esac
+"""
+HEAD, TAIL = "-- PostgreSQL database dump\n", "\n-- PostgreSQL database dump complete\n"
+
+
+class WithDump(Repository):
+    """One that has a dump besides."""
+
+    row = "row of the snapshot"
+
+    def restore(self, snapshot, paths, target, optional=()):
+        super().restore(snapshot, [path for path in paths if path != "/staging/g.sql"], target, optional)
+        with open(target + "/staging/g.sql", "w", encoding="utf-8") as stream:
+            stream.write(HEAD + self.row + TAIL)
+
+
+WITH_DUMP = {**DESCRIBED, "sources": [*DESCRIBED["sources"], {"from": "/staging/g.sql", "to": None}]}
+
+
+@pytest.fixture
+def served(data):
+    """Data with a database on a server."""
+    restored, folder = data
+    (folder / "psql").write_text(STATE, encoding="utf-8")
+    (folder / "pg_dump").write_text(f"#!/bin/sh\nprintf '{HEAD}'; cat {folder}/table; printf '{TAIL}'\n")
+    for name in ("psql", "pg_dump"):
+        (folder / name).chmod(0o755)
+    (folder / "table").write_text("row of now\n")
+    given = {"kind": "postgresql", "title": SERVER, "environment": {}}
+    given.update(client=[str(folder / "psql")], dump=[str(folder / "pg_dump")])
+    return RestoredData("grafana", str(folder / "data"), restored.machine, given), folder
+
+
+def place(restored, folder, repository=None):
+    restored.fetch(repository or WithDump(), "abcd", WITH_DUMP, 10)
+    restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
+
+
+def test_a_database_takes_the_place_of_another_one_and_that_comes_back(served):
+    restored, folder = served
+    for before in ("row of now\n", ""):
+        (folder / "table").write_text(before)
+        held = bool(before)
+        assert restored.inspect()["database"] == {"problem": None, "held": held}
+        place(restored, folder)
+        assert (folder / "table").read_text() == "row of the snapshot\n"
+        # What there was before, whatever is there now.
+        assert restored.inspect()["database"]["held"] == held and os.path.exists(restored.dump_before) == held
+        assert restored.undo() and (folder / "table").read_text() == before and files(folder / "data") == BEFORE
+        assert not os.path.exists(restored.dump_before)
+    place(restored, folder)
+    assert restored.finish() and (folder / "table").read_text() == "row of the snapshot\n"
+    assert not os.path.exists(restored.dump_before)
+
+
+def test_a_dump_that_cannot_be_loaded_leaves_what_was_there(served):
+    restored, folder = served
+
+    class Fails(WithDump):
+        row = "row that fails"
+
+    with pytest.raises(HostError, match=r"the PostgreSQL database g on db: .*psql failed: no space left"):
+        place(restored, folder, Fails())
+    # The server has taken it back: it is not asked for what it would refuse again.
+    (folder / "psql").rename(folder / "away")
+    assert restored.undo() and (folder / "table").read_text() == "row of now\n" and files(folder / "data") == BEFORE
+    (folder / "away").rename(folder / "psql")
+
+    class Torn(WithDump):
+        row = "x" * 5000
+
+        def restore(self, snapshot, paths, target, optional=()):
+            super().restore(snapshot, paths, target, optional)
+            os.truncate(target + "/staging/g.sql", 4500)
+
+    with pytest.raises(HostError, match="is not complete"):
+        restored.fetch(Torn(), "abcd", WITH_DUMP, 10)
+    assert restored.note["phase"] == "fetching" and restored.undo()
+
+
+def test_killed_at_any_moment_the_database_comes_back(served, monkeypatch):
+    """A client that was begun has done its work, or none of it."""
+    restored, folder = served
+    number, reached = 0, set()
+    while True:
+        (folder / "table").write_text("row of now\n")
+        restored.fetch(WithDump(), "abcd", WITH_DUMP, 10)
+        left = [number]
+
+        def counted(call, left=left):
+            def run(*arguments, **options):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Killed
+                return call(*arguments, **options)
+
+            return run
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "rename", counted(os.rename))
+                restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
+        except Killed:
+            reached.add(((folder / "table").read_text(), restored.note["phase"]))
+            restored.undo()
+            assert (folder / "table").read_text() == "row of now\n" and files(folder / "data") == BEFORE
+            number += 1
+            continue
+        break
+    assert ("row of the snapshot\n", "placing") in reached and len(reached) > 2
+
+
+def test_without_its_server_nothing_is_taken_back(served):
+    restored, folder = served
+    place(restored, folder)
+    without = RestoredData("grafana", str(folder / "data"), restored.machine)
+    with pytest.raises(
+        HostError, match=r"names the server of the database of grafana no more; what it held is in .*before\.sql"
+    ):
+        without.undo()
+    assert without.note["phase"] == "placed"
+    os.rename(restored.dump_before, restored.dump_before + ".away")
+    with pytest.raises(FileNotFoundError):
+        restored.undo()
+    assert restored.note["phase"] == "placed" and (folder / "table").read_text() == "row of the snapshot\n"
+    (folder / "psql").unlink()
+    text = "psql is not installed on this host, and the PostgreSQL database g on db cannot be restored without"
+    assert text in restored.inspect()["database"]["problem"]
 
 
 def test_a_directory_that_cannot_be_renamed_is_moved_by_its_files(data, monkeypatch):

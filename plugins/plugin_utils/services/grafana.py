@@ -339,6 +339,12 @@ class Room(Service):
 
         return None if self.places(i)["database"] else grafana_dump(self.ini(i))
 
+    def database_server(self, i):
+        """Its database, where that is on a server: see :class:`_database.Database`."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import database_on_server
+
+        return None if self.places(i)["database"] else database_on_server(self.ini(i))
+
     def links(self, i, release):
         """Its plugins besides its program."""
         return {**release["links"], **self.plugin_links(i)}
@@ -401,7 +407,7 @@ class Room(Service):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Wanted
 
         if not self.places(i)["database"]:
-            return "its database is on a server: the dump is in the backup, and is not restored here"
+            return "its database is on a server: its dump is in the backup, and would need another server than that of production"
         settings = {
             "server.protocol": "http",
             "server.http_addr": "127.0.0.1",
