@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from lab import mirror
+from lab import mirror, s3
 from lab import stack as lab_stack
 
-NOT_RUN = "no Grafana"
+NOT_RUN, NO_S3 = "no Grafana", "no server of S3"
 OUT_OF_TIME = "the minutes of VIGIL_TEST_MINUTES are over"
 
 
@@ -60,6 +60,15 @@ def grafana_versions():
     return found
 
 
+@pytest.fixture(scope="session")
+def s3_server():
+    """The program of a server of S3; where it cannot be built, the test is skipped."""
+    found = s3.program()
+    if found is None:
+        pytest.skip(NO_S3)
+    return found
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
     """Begin no test of faults after the end of the time that the run has, where it has one; they are the longest by far."""
@@ -72,6 +81,7 @@ def pytest_terminal_summary(terminalreporter):
     """A line that nobody overlooks for each reason for which scenarios were left out."""
     reasons = {
         NOT_RUN: f"scenarios of Grafana: {mirror.without_grafana()}",
+        NO_S3: f"scenarios of S3: {s3.missing()}",
         OUT_OF_TIME: f"tests: {OUT_OF_TIME}; run them with more, or without it",
     }
     for reason, words in reasons.items():

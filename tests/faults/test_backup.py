@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real restic: what is in a backup, what is said of one that fails, and that nothing runs twice; with a local repository, one
-over SSH, and one over HTTP.
+over SSH, one over HTTP, and one in a bucket of S3; and that nothing restores beside anything else.
 
 The tests run in the order in which they stand, on one host.
 """
@@ -10,13 +10,16 @@ The tests run in the order in which they stand, on one host.
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import time
 
 import pytest
 from conftest import SERVICES, Site, base_variables, snapshot, started
 
 from lab import hosts
+from lab.common import run
 
 pytestmark = pytest.mark.xdist_group("backup")
 
@@ -298,6 +301,73 @@ def test_a_repository_over_ssh_and_one_over_http(saved):
     assert len(saved.host.run("ls /srv/rest/one/snapshots").stdout.split()) == 1
     saved.variables = plain
     backed_up(saved).must_be_green(changed=True)
+
+
+def test_a_repository_in_a_bucket(saved, s3_server):
+    """The server refuses a wrong key by its signature; the bucket is made with the repository."""
+    plain = dict(saved.variables)
+    run(["docker", "cp", str(s3_server), f"{saved.host.name}:/usr/local/bin/versitygw"])
+    saved.host.run(
+        "mkdir -p /srv/s3; systemd-run --unit=s3 -E ROOT_ACCESS_KEY=lab -E ROOT_SECRET_KEY=sentinel-s3-secret"
+        " /usr/local/bin/versitygw --port 127.0.0.1:7070 posix /srv/s3;"
+        "for n in $(seq 100); do curl -s -o /dev/null http://127.0.0.1:7070 && break; sleep 0.1; done"
+    )
+    saved.variables["backup_repository"] = "s3:http://127.0.0.1:7070/monitoring/one"
+    access = {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "sentinel-s3-wrong"}
+    saved.variables["backup_environment"] = access
+    outcome = backed_up(saved).must_be_red("the repository cannot be reached", "signature we calculated does not match")
+    assert "sentinel-s3" not in outcome.output
+    access["AWS_SECRET_ACCESS_KEY"] = "sentinel-s3-secret"
+    assert "sentinel-s3" not in backed_up(saved).must_be_green(changed=True).output
+    assert len(saved.host.run("ls /srv/s3/monitoring/one/snapshots").stdout.split()) == 1
+    # What is restored is read with the same keys.
+    told = saved.run("--check", "-e", "restore_replace=true", playbook="restore.yml", groups=(*SERVICES, "backup"))
+    assert "MiB into /var/lib/prometheus on subject" in told.must_be_green(changed=False).output
+    saved.variables = plain
+    saved.host.run("systemctl stop s3")
+    backed_up(saved).must_be_green(changed=True)
+
+
+NOTE = "/run/vigil.monitoring/restore.json"
+
+
+def test_neither_two_restores_nor_a_backup_nor_a_rehearsal_beside_one(saved):
+    """The first one is stopped where it is, and goes on when the others were refused."""
+    arguments = ("-e", json.dumps({"restore_replace": True, "restore_services": ["alertmanager"]}))
+    options = {"playbook": "restore.yml", "groups": (*SERVICES, "backup")}
+    before = status(saved)
+    first = saved.start(*arguments, **options)
+    seen = ""
+    for line in first.stdout:
+        seen += line
+        if "Restore the data beside what is there" in line:
+            break
+    os.killpg(first.pid, signal.SIGSTOP)
+    try:
+        second = saved.run(*arguments, **options)
+        words = " ".join(second.must_be_red("nothing is restored on subject, and nothing was changed").output.split())
+        assert "a restore of this host has been running since 20" in words and f"by process {first.pid} on " in words
+        assert "wait until it has ended" in words
+        busy = saved.host.run("systemctl start vigil-backup; journalctl -u vigil-backup -n 20 -o cat", check=False)
+        assert "a restore of this host has been running since 20" in busy.stdout and status(saved) == before
+        rehearsal = saved.run(playbook="restore_test.yml", groups=(*SERVICES, "backup"))
+        assert "rehearse it once that has ended" in " ".join(
+            rehearsal.must_be_red("a restore of this host").output.split()
+        )
+    finally:
+        os.killpg(first.pid, signal.SIGCONT)
+        seen += first.communicate(timeout=300)[0]
+    assert first.returncode == 0, seen
+    assert saved.host.run(f"ls {NOTE}", check=False).returncode
+
+    # A backup is not stopped either.
+    hold = "systemd-run --quiet --unit=hold flock /var/lib/vigil-backup/lock sleep 60"
+    saved.host.run(f"systemctl reset-failed vigil-backup; {hold}; sleep 0.5")
+    outcome = saved.run(*arguments, **options)
+    said = " ".join(outcome.must_be_red("nothing was changed").output.split())
+    assert "a backup of this host has been running since 20" in said
+    saved.host.run("systemctl stop hold")
+    assert saved.host.run(f"ls {NOTE}", check=False).returncode
 
 
 def test_a_damaged_repository_is_no_success(saved):
