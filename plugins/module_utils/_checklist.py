@@ -37,6 +37,8 @@ _BACKUP_DETAILS = {
     "check_success": "backup_last_check_success",
     "rehearsed": "monitoring_restore_test_success_timestamp_seconds",
 }
+_REHEARSAL = "monitoring_restore_test_"
+_REHEARSED = ("success_timestamp_seconds", "snapshot_timestamp_seconds", "size_bytes", "duration_seconds", "items")
 # A threshold from less than a week, with its weekend and its weekly jobs, would be a guess.
 LEAST_HOURS = 7 * 24
 # Hosts of which CPU and memory are shown.
@@ -346,6 +348,7 @@ def collect(prometheus, settings):
     targets, hosts = _judged_targets(prometheus, settings)
     versions = settings.get("version_metrics") or {}
     services = _services(prometheus, span, versions)
+    backups = _backups(prometheus, span)
     report = {
         "answered": True,
         "version": prometheus.request("targets", "version", "/api/v1/status/buildinfo", lambda data: data["version"]),
@@ -359,7 +362,8 @@ def collect(prometheus, settings):
         "changes": _changes(prometheus, span, services, versions),
         "hosts": {name: _busiest(prometheus, span, name) for name in USAGE},
         "disks": _disks(prometheus, end, max(settings["trend_range"], settings["range"])),
-        "backups": _backups(prometheus, span),
+        "backups": backups,
+        "rehearsals": _rehearsals(prometheus, backups, end),
         "checks": _checks(prometheus, span, rules),
         "thresholds": _thresholds(prometheus, end, settings, rules),
     }
@@ -765,6 +769,44 @@ def _backups(prometheus, span):
             **{field: details.get((metric, labels.get("backup", ""))) for field, metric in _BACKUP_DETAILS.items()},
         }
         for labels, last in sorted(ever, key=lambda entry: entry[1])
+    ]
+
+
+def _rehearsals(prometheus, backups, end):
+    """What was restored and compared by the last rehearsal of each backup: one entry for each service."""
+    if not any(backup["rehearsed"] for backup in backups or ()):
+        return []
+    names = "|".join(_REHEARSAL + name for name in _REHEARSED)
+    query = 'max by (__name__, backup, service, what, of, snapshot) ({{__name__=~"{0}"}})'.format(names)
+    found = prometheus.instant("backups", "rehearsals", query, end)
+    values, services = {}, {}
+    for labels, value in sorted(found or (), key=lambda entry: entry[1]):
+        name, backup = labels["__name__"][len(_REHEARSAL) :], labels.get("backup", "")
+        if "service" not in labels:
+            values[name, backup] = value
+            if "snapshot" in labels:
+                values["snapshot", backup] = labels["snapshot"]
+            continue
+        one = services.setdefault((backup, labels["service"]), {"size": None, "seconds": None, "items": {}})
+        if name == "items":
+            one["items"].setdefault(labels.get("what", ""), {})[labels.get("of", "")] = value
+        else:
+            one["size" if name == "size_bytes" else "seconds"] = value
+    return [
+        {
+            "backup": backup,
+            "service": service,
+            "rehearsed": values.get(("success_timestamp_seconds", backup)),
+            "snapshot": values.get(("snapshot", backup)),
+            "taken": values.get(("snapshot_timestamp_seconds", backup)),
+            "size": one["size"],
+            "seconds": one["seconds"],
+            "items": [
+                {"what": what, "restored": both.get("restored"), "running": both.get("running")}
+                for what, both in sorted(one["items"].items())
+            ],
+        }
+        for (backup, service), one in sorted(services.items())
     ]
 
 

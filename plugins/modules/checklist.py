@@ -230,6 +230,12 @@ backups:
   type: list
   elements: dict
   returned: when answered
+rehearsals:
+  description: What the last rehearsal of a restore found - C(backup), C(service), when it was C(rehearsed), the C(snapshot) and when it was
+    C(taken), C(size) in bytes, C(seconds) of the restore, and C(items), each with C(what), C(restored) and C(running).
+  type: list
+  elements: dict
+  returned: when answered
 checks:
   description: Metrics of Prometheus and Alertmanager about themselves - C(check), C(value), C(bad), C(where).
   type: list

@@ -661,7 +661,34 @@ class Section:
         columns = [Column("Backup"), Column("Host"), Column("Last success"), Column("Age", True),
                    Column("Successes in the range", True), Column("Size", True), Column("Last check"),
                    Column("Restore rehearsed"), Column("")]  # fmt: skip
-        return [*blocks, self.table(columns, rows)]
+        return [*blocks, self.table(columns, rows), *self._rehearsals()]
+
+    def _rehearsals(self):
+        """What the last rehearsal of each backup has restored, and compared with the running service."""
+        rows = []
+        for one in self.answers["rehearsals"]:
+            age = one["rehearsed"] - one["taken"] if one["rehearsed"] and one["taken"] else None
+            compared = "; ".join(
+                "{0}: {1} and {2}".format(
+                    item["what"], *(NOTHING if item[of] is None else figure(item[of]) for of in ("restored", "running"))
+                )
+                for item in one["items"]
+            )
+            rows.append(
+                [
+                    Cell(one["backup"], name=True),
+                    Cell(one["service"], name=True),
+                    Cell(self.at(one["rehearsed"]) if one["rehearsed"] else NOTHING),
+                    Cell(one["snapshot"] or NOTHING, name=True),
+                    Cell(NOTHING if age is None else length(max(0, age))),
+                    Cell(NOTHING if one["size"] is None else size(one["size"])),
+                    Cell(NOTHING if one["seconds"] is None else "{0:.0f} s".format(one["seconds"])),
+                    Cell(compared or NOTHING),
+                ]
+            )
+        columns = [Column("Backup"), Column("Service"), Column("Restore rehearsed"), Column("Snapshot"), Column("Its age then", True),
+                   Column("Restored", True), Column("In", True), Column("Compared: restored and running")]  # fmt: skip
+        return [self.table(columns, rows)] if rows else []
 
     def _backup_details(self, backup):
         """Size, last check and last rehearsal of a backup, where it has metrics for them."""

@@ -23,6 +23,7 @@ _SERVICES = "none of these services runs here: tests/faults asks for them where 
 EMPTY = {
     **{("mon-services", number): _SERVICES for number in range(1, 15)},
     **{("mon-containers", number): _CONTAINERS for number in range(1, 8)},
+    ("mon-self", 21): "no restore was rehearsed here",
     ("mon-system", 5): _CONTAINERS,
     ("mon-system", 12): _CONTAINERS,
     ("mon-system", 18): "no textfile script reports it",

@@ -22,6 +22,7 @@ _SERVICES = "none of these services runs here: tests/faults asks for them where 
 EMPTY = {
     **{query.where: _SERVICES for query in QUERIES if re.search(r"\b(redis|nginx|namedprocess)_", query.expr)},
     **{query.where: _CONTAINERS for query in QUERIES if re.search(r"\bcontainer_", query.expr)},
+    **{f"mon-self 21 {ref}": "no restore was rehearsed here: tests/faults/test_restore_test.py does" for ref in "AB"},
     "mon-system 18 A": "no textfile script reports it",
     "mon-system 19 A": "no textfile script reports it",
     "mon-db 15 A": "the database has no replica",

@@ -142,6 +142,16 @@ def bad_night(end):
     data.add("backup_last_check_success", database, lambda at: 1, 600)
     elsewhere = {"job": "node", "instance": "web1:9100", "backup": "postgresql"}
     data.add("monitoring_restore_test_success_timestamp_seconds", elsewhere, lambda at: end - 9 * DAY, 600)
+    # As the module restore_test writes them.
+    one = {**elsewhere, "service": "prometheus"}
+    for name, labels, value in (
+        ("snapshot_timestamp_seconds", {**elsewhere, "snapshot": "abcd0001"}, end - 9 * DAY - 2 * HOUR),
+        ("size_bytes", one, 3 * GIB),
+        ("duration_seconds", one, 41),
+        ("items", {**one, "what": "rules", "of": "restored"}, 60),
+        ("items", {**one, "what": "rules", "of": "running"}, 61),
+    ):
+        data.add("monitoring_restore_test_" + name, labels, lambda at, value=value: value, 600)
     web = {"job": "node", "instance": "web1:9100", "service": "host"}
     data.fires("HighLoad", "warning", web, 8 * HOUR - 300, 8 * HOUR - 600, pending=300)
     data.fires("HighLoad", "warning", web, 5 * HOUR, 5 * HOUR - 180)

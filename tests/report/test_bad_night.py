@@ -139,6 +139,14 @@ def test_backups(answers):
     assert database["rehearsed"] == pytest.approx(answers["end"] - 9 * night.DAY, abs=3 * MINUTE)
 
 
+def test_the_figures_of_a_rehearsal(answers):
+    (found,) = answers["rehearsals"]
+    assert (found["backup"], found["service"], found["snapshot"]) == ("postgresql", "prometheus", "abcd0001")
+    assert found["rehearsed"] - found["taken"] == pytest.approx(2 * HOUR, abs=3 * MINUTE)
+    assert (found["size"], found["seconds"]) == (3 * night.GIB, 41)
+    assert found["items"] == [{"what": "rules", "restored": 60, "running": 61}]
+
+
 def test_monitoring_itself(answers):
     checks = {check["check"]: check for check in answers["checks"]}
     assert [check["trouble"] for check in checks.values() if check["bad"]] == [

@@ -393,6 +393,33 @@ def test_a_backup_whose_metric_is_gone_is_told():
     assert (new["backup"], new["age"], new["successes"], new["gone"]) == ("a", 60, 2, False)
 
 
+def test_the_figures_of_a_rehearsal_are_by_service():
+    """They are requested only where there was one."""
+    name, start = "max by (backup, instance) ", "monitoring_restore_test_"
+    of = {"backup": "a", "service": "grafana"}
+    rehearsed = [
+        ({"backup": "a", "__name__": start + "success_timestamp_seconds"}, END - 60),
+        ({"backup": "a", "__name__": start + "snapshot_timestamp_seconds", "snapshot": "old"}, END - 900),
+        ({"backup": "a", "__name__": start + "snapshot_timestamp_seconds", "snapshot": "abcd"}, END - 600),
+        ({**of, "__name__": start + "size_bytes"}, 7),
+        ({**of, "__name__": start + "items", "what": "users", "of": "restored"}, 2),
+    ]
+    now = [({"backup": "a", "__name__": start + "success_timestamp_seconds"}, END - 60)]
+    fake = Fake(
+        **{
+            name + "(last_over_time": vector(({"backup": "a"}, END - 60)),
+            "max by (__name__, backup, instance)": vector(*now),
+            "max by (__name__, backup, service": vector(*rehearsed),
+        }
+    )
+    (found,) = collected(fake)["rehearsals"]
+    assert (found["backup"], found["service"], found["snapshot"], found["taken"]) == ("a", "grafana", "abcd", END - 600)
+    assert (found["rehearsed"], found["size"], found["seconds"]) == (END - 60, 7, None)
+    assert found["items"] == [{"what": "users", "restored": 2, "running": None}]
+    fake.answers["max by (__name__, backup, instance)"] = vector()
+    assert collected(fake)["rehearsals"] == []
+
+
 @pytest.mark.parametrize(
     "bad, total, values, value, verdict",
     [

@@ -205,6 +205,7 @@ SPECIFIED = {
         18 Jobs by what they cost: table 5
         19 Samples by job (10 highest): timeseries 1
         20 Metrics with most series: table 1
+        21 Last rehearsal of each restore: table 2
     """,
 }
 # Panels that are coloured at the numbers of an alert.

@@ -70,6 +70,7 @@ def quiet():
         "hosts": {"cpu": [busy("a:9100", 40.0)], "memory": [busy("a:9100", 50.0)]},
         "disks": [disk("a:9100", "/", 40.0)],
         "backups": [backup("db", 3 * HOUR)],
+        "rehearsals": [],
         "checks": [check("Watchdog is firing", 1, unit="yes"), check("Failed rule evaluations", 0)],
         "thresholds": {"range": 7 * DAY, "percentile_range": 30 * DAY, "checked": [], "left_out": []},
         "problems": [],
@@ -93,6 +94,12 @@ def busy(instance, most, **more):
 def backup(name, age, **more):
     found = {"backup": name, "instance": "a:9100", "last": END - age, "age": age, "successes": 1, "gone": False}
     return {**found, "size": None, "checked": None, "check_success": None, "rehearsed": None, **more}
+
+
+def rehearsal(backup, service, **more):
+    items = [{"what": "rules", "restored": 60, "running": 61}, {"what": "samples", "restored": 2.0, "running": None}]
+    found = {"backup": backup, "service": service, "rehearsed": END - 9 * DAY, "snapshot": "abcd0001", "items": items}
+    return {**found, "taken": END - 9 * DAY - 2 * HOUR, "size": 3 << 30, "seconds": 41.4, **more}
 
 
 def bad():
@@ -137,6 +144,10 @@ def bad():
     ]
     known = {"size": 5 << 30, "checked": END - 2 * DAY, "check_success": 1, "rehearsed": END - 9 * DAY}
     found["backups"] = [backup("db", 40 * HOUR, successes=0), backup("files", 3 * HOUR, gone=True, **known)]
+    found["rehearsals"] = [
+        rehearsal("files", "grafana", size=None, seconds=None, snapshot=None, taken=None, items=[]),
+        rehearsal("files", "prometheus"),
+    ]
     found["checks"] = [
         check("Watchdog is firing", None, True, "yes", trouble="the Watchdog is not firing"),
         check("Failed notifications", 7, True, where=[{"integration": "slack", "instance": "m:9093", "value": 7}],
@@ -199,6 +210,7 @@ def test_a_quiet_night_is_all_good():
         ({"hosts": {"cpu": [], "memory": []}}, "No metrics of hosts."),
         ({"backups": [backup("db", END, last=0)]}, "never"),
         ({"backups": [backup("db", HOUR, check_success=0)]}, "1 of a repository with errors"),
+        ({"rehearsals": [rehearsal("db", "prometheus")]}, "rules: 60 and 61; samples: 2 and"),
         (
             {"problems": [{"section": "disks", "text": "trend: it said nothing"}]},
             "! Request failed: trend: it said nothing",
@@ -354,6 +366,10 @@ def hostile():
         entry.update(instance=HOSTILE, mountpoint=HOSTILE)
     for entry in answers["backups"]:
         entry.update(instance=HOSTILE, backup=HOSTILE)
+    for entry in answers["rehearsals"]:
+        entry.update(backup=HOSTILE, service=HOSTILE, snapshot=HOSTILE)
+        for item in entry["items"]:
+            item.update(what=HOSTILE)
     answers["checks"][1]["where"] = [{HOSTILE: HOSTILE, "value": 7}]
     for entry in answers["thresholds"]["checked"]:
         entry.update(alert=HOSTILE, severity=HOSTILE, labels={"instance": HOSTILE})

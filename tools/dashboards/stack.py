@@ -341,6 +341,27 @@ _PANELS = {
             columns=(Column("__name__", "Metric"), Column("Value", "Series", 110)),
             about="The metrics with most series. This query reads every series: unfold it when you need it, and not all day.",
         ),
+        Panel(
+            id=21,
+            title="Last rehearsal of each restore",
+            kind="table",
+            width=24,
+            unit="short",
+            queries=tuple(
+                Query(f'max by (backup, service, what) (monitoring_restore_test_items{{of="{of}"}})')
+                for of in ("restored", "running")
+            ),
+            columns=(
+                Column("backup", "Backup"),
+                Column("service", "Service"),
+                Column("what", "Compared"),
+                Column("Value #A", "Restored", 130, "short", 0),
+                Column("Value #B", "Running then", 130, "short", 0),
+            ),
+            empty="No restore was rehearsed",
+            about="What restore_test.yml found in the restored services, and in the running ones at that time. Rules and dashboards may"
+            " have changed since the backup.",
+        ),
     )
 }
 
@@ -381,7 +402,7 @@ DASHBOARD = Dashboard(
         Row("Notifications"),
         *_panels(12, 13),
         Row("Certificates and backups"),
-        *_panels(15, 16),
+        *_panels(15, 16, 21),
         Row("Cardinality", _panels(20)),
     ),
 )
