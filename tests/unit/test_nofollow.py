@@ -451,6 +451,7 @@ UNSAFE = {
 REASONS = {
     ("module_utils/_process_state.py", "open"): "of /proc",
     ("module_utils/_compare_program.py", "open"): "of the state of root's own, into which the comparison has gone",
+    ("module_utils/_host.py", "utime"): "of a lock that is open, in a directory of root's own",
     ("module_utils/_host.py", "open"): "of /proc, of units and of what lies beside them in /etc",
     ("module_utils/_download.py", "open"): "of the controller, or of an archive that its user has copied to the host",
     ("module_utils/_unpack.py", "*"): "in a directory of root's own, below one that must_be_roots has seen",
