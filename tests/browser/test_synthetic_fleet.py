@@ -24,7 +24,7 @@ UID, SPAN, EVERY = "mon-system", 3600, 15
 HOSTS = fleet.Fleet(9, bad=True)
 HOST = HOSTS.target(7)
 # So much of a panel may marks cover. A dashed line of two pixels for each of a dozen alerts covers less.
-MOST = 0.03
+MOST = 0.02
 
 
 def variant(name, expr):
