@@ -23,7 +23,7 @@ from conftest import SERVICES, Containers, Site, base_variables, snapshot, start
 from test_backup import backed_up, store_samples
 from test_move import SILENCE
 
-from lab import hosts
+from lab import hosts, play
 
 pytestmark = pytest.mark.xdist_group("restore_test")
 
@@ -135,13 +135,22 @@ def untouched(site):
     return {service: site.pid(service) for service in SERVICES}, files
 
 
+ACTIVE = "for n in $(seq 600); do systemctl is-active -q 'vigil-restore-test-{0}' && exit 0; sleep 0.05; done; exit 1"
+# The program of a rehearsal on the host: it has the lock.
+HOLDER = "ls -l /proc/[0-9]*/fd/* 2>/dev/null | grep vigil-restore-test.lock | sed 's|.*/proc/\\([0-9]*\\)/.*|\\1|'"
+
+
 def test_a_rehearsal_says_what_is_there_again(rehearsed, listener):
     before = untouched(rehearsed)
     rehearsal(rehearsed, "--check").must_be_green(changed=False)
     assert rehearsed.host.run(f"cat {METRIC}", check=False).returncode
     listener.asked.clear()
-    # So slow that it runs for longer than the seconds after which a Prometheus begins to scrape.
-    outcome = rehearsal(rehearsed, "-e", "restore_test_cpu=3").must_be_green(changed=True)
+    run = rehearsed.start(playbook="restore_test.yml", groups=(*SERVICES, "backup"))
+    rehearsed.host.run(ACTIVE.format("prometheus"), timeout=60)
+    # For longer than the seconds after which a Prometheus begins to scrape, nobody stops it.
+    rehearsed.host.run(f"kill -STOP $({HOLDER}); sleep 12; kill -CONT $({HOLDER})")
+    output = run.communicate(timeout=120)[0]
+    outcome = play.Outcome(run.returncode, output).must_be_green(changed=True)
     # By the restored configuration it would have asked and sent.
     assert not listener.asked
     words = " ".join(outcome.output.split())
@@ -164,12 +173,10 @@ def test_a_rehearsal_says_what_is_there_again(rehearsed, listener):
 def test_a_killed_rehearsal_is_removed_by_the_next_one(rehearsed):
     before = untouched(rehearsed)
     run = rehearsed.start(playbook="restore_test.yml", groups=(*SERVICES, "backup"))
-    active = "for n in $(seq 600); do systemctl is-active -q 'vigil-restore-test-*' && exit 0; sleep 0.05; done; exit 1"
-    rehearsed.host.run(active, timeout=60)
+    rehearsed.host.run(ACTIVE.format("*"), timeout=60)
     run.send_signal(signal.SIGKILL)
-    # Its program on the host goes on; it is the one that has the lock.
-    holder = "ls -l /proc/[0-9]*/fd/* 2>/dev/null | grep vigil-restore-test.lock | sed 's|.*/proc/\\([0-9]*\\)/.*|\\1|'"
-    rehearsed.host.run(f"kill -KILL $({holder})")
+    # Its program on the host goes on.
+    rehearsed.host.run(f"kill -KILL $({HOLDER})")
     run.communicate(timeout=10)
     time.sleep(1)
     # What it has started still runs.
