@@ -1,8 +1,8 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP, and whose teams, permissions and tokens are the
-inventory's.
+"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP or log in at a real OpenID provider, and whose teams,
+permissions and tokens are the inventory's.
 
 One host for all tests, in the order in which they stand. Without an archive of Grafana they are skipped, and the closing lines say so.
 """
@@ -18,7 +18,7 @@ from conftest import base_variables
 from test_grafana import ALONE, PASSWORD, Shown, changed_tasks, security
 from test_secrets import LOUD, must_be_silent, readable_by_others
 
-from lab import hosts, mirror
+from lab import browser, hosts, identity, mirror
 from lab.application import INSTALL, PSQL, with_postgresql
 
 pytestmark = pytest.mark.xdist_group("grafana_server")
@@ -142,6 +142,64 @@ def test_its_database_is_on_a_server_and_its_users_log_in_by_ldap(shown):
     assert (history["enabled"], history["backend"]) == ("true", "annotations")
     assert settings["rendering"]["server_url"] == ""
     assert shown.get("/api/org/preferences")["homeDashboardUID"] == "mon-fleet"
+
+
+def logged_in(chromium, url, name):
+    """Who somebody is after a login at the provider, as people do it; None where Grafana does not let them in."""
+    page = chromium.new_context().new_page()
+    page.goto(f"{url}/login")
+    page.get_by_text("Sign in with Provider").click()
+    page.locator("input[name=sub]").fill(name)
+    page.locator("input[name=sub]").press("Enter")
+    page.wait_for_url(f"{url}/**")
+    page.wait_for_load_state()
+    answer = page.request.get(f"{url}/api/user")
+    page.context.close()
+    return answer.json() if answer.ok else None
+
+
+def test_people_log_in_at_an_openid_provider(shown):
+    url = f"http://{shown.host.ip}:3000"
+    kept = "/etc/grafana/secrets/auth.generic_oauth.client_secret"
+    with identity.serve() as provider, browser.chromium() as chromium:
+        client = provider.register(f"{url}/login/generic_oauth")
+        claims = {"nora": ["boss"], "mara": ["staff"]}
+        for name, groups in claims.items():
+            provider.person(name, email=f"{name}@example", preferred_username=name, name=name.title(), groups=groups)
+        shown.variables["grafana_server"] = {"root_url": url + "/"}
+        oauth = {
+            "enabled": True,
+            "name": "Provider",
+            "client_id": client.id,
+            "client_secret": client.secret,
+            "scopes": "openid profile email",
+            "auth_url": f"{provider.url}/oauth2/authorize",
+            "token_url": f"{provider.url}/oauth2/token",
+            "api_url": f"{provider.url}/userinfo",
+            "login_attribute_path": "preferred_username",
+            "role_attribute_path": "contains(groups[*], 'boss') && 'Editor' || 'Viewer'",
+        }
+        shown.variables["grafana_auth"] = {"ldap": {"enabled": True}, "generic_oauth": oauth}
+        outcome = both(shown)
+        assert client.secret not in outcome.output
+        found = {name: logged_in(chromium, url, name) for name in claims}
+        assert {name: (one["login"], one["email"]) for name, one in found.items()} == {
+            name: (name, f"{name}@example") for name in claims
+        }
+        roles = {one["login"]: one["role"] for one in shown.get("/api/org/users")}
+        assert (roles["nora"], roles["mara"]) == ("Editor", "Viewer")
+        assert shown.host.run(f"stat -c '%a %U %G' {kept}").stdout.split() == ["640", "root", "grafana"]
+        holders = f"grep -rlF '{client.secret}' /etc /var/log /run/systemd 2>/dev/null"
+        assert shown.host.run(holders, check=False).stdout.split() == [kept]
+        log = shown.host.run("journalctl -u grafana-server --no-pager -o cat").stdout
+        assert client.secret not in log
+        # The provider takes nobody at their word.
+        oauth["client_secret"] = "vigil-sentinel-wrong"
+        must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+        assert logged_in(chromium, url, "nora") is None
+    for name in claims:
+        (user,) = [one for one in shown.get("/api/users") if one["login"] == name]
+        shown.post(f"/api/admin/users/{user['id']}", {}, "DELETE")
 
 
 TOKEN = "/etc/grafana/tokens/ci.deploy"
