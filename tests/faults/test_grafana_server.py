@@ -154,8 +154,9 @@ def logged_in(chromium, url, name):
     page.wait_for_url(f"{url}/**")
     page.wait_for_load_state()
     answer = page.request.get(f"{url}/api/user")
+    found = answer.json() if answer.ok else None
     page.context.close()
-    return answer.json() if answer.ok else None
+    return found
 
 
 def test_people_log_in_at_an_openid_provider(shown):

@@ -53,9 +53,9 @@ class Provider:
         made = json.loads(self._send("POST", "/oauth2/clients", body))
         return Client(made["client_id"], made["client_secret"])
 
-    def person(self, name: str, **claims: object) -> None:
+    def person(self, login: str, **claims: object) -> None:
         """Somebody who can log in."""
-        self._send("PUT", f"/users/{name}", claims)
+        self._send("PUT", f"/users/{login}", claims)
 
 
 @contextlib.contextmanager
