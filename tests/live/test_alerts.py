@@ -41,9 +41,9 @@ def test_alerts_fire_and_resolve(stack):
     finally:
         shop.postgresql("start")
         stack.production.run("systemctl start node_exporter")
-        # The rules look at five minutes; so many happy customers soon outnumber the others, and are not too many for a slow machine.
-        shop.load(rate=60, errors=0, slow=0)
-    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=330)
+        # The rules look at five minutes; so many happy customers outnumber the others before, and are not too many for a slow machine.
+        shop.load(rate=40, errors=0, slow=0)
+    stack.wait("the end of all alerts", lambda: not stack.firing() & set(ALL), within=400)
     for alert in ALL:
         fired = arrived(stack, alert, since=began[alert])
         resolved = functools.partial(arrived, stack, alert, "RESOLVED", since=fired)
