@@ -163,7 +163,7 @@ class RestoredData(DataOfService):
                     raise HostError("{0} is not root's alone; remove it".format(folder.path))
                 yield folder
 
-    def place(self, version, files, dump=None):
+    def replace(self, version, files, dump=None):
         """Put the data that is there aside, and what was restored in its place. The service does not run.
 
         :param version: that has written the data.

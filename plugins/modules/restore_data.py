@@ -252,7 +252,7 @@ def _fetch(given):
 
 def _place(given):
     described = given["described"]
-    _of(given).place(described["version"], given["files"], dump_of(described))
+    _of(given).replace(described["version"], given["files"], dump_of(described))
     return {"changed": True}
 
 

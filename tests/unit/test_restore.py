@@ -231,7 +231,7 @@ def test_data_takes_the_place_of_other_data_and_that_comes_back(data):
     restored, folder = data
     for dummy in range(2):
         fetched(restored, folder)
-        restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]])
+        restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
         found = files(folder / "data")
         assert {path: text for path, text in found.items() if not path.startswith(".vigil-before/")} == AFTER
         assert files(folder / "data/.vigil-before") == BEFORE and not (folder / "data/.vigil-restore").exists()
@@ -242,7 +242,7 @@ def test_data_takes_the_place_of_other_data_and_that_comes_back(data):
         assert restored.undo() and files(folder / "data") == BEFORE and files(folder / "etc") == {"key": "old key"}
         assert not restored.undo() and restored.note == {}
     fetched(restored, folder)
-    restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]])
+    restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
     make(folder / "etc", {"key": "another"})
     assert restored.replaced() == [str(folder / "etc/key")]
     assert restored.finish() and not restored.finish()
@@ -263,7 +263,7 @@ def test_killed_at_any_moment_it_is_undone(data, monkeypatch, begun):
     while True:
         fetched(restored, folder)
         if begun == "undo":
-            restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]])
+            restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
         left = [number]
 
         def counted(call, left=left):
@@ -280,7 +280,7 @@ def test_killed_at_any_moment_it_is_undone(data, monkeypatch, begun):
                 for name in CALLS:
                     patch.setattr(os, name, counted(getattr(os, name)))
                 if begun == "place":
-                    restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]])
+                    restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
                 else:
                     restored.undo()
         except Killed:
@@ -337,7 +337,7 @@ def served(data):
 
 def place(restored, folder, repository=None):
     restored.fetch(repository or WithDump(), "abcd", WITH_DUMP, 10)
-    restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
+    restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
 
 
 def test_a_database_takes_the_place_of_another_one_and_that_comes_back(served):
@@ -403,7 +403,7 @@ def test_killed_at_any_moment_the_database_comes_back(served, monkeypatch):
         try:
             with monkeypatch.context() as patch:
                 patch.setattr(os, "rename", counted(os.rename))
-                restored.place("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
+                restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
         except Killed:
             reached.add(((folder / "table").read_text(), restored.note["phase"]))
             restored.undo()
@@ -444,7 +444,7 @@ def test_a_directory_that_cannot_be_renamed_is_moved_by_its_files(data, monkeypa
 
     monkeypatch.setattr(os, "rename", other)
     fetched(restored, folder)
-    restored.place("12.0.0", [])
+    restored.replace("12.0.0", [])
     assert files(folder / "data/.vigil-before") == BEFORE
     assert restored.undo() and files(folder / "data") == BEFORE
 
