@@ -203,6 +203,33 @@ def test_it_is_killed_and_completed_by_the_next_run(lost, task):
     assert lost.host.run("test -e /var/lib/prometheus/own", check=False).returncode
 
 
+def test_a_snapshot_of_older_releases_is_upgraded(lost, tmp_path):
+    """What Prometheus 2 and an older Alertmanager have written, for the versions that the inventory specifies by then."""
+    versions = mirror.versions()
+    old = {service: versions[service]["old"] for service in SERVICES}
+    with hosts.host("trixie", group="fault", image=snapshot("trixie", tmp_path, "old")) as gone:
+        site = started(
+            Lost(gone, tmp_path, {**lost.variables, **base_variables("old"), "backup_name": "older"}, SERVICES)
+        )
+        assert {service: site.version(service) for service in SERVICES} == old
+        site.groups = (*SERVICES, "backup")
+        lost.number = gone.run(SILENCE_IT).stdout.strip()
+        silence_written(gone)
+        store_samples(site)
+        site.run(playbook="backup.yml").must_be_green(changed=True)
+    given = {"restore_replace": True, "restore_from": "older", "restore_services": ["prometheus", "alertmanager"]}
+    told = lost.restore("-e", json.dumps(given)).must_be_green(changed=True)
+    words = " ".join(told.output.split())
+    for title, service in (("Prometheus", "prometheus"), ("Alertmanager", "alertmanager")):
+        assert f"{title} {versions[service]['new']} upgrades it" in words
+        assert lost.version(service) == versions[service]["new"]
+        written = lost.host.run(f"cat /var/lib/{service}/.vigil-version").stdout.strip()
+        assert written.partition("+")[0] == versions[service]["new"]
+    assert samples(lost) == ["1", "2", "3"]
+    assert lost.number in lost.silences()
+    lost.run().must_be_green(changed=False)
+
+
 class Boxed(Lost):
     """The same with all services as containers."""
 
