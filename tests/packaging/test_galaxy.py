@@ -104,19 +104,43 @@ def test_links_in_the_archive_lead_to_files_in_it(unpacked):
     assert broken == []
 
 
-def test_galaxy_takes_the_archive(archive, tmp_path):
+# What the importer says where ansible-lint takes longer than the three minutes that it gives it.
+TIMEOUT = "ERROR: Timeout on call to ansible-lint"
+LINT = (
+    *("ansible-lint", "--profile", "production", "--exclude", "tests/integration/", "--exclude", "tests/unit/"),
+    *("--format=pep8", "--nocolor", "-x"),
+    "yaml,var-naming,avoid-dot-notation,import-task-no-when,single-entry-point,use-loop",
+    "--offline",
+)
+
+
+def linted(folder, environment):
+    """What ansible-lint says of a collection by the importer's own command, in as much time as a busy machine takes."""
+    environment = {**environment, "ANSIBLE_COLLECTIONS_PATH": str(folder.parents[2])}
+    done = subprocess.run(LINT, cwd=folder, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_galaxy_takes_the_archive(archive, unpacked, tmp_path):
     """galaxy-importer, as Galaxy runs it: no error, and no warning, which is how it passes on what ansible-lint says."""
     programs = venv.group("galaxy")
     environment = collection.environment(
         tmp_path, PATH=f"{programs}:/usr/local/bin:/usr/bin:/bin", GALAXY_IMPORTER_RUN_ANSIBLE_TEST="false"
     )
     argv = [str(programs / "python"), "-m", "galaxy_importer.main", str(archive)]
-    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(
+        argv, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=1500, check=False
+    )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "Importer processing completed successfully" in said
     assert "Linting collection via ansible-lint" in said
-    assert [line for line in said.splitlines() if re.match("(WARNING|ERROR|CRITICAL)", line)] == []
+    found = [line for line in said.splitlines() if re.match("(WARNING|ERROR|CRITICAL)", line)]
+    if TIMEOUT in found:
+        found.remove(TIMEOUT)
+        found += linted(unpacked, environment)
+    assert found == []
 
 
 def test_an_execution_environment_gets_what_the_collection_needs(unpacked):
