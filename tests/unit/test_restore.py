@@ -256,6 +256,23 @@ class Killed(BaseException):
 CALLS = ("rename", "mkdir", "unlink", "rmdir", "chown", "fchown", "open")
 
 
+def kill_after(number, calls, patch):
+    """Let so many of these functions of `os` be called, and kill whoever calls one more."""
+    left = [number]
+
+    def counted(call):
+        def run(*arguments, **options):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            return call(*arguments, **options)
+
+        return run
+
+    for name in calls:
+        patch.setattr(os, name, counted(getattr(os, name)))
+
+
 @pytest.mark.parametrize("begun", ["place", "undo"])
 def test_killed_at_any_moment_it_is_undone(data, monkeypatch, begun):
     restored, folder = data
@@ -264,21 +281,9 @@ def test_killed_at_any_moment_it_is_undone(data, monkeypatch, begun):
         fetched(restored, folder)
         if begun == "undo":
             restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
-        left = [number]
-
-        def counted(call, left=left):
-            def run(*arguments, **options):
-                left[0] -= 1
-                if left[0] < 0:
-                    raise Killed
-                return call(*arguments, **options)
-
-            return run
-
         try:
             with monkeypatch.context() as patch:
-                for name in CALLS:
-                    patch.setattr(os, name, counted(getattr(os, name)))
+                kill_after(number, CALLS, patch)
                 if begun == "place":
                     restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]])
                 else:
@@ -389,20 +394,9 @@ def test_killed_at_any_moment_the_database_comes_back(served, monkeypatch):
     while True:
         (folder / "table").write_text("row of now\n")
         restored.fetch(WithDump(), "abcd", WITH_DUMP, 10)
-        left = [number]
-
-        def counted(call, left=left):
-            def run(*arguments, **options):
-                left[0] -= 1
-                if left[0] < 0:
-                    raise Killed
-                return call(*arguments, **options)
-
-            return run
-
         try:
             with monkeypatch.context() as patch:
-                patch.setattr(os, "rename", counted(os.rename))
+                kill_after(number, ("rename",), patch)
                 restored.replace("12.0.0", [["/etc/key", str(folder / "etc/key")]], "/staging/g.sql")
         except Killed:
             reached.add(((folder / "table").read_text(), restored.note["phase"]))
