@@ -41,6 +41,14 @@ def saved(tmp_path_factory):
         yield started(Site(host, folder, variables, SERVICES))
 
 
+@pytest.fixture(autouse=True)
+def variables(saved):
+    """What a test sets is gone with it, also where it fails: the next ones say what they have found, and not the same again."""
+    plain = dict(saved.variables)
+    yield plain
+    saved.variables = plain
+
+
 def backed_up(site, *arguments, **options):
     """Run the playbook backup.yml."""
     return site.run(*arguments, playbook="backup.yml", groups=(*SERVICES, "backup"), **options)
@@ -79,11 +87,11 @@ def samples(site):
     return [value for one in found for dummy, value in one["values"]]
 
 
-def test_a_backup_has_what_was_deployed(saved):
+def test_a_backup_has_what_was_deployed(saved, variables):
     saved.variables["backup_keep"] = {"dayly": 7}
     backed_up(saved).must_be_red("backup_keep: has 'dayly'; did you mean daily?")
     assert saved.host.run("test -e /etc/vigil-backup", check=False).returncode
-    del saved.variables["backup_keep"]
+    saved.variables = dict(variables)
 
     backed_up(saved, "--check").must_be_green(changed=True)
     assert saved.host.run("test -e /etc/vigil-backup || test -e /srv/backup", check=False).returncode
@@ -223,8 +231,7 @@ def test_a_wrong_clock_removes_nothing_and_is_no_success_for_ever(saved):
     assert kept not in (early, late, right)
 
 
-def test_a_full_repository_is_named_still_restored_and_healed(saved):
-    plain = dict(saved.variables)
+def test_a_full_repository_is_named_still_restored_and_healed(saved, variables):
     saved.host.run("mkdir /srv/small; mount -t tmpfs -o size=32m none /srv/small")
     saved.variables["backup_repository"] = "/srv/small/repository"
     backed_up(saved).must_be_green(changed=True)
@@ -244,7 +251,7 @@ def test_a_full_repository_is_named_still_restored_and_healed(saved):
     assert metric(saved, "backup_last_success_timestamp_seconds") > before
     checked = saved.host.run(f"{RESTIC.replace(REPOSITORY, '/srv/small/repository')} check --read-data").stdout
     assert "no errors were found" in checked
-    saved.variables = plain
+    saved.variables = dict(variables)
     backed_up(saved).must_be_green(changed=True)
     saved.host.run("umount /srv/small; rmdir /srv/small")
 
@@ -271,8 +278,7 @@ def test_data_is_brought_back_as_the_documentation_says(saved):
     assert samples(saved) == ["1", "2", "3"]
 
 
-def test_a_repository_over_ssh_and_one_over_http(saved):
-    plain = dict(saved.variables)
+def test_a_repository_over_ssh_and_one_over_http(saved, variables):
     saved.host.run("apt-get update -q; apt-get install -q -y openssh-server rclone", timeout=300)
     saved.host.run(
         "mkdir -p /root/.ssh /srv/rest; ssh-keygen -q -t ed25519 -N '' -f /root/key; cat /root/key.pub >>/root/.ssh/authorized_keys;"
@@ -293,19 +299,18 @@ def test_a_repository_over_ssh_and_one_over_http(saved):
     # This one was checked, and not the one before alone.
     assert status(saved)["last_check"] > status(saved)["last_success"] - 60
 
-    saved.variables = {**plain, "backup_repository": "rest:http://lab:sentinel-wrong@127.0.0.1:7071/one/"}
+    saved.variables = {**variables, "backup_repository": "rest:http://lab:sentinel-wrong@127.0.0.1:7071/one/"}
     outcome = backed_up(saved).must_be_red("the repository cannot be reached", "401 Unauthorized")
     assert "sentinel-wrong" not in outcome.output
     saved.variables["backup_repository"] = "rest:http://lab:sentinel-rest@127.0.0.1:7071/one/"
     assert "sentinel-rest" not in backed_up(saved).must_be_green(changed=True).output
     assert len(saved.host.run("ls /srv/rest/one/snapshots").stdout.split()) == 1
-    saved.variables = plain
+    saved.variables = dict(variables)
     backed_up(saved).must_be_green(changed=True)
 
 
-def test_a_repository_in_a_bucket(saved, s3_server):
+def test_a_repository_in_a_bucket(saved, s3_server, variables):
     """The server refuses a wrong key by its signature; the bucket is made with the repository."""
-    plain = dict(saved.variables)
     run(["docker", "cp", str(s3_server), f"{saved.host.name}:/usr/local/bin/versitygw"])
     saved.host.run(
         "mkdir -p /srv/s3; systemd-run --unit=s3 -E ROOT_ACCESS_KEY=lab -E ROOT_SECRET_KEY=sentinel-s3-secret"
@@ -323,7 +328,7 @@ def test_a_repository_in_a_bucket(saved, s3_server):
     # What is restored is read with the same keys.
     told = saved.run("--check", "-e", "restore_replace=true", playbook="restore.yml", groups=(*SERVICES, "backup"))
     assert "MiB into /var/lib/prometheus on subject" in told.must_be_green(changed=False).output
-    saved.variables = plain
+    saved.variables = dict(variables)
     saved.host.run("systemctl stop s3")
     backed_up(saved).must_be_green(changed=True)
 
@@ -391,7 +396,6 @@ def units(site):
 
 def test_removed(saved):
     """By remove.yml, once the host has left the group; and by the role."""
-    saved.variables["backup_check_subset"] = ""
     saved.host.run(f"rm -r {REPOSITORY} /var/lib/vigil-backup/repository.json")
     backed_up(saved).must_be_green(changed=True)
     named = saved.run(playbook="verify.yml", groups=SERVICES).must_be_green()

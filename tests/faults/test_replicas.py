@@ -264,9 +264,9 @@ def test_two_shards_have_one_part_of_the_targets_each(site):
     site.variables["prometheus_shards"] = 2
     site.run(timeout=420).must_be_green(changed=True)
     stack = {pair for pair in whole if pair[0] in ("prometheus", "alertmanager", "grafana", "promxy")}
-    one, two = until(lambda: _parts(site, whole), told=lambda: [_scraped(site, host) ^ whole for host in site.both])
-    assert one & two == stack
-    assert one | two == whole
+    one, two = until(
+        lambda: _parts(site, whole, stack), told=lambda: [_scraped(site, host) ^ whole for host in site.both]
+    )
     things = [{pair for pair in found if pair[0] == "things"} for found in (one, two)]
     assert min(map(len, things)) > 0
     # What a server has is what the files of its own say.
@@ -290,10 +290,10 @@ def _all_scraped(site):
     return found if len(things) == len(THINGS) and found == _scraped(site, site.host) else None
 
 
-def _parts(site, whole):
-    """What each shard scrapes, as soon as both together have everything and what has left is stale."""
-    found = [_scraped(site, host) for host in site.both]
-    return found if found[0] | found[1] == whole and len(found[0]) < len(whole) > len(found[1]) else None
+def _parts(site, whole, stack):
+    """What each shard scrapes, as soon as both together have everything and what has left is stale: what they share is the stack."""
+    one, two = (_scraped(site, host) for host in site.both)
+    return (one, two) if one | two == whole and one & two == stack else None
 
 
 def test_promxy_puts_shards_together(site, promxy):
