@@ -61,9 +61,14 @@ REASONS = (
     (r"no space left|disk quota exceeded", "no space is left where the repository, the cache or the data is"),
     (LOCKED, "another process works on the repository; if none does, run `restic unlock`"),
     (BUCKET, NO_REPOSITORY),
+    # What ssh says first counts: restic may end before it has read the rest.
+    (
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|host key is known for|Host key verification failed",
+        "the repository cannot be reached: its server does not have the key in backup_ssh_known_hosts",
+    ),
     # Before what follows: restic asks whether there is a repository whatever keeps it from opening one.
     (
-        r"Permission denied|Host key verification failed|connection refused|no route to host|timed out|no such host"
+        r"Permission denied|unable to start the sftp session|connection refused|no route to host|timed out|no such host"
         r"|Could not resolve|network is unreachable|connection reset|server response unexpected"
         r"|AccessDenied|Access Denied|403 Forbidden|401 Unauthorized|signature we calculated does not match|InvalidAccessKeyId",
         "the repository cannot be reached",

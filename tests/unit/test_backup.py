@@ -141,6 +141,17 @@ def test_command_of_sftp(repository, server):
         ("Fatal: wrong password or no key found", "backup_password is not the password"),
         ("Fatal: unable to open config file: stat /srv/config: no such file or directory", "there is no repository"),
         ("write /srv/tmp: no space left on device", "no space is left"),
+        # The end of what ssh says is missing where restic ends first.
+        (
+            "subprocess ssh: @ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nsubprocess ssh: Please contact your system"
+            " administrator.\nFatal: unable to start the sftp session, error: read |0: file already closed",
+            "backup_ssh_known_hosts",
+        ),
+        (
+            "subprocess ssh: No ED25519 host key is known for x and you have requested strict checking.",
+            "backup_ssh_known_hosts",
+        ),
+        ("Fatal: unable to start the sftp session, error: unexpected EOF", "cannot be reached"),
         ("ssh: connect to host x port 22: Connection refused", "cannot be reached"),
         ("pack 1234: ciphertext verification failed", "is damaged"),
         # Whatever keeps restic from opening a repository, it asks whether there is one.
