@@ -71,13 +71,15 @@ def listed(site):
 
 
 def store_samples(site):
-    """Have promtool write a block of old samples, as Prometheus itself would have after two hours."""
+    """Have promtool write a block of old samples, as Prometheus itself would have after two hours; the block's name."""
     start = (int(time.time()) // 7200 - 3) * 7200
     lines = [f"kept_samples {number} {start + 60 * number}\n" for number in range(1, 4)]
     text = "# TYPE kept_samples gauge\n" + "".join(lines) + "# EOF\n"
     site.host.run("cat >/root/kept.txt", stdin=text)
-    site.host.run("promtool tsdb create-blocks-from openmetrics /root/kept.txt /var/lib/prometheus")
+    written = site.host.run("promtool tsdb create-blocks-from openmetrics /root/kept.txt /var/lib/prometheus").stdout
     site.host.run("chown -R --reference=/var/lib/prometheus /var/lib/prometheus/01*")
+    (block,) = re.findall(r"^01\w+", written, re.MULTILINE)
+    return block
 
 
 def samples(site):
@@ -95,11 +97,7 @@ def test_a_backup_has_what_was_deployed(saved, variables):
 
     backed_up(saved, "--check").must_be_green(changed=True)
     assert saved.host.run("test -e /etc/vigil-backup || test -e /srv/backup", check=False).returncode
-    # A snapshot of the host that is some hours old has made one of its own.
-    listing = "cd /var/lib/prometheus; ls -d 01* || :"
-    present = saved.host.run(listing).stdout.split()
-    store_samples(saved)
-    block = next(name for name in saved.host.run(listing).stdout.split() if name not in present)
+    block = store_samples(saved)
     outcome = backed_up(saved).must_be_green(changed=True)
     assert PASSWORD not in outcome.output
     paths = listed(saved)
