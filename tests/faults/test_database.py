@@ -112,7 +112,7 @@ def machine():
         program = ROOT / "plugins/module_utils/_backup_program.py"
         run(["docker", "cp", str(program), f"{made.name}:/root/backup.py"])
         made.run(
-            "mkdir -p /root/lib/ansible /root/lib/ansible_collections/vigil/monitoring; cat >/root/driver.py",
+            "mkdir -p /root/lib/ansible /root/lib/ansible_collections/vigil/monitoring; touch /root/lib/ansible/__init__.py; cat >/root/driver.py",
             stdin=DRIVER,
         )
         for source, target in (
@@ -123,28 +123,27 @@ def machine():
         yield made
 
 
-# What the module restore_data does at each step, without Ansible, which would take most of the time.
+# The steps of the module restore_data by its own functions, without Ansible, which would take most of the time.
 DRIVER = """
 import json, os, sys
 from ansible_collections.vigil.monitoring.plugins.module_utils import _snapshots
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
-from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData, dump_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
+from ansible_collections.vigil.monitoring.plugins.modules.restore_data import STEPS
 
 given = json.load(sys.stdin)
+step = given["step"]
 with open("/root/driver.pid", "w") as stream:
     stream.write(str(os.getpid()))
-data, described, step = RestoredData("grafana", given["data"], HERE, given["database"]), given["described"], given["step"]
 try:
+    if step == "inspect":
+        print(json.dumps(RestoredData("grafana", given["data_dir"], HERE, given["database"]).inspect()["database"]))
+        sys.exit()
     if step == "fetch":
         with _snapshots.Repository(given["access"]) as repository:
-            data.fetch(repository, repository.snapshots()[0].id, described, 1 << 20)
-    elif step == "place":
-        data.place(described["version"], [], dump_of(described))
-    elif step == "inspect":
-        print(json.dumps(data.inspect()["database"]))
-    else:
-        assert getattr(data, step)()
+            given["snapshot"] = repository.snapshots()[0].id
+    assert STEPS[step](given)["changed"]
 except HostError as error:
     sys.exit("refused: " + str(error))
 """
@@ -171,9 +170,14 @@ class Restored:
         self.server, self.host = server, server.host
 
     def given(self, step):
-        return json.dumps(
-            {"step": step, "database": self.server.given, "data": DATA, "described": DESCRIBED, "access": ACCESS}
-        )
+        given = {
+            "service": "grafana",
+            "data_dir": DATA,
+            "database": self.server.given,
+            "described": DESCRIBED,
+            "files": [],
+        }
+        return json.dumps({**given, "step": step, "access": ACCESS, "size": 1 << 20})
 
     def step(self, step, refused=""):
         """What a step prints, or with what it is refused."""
