@@ -79,10 +79,8 @@ class Side:
 
     def environment(self) -> dict[str, str]:
         """This clone's ansible.cfg, and caches that no earlier run has filled."""
-        # Python keeps what it has compiled, as it does where nobody tells it not to.
-        inherited = {name: value for name, value in stages.environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {
-            **inherited,
+            **stages.environment(),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": ":".join(self.collections()),
             "XDG_CACHE_HOME": str(self.folder / "cache"),

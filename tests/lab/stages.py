@@ -58,7 +58,11 @@ def prepare() -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment of all tools: .venv first, the mirror, the collection as the clone resolves it."""
+    """The environment of all tools: .venv first, the mirror, the collection as the clone resolves it.
+
+    Python keeps the bytecode that it compiles, which many CI jobs tell it not to: the tests start Ansible some thousand times, and
+    to compile it anew would take as long as all else that such a start does.
+    """
     added = {
         "PATH": f"{venv.FOLDER / 'bin'}:{os.environ['PATH']}",
         "VIRTUAL_ENV": str(venv.FOLDER),
@@ -68,7 +72,7 @@ def environment() -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
     }
-    return {**os.environ, **added}
+    return {**{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}, **added}
 
 
 def _pytest(*paths: str, workers: int = 0) -> list[str]:
