@@ -112,9 +112,10 @@ def machine():
         program = ROOT / "plugins/module_utils/_backup_program.py"
         run(["docker", "cp", str(program), f"{made.name}:/root/backup.py"])
         made.run(
-            "mkdir -p /root/lib/ansible /root/lib/ansible_collections/vigil/monitoring; touch /root/lib/ansible/__init__.py; cat >/root/driver.py",
+            "mkdir -p /root/lib/ansible /root/lib/ansible_collections/vigil/monitoring; cat >/root/driver.py",
             stdin=DRIVER,
         )
+        made.run("touch /root/lib/ansible/__init__.py")
         for source, target in (
             (Path(ansible.__file__).parent / "module_utils", "ansible/module_utils"),
             (ROOT / "plugins", "ansible_collections/vigil/monitoring/plugins"),
