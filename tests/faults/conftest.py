@@ -158,7 +158,9 @@ class Site:
             ]
             answers = self.host.run(" && echo && ".join(argv)).stdout.splitlines()
             asked = [
-                one for one, answer in zip(asked, filter(None, answers)) if not json.loads(answer)["data"]["result"]
+                one
+                for one, answer in zip(asked, filter(None, answers))
+                if not dashboards.found(one.expr, json.loads(answer)["data"]["result"])
             ]
             time.sleep(1)
         return {one.where for one in asked}

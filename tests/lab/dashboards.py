@@ -76,6 +76,13 @@ def filled(expr: str, span: str = "1h", interval: str = "5m") -> str:
     return re.sub(r"\$[a-z_]\w*", lambda found: of_grafana.get(found[0], ".*"), expr)
 
 
+def found(expr: str, series: list[dict]) -> list[dict]:
+    """The series of an answer, without the row in which a table says in words that it has nothing to show."""
+    if "vector(NaN)" not in expr:
+        return series
+    return [one for one in series if any(value != "NaN" for dummy, value in one.get("values", [one.get("value")]))]
+
+
 def of(metrics: str) -> list[Query]:
     """The queries of panels that ask for metrics whose name begins so, with all chosen and a rate of half a minute."""
     wanted = [one for one in panels() if re.search(rf"\b{metrics}", one.expr)]

@@ -57,7 +57,8 @@ def series(stack, expr):
     """How many series an expression has had within the last half hour; asked as a panel of ten minutes would."""
     now = time.time()
     asked = dashboards.filled(expr, span="10m", interval="1m")
-    return len(stack.ask("query_range", query=asked, start=now - 1800, end=now, step=5)["result"])
+    answer = stack.ask("query_range", query=asked, start=now - 1800, end=now, step=5)
+    return len(dashboards.found(expr, answer["result"]))
 
 
 @pytest.mark.parametrize("query", [pytest.param(query, id=f"{query.where} {query.title}") for query in QUERIES])

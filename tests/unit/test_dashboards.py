@@ -208,6 +208,23 @@ SPECIFIED = {
         21 Last rehearsal of each restore: table 2
     """,
 }
+# Beginnings of the metrics of each part that may not be there, and what a panel says then: a regular expression.
+PARTS = {
+    "http_request": "application",
+    "pg_": "postgres_exporter|stat_checkpointer",
+    "container_": "cAdvisor",
+    "redis_": "redis_exporter",
+    "nginx_": "nginx_exporter",
+    "namedprocess_": "process_exporter",
+    "alertmanager_": "Alertmanager|not scrape itself",
+    "probe_": "blackbox_exporter",
+    "backup_": "backup",
+    "prometheus_": "Prometheus|prometheus",
+    "node_|instance:node_|apt_": "node_exporter|kernel|Not scraped|Not reported|collector",
+    "up|scrape_": "No targets?|Prometheus|node_exporter",
+}
+# What begins so is about alerts alone: a zero of these is known.
+ALERTS_ALONE = ("count(ALERTS{", "max(ALERTS{", "max by (alertname) (ALERTS{")
 # Panels that are coloured at the numbers of an alert.
 COLOURED = [
     ("mon-system", 1, "HighCPUUsage"),
@@ -326,6 +343,57 @@ def test_a_panel_explains_itself(uid, panel):
         assert target["instant"] != target["range"]
         # What shows one number asks for one.
         assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap", "state-timeline"))
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_a_panel_without_data_says_what_is_missing(uid, panel):
+    """Nobody takes what is not monitored for what is well."""
+    words = panel["fieldConfig"]["defaults"]["noValue"]
+    assert "No data" not in words and " " in words
+    asked = " ".join(target["expr"] for target in panel["targets"])
+    # Alerts are those of the Prometheus that is asked: whether some fire is known without any part.
+    asked = re.sub(r"ALERTS(_FOR_STATE)?{[^}]*}", "", asked)
+    parts = [name for metrics, name in PARTS.items() if re.search(rf"\b(?:{metrics})", asked)]
+    # Of several parts, the first one is what the panel is about.
+    if parts and words != "No firing alerts":
+        assert re.search(parts[0], words), f"{words}: {parts[0]}"
+    for mapping in everything(panel, "mappings"):
+        for special in (one["options"] for one in mapping if one["type"] == "special"):
+            assert special["match"] == "null+nan" or special["result"]["text"] == words
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_no_zero_is_shown_where_nothing_is_known(uid, panel):
+    for target in panel["targets"]:
+        for constant in re.findall(r"vector\((.*?)\)", target["expr"]):
+            if constant == "0":
+                assert target["expr"].startswith(ALERTS_ALONE), target["expr"]
+            else:
+                assert constant == "NaN"
+
+
+@pytest.mark.parametrize(
+    ("uid", "panel"), [one for one in PANELS if one.values[1]["type"] == "table" and len(one.values[1]["targets"]) > 1]
+)
+def test_a_table_of_several_queries_has_a_row_that_says_it(uid, panel):
+    """Grafana has headings and a text of its own there."""
+    words, (first, *others) = panel["fieldConfig"]["defaults"]["noValue"], (one["expr"] for one in panel["targets"])
+    column, said = re.search(r' or on \(\) label_replace\(vector\(NaN\), "(\w+)", "(.*?)", "", ""\)$', first).groups()
+    assert said == words
+    assert not any("vector(NaN)" in expr for expr in others)
+    # The column that is first, and as wide as what is left.
+    (organized,) = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
+    assert organized["indexByName"][column] == 0
+    widths = {}
+    for override in panel["fieldConfig"]["overrides"]:
+        found = {one["id"]: one["value"] for one in override["properties"]}
+        if "custom.width" in found:
+            widths[override["matcher"]["options"]] = found["custom.width"]
+    assert organized["renameByName"][column] not in widths
+    # On a notebook, as above; the columns of labels are not there, those of values are.
+    values = [title for label, title in organized["renameByName"].items() if label.startswith("Value")]
+    left = panel["gridPos"]["w"] * 52 - 40 - sum(widths.get(title, 0) for title in values)
+    assert len(words) * 7 <= left
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)

@@ -49,6 +49,7 @@ DASHBOARD = Dashboard(
     title="Alerts",
     about="What fires now and since when, who was notified, what fired in the time range, and which alerts are noise.",
     span="24h",
+    empty="No Alertmanager is scraped",
     variables=(
         Variable("severity", "Severity", 'label_values(ALERTS{alertname!="Watchdog"}, severity)'),
         Variable("service", "Service", 'label_values(ALERTS{alertname!="Watchdog"}, service)'),
@@ -213,7 +214,7 @@ DASHBOARD = Dashboard(
                 Column("Value #B", "Failed", 80, "short", 0, ((None, "transparent"), (1, "red"))),
             ),
             sort="Value #A",
-            empty="No notifications",
+            empty="None, or no Alertmanager",
             about="Notifications of the time range by receiver. Alertmanager 0.27 and newer name the receivers with"
             " `enable-feature: receiver-name-in-metrics` in alertmanager_config_flags_extra; without it, only the integrations are known.",
         ),
@@ -227,7 +228,7 @@ DASHBOARD = Dashboard(
             step=1,
             queries=NOTIFICATIONS,
             colors={"^failed ": "red"},
-            empty="No notifications",
+            empty="No notifications, or no Alertmanager is scraped",
             about="Notifications that Alertmanager sent, and those that failed.",
         ),
     ),

@@ -16,6 +16,7 @@ from .build import (
     alerts_now,
     bound,
     bounds,
+    counted,
     deployments,
     falling,
     firing,
@@ -66,6 +67,7 @@ DASHBOARD = Dashboard(
     title="Application Performance",
     about="Requests, errors and response times of the application by endpoint and instance, and its availability from outside.",
     span="6h",
+    empty="No requests, or no application is scraped",
     variables=(
         Variable("job", "Job", "label_values(http_requests_total, job)"),
         Variable(
@@ -77,9 +79,10 @@ DASHBOARD = Dashboard(
         number(
             10,
             "Instances down",
-            f"count(({_INSTANCES}) == 0) or vector(0)",
+            counted(f"({_INSTANCES}) == 0", _INSTANCES),
             "Instances of the application that do not answer Prometheus. The others serve its requests alone.",
             legend="down",
+            empty="No application is scraped",
             width=4,
             height=6,
             thresholds=above(1),
@@ -98,7 +101,6 @@ DASHBOARD = Dashboard(
             decimals=2,
             # The objective; the more severe one is ours.
             thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
-            empty="No requests",
         ),
         Panel(
             id=12,
@@ -176,7 +178,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             colors={"^4": "orange", "^5": "red"},
-            empty="No failed requests",
+            empty="No failed requests, or no application is scraped",
             about="Failed requests: 4xx are errors of the client, 5xx of the application.",
         ),
         Panel(
@@ -227,7 +229,7 @@ DASHBOARD = Dashboard(
                     "{{datname}}",
                 ),
             ),
-            empty="postgres_exporter is not scraped",
+            empty="No postgres_exporter is scraped",
             about="Connections with a running query.",
         ),
         Panel(
@@ -240,7 +242,7 @@ DASHBOARD = Dashboard(
             # The objective; the more severe one is ours.
             thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
             queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
-            empty="No probes",
+            empty="No blackbox_exporter is scraped",
             about="Share of successful probes of the blackbox exporter, in the time range.",
         ),
         Panel(

@@ -8,6 +8,7 @@ The JSON is of the schema that Grafana 9 wrote, and that every later one reads.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -52,7 +53,6 @@ SOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24
 # A row's height; a unit is 38 pixels.
 HEIGHT = 8
-_NO_DATA = "No data"
 _NEUTRAL = "#8e8e8e"
 Steps = tuple[tuple[float | None, str], ...]
 
@@ -130,7 +130,7 @@ class Panel:
     :ivar kind: Grafana's name for how it is drawn.
     :ivar width: columns of 24.
     :ivar about: what it shows, and what to make of it.
-    :ivar empty: what it means when there is nothing to show.
+    :ivar empty: what it means when there is nothing to show; by default, what the dashboard says.
     :ivar thresholds: the colors from a value on; in a time series they are lines.
     :ivar colors: regular expressions of names of series with the color of each.
     :ivar limit: regular expression of the name of a series that is a limit for the others.
@@ -216,12 +216,14 @@ class Dashboard:
     """A dashboard.
 
     :ivar span: the time that it shows at first, such as ``6h``.
+    :ivar empty: what it means when a panel has nothing to show.
     """
 
     uid: str
     title: str
     about: str
     span: str
+    empty: str
     variables: tuple[Variable, ...]
     events: tuple[Event, ...]
     panels: tuple[Panel | Row, ...]
@@ -303,6 +305,11 @@ def number(id: int, title: str, expr: str, about: str, **more) -> Panel:  # pyli
 
 
 # Parts of queries
+
+
+def counted(found: str, of: str) -> str:
+    """How many there are; 0 only where there is something to count them of: without it, all is not well but unknown."""
+    return f"count({found}) or 0 * count({of})"
 
 
 def files(chosen: str) -> str:
@@ -618,15 +625,16 @@ def _placed(panels: tuple[Panel | Row, ...]):
 
 
 def _panel(shown: Dashboard, panel: Panel):
+    panel = dataclasses.replace(panel, empty=panel.empty or shown.empty)
     made = _KINDS[panel.kind](panel)
     made.id(panel.id).title(panel.title).description(_described(shown, panel)).datasource(SOURCE)
     for number, query in enumerate(panel.queries):
-        made.with_target(_target(panel, query, "ABCDEFGHIJKLMN"[number]))
+        made.with_target(_target(panel, _said(panel, query) if number == 0 else query, "ABCDEFGHIJKLMN"[number]))
     if panel.renamed:
         regex, shown_as = panel.renamed
         options = {"regex": regex, "renamePattern": shown_as}
         made.with_transformation(model.DataTransformerConfig(id_val="renameByRegex", options=options))
-    return made.no_value(panel.empty or _NO_DATA)
+    return made.no_value(panel.empty)
 
 
 def _led(shown: Dashboard) -> dict[int, list[str]]:
@@ -643,6 +651,17 @@ def _described(shown: Dashboard, panel: Panel) -> str:
     """What a panel shows, and the alerts that lead to it."""
     led = _led(shown).get(panel.id)
     return panel.about + (f" Alerts: {', '.join(led)}." if led else "")
+
+
+def _said(panel: Panel, query: Query) -> Query:
+    """A query of a table, with a row that says what it means when there is nothing to show.
+
+    Grafana has a text of its own below the headings of a table of several queries.
+    """
+    if panel.kind != "table" or len(panel.queries) == 1:
+        return query
+    words = f'label_replace(vector(NaN), "{panel.columns[0].label}", "{panel.empty}", "", "")'
+    return dataclasses.replace(query, expr=f"({query.expr}) or on () {words}")
 
 
 def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
@@ -702,7 +721,7 @@ def _texts(panel: Panel) -> list[model.ValueMapping]:
     # No value gets a neutral color: that of the lowest threshold may mean an alert, or that all is well.
     nothing = model.DashboardSpecialValueMapOptions(
         match=model.SpecialValueMatch.NULL,
-        result=model.ValueMappingResult(text=panel.empty or _NO_DATA, color=_NEUTRAL),
+        result=model.ValueMappingResult(text=panel.empty, color=_NEUTRAL),
     )
     return [*([model.ValueMap(options=options)] if options else []), model.SpecialValueMap(options=nothing)]
 
@@ -904,7 +923,7 @@ def _cells(panel: Panel, column: Column) -> list[model.DynamicConfigValue]:
     if column.decimals is not None:
         found.append(_property("decimals", column.decimals))
     # A cell without a number says nothing, and has no color: that of the lowest threshold may be that of trouble.
-    nothing = {"match": "null", "result": {"text": "", "color": "transparent", "index": len(column.texts)}}
+    nothing = {"match": "null+nan", "result": {"text": "", "color": "transparent", "index": len(column.texts)}}
     mappings = [{"type": "special", "options": nothing}]
     if column.texts:
         mapped = {

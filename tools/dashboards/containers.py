@@ -43,6 +43,7 @@ DASHBOARD = Dashboard(
     title="Containers",
     about="Containers of all hosts: what runs, what it uses, what was started anew or killed.",
     span="6h",
+    empty=_NO_CONTAINERS,
     variables=(
         Variable("host", "Host", 'label_values(container_last_seen{name!=""}, host)'),
         Variable("name", "Container", 'label_values(container_last_seen{name!="", host=~"$host"}, name)'),
@@ -91,7 +92,6 @@ DASHBOARD = Dashboard(
                 Column("Value #G", "Age", 100, "s", 1),
             ),
             sort="Value #C",
-            empty=_NO_CONTAINERS,
             about="Containers with a name, those with most memory first. `docker logs --tail 50 NAME` shows the end of a log.",
         ),
         Panel(
@@ -105,7 +105,7 @@ DASHBOARD = Dashboard(
             step=0.1,
             thresholds=rising(*bounds("ContainerMemoryNearLimit")),
             queries=(Query(top(f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"), _NAMES),),
-            empty="No container has a memory limit",
+            empty="No container has a memory limit, or cAdvisor is not scraped",
             about="Working set memory as a share of the limit. At 100 % the kernel kills a process of the container.",
         ),
         Panel(
@@ -116,7 +116,6 @@ DASHBOARD = Dashboard(
             unit="bytes",
             latest=True,
             queries=(Query(top(_sum("memory_working_set_bytes")), _NAMES),),
-            empty=_NO_CONTAINERS,
             about="Working set memory of a container: memory that the kernel cannot reclaim.",
         ),
         Panel(
@@ -128,7 +127,6 @@ DASHBOARD = Dashboard(
             latest=True,
             step=0.001,
             queries=(Query(top(_counted("cpu_usage_seconds_total", "rate")), _NAMES),),
-            empty=_NO_CONTAINERS,
             about="CPU usage of a container in cores.",
         ),
         Panel(
@@ -147,7 +145,7 @@ DASHBOARD = Dashboard(
                 Query(f"{_counted('oom_events_total', 'increase', '$__interval')} > 0", "killed {{host}} {{name}}"),
             ),
             colors={"^killed": "red", "^started": "orange"},
-            empty="No container was started anew or killed",
+            empty="No container was started anew or killed, or cAdvisor is not scraped",
             about="Starts, seen by the CPU time that begins anew, and processes that the kernel killed for memory.",
         ),
         Panel(
@@ -158,7 +156,7 @@ DASHBOARD = Dashboard(
             unit="Bps",
             latest=True,
             queries=(Query(top(_counted("network_receive_bytes_total", "rate")), _NAMES),),
-            empty="No network metrics of containers",
+            empty="No network metrics of containers, or cAdvisor is not scraped",
             about="Bytes that a container receives. Those of the host's network have no such metric.",
         ),
         Panel(
@@ -169,7 +167,7 @@ DASHBOARD = Dashboard(
             unit="Bps",
             latest=True,
             queries=(Query(top(_counted("network_transmit_bytes_total", "rate")), _NAMES),),
-            empty="No network metrics of containers",
+            empty="No network metrics of containers, or cAdvisor is not scraped",
             about="Bytes that a container sends. Those of the host's network have no such metric.",
         ),
     ),

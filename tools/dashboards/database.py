@@ -61,15 +61,15 @@ def _scans(what: str) -> str:
     return f"sum by (datname, schemaname, relname) (increase(pg_stat_user_tables_{what}{{{_DATABASE}}}[$__range]))"
 
 
-# Name of the metric, heading, unit.
+# Name of the metric, heading, unit, width.
 _SETTINGS = (
-    ("max_connections", "max_connections", "short"),
-    ("shared_buffers_bytes", "shared_buffers", "bytes"),
-    ("work_mem_bytes", "work_mem", "bytes"),
-    ("maintenance_work_mem_bytes", "maintenance_work_mem", "bytes"),
-    ("effective_cache_size_bytes", "effective_cache_size", "bytes"),
-    ("max_wal_size_bytes", "max_wal_size", "bytes"),
-    ("autovacuum_max_workers", "autovacuum_max_workers", "short"),
+    ("max_connections", "max_connections", "short", 135),
+    ("shared_buffers_bytes", "shared_buffers", "bytes", 120),
+    ("work_mem_bytes", "work_mem", "bytes", 95),
+    ("maintenance_work_mem_bytes", "maintenance_work_mem", "bytes", 175),
+    ("effective_cache_size_bytes", "effective_cache_size", "bytes", 165),
+    ("max_wal_size_bytes", "max_wal_size", "bytes", 115),
+    ("autovacuum_max_workers", "autovacuum_max_workers", "short", 190),
 )
 
 
@@ -91,6 +91,7 @@ DASHBOARD = Dashboard(
     title="Database Health",
     about="Connections, queries, cache and sizes of PostgreSQL.",
     span="6h",
+    empty="No postgres_exporter is scraped",
     variables=(
         Variable("job", "Job", "label_values(pg_up, job)"),
         Variable("instance", "Server", 'label_values(pg_up{job=~"$job"}, instance)'),
@@ -151,7 +152,7 @@ DASHBOARD = Dashboard(
             decimals=2,
             queries=(Query(_with_text(f"topk(10, {_statements('rate', 'seconds_total')})")),),
             columns=(Column("Value", "Share of time", 135), *_QUERY),
-            empty="pg_stat_statements is not available",
+            empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Time spent in a query as a share of the time range: 100 % is one connection that does nothing else."
             + _HOW_TO_SEE,
         ),
@@ -169,7 +170,7 @@ DASHBOARD = Dashboard(
                 ),
             ),
             columns=(Column("Value", "Mean time", 120), *_QUERY),
-            empty="pg_stat_statements is not available",
+            empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Mean time of a call, in the time range." + _HOW_TO_SEE,
         ),
         Panel(
@@ -197,7 +198,7 @@ DASHBOARD = Dashboard(
             decimals=1,
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})"),),
             columns=(Column("relname", "Table"), Column("datname", "Database", 110), Column("Value", "Size", 100)),
-            empty="No tables",
+            empty="No tables, or no postgres_exporter",
             about="The largest tables with their indexes.",
         ),
         Panel(
@@ -255,7 +256,7 @@ DASHBOARD = Dashboard(
             "Locks that are held. Exclusive ones that last are those that others wait for:"
             " `SELECT * FROM pg_locks WHERE NOT granted`.",
             Query(f"sum by (mode) (pg_locks_count{{{_DATABASE}}}) > 0", "{{mode}}"),
-            empty="No locks",
+            empty="No locks, or no postgres_exporter is scraped",
         ),
         _graph(
             12,
@@ -269,7 +270,7 @@ DASHBOARD = Dashboard(
                 "{{wait_event_type}}",
             ),
             stack=True,
-            empty="Nobody waits",
+            empty="Nobody waits, or no postgres_exporter is scraped",
         ),
         _graph(
             13,
@@ -289,7 +290,7 @@ DASHBOARD = Dashboard(
                 f" and on (job, instance) pg_replication_is_replica{{{_SERVER}}} == 1",
                 "{{name}}",
             ),
-            empty="No replica",
+            empty="No replica, or no postgres_exporter is scraped",
         ),
         _graph(
             15,
@@ -300,7 +301,7 @@ DASHBOARD = Dashboard(
                 f"max by (application_name, client_addr) (pg_stat_replication_pg_wal_lsn_diff{{{_SERVER}}})",
                 "{{application_name}} {{client_addr}}",
             ),
-            empty="No connected replica",
+            empty="No connected replica, or no postgres_exporter is scraped",
         ),
         _graph(
             16,
@@ -308,7 +309,7 @@ DASHBOARD = Dashboard(
             "bytes",
             "Size of the directory pg_wal. One that only grows: a replication slot that nobody reads, or an archive_command that fails.",
             Query(f"{named(f'pg_wal_size_bytes{{{_SERVER}}}')}", "{{name}}"),
-            empty="The exporter may not read pg_wal",
+            empty="postgres_exporter may not read pg_wal, or is not scraped",
         ),
         _graph(
             17,
@@ -329,7 +330,7 @@ DASHBOARD = Dashboard(
             step=0.1,
             width=12,
             colors={"^on request$": "orange"},
-            empty="From PostgreSQL 17 on, the collector stat_checkpointer is needed",
+            empty="No postgres_exporter is scraped, or its collector stat_checkpointer is disabled: PostgreSQL 17 and newer need it",
         ),
         _graph(
             18,
@@ -367,7 +368,7 @@ DASHBOARD = Dashboard(
                 Column("Value #C", "Autovacuum", 110, "s", 0),
             ),
             sort="Value #A",
-            empty="No tables",
+            empty="No tables, or no postgres_exporter",
             about="Rows that were deleted or updated and are not yet cleaned up, and how long ago the autovacuum ran. Many and long ago:"
             " an open transaction blocks VACUUM, or autovacuum_vacuum_scale_factor is too large for the table.",
         ),
@@ -390,7 +391,7 @@ DASHBOARD = Dashboard(
                 Column("Value #C", "By an index", 110, "short", 0),
             ),
             sort="Value #A",
-            empty="No tables",
+            empty="No tables, or no postgres_exporter",
             about="Rows read by scans of whole tables in the time range. A large table that is scanned often lacks an index.",
         ),
         Row("Settings"),
@@ -402,15 +403,16 @@ DASHBOARD = Dashboard(
             unit="short",
             queries=tuple(
                 Query(f"max by (name) ({named(f'pg_settings_{setting}{{{_SERVER}}}')})")
-                for setting, dummy, dummy in _SETTINGS
+                for setting, *dummy in _SETTINGS
             ),
             columns=(
                 Column("name", "Server"),
                 *(
-                    Column(f"Value #{'ABCDEFGH'[number]}", title, 0, unit, 0 if unit == "short" else 1)
-                    for number, (dummy, title, unit) in enumerate(_SETTINGS)
+                    Column(f"Value #{'ABCDEFGH'[number]}", title, width, unit, 0 if unit == "short" else 1)
+                    for number, (dummy, title, unit, width) in enumerate(_SETTINGS)
                 ),
             ),
+            empty="No postgres_exporter",
             about="Settings by server: what differs between two servers of a cluster is seen at once. `SHOW NAME` shows others.",
         ),
     ),

@@ -18,6 +18,7 @@ from .build import (
     bound,
     bounds,
     cards,
+    counted,
     files,
     named,
     number,
@@ -115,6 +116,7 @@ DASHBOARD = Dashboard(
     title="Fleet Overview",
     about="All hosts at a glance, those in trouble first. A click on a host leads to its page.",
     span="3h",
+    empty="No node_exporter is scraped",
     variables=(
         Variable("job", "Job", "label_values(node_uname_info, job)"),
         Variable("host", "Host", 'label_values(node_uname_info{job=~"$job"}, host)'),
@@ -133,7 +135,7 @@ DASHBOARD = Dashboard(
         number(
             2,
             "Hosts down",
-            f"count(({_UP}) == 0) or vector(0)",
+            counted(f"({_UP}) == 0", _UP),
             "Hosts whose node_exporter does not answer. They are the first ones in the table.",
             legend="down",
             thresholds=above(1),
@@ -142,7 +144,7 @@ DASHBOARD = Dashboard(
         number(
             3,
             "Hosts critical",
-            f"count(count by (name) ({_ALERTS['critical']})) or vector(0)",
+            counted(f"count by (name) ({_ALERTS['critical']})", _UP),
             "Hosts with at least one critical alert that fires now.",
             legend="critical",
             thresholds=above(1),
@@ -151,7 +153,7 @@ DASHBOARD = Dashboard(
         number(
             4,
             "Hosts warning",
-            f"count(count by (name) ({_ALERTS['warning']})) or vector(0)",
+            counted(f"count by (name) ({_ALERTS['warning']})", _UP),
             "Hosts with at least one warning that fires now, and is not critical as well.",
             legend="warnings",
             thresholds=above(1, "orange"),

@@ -47,6 +47,7 @@ DASHBOARD = Dashboard(
     title="Services",
     about="Redis, NGINX and groups of processes of all hosts.",
     span="6h",
+    empty="No exporter of Redis, NGINX or processes is scraped",
     variables=(
         Variable(
             "host",
@@ -117,7 +118,7 @@ DASHBOARD = Dashboard(
             step=0.1,
             thresholds=rising(*bounds("RedisMemoryNearLimit")),
             queries=(Query(f"100 * {_redis('memory_used_bytes')} / {_LIMIT}", _NAME),),
-            empty="No Redis has a limit: maxmemory is 0",
+            empty="No Redis has a limit (maxmemory is 0), or redis_exporter is not scraped",
             about="Memory in use as a share of `maxmemory`. At the limit keys are evicted, or writes are refused.",
         ),
         Panel(
@@ -130,7 +131,7 @@ DASHBOARD = Dashboard(
             latest=True,
             step=0.1,
             queries=(Query(_RATIO, _NAME),),
-            empty="No key was asked for",
+            empty="No key was asked for, or redis_exporter is not scraped",
             about="Share of the lookups that found a key. A fall after a deployment or a restart: the cache is cold.",
         ),
         Panel(

@@ -24,6 +24,7 @@ from .build import (
     began,
     bound,
     bounds,
+    counted,
     deployments,
     falling,
     firing,
@@ -48,9 +49,10 @@ _PANELS = {
         number(
             1,
             "Targets down",
-            "count(up == 0) or vector(0)",
+            counted("up == 0", "up"),
             "Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
             legend="down",
+            empty="No targets",
             height=5,
             thresholds=above(1),
         ),
@@ -117,6 +119,7 @@ _PANELS = {
             queries=(
                 Query(named(f"({top('scrape_duration_seconds', of='scrape_duration_seconds')})"), "{{job}} {{name}}"),
             ),
+            empty="No targets",
             about="Scrape duration of the slowest targets. A target that reaches the scrape timeout is down.",
         ),
         Panel(
@@ -214,7 +217,7 @@ _PANELS = {
                 Query("sum(rate(prometheus_notifications_dropped_total[$__rate_interval]))", "dropped"),
             ),
             colors={"^errors ": "orange", "^dropped$": "red"},
-            empty="Prometheus has no Alertmanager",
+            empty="Prometheus has no Alertmanager, or does not scrape itself",
             about="Alerts sent to Alertmanager per second. Failed and dropped ones were not delivered to it.",
         ),
         Panel(
@@ -227,7 +230,7 @@ _PANELS = {
             bars=True,
             queries=NOTIFICATIONS,
             colors={"^failed ": "red"},
-            empty="No notifications",
+            empty="No notifications, or no Alertmanager is scraped",
             about="Notifications that Alertmanager sent, and those that failed.",
         ),
         number(
@@ -236,6 +239,7 @@ _PANELS = {
             'max(alertmanager_silences{state="active"})',
             "Active silences. A forgotten one hides the next outage. A click lists them.",
             legend="silences",
+            empty="No Alertmanager is scraped",
             links=(Link("Silences", SILENCES),),
             height=5,
         ),
@@ -258,7 +262,7 @@ _PANELS = {
                 ),
             ),
             sort="-Value",
-            empty="No TLS certificates are probed",
+            empty="No TLS certificates are probed by blackbox_exporter",
             about="Days until the first certificate in each chain expires.",
         ),
         Panel(
@@ -279,7 +283,7 @@ _PANELS = {
                 ),
             ),
             sort="Value",
-            empty="No backup metrics",
+            empty="No backup reports its success",
             about="Time since the last success of each backup, from its metric backup_last_success_timestamp_seconds.",
         ),
         Panel(
@@ -315,6 +319,7 @@ _PANELS = {
                 Column("Value #D", "Slowest", 90, "s", 2),
             ),
             sort="Value #A",
+            empty="No targets",
             about="Samples of each scrape by job, the largest first, and the series that it has added in an hour. Many new ones"
             " all the time:"
             " a label with ever new values, which metric_relabel_configs can drop.",
@@ -327,6 +332,7 @@ _PANELS = {
             unit="short",
             latest=True,
             queries=(Query(top("sum by (job) (scrape_samples_post_metric_relabeling)"), "{{job}}"),),
+            empty="No targets",
             about="Samples of a scrape of all targets of a job. A step upwards: a new version of an exporter, or a label that was added.",
         ),
         Panel(
@@ -339,6 +345,7 @@ _PANELS = {
             decimals=0,
             queries=(Query('topk(20, count by (__name__) ({__name__!=""}))'),),
             columns=(Column("__name__", "Metric"), Column("Value", "Series", 110)),
+            empty="Prometheus has no series",
             about="The metrics with most series. This query reads every series: unfold it when you need it, and not all day.",
         ),
         Panel(
@@ -375,6 +382,7 @@ DASHBOARD = Dashboard(
     title="Monitoring Stack",
     about="Firing alerts, delivery of notifications, and health of Prometheus and Alertmanager.",
     span="24h",
+    empty="Prometheus does not scrape itself",
     variables=(),
     events=(
         firing(".+", shown=False),

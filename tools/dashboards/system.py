@@ -60,7 +60,9 @@ def _file_systems(expr: str) -> str:
 
 
 def _number(id: int, title: str, unit: str, query: str, about: str, **more) -> Panel:  # pylint: disable=redefined-builtin
-    return number(id, title, query, about, **{"unit": unit, "width": 3, "legend": "value", **more})
+    # Words that are read in the width of three columns.
+    more = {"unit": unit, "width": 3, "legend": "value", "empty": "Not scraped", **more}
+    return number(id, title, query, about, **more)
 
 
 def _graph(id: int, title: str, unit: str, about: str, *queries: Query, **more) -> Panel:  # pylint: disable=redefined-builtin
@@ -350,7 +352,7 @@ _DISKS = (
             ),
         ),
         sort="-Value",
-        empty="No file system fills up within 90 days",
+        empty="None fills up within 90 days, or no node_exporter is scraped",
         about="Time until a file system is full, if it continues to fill up as during the last day.",
     ),
     _graph(
@@ -382,7 +384,7 @@ _DISKS = (
         Query(_rate("disk_io_time_seconds_total", _BLOCK), "{{device}}"),
         max=1,
         step=0.001,
-        empty="No disk metrics",
+        empty="node_exporter reports no disks",
     ),
     _graph(
         29,
@@ -392,7 +394,7 @@ _DISKS = (
         Query(_rate("disk_read_bytes_total", _BLOCK), "read {{device}}"),
         Query(_rate("disk_written_bytes_total", _BLOCK), "written {{device}}"),
         mirrored="^written ",
-        empty="No disk metrics",
+        empty="node_exporter reports no disks",
     ),
     _graph(
         30,
@@ -403,7 +405,7 @@ _DISKS = (
         Query(_rate("disk_writes_completed_total", _BLOCK), "written {{device}}"),
         mirrored="^written ",
         step=0.1,
-        empty="No disk metrics",
+        empty="node_exporter reports no disks",
     ),
     _graph(
         31,
@@ -418,7 +420,7 @@ _DISKS = (
             f"{_rate('disk_write_time_seconds_total', _BLOCK)} / ({_rate('disk_writes_completed_total', _BLOCK)} > 0)",
             "written {{device}}",
         ),
-        empty="No disk was read or written",
+        empty="No disk was read or written, or node_exporter is not scraped",
     ),
 )
 
@@ -442,7 +444,7 @@ _NETWORK = (
             for way, short in (("receive", "rx"), ("transmit", "tx"))
             for kind, shown in (("errs", "errors"), ("drop", "drops"))
         ),
-        empty="No errors and no drops",
+        empty="No errors and no drops, or no node_exporter is scraped",
     ),
     _graph(
         33,
@@ -482,7 +484,7 @@ _SYSTEM = (
         unit="short",
         queries=(Query(f'node_systemd_unit_state{{{_NODE}, state="failed"}} == 1'),),
         columns=(Column("name", "Unit"),),
-        empty="No failed units",
+        empty="No failed units, or the collector systemd is disabled",
         about="Units of systemd that have failed. `systemctl status UNIT` says why, `systemctl reset-failed UNIT` forgets it.",
     ),
     _graph(
@@ -500,7 +502,7 @@ _SYSTEM = (
         "s",
         "Difference to the time servers. `chronyc tracking` or `timedatectl timesync-status` says which they are.",
         Query(f"abs(node_timex_offset_seconds{{{_NODE}}})", "offset"),
-        empty="No clock metrics",
+        empty="node_exporter does not report the clock",
     ),
 )
 
@@ -514,7 +516,7 @@ _CONTAINERS = (
         width=12,
         stack=True,
         latest=True,
-        empty="No containers on this host",
+        empty="No containers on this host, or cAdvisor is not scraped",
         links=(Link("Containers", "/d/mon-containers?${__url_time_range}&var-name=${__field.labels.name}"),),
     ),
     _graph(
@@ -529,7 +531,7 @@ _CONTAINERS = (
         stack=True,
         latest=True,
         step=0.001,
-        empty="No containers on this host",
+        empty="No containers on this host, or cAdvisor is not scraped",
         links=(Link("Containers", "/d/mon-containers?${__url_time_range}&var-name=${__field.labels.name}"),),
     ),
 )
@@ -566,6 +568,7 @@ _ALERTS = (
             Column("Value #B", "Scrape", 90, "s", 2),
             Column("Value #C", "Samples", 90, "short", 0),
         ),
+        empty="No node_exporter is scraped",
         about="Targets of this host that Prometheus scrapes. Page /targets of Prometheus shows the error of one that is down.",
     ),
 )
@@ -575,6 +578,7 @@ DASHBOARD = Dashboard(
     title="Host",
     about="One host in detail: CPU, memory, disks, network and system, its containers, alerts and exporters.",
     span="6h",
+    empty="node_exporter does not report this, or is not scraped",
     variables=(
         Variable("job", "Job", "label_values(node_uname_info, job)"),
         Variable(
