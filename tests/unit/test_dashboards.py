@@ -490,6 +490,18 @@ def test_a_title_fits_beside_its_neighbours(uid, panel):
     assert len(panel["title"]) * 7 <= panel["gridPos"]["w"] * 52 - 88, panel["title"]
 
 
+@pytest.mark.parametrize(
+    ("uid", "panel"),
+    [one for one in PANELS if "legend" in one.values[1].get("options", {}) and one.values[1]["type"] == "timeseries"],
+)
+def test_a_long_name_has_room_in_the_legend(uid, panel):
+    legend = panel["options"]["legend"]
+    if any(re.search(r"{{(name|host|instance|handler)}}", target["legendFormat"]) for target in panel["targets"]):
+        # A phone has room for a name of 37 letters and one number.
+        assert legend["placement"] == "bottom"
+        assert len(legend["calcs"]) <= 1
+
+
 @pytest.mark.parametrize(("uid", "panel"), PANELS)
 def test_hosts_are_named_as_in_the_inventory(uid, panel):
     for target in panel["targets"]:

@@ -791,9 +791,21 @@ def _piechart(panel: Panel) -> piechart.Panel:
 _LONG = re.compile(r"{{(name|host|instance|handler)}}")
 
 
+def _long(panel: Panel) -> bool:
+    """Whether names of its series may be long."""
+    return any(_LONG.search(query.legend) for query in panel.queries)
+
+
 def _beside(panel: Panel) -> bool:
     """Whether the legend has room beside the graph: there Grafana cuts off what is wider than a part of the panel."""
-    return panel.width >= COLUMNS // 2 and not any(_LONG.search(query.legend) for query in panel.queries)
+    return panel.width >= COLUMNS // 2 and not _long(panel)
+
+
+def _calcs(panel: Panel) -> list[str]:
+    """The numbers in the legend. On a phone, one has room beside a long name, and not two."""
+    if not panel.latest:
+        return []
+    return ["lastNotNull"] if _long(panel) else ["lastNotNull", "max"]
 
 
 def _timeseries(panel: Panel) -> timeseries.Panel:
@@ -808,7 +820,7 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
                 if panel.latest and _beside(panel)
                 else common_model.LegendPlacement.BOTTOM
             )
-            .calcs(["lastNotNull", "max"] if panel.latest else [])
+            .calcs(_calcs(panel))
         )
         .tooltip(
             common.VizTooltipOptions()
