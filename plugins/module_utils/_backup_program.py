@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import stat
@@ -55,6 +56,8 @@ RESTORE_LOCK = "/run/vigil.monitoring/var-lib-vigil-restore.lock"
 SILENT = 1800
 # Where the clients of databases are.
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What restic says where its ssh fails, and its option for how to run that.
+SESSION, SFTP_COMMAND = "unable to start the sftp session", "sftp.command="
 # What restic writes to its error output -> what it means. The first that is found counts.
 REASONS = (
     (r"wrong password|no key found", "backup_password is not the password of the repository"),
@@ -68,7 +71,7 @@ REASONS = (
     ),
     # Before what follows: restic asks whether there is a repository whatever keeps it from opening one.
     (
-        r"Permission denied|unable to start the sftp session|connection refused|no route to host|timed out|no such host"
+        rf"Permission denied|{SESSION}|connection refused|no route to host|timed out|no such host"
         r"|Could not resolve|network is unreachable|connection reset|server response unexpected"
         r"|AccessDenied|Access Denied|403 Forbidden|401 Unauthorized|signature we calculated does not match|InvalidAccessKeyId",
         "the repository cannot be reached",
@@ -348,8 +351,25 @@ class Restic:
         """
         status, output, errors = self.run(*arguments, timeout=timeout)
         if status:
-            raise BackupError(reason_of(errors or output))
+            raise BackupError(self.reason(errors or output))
         return output
+
+    def reason(self, output):
+        """What an error means. Where restic has ended before it has read why ssh failed, ssh is asked once more."""
+        command = next((one[len(SFTP_COMMAND) :] for one in self.argv if one.startswith(SFTP_COMMAND)), None)
+        if command and SESSION in output:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                # With nothing to read, the server of sftp ends at once where it can be reached.
+                done = subprocess.run(
+                    shlex.split(command),
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    cwd="/",
+                    timeout=60,
+                    check=False,
+                )
+                output = done.stderr.decode("utf-8", "replace") + output
+        return reason_of(output)
 
     def is_there(self):
         """Whether there is a repository that the password opens.
@@ -361,7 +381,7 @@ class Restic:
             return True
         if is_missing(errors + output):
             return False
-        raise BackupError(reason_of(errors or output))
+        raise BackupError(self.reason(errors or output))
 
 
 class Backup:
@@ -548,7 +568,7 @@ class Backup:
         if status == INCOMPLETE:
             raise BackupError("some files could not be read: {0}".format("; ".join(_read_errors(errors + output))))
         if status:
-            raise BackupError(reason_of(errors or output))
+            raise BackupError(self.restic.reason(errors or output))
         return summary_of(output)
 
     def _own(self):

@@ -29,6 +29,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._snapshots import
 PREFIX = "vigil-restore-test-"
 # Stand for the port on which a service is started, and for the newest moment of its blocks in seconds.
 PORT, NEWEST = "@port@", "@newest@"
+# How many seconds a new block spans (storage.tsdb.min-block-duration), and in which steps its samples are looked for.
+BLOCK, WINDOW = 7200, 120
 # So long a rehearsed service may run, should nobody stop it.
 LONGEST = 3600
 STATE = ".vigil"
@@ -124,7 +126,7 @@ def container_body(process: Process, argv: list, mounts: dict, data: str, limits
 
 
 def newest_of(data: str):
-    """The newest moment of the blocks of a time series database, in seconds; None without blocks.
+    """Where the newest block of a time series database ends, in seconds; None without blocks.
 
     :raises BackupError: when one of them does not say which time it is of.
     """
@@ -139,6 +141,18 @@ def newest_of(data: str):
             raise BackupError("the block {0} was not restored completely".format(os.path.dirname(path))) from None
     # A block ends before this moment.
     return (max(found) - 1) / 1000 if found else None
+
+
+def with_samples(ask, newest: float) -> float:
+    """The newest moment of a block at which it has samples: where the service did not run, its time went on without any.
+
+    :param ask: function of a moment in seconds that gives the answers to all queries about it, with ``status`` and ``text``.
+    :param newest: where the block ends.
+    """
+    for back in range(0, BLOCK, WINDOW):
+        if all(said["status"] != 200 or json.loads(said["text"])["data"]["result"] for said in ask(newest - back)):
+            return newest - back
+    return newest
 
 
 class Rehearsal:
@@ -211,7 +225,7 @@ class Rehearsal:
                 give(path, process.uid, process.gid, keeps_links=True)
             newest = newest_of(data) if wanted["has_blocks"] else None
             restored = time.time() - began
-            answers = self._ask(wanted, process, {data: wanted["data"], config: wanted["config"]}, newest)
+            answers, newest = self._ask(wanted, process, {data: wanted["data"], config: wanted["config"]}, newest)
         finally:
             self._stop(wanted["service"])
             shutil.rmtree(top, ignore_errors=True)
@@ -236,7 +250,7 @@ class Rehearsal:
             return Process(stream.read().decode("utf-8").split("\0")[:-1], uid, gid)
 
     def _ask(self, wanted, process, mounts, newest):
-        """Start it, and send it the requests."""
+        """Start it, and send it the requests: the answers, and the moment that was asked about."""
         port, since = _free_port(), time.time()
         argv = arguments(process, wanted["keep"], wanted["arguments"], port)
         name = PREFIX + wanted["service"]
@@ -261,16 +275,23 @@ class Rehearsal:
                 words = self.engine.log(name, 0, 15) if process.image else last_words(name, since)
                 raise HostError("it is not ready with the restored data. Last log lines:\n{0}".format(words))
             time.sleep(0.2)
-        answers = {}
-        for title, path in wanted["requests"].items():
-            if NEWEST in path and newest is None:
-                continue
+
+        def ask(path, moment):
             try:
-                said = _client.get(base + path.replace(NEWEST, "{0:.3f}".format(newest or 0)), access, 60)
+                said = _client.get(base + path.replace(NEWEST, "{0:.3f}".format(moment or 0)), access, 60)
             except _client.AskError as error:
                 raise HostError("it does not answer {0}: {1}".format(path, error)) from error
-            answers[title] = {"status": said.status, "text": said.body.decode("utf-8", "replace")}
-        return answers
+            return {"status": said.status, "text": said.body.decode("utf-8", "replace")}
+
+        dated = [path for path in wanted["requests"].values() if NEWEST in path]
+        if dated and newest is not None:
+            newest = with_samples(lambda moment: (ask(path, moment) for path in dated), newest)
+        answers = {
+            title: ask(path, newest)
+            for title, path in wanted["requests"].items()
+            if newest is not None or NEWEST not in path
+        }
+        return answers, newest
 
     def _is_alive(self, name, process):
         if process.image:

@@ -26,7 +26,6 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program i
     BackupError,
     Restic,
     is_ahead,
-    reason_of,
     seconds,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._disk_space import LEAST_SPACE, free_bytes
@@ -302,7 +301,7 @@ class Repository:
         if status and is_unlockable(errors):
             status, output, errors = self._restic.run(*argv, "--no-lock")
         if status:
-            raise BackupError(reason_of(errors or output))
+            raise BackupError(self._restic.reason(errors or output))
         missing = [path for path in paths if not os.path.lexists(target + path)]
         if missing:
             raise BackupError("snapshot {0} does not have {1}".format(snapshot_id[:8], ", ".join(missing)))

@@ -34,6 +34,11 @@ options:
     description: Whether to make a backup at once, and to wait for it.
     type: bool
     default: false
+  create:
+    description: Whether to create a repository that is not there. Let one host after the other do so, as two that create the same one at
+      once damage it.
+    type: bool
+    default: false
   remove_data:
     description: Whether V(absent) removes O(state_dir) as well.
     type: bool
@@ -106,6 +111,10 @@ missing:
   returned: when programs are missing
   type: list
   elements: str
+uncreated:
+  description: There is no repository yet. Settings and program were written; nothing is backed up until O(create) has created it.
+  returned: when there is no repository, without O(create)
+  type: bool
 removed:
   description: Paths that were removed, or would be.
   returned: with O(state=absent)
@@ -147,6 +156,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._system import HE
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "now": {"type": "bool", "default": False},
+    "create": {"type": "bool", "default": False},
     "remove_data": {"type": "bool", "default": True},
     "record": {"type": "dict", "default": {}},
     "config": {"type": "dict", "default": {}},
@@ -194,11 +204,12 @@ class Task:
             raise HostError(calendar)
         if changed:
             self._write(wanted, changes, surplus)
-        if changes or not os.path.exists(self.known):
-            changed = self._have_repository() or changed
-        if changed:
+        create = self.params["create"]
+        if changes or self._known_repository() != self.params["config"]["environment"]["RESTIC_REPOSITORY"]:
+            changed = self._have_repository(diff) or changed
+        if changed or create:
             self._schedule()
-        self._end(changed, diff, bool(changes))
+        self._end(changed or create, diff, bool(changes) or create)
 
     def _missing(self):
         """The packages of programs that are not there."""
@@ -247,20 +258,26 @@ class Task:
                 )
             )
 
-    def _have_repository(self):
+    def _known_repository(self):
+        """The repository that was reached before; None for none."""
+        return read_json(self.known, {}).get("repository")
+
+    def _have_repository(self, diff):
         """Create the repository if it was never there; whether it was created.
 
         :raises BackupError: when it cannot be reached, or was there and is gone.
         """
         repository = self.params["config"]["environment"]["RESTIC_REPOSITORY"]
-        restic, known = Restic(self.params["config"]), read_json(self.known, {})
+        restic = Restic(self.params["config"])
         created = False
         if not restic.is_there():
-            if known.get("repository") == repository:
+            if self._known_repository() == repository:
                 raise BackupError(
                     "the repository that was at backup_repository is gone, with all of its backups. Bring it back; or, to begin a"
                     " new one, remove {0} on the host".format(self.known)
                 )
+            if not self.params["create"]:
+                self.module.exit_json(changed=True, uncreated=True, diff=diff, last="none", status={})
             restic.must("init", timeout=300)
             created = True
         _nofollow.write_atomically(self.known, (json.dumps({"repository": repository}) + "\n").encode("ascii"), 0o600)

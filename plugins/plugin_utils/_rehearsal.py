@@ -38,7 +38,7 @@ class Figure(NamedTuple):
 
     :ivar title: what it is, in the plural.
     :ivar value: how many, or a list of names.
-    :ivar exact: whether it can be no other than that of the running service; else it may have changed since the backup.
+    :ivar exact: whether it can be no other than that of the running service, and not nothing; else it may have changed since the backup.
     """
 
     title: str
@@ -119,6 +119,11 @@ def compare(restored: list[Figure], running: list[Figure]) -> tuple[list[str], l
             is_bad = bool(missing)
         else:
             text = "{0} {1}, and {2} of the running service".format(one.value, one.title, other.value)
-            is_bad = one.value != other.value if one.exact else not one.value and bool(other.value)
+            if one.exact:
+                # What has nothing on either side proves nothing.
+                is_bad = one.value != other.value or not one.value
+                text += "" if one.value or other.value else ": nothing was compared"
+            else:
+                is_bad = not one.value and bool(other.value)
         (bad if is_bad else good).append(text)
     return good, bad

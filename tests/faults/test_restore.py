@@ -36,6 +36,9 @@ class Lost(Site):
     store: hosts.Host
 
     def restore(self, *arguments, **options):
+        # With the end of a restore the timer is there again, which has been due; beside that backup no restore begins.
+        running = "systemctl show -P ActiveState vigil-backup.service | grep -qx activating"
+        self.host.run(f"while {running}; do sleep 0.5; done", timeout=120)
         return self.run(*arguments, playbook="restore.yml", **options)
 
     def silences(self):

@@ -734,7 +734,7 @@ def test_the_authority_is_rotated_in_both_runtimes(shared):
     trusted, began = site.folder / ".tls" / "ca.crt", time.time()
     before = trusted.read_text()
     serials = {on_the_wire(site, host, port) for host in site.both for port in ports_of(site, host)}
-    site.run(playbook="rotate_ca.yml", timeout=500).must_be_green(changed=True)
+    site.run(playbook="rotate_ca.yml", timeout=1500).must_be_green(changed=True)
     assert trusted.read_text() != before
     for host in site.both:
         assert not serials & {on_the_wire(site, host, port) for port in ports_of(site, host)}

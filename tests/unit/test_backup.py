@@ -241,6 +241,28 @@ def test_nothing_is_removed_where_a_snapshot_is_of_later_than_now(tmp_path, days
     assert forgets or "the clock of this host is or was wrong: abababab of 2027-01-16T08:00." in backup.errors[0]
 
 
+@pytest.mark.parametrize(
+    ("ssh", "words"),
+    [
+        ("echo 'Host key verification failed.' >&2; exit 255", "does not have the key in backup_ssh_known_hosts"),
+        ("cat", "the repository cannot be reached (restic: Fatal: unable to start the sftp session"),
+        ("no-such-program", "the repository cannot be reached (restic: Fatal: unable to start the sftp session"),
+    ],
+)
+def test_ssh_is_asked_why_it_failed_where_restic_did_not_read_it(tmp_path, ssh, words):
+    program = tmp_path / "restic"
+    program.write_text(
+        "#!/bin/sh\necho 'Fatal: unable to start the sftp session, unexpected EOF' >&2\nexit 1\n", encoding="utf-8"
+    )
+    program.chmod(0o700)
+    options = ["-o", "sftp.command=" + (f'sh -c "{ssh}"' if " " in ssh else ssh)]
+    restic = _backup_program.Restic({"restic": str(program), "options": options, "environment": {}})
+    for tried in (lambda: restic.must("init"), restic.is_there):
+        with pytest.raises(_backup_program.BackupError) as error:
+            tried()
+        assert words in str(error.value)
+
+
 LOCKED = """#!/bin/sh
 echo "$*" >>{log}
 [ "$1" = unlock ] || [ $(grep -c backup {log}) -gt 2 ] || {{ echo "repository is already locked by PID 7 on mon1" >&2; exit 11; }}

@@ -65,6 +65,22 @@ def test_the_newest_moment_of_blocks(tmp_path):
         host.newest_of(str(tmp_path))
 
 
+def test_where_it_did_not_run_at_the_end_of_a_block_is_looked_further_back():
+    """It was off from 6000 s on: the block, and the time of each query after that, have no samples."""
+    asked = []
+
+    def ask(moment):
+        asked.append(moment)
+        result = [{"value": [moment, "1"]}] if moment < 6100 else []
+        return [{"status": 200, "text": json.dumps({"data": {"result": result}})}]
+
+    assert host.with_samples(ask, 7199.999) == pytest.approx(6000, abs=host.WINDOW)
+    assert len(asked) == 11
+    nothing = [{"status": 200, "text": '{"data": {"result": []}}'}]
+    assert host.with_samples(lambda moment: nothing, 7199.999) == 7199.999
+    assert host.with_samples(lambda moment: [{"status": 422, "text": "x"}], 7199.999) == 7199.999
+
+
 def test_of_what_was_restored_only_files_directories_and_links_are_given_away(tmp_path):
     """What a deployment has linked to is seen by the rehearsed service, and made again after a restore."""
     for keeps in (True, False):
@@ -85,6 +101,7 @@ def test_of_what_was_restored_only_files_directories_and_links_are_given_away(tm
         (Figure("series", 5, True), Figure("series", 5, True), False, "5 series, and 5 of the running service"),
         (Figure("series", 4, True), Figure("series", 5, True), True, "4 series, and 5 of the running service"),
         (Figure("series", 6, True), Figure("series", 5, True), True, "6 series"),
+        (Figure("series", 0, True), Figure("series", 0, True), True, "of the running service: nothing was compared"),
         # Deployed since the backup.
         (Figure("rules", 4), Figure("rules", 5), False, "4 rules, and 5 of the running service"),
         (Figure("rules", 0), Figure("rules", 5), True, "0 rules"),

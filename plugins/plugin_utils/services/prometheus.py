@@ -334,7 +334,7 @@ class Room(Service):
         query = "/api/v1/query?time=" + NEWEST + "&query="
         return Wanted(
             arguments=["--{0}={1}".format(*item) for item in flags.items()],
-            # As many of the samples as a server with millions of time series can add up.
+            # As many of the samples as a server with millions of time series can add up: those of _rehearsal.WINDOW.
             requests={
                 "series": query + "count({0})".format(all_series),
                 "samples": query + "sum(count_over_time({0}[2m]))".format(all_series),
@@ -347,7 +347,7 @@ class Room(Service):
         )
 
     def rehearsal_figures(self, answers, before):
-        """Its time series at the end of the newest block, and their samples in the minutes before; its rules."""
+        """Its time series at the newest moment of its blocks, and their samples in the minutes before; its rules."""
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Figure
 
         found = []
