@@ -168,6 +168,12 @@ def test_a_rehearsal_says_what_is_there_again(rehearsed, listener):
     shown = rehearsed.host.run("curl -fsS http://127.0.0.1:9100/metrics").stdout
     value = re.search(r'(?m)^monitoring_restore_test_success_timestamp_seconds\{backup="subject"\} (\S+)$', shown)
     assert float(value[1]) == pytest.approx(time.time(), abs=60)
+    labels = r'backup="subject",of="(restored|running)",service="prometheus",what="([a-z ]+)"'
+    items = {(of, what): float(number) for of, what, number in re.findall(rf"items{{{labels}}} (\S+)", shown)}
+    for of in ("restored", "running"):
+        assert items[of, "time series in the newest block"] == 1
+        assert items[of, "samples of the last two minutes in the newest block"] == 2
+    assert items["restored", "rules"] == items["running", "rules"] + 1
 
 
 def test_a_killed_rehearsal_is_removed_by_the_next_one(rehearsed):
