@@ -4,7 +4,8 @@
 """The database of a service on a real PostgreSQL and a real MariaDB: the program of the backup dumps it, a restore loads the dump, and
 what was there comes back where that fails.
 
-No Grafana is needed: what the backup and restore.yml do is done step by step. With a Grafana: test_grafana_server.py.
+No Grafana is needed: what the backup and restore.yml do is done step by step. With a Grafana: test_grafana_server.py. By the same steps: a
+disk that fills up.
 """
 
 from __future__ import annotations
@@ -128,6 +129,7 @@ def machine():
 DRIVER = """
 import json, os, sys
 from ansible_collections.vigil.monitoring.plugins.module_utils import _snapshots
+from ansible_collections.vigil.monitoring.plugins.module_utils._backup_program import BackupError
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
 from ansible_collections.vigil.monitoring.plugins.module_utils._restore import RestoredData
 from ansible_collections.vigil.monitoring.plugins.module_utils._system import HERE
@@ -145,7 +147,7 @@ try:
         with _snapshots.Repository(given["access"]) as repository:
             given["snapshot"] = repository.snapshots()[0].id
     assert STEPS[step](given)["changed"]
-except HostError as error:
+except (BackupError, HostError) as error:
     sys.exit("refused: " + str(error))
 """
 DESCRIBED = {
@@ -300,3 +302,39 @@ def test_what_cannot_be_reached_is_said_before_anything_is_changed(restored):
     assert problem.startswith(f"{server.given['client'][0]} is not installed on this host, and ")
     host.run(f"mv {program}.away {program}")
     assert restored.left() == ""
+
+
+def test_a_disk_that_fills_up_while_data_is_restored(machine):
+    """There was space when the restore began: what is there stays, and nothing is left of what was restored."""
+    small, lost = "/srv/small/data", "/srv/lost"
+    machine.run("mkdir /srv/small; mount -t tmpfs -o size=120m tmpfs /srv/small")
+    machine.run(f"install -d -o grafana -g grafana {small}; echo now >{small}/kept")
+    environment = " ".join(f"{name}={value}" for name, value in REPOSITORY.items())
+    make = f"mkdir {lost}; head -c 150M /dev/urandom >{lost}/large; rm -rf /srv/backup"
+    machine.run(
+        f"{make}; export {environment}; restic init -q; restic backup -q --tag vigil {lost}; rm -r {lost}", timeout=120
+    )
+    described = {**DESCRIBED, "data": lost, "sources": [{"from": lost, "to": lost}]}
+    given = {
+        "service": "grafana",
+        "data_dir": small,
+        "database": None,
+        "described": described,
+        "files": [],
+        "access": ACCESS,
+    }
+
+    def step(name):
+        done = machine.run(
+            COMMAND, stdin=json.dumps({**given, "step": name, "size": 1 << 20}), check=False, timeout=120
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    status, said = step("fetch")
+    assert status == 1 and said.startswith(
+        "refused: no space is left where the repository, the cache or the data is"
+    ), said
+    assert machine.run(f"cat {small}/kept").stdout == "now\n"
+    assert step("undo")[0] == 0
+    assert machine.run(f"ls -A {small}").stdout.split() == ["kept"]
+    machine.run("umount /srv/small")
