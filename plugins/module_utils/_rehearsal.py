@@ -143,16 +143,20 @@ def newest_of(data: str):
     return (max(found) - 1) / 1000 if found else None
 
 
-def with_samples(ask, newest: float) -> float:
-    """The newest moment of a block at which it has samples: where the service did not run, its time went on without any.
+def with_samples(ask, newest: float) -> tuple:
+    """The newest moment of a block at which it has samples, and the answers about it: where the service did not run, the time of the
+    block went on without any.
 
-    :param ask: function of a moment in seconds that gives the answers to all queries about it, with ``status`` and ``text``.
-    :param newest: where the block ends.
+    :param ask: function of a moment in seconds that gives the answers to all queries about it: title -> ``status`` and ``text``.
+    :param newest: where the block ends; it is what counts where no samples are found.
     """
+    first = None
     for back in range(0, BLOCK, WINDOW):
-        if all(said["status"] != 200 or json.loads(said["text"])["data"]["result"] for said in ask(newest - back)):
-            return newest - back
-    return newest
+        answers = ask(newest - back)
+        if all(said["status"] != 200 or json.loads(said["text"])["data"]["result"] for said in answers.values()):
+            return newest - back, answers
+        first = first or answers
+    return newest, first
 
 
 class Rehearsal:
@@ -276,21 +280,22 @@ class Rehearsal:
                 raise HostError("it is not ready with the restored data. Last log lines:\n{0}".format(words))
             time.sleep(0.2)
 
-        def ask(path, moment):
-            try:
-                said = _client.get(base + path.replace(NEWEST, "{0:.3f}".format(moment or 0)), access, 60)
-            except _client.AskError as error:
-                raise HostError("it does not answer {0}: {1}".format(path, error)) from error
-            return {"status": said.status, "text": said.body.decode("utf-8", "replace")}
+        def ask(requests, moment=None):
+            answers = {}
+            for title, path in requests.items():
+                dated = path if moment is None else path.replace(NEWEST, "{0:.3f}".format(moment))
+                try:
+                    said = _client.get(base + dated, access, 60)
+                except _client.AskError as error:
+                    raise HostError("it does not answer {0}: {1}".format(path, error)) from error
+                answers[title] = {"status": said.status, "text": said.body.decode("utf-8", "replace")}
+            return answers
 
-        dated = [path for path in wanted["requests"].values() if NEWEST in path]
+        dated = {title: path for title, path in wanted["requests"].items() if NEWEST in path}
+        answers = ask({title: path for title, path in wanted["requests"].items() if title not in dated})
         if dated and newest is not None:
-            newest = with_samples(lambda moment: (ask(path, moment) for path in dated), newest)
-        answers = {
-            title: ask(path, newest)
-            for title, path in wanted["requests"].items()
-            if newest is not None or NEWEST not in path
-        }
+            newest, found = with_samples(lambda moment: ask(dated, moment), newest)
+            answers.update(found)
         return answers, newest
 
     def _is_alive(self, name, process):

@@ -182,6 +182,11 @@ class Task:
         self.status = os.path.join(self.params["state_dir"], "status.json")
         self.known = os.path.join(self.params["state_dir"], "repository.json")
 
+    @property
+    def repository(self):
+        """Its address."""
+        return self.params["config"]["environment"]["RESTIC_REPOSITORY"]
+
     def run(self):
         """Have it as it should be."""
         if self.params["state"] == "absent":
@@ -205,7 +210,7 @@ class Task:
         if changed:
             self._write(wanted, changes, surplus)
         create = self.params["create"]
-        if changes or self._known_repository() != self.params["config"]["environment"]["RESTIC_REPOSITORY"]:
+        if changes or self._known_repository() != self.repository:
             changed = self._have_repository(diff) or changed
         if changed or create:
             self._schedule()
@@ -213,8 +218,7 @@ class Task:
 
     def _missing(self):
         """The packages of programs that are not there."""
-        config = self.params["config"]
-        there = _backup.has_programs(config["restic"], config["environment"]["RESTIC_REPOSITORY"])
+        there = _backup.has_programs(self.params["config"]["restic"], self.repository)
         return [] if there else self.params["packages"]
 
     def _is_scheduled(self):
@@ -250,7 +254,7 @@ class Task:
             _nofollow.write_atomically(path, text.encode("utf-8"), mode, 0, 0)
         for path in surplus:
             _nofollow.unlink(path)
-        repository = params["config"]["environment"]["RESTIC_REPOSITORY"]
+        repository = self.repository
         if repository.startswith("/") and not os.path.isdir(os.path.dirname(repository.rstrip("/"))):
             raise HostError(
                 "backup_repository is {0}, and {1} does not exist: is it not mounted?".format(
@@ -267,7 +271,7 @@ class Task:
 
         :raises BackupError: when it cannot be reached, or was there and is gone.
         """
-        repository = self.params["config"]["environment"]["RESTIC_REPOSITORY"]
+        repository = self.repository
         restic = Restic(self.params["config"])
         created = False
         if not restic.is_there():

@@ -72,13 +72,15 @@ def test_where_it_did_not_run_at_the_end_of_a_block_is_looked_further_back():
     def ask(moment):
         asked.append(moment)
         result = [{"value": [moment, "1"]}] if moment < 6100 else []
-        return [{"status": 200, "text": json.dumps({"data": {"result": result}})}]
+        return {"series": {"status": 200, "text": json.dumps({"data": {"result": result}})}}
 
-    assert host.with_samples(ask, 7199.999) == pytest.approx(6000, abs=host.WINDOW)
-    assert len(asked) == 11
-    nothing = [{"status": 200, "text": '{"data": {"result": []}}'}]
-    assert host.with_samples(lambda moment: nothing, 7199.999) == 7199.999
-    assert host.with_samples(lambda moment: [{"status": 422, "text": "x"}], 7199.999) == 7199.999
+    moment, answers = host.with_samples(ask, 7199.999)
+    assert moment == pytest.approx(6000, abs=host.WINDOW) == asked[-1]
+    assert len(asked) == 11 and json.loads(answers["series"]["text"])["data"]["result"] == [{"value": [moment, "1"]}]
+    nothing = {"series": {"status": 200, "text": '{"data": {"result": []}}'}}
+    assert host.with_samples(lambda moment: nothing, 7199.999) == (7199.999, nothing)
+    refused = {"series": {"status": 422, "text": "x"}}
+    assert host.with_samples(lambda moment: refused, 7199.999) == (7199.999, refused)
 
 
 def test_of_what_was_restored_only_files_directories_and_links_are_given_away(tmp_path):

@@ -315,7 +315,7 @@ class Room(Service):
 
     def rehearsal(self, i):
         """With its rules, but without targets, Alertmanagers and remote storage; no block is compacted, and none is too old."""
-        from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import NEWEST, PORT
+        from ansible_collections.vigil.monitoring.plugins.module_utils._rehearsal import NEWEST, PORT, WINDOW
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._prometheus import RULE_FILES
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._rehearsal import Wanted
 
@@ -334,10 +334,10 @@ class Room(Service):
         query = "/api/v1/query?time=" + NEWEST + "&query="
         return Wanted(
             arguments=["--{0}={1}".format(*item) for item in flags.items()],
-            # As many of the samples as a server with millions of time series can add up: those of _rehearsal.WINDOW.
+            # As many of the samples as a server with millions of time series can add up.
             requests={
                 "series": query + "count({0})".format(all_series),
-                "samples": query + "sum(count_over_time({0}[2m]))".format(all_series),
+                "samples": query + "sum(count_over_time({0}[{1}s]))".format(all_series, WINDOW),
                 "rules": "/api/v1/rules",
             },
             ready="/-/ready",
