@@ -124,9 +124,7 @@ def _scalar(value):
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
-        if _AS_IT_IS.fullmatch(value) and len(value) <= _SHORT and not _looks_like_a_type(value):
-            return value
-        return _other_text(value)
+        return _text(value)
     if isinstance(value, int):
         return str(value)
     if not value and isinstance(value, (dict, list)):
@@ -134,17 +132,20 @@ def _scalar(value):
     raise _Unusual
 
 
+# Names and values of labels come back with each target.
+@functools.lru_cache(maxsize=4096)
+def _text(text):
+    if _AS_IT_IS.fullmatch(text) and len(text) <= _SHORT and not _looks_like_a_type(text):
+        return text
+    if len(text) > _SHORT or len(text.splitlines()) > 1 or text.splitlines(keepends=True) != text.splitlines():
+        raise _Unusual
+    return _by_library({"x": text})[3:-1]
+
+
 def _looks_like_a_type(text):
     resolvers = _Dumper.yaml_implicit_resolvers
     found = (*resolvers.get(text[0], ()), *resolvers.get(None, ()))
     return any(pattern.match(text) for dummy, pattern in found)
-
-
-@functools.lru_cache(maxsize=4096)
-def _other_text(text):
-    if len(text) > _SHORT or len(text.splitlines()) > 1 or text.splitlines(keepends=True) != text.splitlines():
-        raise _Unusual
-    return _by_library({"x": text})[3:-1]
 
 
 def file_text(i, name, own, header, data, **further):
