@@ -29,6 +29,11 @@ ADDED = ("volumes", "groups")
 _UNITS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 
+def is_container(runtime):
+    """Whether services of this runtime run in containers, from images."""
+    return runtime == "docker"
+
+
 def image_name(repository, tag, registry=""):
     """The name of upstream's image, from a mirror where there is one.
 

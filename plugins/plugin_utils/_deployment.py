@@ -16,7 +16,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils import _firewall
 from ansible_collections.vigil.monitoring.plugins.module_utils._docker import DEFAULT_HOST
 from ansible_collections.vigil.monitoring.plugins.module_utils._health import RELOAD, RESTART
 from ansible_collections.vigil.monitoring.plugins.module_utils._version import version_key
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import container, inside, is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import NFTABLES, ruleset, unit_directives
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._references import OWN, file_references
@@ -244,7 +244,7 @@ class Deployment:
 
     def network(self, i) -> str:
         """The network of its container; ``host`` where it runs without one."""
-        return (i.get("container_network") or "host") if i["runtime"] == "docker" else "host"
+        return (i.get("container_network") or "host") if is_container(i["runtime"]) else "host"
 
     def listen_inside(self, i) -> Any:
         """Where the program itself listens: inside a container on a bridge, on all of the container's addresses."""
@@ -507,7 +507,7 @@ class Deployment:
 
         :param prepared: what the step of :meth:`preparation` returned.
         """
-        contained = i["runtime"] == "docker"
+        contained = is_container(i["runtime"])
         conflicts = i["package_units"] if i["install_method"] == "package" or i["take_over"] else []
         rules = self.firewall(i)
         firewall = {_firewall.path_of(self.name): rules} if rules else {}
@@ -641,7 +641,7 @@ class Deployment:
 
     def program_step(self, i) -> Step:
         """What brings the program to the host."""
-        if i["runtime"] == "docker":
+        if is_container(i["runtime"]):
             return Step("Install", COLLECTION + "image", self.image_options(i))
         return Step("Install", COLLECTION + "release", self.release_options(i))
 

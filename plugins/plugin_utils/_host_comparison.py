@@ -19,6 +19,7 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_containe
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_files import Tree
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_release import Release
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._compare_service import Service
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._host_commands import combined, parts
 
 PROGRAM, PREPARATION, CONFIGURATION, ACTIVATION, CONTENTS = (
@@ -68,7 +69,7 @@ class Comparison:
         self.also, self.said = also, None
         self.problem = None
         self.login = None
-        self.contained = i["runtime"] == "docker"
+        self.contained = is_container(i["runtime"])
 
     def can_tell(self) -> bool:
         """Whether one command can be enough: a package or a program of somebody else's has a version that only it can say."""

@@ -12,6 +12,7 @@ import posixpath
 import re
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._networks import check_networks
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import (
@@ -272,7 +273,7 @@ def problems(role, values):
     """
     room, found = _rooms.load(role), []
     checks = [check_release, check_paths, check_web, check_networks, check_flags, check_service]
-    if values[role + "_runtime"] == "docker":
+    if is_container(values[role + "_runtime"]):
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._inputs_container import (  # noqa: PLC0415
             check_container,
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._firewall import TABLE
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Problem, shown
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._web import listen_addresses
 
@@ -111,7 +112,7 @@ def check_networks(room, values):
     name = names[0]
     if not values[name] or values[room.name + "_firewall"] == NFTABLES:
         return
-    contained = values[room.name + "_runtime"] == "docker"
+    contained = is_container(values[room.name + "_runtime"])
     if not contained and not room.connects_out(lambda suffix: values.get("{0}_{1}".format(room.name, suffix))):
         return
     listen = values.get(room.name + "_web_listen_address")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import posixpath
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._deployment import Step, docker_host
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import COLLECTION
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import RESTART, Service
@@ -361,7 +362,7 @@ class Room(Service):
             "command": [release["commands"]["grafana"], *self.command(i, release, "cli")],
             "user": i["system_user"],
             "service": self.unit_name,
-            **({"docker_host": docker_host(i)} if i["runtime"] == "docker" else {}),
+            **({"docker_host": docker_host(i)} if is_container(i["runtime"]) else {}),
             "expected": self.expected(i),
             "access": self.people(i),
             "secrets": self.secrets(i),

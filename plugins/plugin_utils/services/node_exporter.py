@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._flags import collector_flags, flag
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._service import Service
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._tls import CERTIFICATE
@@ -60,7 +61,7 @@ class Room(Service):
     def arguments(self, i, release):
         """Collectors first, as in its documentation."""
         arguments = collector_flags(i)
-        if i["runtime"] == "docker":
+        if is_container(i["runtime"]):
             arguments += flag("path.rootfs", self.rootfs)
         if web_config(self.web_config(i)):
             known = self.knows(release["version"], "web.config.file")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _data_source
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._container import is_container
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._data_source import (
     container_source,
     postgres_exporter_source,
@@ -47,7 +48,7 @@ class Room(Exporter):
         """Where its database is, as :mod:`_data_source` takes it."""
         names = ("config_dir", "name", "uri", "username", "password", "dsn_file", "system_user")
         # systemd reads the variables of the environment for the service; inside a container nobody else does.
-        return {**{name: i[name] for name in names}, "reads_environment": i["runtime"] == "docker"}
+        return {**{name: i[name] for name in names}, "reads_environment": is_container(i["runtime"])}
 
     def connects_out(self, get):
         """Unless its only database is on this host."""
@@ -78,7 +79,7 @@ class Room(Exporter):
 
     def readable(self, i, release):
         """In a container it reads the user's own file with its data source itself."""
-        own = [i["dsn_file"]] if i["dsn_file"] and i["runtime"] == "docker" else []
+        own = [i["dsn_file"]] if i["dsn_file"] and is_container(i["runtime"]) else []
         return super().readable(i, release) + own
 
     def inputs_with_secrets(self, i):
