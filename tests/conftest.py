@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from lab import mirror, s3
+from lab import identity, mirror, s3
 from lab import stack as lab_stack
 
-NOT_RUN, NO_S3 = "no Grafana", "no server of S3"
+NOT_RUN, NO_S3, NO_PROVIDER = "no Grafana", "no server of S3", "no OpenID provider"
 OUT_OF_TIME = "the minutes of VIGIL_TEST_MINUTES are over"
 
 
@@ -63,9 +63,18 @@ def grafana_versions():
 @pytest.fixture(scope="session")
 def s3_server():
     """The program of a server of S3; where it cannot be built, the test is skipped."""
-    found = s3.program()
+    found = s3.SERVER.path()
     if found is None:
         pytest.skip(NO_S3)
+    return found
+
+
+@pytest.fixture(scope="session")
+def provider_program(grafana_versions):
+    """The program of an OpenID provider for Grafana; where it cannot be built, the test is skipped."""
+    found = identity.SERVER.path()
+    if found is None:
+        pytest.skip(NO_PROVIDER)
     return found
 
 
@@ -81,7 +90,8 @@ def pytest_terminal_summary(terminalreporter):
     """A line that nobody overlooks for each reason for which scenarios were left out."""
     reasons = {
         NOT_RUN: f"scenarios of Grafana: {mirror.without_grafana()}",
-        NO_S3: f"scenarios of S3: {s3.missing()}",
+        NO_S3: f"scenarios of S3: {s3.SERVER.missing()}",
+        NO_PROVIDER: f"scenarios of OAuth: {identity.SERVER.missing()}",
         OUT_OF_TIME: f"tests: {OUT_OF_TIME}; run them with more, or without it",
     }
     for reason, words in reasons.items():

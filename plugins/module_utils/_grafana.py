@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
@@ -128,6 +128,34 @@ def message_of(text):
         answer = None
     said = answer.get("message") or answer.get("error") if isinstance(answer, dict) else None
     return sanitize(said or text) or "empty response"
+
+
+def ldap_problems(text):
+    """Sentences about servers of LDAP that Grafana cannot reach.
+
+    :param text: answer of ``/api/admin/ldap/status``.
+    """
+    for server in json.loads(text):
+        if not server.get("available"):
+            yield "its LDAP server {0}:{1} cannot be reached: {2}".format(
+                server.get("host"), server.get("port"), sanitize(server.get("error") or "no reason is given")
+            )
+
+
+def login_begins(status, location):
+    """Where a login at a provider of OAuth begins.
+
+    :param status: HTTP status with which Grafana answers who wants to log in there.
+    :param location: where it sends them.
+    :returns: the URL without its query, the client that Grafana is there, and the URL at which people come back; None where it
+        sends them nowhere.
+    """
+    page = urlsplit(str(location or ""))
+    if not 300 <= status < 400 or page.scheme not in ("http", "https"):
+        return None
+    asked = dict(parse_qsl(page.query))
+    url = urlunsplit(page._replace(query="", fragment=""))
+    return url, asked.get("client_id", ""), asked.get("redirect_uri", "")
 
 
 def health_problem(text):

@@ -6,16 +6,29 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urljoin, urlsplit
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana
-from ansible_collections.vigil.monitoring.plugins.module_utils._findings import OK, RED, UNVERIFIED, WAIT, Finding
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _grafana
+from ansible_collections.vigil.monitoring.plugins.module_utils._findings import (
+    IN_LOG,
+    OK,
+    RED,
+    UNVERIFIED,
+    WAIT,
+    Finding,
+)
+
+# How providers of OAuth refuse a client that they do not know, or a URL that is not registered for it. Others may mean whoever
+# asks, and no person asks here.
+REFUSALS = (400, 404)
 
 
 class GrafanaContent:
     """The check of this name.
 
     :param check: the :class:`_health_check.HealthCheck` that it belongs to; its service has a ``login``.
-    :param given: dict: what was provisioned, as the filter grafana_expected gives it.
+    :param given: dict: what was provisioned, as :func:`_grafana.grafana_expected` gives it, and ``logins``, where else people can log in,
+        as :func:`_grafana_ini.logins` does.
     """
 
     def __init__(self, check, given):
@@ -38,6 +51,8 @@ class GrafanaContent:
                 *(self._check_source(source) for source in provisioned["datasources"]),
                 *(self._check_dashboard(wanted) for wanted in provisioned["dashboards"]),
                 *self._check_plugins(provisioned["plugins"]),
+                *(self._check_provider(path) for path in provisioned["logins"]["oauth"]),
+                *(self._check_ldap() if provisioned["logins"]["ldap"] else ()),
             ]
         finally:
             self.check.access = metrics
@@ -86,3 +101,44 @@ class GrafanaContent:
         if plugins:
             for problem in _grafana.plugin_problems(plugins, json.loads(self.check.get("/api/plugins?embedded=0"))):
                 yield Finding(RED, problem)
+
+    def _check_provider(self, path):
+        """Whether a login at a provider of OAuth can begin: as a browser asks, from wherever this runs."""
+        reply = self.check.reply(path)
+        location = reply.headers.get("Location")
+        begins = _grafana.login_begins(reply.status, location)
+        if begins is None:
+            return Finding(RED, "{0} leads to no provider (HTTP {1}); {2}".format(path, reply.status, IN_LOG))
+        url, client, back = begins
+        try:
+            status = self._opened(location)
+        except _client.AskError as error:
+            return Finding(UNVERIFIED, "not verified: a login by {0} begins at {1}: {2}".format(path, url, error))
+        if status in REFUSALS:
+            text = "nobody can log in by {0}: {1} answers HTTP {2}; its provider has to know the client {3!r} with the redirect URL {4}"
+            return Finding(RED, text.format(path, url, status, client, back))
+        if status >= 500:
+            return Finding(WAIT, "nobody can log in by {0}: {1} answers HTTP {2}".format(path, url, status))
+        return Finding(OK)
+
+    @staticmethod
+    def _opened(url):
+        """The status of a page of a provider: as far as it leads on itself, and without cookies, which a browser would bring back."""
+        for dummy in range(5):
+            reply = _client.get(url, _client.Access(use_proxy=True), timeout=10.0, connect_timeout=5.0)
+            further = urljoin(url, reply.headers.get("Location") or "")
+            leads_on = 300 <= reply.status < 400 and urlsplit(further)[:2] == urlsplit(url)[:2]
+            if not leads_on or reply.headers.get("Set-Cookie"):
+                break
+            url = further
+        return reply.status
+
+    def _check_ldap(self):
+        """Whether Grafana can reach its servers of LDAP."""
+        reply = self.check.reply("/api/admin/ldap/status")
+        text = reply.body.decode("utf-8", "replace")
+        if reply.status == 200:
+            for problem in _grafana.ldap_problems(text):
+                yield Finding(WAIT, problem)
+        else:
+            yield Finding(WAIT, "its login by LDAP does not work: {0}".format(_grafana.message_of(text)))

@@ -199,7 +199,8 @@ options:
               - V(alertmanager_cluster) checks the members of a cluster and the delivery of messages.
               - V(alertmanager_settled) checks whether it has heard what the others of its cluster know.
               - V(promxy_answer) checks that a query is answered with data of every part of the targets.
-              - V(grafana_content) checks the database, the administrator's login, data sources, dashboards and plugins.
+              - V(grafana_content) checks the database, the administrator's login, data sources, dashboards and plugins, and where people
+                log in by OAuth and LDAP.
               - V(failing_parts) names the parts for which a gauge is 0, V(nonzero_metric) a metric that should be 0.
             type: str
             choices:

@@ -20,6 +20,13 @@ KNOWN_KEY = "SW2YcwTIb9zpOOhoPsMm"
 REFERENCE = re.compile(r"\$(__\w+)?\{[^}]+\}")
 _FILE = re.compile(r"\$__file\{([^}]+)\}")
 _USERINFO = re.compile(r"[a-zA-Z][\w+.-]*://[^/\s@]*:[^/\s@]+@")
+# Whom Grafana knows as providers of OAuth, and the keys without which nobody can log in there; it has the addresses of the others.
+PROVIDERS = {
+    "generic_oauth": ("auth_url", "token_url"),
+    "azuread": ("auth_url", "token_url"),
+    "okta": ("auth_url", "token_url", "api_url"),
+    **dict.fromkeys(("github", "gitlab", "google", "grafana_com", "grafananet"), ()),
+}
 # Secrets whose keys do not say so.
 _FURTHER_SECRETS = ("connstr",)
 
@@ -169,6 +176,31 @@ def readable_files(ini):
             if section == "server" and key in ("cert_file", "cert_key") and text.startswith("/"):
                 found.add(text)
     return sorted(found)
+
+
+def is_on(value):
+    """Whether Grafana takes a value for true."""
+    return str(value).lower() in ("true", "1", "yes", "on")
+
+
+def providers(ini):
+    """The providers of OAuth that are enabled: name -> keys of its section."""
+    sections = flat(ini)
+    found = {name: sections.get("auth." + name) or {} for name in PROVIDERS}
+    return {name: section for name, section in found.items() if is_on(section.get("enabled"))}
+
+
+def logins(ini):
+    """Where people can log in, other than with a password of Grafana's own.
+
+    :returns: dict with ``oauth``, the paths that lead to its providers, and ``ldap``, whether there is such a login.
+    """
+    # It has one provider of two names.
+    names = ["grafana_com" if name == "grafananet" else name for name in providers(ini)]
+    return {
+        "oauth": ["/login/" + name for name in names],
+        "ldap": is_on((flat(ini).get("auth.ldap") or {}).get("enabled")),
+    }
 
 
 def address(layers):

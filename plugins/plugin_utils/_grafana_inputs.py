@@ -63,6 +63,7 @@ def check_grafana(values):
         if key not in _ALERTING and key != "apiVersion":
             yield unknown_key("grafana_alert_resources", key, _ALERTING, Doubt)
     yield from _check_people(values, str((ini.get("security") or {}).get("admin_user") or "admin"))
+    yield from _check_oauth(ini, _grafana_ini.merge(layers["ini"].get("server") or {}, layers["server"]))
     if values["grafana_ldap"]:
         yield from _check_ldap(values["grafana_ldap"], _grafana_ini.flat(ini).get("auth.ldap") or {})
 
@@ -108,7 +109,7 @@ def _check_server(server, may_be_low):
         yield Problem("grafana_server.protocol", "is {0}".format(shown(protocol)), "write http, https or h2")
     if isinstance(port, bool) or not str(port).isdigit() or not 0 < int(port) < 65536:
         yield Problem("grafana_server.http_port", "is {0}".format(shown(port)), "give a port between 1 and 65535")
-    elif int(port) < 1024 and str(may_be_low).lower() not in ("true", "yes", "on", "1"):
+    elif int(port) < 1024 and not _grafana_ini.is_on(may_be_low):
         yield Problem(
             "grafana_server.http_port",
             "is {0}".format(port),
@@ -290,6 +291,55 @@ def _check_tokens(where, tokens, files):
         yield Problem(where, "has two of the name {0}".format(shown(name)), "rename one of them")
 
 
+def _check_oauth(ini, server):
+    """OAuth: Grafana looks at most of it when somebody logs in, and until then nobody would see an error.
+
+    :param server: the section server as the inventory has it.
+    """
+    found = _grafana_ini.providers(ini)
+    for name, section in found.items():
+        yield from _check_provider("grafana_auth." + name, section, _grafana_ini.PROVIDERS[name])
+    if "generic_oauth" in found and not (found["generic_oauth"].keys() & {"scopes", "empty_scopes"}):
+        remedy = "write those of the provider, such as openid profile email"
+        yield Doubt("grafana_auth.generic_oauth.scopes", "is not set, and Grafana asks for user:email", remedy)
+    if not found:
+        return
+    root = str(server.get("root_url") or "")
+    if root and not _is_url(root):
+        yield Problem("grafana_server.root_url", "is {0}".format(shown(root)), "begin it with https:// or http://")
+    elif not root and not server.get("domain"):
+        made = {"protocol": "http", "domain": "localhost", "http_port": _grafana_ini.PORT, **(ini.get("server") or {})}
+        back = "{protocol}://{domain}:{http_port}".format(**made)
+        yield Doubt(
+            "grafana_server.root_url",
+            "is not set, so that people come back from the provider to {0}/login/{1}".format(back, next(iter(found))),
+            "set it to the URL by which people open Grafana, and register that URL with /login/{0} at the provider".format(
+                next(iter(found))
+            ),
+        )
+
+
+def _check_provider(where, section, required):
+    """One provider of OAuth."""
+    for key in ("client_id", *required):
+        if not str(section.get(key) or "").strip():
+            yield Problem("{0}.{1}".format(where, key), "is not set", "give the one that the provider has")
+    for key in ("auth_url", "token_url", "api_url"):
+        if section.get(key) and not _is_url(str(section[key])):
+            yield Problem(
+                "{0}.{1}".format(where, key), "is {0}".format(shown(section[key])), "begin it with https:// or http://"
+            )
+    # What else a client can prove itself with.
+    others = ("client_secret", "client_authentication", "tls_client_cert")
+    if not any(section.get(key) for key in others) and not _grafana_ini.is_on(section.get("use_pkce")):
+        yield Doubt(where + ".client_secret", "is not set", "give it, or use_pkce: true for a client without one")
+
+
+def _is_url(text):
+    """Whether it is the URL of a page; what Grafana puts together or reads from elsewhere may be one."""
+    return bool(re.match(r"https?://[^/\s]", text)) or "%(" in text or bool(_grafana_ini.REFERENCE.search(text))
+
+
 def _check_ldap(ldap, section):
     """LDAP: Grafana reads its file when somebody logs in, and until then nobody would see an error.
 
@@ -306,7 +356,7 @@ def _check_ldap(ldap, section):
     for number, server in enumerate(servers):
         yield from _check_ldap_server("grafana_ldap.servers[{0}]".format(number), server)
     yield from _check_ldap_groups(ldap.get("group_mappings") or [])
-    if str(section.get("enabled")).lower() not in ("true", "1", "yes", "on"):
+    if not _grafana_ini.is_on(section.get("enabled")):
         found = "is set, but LDAP is not enabled"
         yield Doubt("grafana_ldap", found, "set grafana_auth: {ldap: {enabled: true}}, or leave it out")
 

@@ -1,8 +1,8 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP or log in at a real OpenID provider, and whose teams,
-permissions and tokens are the inventory's.
+"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP or log in at a real OpenID
+provider, and whose teams, permissions and tokens are the inventory's.
 
 One host for all tests, in the order in which they stand. Without an archive of Grafana they are skipped, and the closing lines say so.
 """
@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 
 import pytest
+import yaml
 from conftest import base_variables
 from test_grafana import ALONE, PASSWORD, Shown, changed_tasks, security
-from test_secrets import LOUD, must_be_silent, readable_by_others
+from test_secrets import LOUD, must_be_silent, processes, readable_by_others
 
 from lab import browser, hosts, identity, mirror
 from lab.application import INSTALL, PSQL, with_postgresql
+from lab.common import ROOT
 
 pytestmark = pytest.mark.xdist_group("grafana_server")
 
@@ -27,6 +30,12 @@ DATABASE_PASSWORD = "vigil-sentinel-pg'$1"
 # Characters that mean something in TOML, and to Grafana, which replaces references in the whole file.
 READER = 'vigil-sentinel-reader"${x}\\d#1'
 LENA, BOB = "vigil-sentinel-lena", "vigil-sentinel-bob"
+# Those who log in at the OpenID provider.
+PEOPLE = {"nora": "vigil-sentinel-nora", "mara": "vigil-sentinel-mara"}
+CLIENT_SECRET = "vigil-sentinel-oauth'$1;#&%"
+PAGE = (ROOT / "docs/howto/grafana.md").read_text(encoding="utf-8")
+(DOCUMENTED,) = [block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE) if "generic_oauth" in block]
+LOG = "journalctl -u grafana-server --no-pager -o cat"
 SUFFIX = "dc=nodomain"  # as Debian's slapd has it on a host without a domain
 DIRECTORY = """
 dn: ou=people,{suffix}
@@ -41,6 +50,7 @@ sn: L
 mail: lena@example
 userPassword: {lena}
 
+{people}
 dn: cn=reader,{suffix}
 objectClass: organizationalRole
 objectClass: simpleSecurityObject
@@ -51,6 +61,20 @@ dn: cn=editors,{suffix}
 objectClass: groupOfNames
 cn: editors
 member: uid=lena,ou=people,{suffix}
+
+dn: cn=admins,{suffix}
+objectClass: groupOfNames
+cn: admins
+member: uid=nora,ou=people,{suffix}
+"""
+PERSON = """
+dn: uid={name},ou=people,{suffix}
+objectClass: inetOrgPerson
+uid: {name}
+cn: {name}
+sn: {name}
+mail: {name}@example
+userPassword: {password}
 """
 LDAP = {
     "servers": [
@@ -88,7 +112,8 @@ replace: olcRootPW
 olcRootPW: boss-of-ldap
 """
         made.run("ldapmodify -Q -Y EXTERNAL -H ldapi:///", stdin=script)
-        entries = DIRECTORY.format(suffix=SUFFIX, lena=LENA, reader=READER)
+        people = "".join(PERSON.format(name=name, password=PEOPLE[name], suffix=SUFFIX) for name in PEOPLE)
+        entries = DIRECTORY.format(suffix=SUFFIX, lena=LENA, reader=READER, people=people.lstrip())
         made.run(f"ldapadd -x -H ldapi:/// -D cn=admin,{SUFFIX} -w boss-of-ldap", stdin=entries)
         yield made
 
@@ -134,23 +159,29 @@ def test_its_database_is_on_a_server_and_its_users_log_in_by_ldap(shown):
     assert shown.status("/api/user", "lena:wrong") == "401"
     assert shown.host.run("stat -c '%a %U %G' /etc/grafana/ldap.toml").stdout.split() == ["640", "root", "grafana"]
     assert readable_by_others(shown) == []
-    log = shown.host.run("journalctl -u grafana-server --no-pager -o cat").stdout
-    assert "vigil-sentinel" not in log
+    assert "vigil-sentinel" not in shown.host.run(LOG).stdout
     # It takes what it is told of the history of alerts, and renders no images.
     settings = shown.get("/api/admin/settings")
     history = settings["unified_alerting.state_history"]
     assert (history["enabled"], history["backend"]) == ("true", "annotations")
     assert settings["rendering"]["server_url"] == ""
     assert shown.get("/api/org/preferences")["homeDashboardUID"] == "mon-fleet"
+    shown.host.run("systemctl stop slapd")
+    try:
+        outcome = shown.run(playbook="playbooks/verify.yml")
+        outcome.must_be_red("grafana on subject: its LDAP server 127.0.0.1:389 cannot be reached", "connection refused")
+    finally:
+        shown.host.run("systemctl start slapd")
 
 
-def logged_in(chromium, url, name):
+def logged_in(chromium, url, name, password):
     """Who somebody is after a login at the provider, as people do it; None where Grafana does not let them in."""
     page = chromium.new_context().new_page()
     page.goto(f"{url}/login")
-    page.get_by_text("Sign in with Provider").click()
-    page.locator("input[name=sub]").fill(name)
-    page.locator("input[name=sub]").press("Enter")
+    page.get_by_text("Sign in with Example").click()
+    page.locator("input[name=login]").fill(name)
+    page.locator("input[name=password]").fill(password)
+    page.locator("input[name=password]").press("Enter")
     page.wait_for_url(f"{url}/**")
     page.wait_for_load_state()
     answer = page.request.get(f"{url}/api/user")
@@ -159,46 +190,74 @@ def logged_in(chromium, url, name):
     return found
 
 
-def test_people_log_in_at_an_openid_provider(shown):
+def test_people_log_in_at_an_openid_provider(shown, provider_program):
+    """With the role that their groups have, which the provider has from LDAP. The secret of its client is told to nobody."""
     url = f"http://{shown.host.ip}:3000"
     kept = "/etc/grafana/secrets/auth.generic_oauth.client_secret"
-    with identity.serve() as provider, browser.chromium() as chromium:
-        client = provider.register(f"{url}/login/generic_oauth")
-        claims = {"nora": ["boss"], "mara": ["staff"]}
-        for name, groups in claims.items():
-            provider.person(name, email=f"{name}@example", preferred_username=name, name=name.title(), groups=groups)
-        shown.variables["grafana_server"] = {"root_url": url + "/"}
-        oauth = {
-            "enabled": True,
-            "name": "Provider",
-            "client_id": client.id,
-            "client_secret": client.secret,
-            "scopes": "openid profile email",
-            "auth_url": f"{provider.url}/oauth2/authorize",
-            "token_url": f"{provider.url}/oauth2/token",
-            "api_url": f"{provider.url}/userinfo",
-            "login_attribute_path": "preferred_username",
-            "role_attribute_path": "contains(groups[*], 'boss') && 'Editor' || 'Viewer'",
-        }
-        shown.variables["grafana_auth"] = {"ldap": {"enabled": True}, "generic_oauth": oauth}
-        outcome = both(shown)
-        assert client.secret not in outcome.output
-        found = {name: logged_in(chromium, url, name) for name in claims}
+    connector = {
+        "host": f"{shown.host.ip}:389",
+        "insecureNoSSL": True,
+        "bindDN": "cn=reader," + SUFFIX,
+        "bindPW": READER,
+        "userSearch": {
+            "baseDN": "ou=people," + SUFFIX,
+            "username": "uid",
+            "idAttr": "uid",
+            "emailAttr": "mail",
+            "nameAttr": "cn",
+            "preferredUsernameAttr": "uid",
+        },
+        "groupSearch": {
+            "baseDN": SUFFIX,
+            "filter": "(objectClass=groupOfNames)",
+            "userMatchers": [{"userAttr": "DN", "groupAttr": "member"}],
+            "nameAttr": "cn",
+        },
+    }
+    with (
+        identity.serve(provider_program, f"{url}/login/generic_oauth", connector, CLIENT_SECRET) as provider,
+        browser.chromium() as chromium,
+    ):
+        # As it is documented, with the addresses of the lab.
+        text = DOCUMENTED.replace("https://login.example.org", provider).replace("https://grafana.example.org", url)
+        shown.variables.update(yaml.safe_load(text), vault_grafana_oauth=CLIENT_SECRET)
+        oauth = shown.variables["grafana_auth"]["generic_oauth"]
+        shown.variables["grafana_auth"]["ldap"] = {"enabled": True}
+        with processes() as seen:
+            both(shown)
+        assert not [command for command in seen if "vigil-sentinel-oauth" in command and "grep" not in command]
+        found = {name: logged_in(chromium, url, name, password) for name, password in PEOPLE.items()}
         assert {name: (one["login"], one["email"]) for name, one in found.items()} == {
-            name: (name, f"{name}@example") for name in claims
+            name: (name, f"{name}@example") for name in PEOPLE
         }
         roles = {one["login"]: one["role"] for one in shown.get("/api/org/users")}
-        assert (roles["nora"], roles["mara"]) == ("Editor", "Viewer")
+        assert (roles["nora"], roles["mara"]) == ("Admin", "Viewer")
         assert shown.host.run(f"stat -c '%a %U %G' {kept}").stdout.split() == ["640", "root", "grafana"]
-        holders = f"grep -rlF '{client.secret}' /etc /var/log /run/systemd 2>/dev/null"
+        holders = "grep -rl vigil-sentinel-oauth /etc /var/log /var/lib /run 2>/dev/null"
         assert shown.host.run(holders, check=False).stdout.split() == [kept]
-        log = shown.host.run("journalctl -u grafana-server --no-pager -o cat").stdout
-        assert client.secret not in log
+        assert readable_by_others(shown) == []
+        told = f"cat /proc/{shown.grafana_pid()}/environ; systemctl show grafana-server; {LOG}"
+        assert "vigil-sentinel-oauth" not in shown.host.run(told).stdout
+        # Who has opened it by another URL comes back without a cookie.
+        assert "missing saved state" in shown.ask("/login/generic_oauth?code=x&state=x")
         # The provider takes nobody at their word.
-        oauth["client_secret"] = "vigil-sentinel-wrong"
+        oauth["client_secret"] = "vigil-sentinel-oauth-wrong"
+        diff = must_be_silent(shown.run("--check", "--diff")).must_be_green(changed=True)
+        assert kept in diff.output
         must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
-        assert logged_in(chromium, url, "nora") is None
-    for name in claims:
+        assert logged_in(chromium, url, "nora", PEOPLE["nora"]) is None
+        assert "invalid_client" in shown.host.run(LOG).stdout
+        # Nor does it send people to where nobody has registered.
+        shown.variables["grafana_server"] = {"root_url": "http://grafana.example/"}
+        shown.run().must_be_red(
+            f"nobody can log in by /login/generic_oauth: {provider}/auth answers HTTP 400",
+            "the client 'grafana' with the redirect URL http://grafana.example/login/generic_oauth",
+        )
+    del shown.variables["grafana_server"]
+    words = " ".join(shown.run().output.split())
+    assert f"not verified: a login by /login/generic_oauth begins at {provider}/auth: connection refused" in words
+    assert "grafana_server.root_url: is not set, so that people come back from the provider to http://" in words
+    for name in PEOPLE:
         (user,) = [one for one in shown.get("/api/users") if one["login"] == name]
         shown.post(f"/api/admin/users/{user['id']}", {}, "DELETE")
 

@@ -626,6 +626,23 @@ GOOD = {
     "grafana_alertmanager_groups": {"alertmanager": "Alertmanager"},
     **dict.fromkeys(("grafana_org_users", "grafana_teams", "grafana_folders", "grafana_service_accounts"), ()),
 }
+OAUTH = {
+    "enabled": True,
+    "client_id": "grafana",
+    "client_secret": "Sentinel",
+    "scopes": "openid profile email",
+    "auth_url": "https://login.example/auth",
+    "token_url": "https://login.example/token",
+}
+PUBLIC = {"root_url": "https://grafana.example/"}
+
+
+def oauth(server=PUBLIC, without=(), provider="generic_oauth", **more):
+    """Inputs for a login at a provider."""
+    section = {key: value for key, value in {**OAUTH, **more}.items() if key not in without}
+    return {"auth": {provider: section}, "server": server}
+
+
 LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": ["dc=example"], "bind_password": "x"}
 
 
@@ -684,6 +701,27 @@ LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": 
             "group_mappings[0].groups[0].org_role: is 'Boss'",
         ),
         ({"ldap": {"servers": LDAP}}, "grafana_ldap: is set, but LDAP is not enabled"),
+        (
+            oauth(without=["client_id"]),
+            "grafana_auth.generic_oauth.client_id: is not set; give the one that the provider",
+        ),
+        (oauth(without=["token_url"]), "grafana_auth.generic_oauth.token_url: is not set"),
+        (oauth(provider="okta"), "grafana_auth.okta.api_url: is not set"),
+        (oauth(auth_url="login.example"), "generic_oauth.auth_url: is 'login.example'; begin it with https:// or"),
+        (
+            oauth(without=["client_secret"]),
+            "grafana_auth.generic_oauth.client_secret: is not set; give it, or use_pkce",
+        ),
+        (oauth(without=["scopes"]), "grafana_auth.generic_oauth.scopes: is not set, and Grafana asks for user:email"),
+        (oauth(server={"root_url": "grafana.example"}), "grafana_server.root_url: is 'grafana.example'; begin it with"),
+        (
+            {
+                **oauth(server={"http_port": 3001}),
+                "ini_default": {**GOOD["grafana_ini_default"], "server": {"domain": "h"}},
+            },
+            "grafana_server.root_url: is not set, so that people come back from the provider to"
+            " http://h:3001/login/generic_oauth; set it to the URL by which people open Grafana",
+        ),
         ({"datasources": [{"name": "x"}]}, "grafana_datasources: 'x' has no type; add one"),
         (
             {"datasources": [{"name": "x", "type": "x", "uid": "a b"}]},
@@ -714,10 +752,25 @@ def test_inputs_that_can_work():
     groups = [{"group_dn": "*", "org_role": "Viewer"}, {"group_dn": "cn=x", "grafana_admin": True}]
     ldap = {"servers": {**LDAP, "attributes": {"email": "mail"}}, "group_mappings": [{"id": 1, "groups": groups}]}
     enabled = {"auth": {"ldap": {"enabled": True}}}
-    for given in ({"datasources": over}, {"ldap": ldap, **enabled}, {"smtp": {"password": 'a`b"""c'}}):
+    logins = [
+        oauth(),
+        oauth(without=["client_secret"], use_pkce=True),
+        oauth(server={"root_url": "%(protocol)s://g.example/"}, token_url="$__file{/run/token_url}"),
+        oauth(server={"domain": "g.example"}),
+        oauth(server={}, without=OAUTH.keys() - {"enabled"}, enabled=False),
+        oauth(provider="github", without=["auth_url", "token_url", "scopes"]),
+    ]
+    for given in ({"datasources": over}, {"ldap": ldap, **enabled}, {"smtp": {"password": 'a`b"""c'}}, *logins):
         assert list(check_grafana({**GOOD, **{"grafana_" + name: v for name, v in given.items()}})) == []
     low = {"grafana_server": {"http_port": 443}, "grafana_cap_net_bind_service": True}
     assert list(check_grafana({**GOOD, **low})) == []
+
+
+def test_where_people_log_in():
+    ini = {"auth": {"ldap": {"enabled": True}, "generic_oauth": {"enabled": "true"}, "github": {"enabled": False}}}
+    assert _grafana_ini.logins(ini) == {"oauth": ["/login/generic_oauth"], "ldap": True}
+    assert _grafana_ini.logins({"auth.grafananet": {"enabled": 1}}) == {"oauth": ["/login/grafana_com"], "ldap": False}
+    assert _grafana_ini.logins({}) == {"oauth": [], "ldap": False}
 
 
 def test_on_a_bridge_grafana_listens_on_the_addresses_of_its_container():

@@ -23,7 +23,10 @@ EXPECTED = {
     "datasources": [{"name": "P", "uid": "p", "type": "prometheus", "url": "http://a", "org": 1}],
     "dashboards": [dict(expectation(BOARD), folder="Shop")],
     "plugins": {"a-panel": "1.0"},
+    "logins": {"oauth": [], "ldap": False},
 }
+# Where Grafana sends people who want to log in there.
+PROVIDER = "https://login.example/auth?client_id=g&redirect_uri=http%3A%2F%2Fh%2Flogin%2Fgeneric_oauth&state=x"
 NOTHING = {"users": [], "teams": [], "folders": [], "home": "", "home_unless_chosen": False, "service_accounts": []}
 ANSWERS = {
     "/metrics": 'grafana_build_info{version="9.4.0"} 1\n',
@@ -49,7 +52,11 @@ class Grafana:
         self.asked.append((method, path, access.username, access.password))
         if path == "/api/user" and (access.username, access.password) not in self.logins:
             return _client.Reply(401, {}, b'{"message": "Invalid username or password"}')
-        answer = self.answers.get(path, 404)
+        answer = self.answers.get(path or url, 404)
+        if isinstance(answer, Exception):
+            raise answer
+        if isinstance(answer, tuple):
+            return _client.Reply(302, dict(zip(("Location", "Set-Cookie"), answer)), b"")
         if isinstance(answer, int):
             return _client.Reply(answer, {}, b'{"message": "no"}')
         return _client.Reply(200, {}, (answer if isinstance(answer, str) else json.dumps(answer)).encode())
@@ -118,6 +125,63 @@ def test_a_data_source_that_cannot_be_queried_is_not_verified(verify):
     source = {"name": "M", "uid": "m", "type": "mysql", "url": "db", "org": 1}
     grafana = Grafana({"/api/datasources/uid/m": {"name": "M", "type": "mysql", "url": "db"}})
     assert verify(grafana, provisioned={**EXPECTED, "datasources": [source]})["state"] == "unverified"
+
+
+PATH, STATUS = "/login/generic_oauth", "/api/admin/ldap/status"
+SERVERS = [{"host": "one", "port": 389, "available": True}]
+
+
+@pytest.mark.parametrize(
+    ("answers", "state", "words"),
+    [
+        ({PATH: (PROVIDER,), PROVIDER: 200, STATUS: SERVERS}, "ok", ""),
+        # A bot may be asked for more than a person.
+        ({PATH: (PROVIDER,), PROVIDER: 403, STATUS: SERVERS}, "ok", ""),
+        (
+            {PATH: (PROVIDER,), PROVIDER: 400, STATUS: SERVERS},
+            "failed",
+            "nobody can log in by /login/generic_oauth: https://login.example/auth answers HTTP 400; its provider has to know the"
+            " client 'g' with the redirect URL http://h/login/generic_oauth",
+        ),
+        # It looks at what it is asked for on a page of its own. One that needs a cookie, or somebody else's, says nothing of Grafana.
+        (
+            {PATH: (PROVIDER,), PROVIDER: ("/ldap",), "https://login.example/ldap": 400, STATUS: SERVERS},
+            "failed",
+            "HTTP 400",
+        ),
+        ({PATH: (PROVIDER,), PROVIDER: ("/in", "a=b"), "https://login.example/in": 400, STATUS: SERVERS}, "ok", ""),
+        (
+            {PATH: (PROVIDER,), PROVIDER: ("https://other.example/",), "https://other.example/": 400, STATUS: SERVERS},
+            "ok",
+            "",
+        ),
+        ({PATH: (PROVIDER,), PROVIDER: (PROVIDER,), STATUS: SERVERS}, "ok", ""),
+        ({PATH: (PROVIDER,), PROVIDER: 503, STATUS: SERVERS}, "failed", "https://login.example/auth answers HTTP 503"),
+        (
+            {PATH: (PROVIDER,), PROVIDER: _client.AskError("unreachable", "connection refused"), STATUS: SERVERS},
+            "unverified",
+            "not verified: a login by /login/generic_oauth begins at https://login.example/auth: connection refused",
+        ),
+        (
+            {PATH: ("/login",), STATUS: SERVERS},
+            "failed",
+            "/login/generic_oauth leads to no provider (HTTP 302); its log",
+        ),
+        (
+            {PATH: (PROVIDER,), PROVIDER: 200, STATUS: [*SERVERS, {"host": "two", "port": 636, "error": "no route"}]},
+            "failed",
+            "its LDAP server two:636 cannot be reached: no route",
+        ),
+        ({PATH: (PROVIDER,), PROVIDER: 200, STATUS: 400}, "failed", "its login by LDAP does not work: no"),
+    ],
+)
+def test_where_people_log_in(verify, answers, state, words):
+    grafana = Grafana(answers)
+    line = verify(grafana, provisioned={**EXPECTED, "logins": {"oauth": [PATH], "ldap": True}})
+    assert (line["state"], words in " ".join(line["reasons"])) == (state, True), line
+    assert "state=x" not in str(line)
+    # A provider is told no password.
+    assert all(one[2] is None for one in grafana.asked if not one[1])
 
 
 # On its host

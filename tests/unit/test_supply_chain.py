@@ -16,7 +16,7 @@ from lab import venv
 from lab.common import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-GROUPS = ("dev", "galaxy", "identity", "site", "supply")
+GROUPS = ("dev", "galaxy", "site", "supply")
 ENTRY = re.compile(r"(?m)^([a-z0-9][a-z0-9._-]*)==(\S+)(?: ; [^\n\\]+)?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n")
 
 

@@ -497,8 +497,11 @@ class Room(Service):
         return self.name
 
     def checks(self, values, surroundings):
-        """Its database, its administrator, and what was provisioned."""
-        return [{"name": "grafana_content", "given": self.expected(values.inputs)}]
+        """Its database, its administrator, what was provisioned, and whom people log in at."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import logins
+
+        given = {**self.expected(values.inputs), "logins": logins(self.ini(values.inputs))}
+        return [{"name": "grafana_content", "given": given}]
 
     def peer_files(self):
         """What other collections' roles write below its configuration directory."""
