@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _backup, _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import locked
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._input_checks import InputChecks
 
 
@@ -51,8 +51,7 @@ class ActionModule(ActionBase):
     def _create(self, options, task_vars):
         """Have the host create the repository, if none did before it: hosts with one repository would damage it by creating it at once."""
         os.makedirs(_run.folder(), mode=0o700, exist_ok=True)
-        with open(_run.folder("backup.lock"), "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(_run.folder("backup.lock")):
             created = self._module({**options, "create": True, "now": False}, task_vars)
         if created.get("failed") or not options["now"]:
             return created

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -17,6 +15,7 @@ from typing import NamedTuple
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import file_digest
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError, shown
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import locked
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._files import locate
 
 # What nothing vouches for is asked for anew after a day, in seconds.
@@ -157,12 +156,8 @@ class Cache:
         except FileNotFoundError:
             return False
 
-    @contextlib.contextmanager
     def _lock(self, digest):
-        # Locks are never deleted: whoever waits for one must wait for the same file. They end with their process.
-        with open(os.path.join(self.directory, f"{digest}.lock"), "wb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+        return locked(os.path.join(self.directory, f"{digest}.lock"))
 
     def _bring(self, path, download, name_of=None):
         """Write a file and give it its name.

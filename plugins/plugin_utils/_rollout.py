@@ -12,7 +12,6 @@ themselves, where there is something to change: each writes down in a file of th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -22,6 +21,7 @@ from urllib.parse import quote
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._targets import table
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms, _run
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._controller import locked
 
 CHANGING, VERIFIED, FAILED, UNCHANGED = "changing", "verified", "failed", "unchanged"
 # Fewer hosts than this have no canary among them: two are changed one after the other where that matters.
@@ -155,8 +155,7 @@ class Rollout:
     def _locked(self) -> Iterator[dict[str, Entry]]:
         """The entries, which are written back, while no other process of this run reads or writes them."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        with open(os.open(self._path + ".lock", os.O_RDWR | os.O_CREAT, 0o600), "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._path + ".lock"):
             before = self.entries()
             entries = dict(before)
             for host, entry in before.items():
