@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._http import load_pem
 
@@ -215,11 +215,12 @@ def get(url, access=None, timeout=10.0, connect_timeout=None):
     return send("GET", url, None, access, timeout, connect_timeout)
 
 
-def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None):
+def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None, form=None):
     """Send one request.
 
     :param url: http or https URL without user info.
     :param body: what to send as JSON, or None.
+    :param form: what to send as a form instead, name -> value.
     :param access: an :class:`Access`; None sends no credentials.
     :param timeout: seconds for the whole.
     :param connect_timeout: seconds for the connection; None: the same.
@@ -240,9 +241,12 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
     handlers.append(urllib.request.ProxyHandler(None if access.use_proxy else {}))
     opener = urllib.request.build_opener(*handlers)
     data = None if body is None else json.dumps(body).encode("utf-8")
+    kind = "application/json"
+    if form is not None:
+        data, kind = urlencode(form).encode("ascii"), "application/x-www-form-urlencoded"
     try:
         try:
-            request = urllib.request.Request(url, data=data, headers=_headers(access, data), method=method)
+            request = urllib.request.Request(url, data=data, headers=_headers(access, data and kind), method=method)
             response = opener.open(request, timeout=timeout)
         except urllib.error.HTTPError as error:
             response = error
@@ -265,14 +269,14 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
         raise AskError("input", without_secrets("{0}: {1}".format(url, error))) from error
 
 
-def _headers(access, data):
-    """What is sent besides the body: credentials, and what it is."""
+def _headers(access, kind):
+    """What is sent besides the body: credentials, and what kind it is of."""
     headers = {"Accept": "application/json, text/plain;q=0.5, */*;q=0.1", "User-Agent": "vigil.monitoring"}
     if access.username is not None:
         pair = "{0}:{1}".format(access.username, access.password or "").encode("utf-8")
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
-    if data is not None:
-        headers["Content-Type"] = "application/json"
+    if kind is not None:
+        headers["Content-Type"] = kind
     return headers
 
 

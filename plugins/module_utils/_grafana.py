@@ -158,6 +158,33 @@ def login_begins(status, location):
     return url, asked.get("client_id", ""), asked.get("redirect_uri", "")
 
 
+# How providers of OAuth say that they do not know a client, or that its secret is another one.
+UNKNOWN_CLIENT = ("invalid_client", "unauthorized_client", "incorrect_client_credentials")
+
+
+def client_problem(client, status, text):
+    """Why a provider of OAuth does not take a client with its secret: a message, or None.
+
+    :param client: one of the option ``clients`` of the module grafana_content.
+    :param status: HTTP status of its answer to a code that nobody has.
+    :param text: body of that.
+    """
+    if status in (404, 405):
+        return "{token_url} answers HTTP {0}: nobody gives tokens there; correct grafana_auth.{name}.token_url".format(
+            status, **client
+        )
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict) or answer.get("error") not in UNKNOWN_CLIENT:
+        return None
+    said = sanitize(answer.get("error_description") or answer["error"])
+    return "{token_url} does not take the client {client_id} with its secret: {0}; correct grafana_auth.{name}.client_secret".format(
+        said, **client
+    )
+
+
 def health_problem(text):
     """The problem that ``/api/health`` reports: a message, or None."""
     try:

@@ -14,6 +14,7 @@ description:
   - Deletes data sources that were provisioned before and have been removed from the configuration, and empty folders whose last
     dashboard was removed.
   - Waits until the data sources, dashboards and plugins are present as provisioned.
+  - Asks each provider of OAuth, once for each secret, whether it knows Grafana as a client.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -206,6 +207,38 @@ options:
                 description: Owner of the file.
                 type: str
                 default: root
+  clients:
+    description:
+      - The clients that Grafana is at its providers of OAuth. Each provider is asked for a token, with a code that nobody has, as the
+        answer shows whether it knows the client and its secret. It is asked again if one of these values differs. Not in check mode.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.4.0
+    suboptions:
+      name:
+        description: Name of the provider, as in the section of grafana.ini.
+        type: str
+        required: true
+      token_url:
+        description: URL at which it gives tokens.
+        type: str
+        required: true
+      client_id:
+        description: ID of the client.
+        type: str
+        required: true
+      client_secret:
+        description: Secret of the client.
+        type: str
+        required: true
+      ca_path:
+        description: File on the host with the CA certificate that signed the provider's certificate.
+        type: path
+      verify:
+        description: Whether the provider's certificate is verified.
+        type: bool
+        default: true
   timeout:
     description: Seconds to wait until everything is present.
     type: float
@@ -249,15 +282,17 @@ deleted:
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pwd
 import subprocess
 import time
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
+    client_problem,
     dashboard_problem,
     message_of,
     plugin_problems,
@@ -338,6 +373,14 @@ ACCESS = {
             "tokens": {"type": "list", "elements": "dict", "default": [], "options": TOKEN, "no_log": False},
         },
     },
+}
+CLIENT = {
+    "name": {"type": "str", "required": True},
+    "token_url": {"type": "str", "required": True, "no_log": False},
+    "client_id": {"type": "str", "required": True},
+    "client_secret": {"type": "str", "required": True, "no_log": True},
+    "ca_path": {"type": "path"},
+    "verify": {"type": "bool", "default": True},
 }
 
 
@@ -593,7 +636,45 @@ class Content:
                 raise HostError("Grafana lacks provisioned content:\n{0}".format("\n".join(problems)))
             time.sleep(INTERVAL)
 
-    def remember(self, access):
+    def known(self):
+        """Digests of the clients that their providers know, and messages about those that they do not."""
+        before, found, problems = self.record.get("clients") or {}, {}, []
+        for client in self.params["clients"]:
+            digest = hashlib.sha256(json.dumps(client, sort_keys=True).encode("utf-8")).hexdigest()
+            try:
+                problem = None if before.get(client["name"]) == digest else self.refused(client)
+            except _client.AskError as error:
+                text = "{token_url} cannot be asked whether it knows the client {client_id}: {0}"
+                self.module.warn(text.format(error, **client))
+                continue
+            if problem:
+                problems.append(problem)
+            else:
+                found[client["name"]] = digest
+        return found, problems
+
+    @staticmethod
+    def refused(client):
+        """Why a provider does not take a client: a message, or None.
+
+        As Grafana does it: the secret is in the header, and where that is refused, in the form.
+
+        :raises AskError: when the provider has no answer.
+        """
+        access = _client.Access(ca_path=client["ca_path"], verify=client["verify"], use_proxy=True)
+        login = {key: client[key] for key in ("client_id", "client_secret")}
+        header = dict(zip(("username", "password"), map(quote_plus, login.values())))
+        form, problem = {"grant_type": "authorization_code", "code": "none"}, None
+        for sent, fields in ((access._replace(**header), form), (access, {**form, **login})):
+            reply = _client.send("POST", client["token_url"], None, sent, 15.0, form=fields)
+            if reply.status >= 500:
+                raise _client.AskError("broken", "HTTP {0}".format(reply.status))
+            problem = client_problem(client, reply.status, reply.body.decode("utf-8", "replace"))
+            if problem is None:
+                break
+        return problem
+
+    def remember(self, access, clients):
         """Write down what is there, so that it can be taken away once it is not wanted any more."""
         provisioned = {found["folder"] for found in self.expected["dashboards"] if found["folder"]}
         record = {
@@ -601,6 +682,7 @@ class Content:
             "folders": sorted(provisioned.union(access["folders"])),
             "default_refused": True,
             **({} if access == EMPTY else {"access": access}),
+            **({"clients": clients} if clients else {}),
         }
         if record != self.record:
             self.write_record(record)
@@ -639,7 +721,10 @@ class Content:
         access = self.access()
         if folders:
             deleted += self.delete_folders(folders)
-        self.remember(access.record)
+        clients, problems = self.known()
+        self.remember(access.record, clients)
+        if problems:
+            raise HostError("\n".join(problems))
         self.finish(reset, deleted, access.changes)
 
     def finish(self, reset, deleted, access):
@@ -675,6 +760,7 @@ def main():
                 },
             },
             "access": {"type": "dict", "default": {}, "apply_defaults": True, "options": ACCESS},
+            "clients": {"type": "list", "elements": "dict", "default": [], "options": CLIENT},
             "timeout": {"type": "float", "default": 30},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },

@@ -203,6 +203,22 @@ def logins(ini):
     }
 
 
+def clients(ini):
+    """The clients that Grafana is at its providers of OAuth, as far as they can be asked whether they know it; for grafana_content.
+
+    Not where it proves itself by something else than a secret, and not where address or secret are elsewhere.
+    """
+    found = []
+    for name, section in providers(ini).items():
+        given = {key: str(section.get(key) or "") for key in ("client_id", "client_secret", "token_url")}
+        others = any(section.get(key) for key in ("client_authentication", "tls_client_cert"))
+        if others or not all(given.values()) or any(REFERENCE.search(value) for value in given.values()):
+            continue
+        authority = {"ca_path": str(section["tls_client_ca"])} if section.get("tls_client_ca") else {}
+        found.append({"name": name, **given, **authority, "verify": not is_on(section.get("tls_skip_verify_insecure"))})
+    return found
+
+
 def address(layers):
     """Host, port, scheme, path prefix and path of the metrics of a Grafana with these layers of its ini."""
     server = grafana_ini(layers).get("server") or {}

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Grafana whose database is a real PostgreSQL, whose users are in a real LDAP or log in at a real OpenID
+"""A real Grafana whose database is a real PostgreSQL, then a real MariaDB, whose users are in a real LDAP or log in at a real OpenID
 provider, and whose teams, permissions and tokens are the inventory's.
 
 One host for all tests, in the order in which they stand. Without an archive of Grafana they are skipped, and the closing lines say so.
@@ -17,6 +17,8 @@ import tarfile
 import pytest
 import yaml
 from conftest import base_variables
+from test_database import PASSWORD as SERVERS_PASSWORD
+from test_database import Server
 from test_grafana import ALONE, PASSWORD, Shown, changed_tasks, security
 from test_secrets import LOUD, must_be_silent, processes, readable_by_others
 
@@ -244,9 +246,12 @@ def test_people_log_in_at_an_openid_provider(shown, provider_program):
         oauth["client_secret"] = "vigil-sentinel-oauth-wrong"
         diff = must_be_silent(shown.run("--check", "--diff")).must_be_green(changed=True)
         assert kept in diff.output
-        must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+        words = f"{provider}/token does not take the client grafana with its secret: Invalid client credentials."
+        for arguments in (LOUD, ()):
+            must_be_silent(shown.run(*arguments)).must_be_red(words, "correct grafana_auth.generic_oauth.client_secret")
         assert logged_in(chromium, url, "nora", PEOPLE["nora"]) is None
         assert "invalid_client" in shown.host.run(LOG).stdout
+        oauth["client_secret"] = CLIENT_SECRET
         # Nor does it send people to where nobody has registered.
         shown.variables["grafana_server"] = {"root_url": "http://grafana.example/"}
         shown.run().must_be_red(
@@ -419,3 +424,43 @@ def test_its_database_comes_back_from_a_backup(shown):
     left = "ls -d /var/lib/grafana/.vigil-before /var/lib/vigil.monitoring/*.restore /var/lib/vigil.monitoring/*.sql"
     assert not shown.host.run(left, check=False).stdout
     shown.run().must_be_green(changed=False)
+
+
+def test_its_database_is_on_mysql(shown):
+    """It takes the place of PostgreSQL, which stays where that fails, and is dumped and refused in the same way. MariaDB plays it."""
+    server = Server(shown.host, "mysql")
+    shown.host.run(INSTALL.format("mariadb-server mariadb-client-compat"), timeout=300)
+    server.make()
+    shown.run().must_be_green()
+    users = {one["login"] for one in shown.get("/api/org/users")}
+    database = {"type": "mysql", "host": "127.0.0.1:3306", "name": "grafana", "user": "grafana"}
+    shown.variables["grafana_database"] = {**database, "password": "vigil-sentinel-wrong"}
+    must_be_silent(shown.run(*LOUD)).must_be_red(
+        "Access denied for user 'grafana'@'localhost' (using password: YES)", "was restored and is healthy again"
+    )
+    assert {one["login"] for one in shown.get("/api/org/users")} == users
+
+    shown.variables["grafana_database"]["password"] = SERVERS_PASSWORD
+    must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+    for check in ((), ("--check",)):
+        shown.run(*check).must_be_green(changed=False)
+    assert int(server.sql("SELECT count(*) FROM migration_log")) > 100
+    assert [one["login"] for one in shown.get("/api/org/users")] == ["admin"]
+    assert readable_by_others(shown) == []
+
+    before = mirror.grafana()[-1]
+    dump = f"/etc/grafana/.vigil/data-{before}/database.sql"
+    publish(shown, NEXT)
+    must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+    assert shown.get("/api/health")["version"] == NEXT
+    assert shown.host.run(f"stat -c '%a %U' {dump}; tail -1 {dump}").stdout.startswith("600 root\n-- Dump completed")
+    shown.variables["grafana_version"] = before
+    del shown.variables["grafana_release_mirror"]
+    pid = shown.grafana_pid()
+    shown.run().must_be_red(f"a downgrade was refused: the data was written by grafana {NEXT}", f"data-{before}")
+    assert shown.grafana_pid() == pid
+    shown.post("/api/admin/users", {"login": "late", "password": "too-late-1", "name": "Late"})
+    shown.host.run(f"systemctl stop grafana-server && mariadb grafana <{dump}", timeout=120)
+    shown.variables["grafana_allow_downgrade"] = True
+    shown.run().must_be_green(changed=True)
+    assert [one["login"] for one in shown.get("/api/org/users")] == ["admin"]

@@ -773,6 +773,19 @@ def test_where_people_log_in():
     assert _grafana_ini.logins({}) == {"oauth": [], "ldap": False}
 
 
+def test_a_provider_that_can_be_asked_about_its_client():
+    known = {key: OAUTH[key] for key in ("client_id", "client_secret", "token_url")}
+
+    def found(**more):
+        return _grafana_ini.clients({"auth": {"generic_oauth": {**OAUTH, **more}}})
+
+    assert found() == [{"name": "generic_oauth", **known, "verify": True}]
+    assert found(tls_client_ca="/ca", tls_skip_verify_insecure="true")[0]["ca_path"] == "/ca"
+    assert not found(tls_skip_verify_insecure=True)[0]["verify"]
+    none = [{"enabled": False}, {"client_secret": ""}, {"client_secret": "$__file{/run/s}"}, {"tls_client_cert": "/c"}]
+    assert all(found(**more) == [] for more in none)
+
+
 def test_on_a_bridge_grafana_listens_on_the_addresses_of_its_container():
     ini = {"server": {"http_addr": "127.0.0.1", "http_port": 3001}, "paths": {"data": "/d"}}
     assert grafana.grafana_inside(ini, "host") == ini

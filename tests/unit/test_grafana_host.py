@@ -55,6 +55,9 @@ class Grafana:
         answer = self.answers.get(path or url, 404)
         if isinstance(answer, Exception):
             raise answer
+        if isinstance(answer, list) and answer and isinstance(answer[0], _client.Reply):
+            # One after the other.
+            return answer.pop(0)
         if isinstance(answer, tuple):
             return _client.Reply(302, dict(zip(("Location", "Set-Cookie"), answer)), b"")
         if isinstance(answer, int):
@@ -192,7 +195,7 @@ def content(monkeypatch, tmp_path):
     (tmp_path / ".vigil").mkdir()
     (tmp_path / "provisioning/datasources").mkdir(parents=True)
 
-    def make(grafana, expected=None, log="", resets=True, check=False, told=None, access=None):
+    def make(grafana, expected=None, log="", resets=True, check=False, told=None, access=None, clients=()):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(grafana_content, "last_words_of", lambda *arguments: log)
         monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
@@ -217,6 +220,7 @@ def content(monkeypatch, tmp_path):
             "docker_host": None,
             "expected": expected or EXPECTED,
             "access": access or NOTHING,
+            "clients": clients,
             "timeout": 0,
         }
         ended = {}
@@ -232,6 +236,65 @@ def content(monkeypatch, tmp_path):
         return ended
 
     return make
+
+
+TOKENS = "https://login.example/token"
+CLIENT = {
+    "name": "generic_oauth",
+    "token_url": TOKENS,
+    "client_id": "g",
+    "client_secret": "Sentinel: 1",
+    "ca_path": None,
+    "verify": True,
+}
+
+
+def said(error="", status=400):
+    """How a provider refuses a code."""
+    return _client.Reply(status, {}, json.dumps({"error": error}).encode() if error else b"<html>")
+
+
+def test_a_provider_is_asked_once_for_each_secret(content):
+    grafana = Grafana({TOKENS: [said("invalid_client", 401), said("invalid_grant")]})
+    assert content(grafana, clients=[CLIENT])["changed"] is False
+    # In the header, as OAuth has it there, and then in the form.
+    assert [one[2:] for one in grafana.asked if not one[1]] == [("g", "Sentinel%3A+1"), (None, None)]
+    grafana = Grafana()
+    content(grafana, clients=[CLIENT])
+    assert all(one[1] for one in grafana.asked)
+    grafana = Grafana({TOKENS: [said("invalid_grant")]})
+    content(grafana, clients=[{**CLIENT, "client_secret": "Sentinel: 2"}])
+    assert [one[0] for one in grafana.asked if not one[1]] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (
+            [said("invalid_client", 401)] * 2,
+            "does not take the client g with its secret: invalid_client; correct grafana_auth",
+        ),
+        (
+            [said(status=404)] * 2,
+            "answers HTTP 404: nobody gives tokens there; correct grafana_auth.generic_oauth.token_url",
+        ),
+    ],
+)
+def test_a_client_that_its_provider_does_not_know(content, tmp_path, answers, words):
+    for dummy in range(2):
+        with pytest.raises(HostError, match=words) as caught:
+            content(Grafana({TOKENS: list(answers)}), clients=[CLIENT])
+        assert "Sentinel" not in str(caught.value)
+    # What else is there is known all the same.
+    assert json.loads((tmp_path / ".vigil/grafana.json").read_text())["folders"] == ["Shop"]
+
+
+def test_a_provider_that_has_no_answer(content):
+    for answer in (said(status=503), _client.AskError("unreachable", "connection refused")):
+        told = []
+        grafana = Grafana({TOKENS: [answer] if isinstance(answer, _client.Reply) else answer})
+        content(grafana, clients=[CLIENT], told=told)
+        assert told[0].startswith(TOKENS + " cannot be asked whether it knows the client g: ")
 
 
 def test_a_login_that_works_is_left_alone(content, tmp_path):

@@ -352,6 +352,8 @@ class Room(Service):
 
     def contents(self, i, release):
         """The administrator's password, and whether it shows what is provisioned."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import clients
+
         places = self.places(i)
         options = {
             "url": places["health"]["url"],
@@ -365,6 +367,7 @@ class Room(Service):
             **({"docker_host": docker_host(i)} if is_container(i["runtime"]) else {}),
             "expected": self.expected(i),
             "access": self.people(i),
+            "clients": clients(self.ini(i)),
             "secrets": self.secrets(i),
         }
         return Step(self.contents_title, "vigil.monitoring.grafana_content", options)
