@@ -47,6 +47,7 @@ BY_CHANCE = {
 # Columns of tables that may be empty: the panel shows the others.
 COLUMNS = {
     ("mon-fleet", 7, "G"): "others may make room on this machine's disk all the time",
+    ("mon-fleet", 7, "I"): "the network may be free of errors",
     ("mon-db", 19, "C"): "a table that is new has not been vacuumed",
 }
 

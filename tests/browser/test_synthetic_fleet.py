@@ -85,11 +85,62 @@ def test_marks_do_not_bury_the_graphs(shown, theme):
     assert min(buried.values()) > 2 * MOST, buried
 
 
-# On a phone one number has room beside a name of 37 letters.
-@pytest.mark.parametrize("screen", ["desk", "notebook", "phone"])
-def test_long_names_are_not_cut_off(shown, screen):
+# The table of hosts.
+TABLE = 7
+# What a phone has room for in a legend, beside one number. Longer names push it out of sight, until one scrolls the legend sideways.
+FITS = 37
+
+
+# The headings of tables of what is not there are drawn as well.
+LOOKED_AT = [
+    *((uid, screen) for uid in ("mon-fleet", "mon-alerts", "mon-containers") for screen in gallery.WIDTHS),
+    *((uid, "notebook") for uid in ("mon-self", "mon-db", "mon-services")),
+]
+
+
+@pytest.mark.parametrize(("uid", "screen"), LOOKED_AT)
+def test_long_names_are_not_cut_off(shown, uid, screen):
     made, page = shown
-    page.open(made.path("mon-fleet", span=SPAN), gallery.WIDTHS[screen])
+    page.open(made.path(uid, span=SPAN), gallery.WIDTHS[screen])
     panels = page.panels().values()
-    assert any(HOSTS.name(4) in panel.text for panel in panels)
-    assert [cut for panel in panels for cut in panel.clipped] == []
+    text = " ".join(panel.text for panel in panels)
+    longest = {"mon-fleet": HOSTS.name(4), "mon-containers": "payments_reconciliation_nightly-batch_1"}
+    assert longest.get(uid, "") in text
+    cut = [one for panel in panels for one in panel.clipped]
+    assert [one for one in cut if screen != "phone" or not one.startswith("the legend of ")] == []
+
+
+def test_a_phone_has_room_for_the_names_of_hosts_and_a_number(shown):
+    made, page = shown
+    chosen = "&var-host=".join(name for name in map(HOSTS.name, range(HOSTS.hosts)) if len(name) <= FITS)
+    page.open(made.path("mon-fleet", span=SPAN, host=chosen), gallery.WIDTHS["phone"])
+    panels = page.panels()
+    assert [cut for panel in panels.values() for cut in panel.clipped] == []
+    # In the table, whether a host is up, beside as much of its name.
+    assert page.headings(TABLE)[:2] == ["Up"]
+
+
+def test_a_notebook_has_room_for_every_column_of_the_hosts(shown):
+    made, page = shown
+    page.open(made.path("mon-fleet", span=SPAN), gallery.WIDTHS["notebook"])
+    columns = {panel["id"]: panel for panel in dashboards.shown()["mon-fleet"]["panels"]}[TABLE]["transformations"]
+    (organized,) = [one["options"] for one in columns if one["id"] == "organize"]
+    titles = [
+        organized["renameByName"][label] for label in sorted(organized["indexByName"], key=organized["indexByName"].get)
+    ]
+    assert page.headings(TABLE) == [title for title in titles if title not in ("instance", "job", "trouble")]
+
+
+@pytest.mark.parametrize("screen", ["notebook", "phone"])
+def test_a_dashboard_without_data_says_what_is_missing(shown, screen):
+    """Each panel in words of its own, and none in Grafana's."""
+    made, page = shown
+    page.open(made.path("mon-app", span=SPAN, job="none"), gallery.WIDTHS[screen])
+    page.picture(ROOT / "build" / "browser" / f"nothing-{screen}.png")
+    said = {
+        panel["id"]: panel["fieldConfig"]["defaults"]["noValue"] for panel in dashboards.shown()["mon-app"]["panels"]
+    }
+    # What is written by a browser's own fonts breaks where it wants.
+    seen = {number: " ".join(panel.text.split()) for number, panel in page.panels().items()}
+    assert [number for number, text in seen.items() if "No data" in text] == []
+    assert [number for number, words in said.items() if words not in seen[number]] == []

@@ -37,6 +37,22 @@ PANELS = """
     // The legends that are tables; tables of data are made of other elements.
     const wide = [...panel.querySelectorAll('table')].filter(legend => legend.getBoundingClientRect().right > place.right);
     clipped.push(...wide.map(() => 'the legend of ' + panel.querySelector('h1, h2, h3, h4, h5, h6')?.textContent));
+    // Tables of data scroll sideways: what is beyond their edge can be read, what is beyond that of its cell cannot.
+    // What else is in a cell appears when one points at it, and in a heading is the handle that makes its column wider.
+    const cells = [...panel.querySelectorAll('[role="cell"], [role="columnheader"]')].filter(cell => {
+        const text = document.createRange(), place = cell.getBoundingClientRect(), style = getComputedStyle(cell);
+        const content = cell.firstElementChild || cell;
+        text.selectNodeContents(content);
+        const seen = text.getBoundingClientRect();
+        return cell.innerText.trim() && (
+            [content, ...content.querySelectorAll('*')].some(part =>
+                part.scrollWidth > part.clientWidth && getComputedStyle(part).overflowX !== 'visible'
+            )
+            || seen.left < place.left + parseFloat(style.paddingLeft) - 0.5
+            || seen.right > place.right - parseFloat(style.paddingRight) + 0.5
+        );
+    });
+    clipped.push(...cells.map(cell => 'the cell ' + cell.innerText.trim()));
     return {
         number,
         text: panel.innerText,
@@ -56,7 +72,7 @@ class Panel:
 
     :ivar text: everything that can be read in it, its title included.
     :ivar failed: Grafana marks it as failed.
-    :ivar clipped: titles and legends that do not fit.
+    :ivar clipped: titles, legends and cells of tables that do not fit.
     """
 
     number: int
@@ -148,6 +164,16 @@ class Page:
                 )
                 found.append(Answer(query["expr"], error or result.get("error", ""), values))
         return found
+
+    def headings(self, number: int) -> list[str]:
+        """The headings of a panel's table that are seen whole, without scrolling it."""
+        panel = self.page.locator(f'[data-panelid="{number}"], [data-viz-panel-key="panel-{number}"]').first
+        found = panel.evaluate(
+            """panel => [...panel.querySelectorAll('[role="columnheader"]')]
+            .filter(cell => cell.getBoundingClientRect().right <= panel.getBoundingClientRect().right)
+            .map(cell => cell.innerText.trim())"""
+        )
+        return list(found)
 
     def panel_picture(self, number: int) -> bytes:
         """A panel as it is seen, as PNG."""

@@ -16,8 +16,26 @@ from dataclasses import dataclass
 GIB = 1 << 30
 CORES = 4
 _ROLES = ("web", "api", "db", "cache", "worker", "queue")
-# A name as long as people give them: what is cut off on a screen is seen with it.
-_LONG = "frankfurt-payments-gateway-replica-02"
+# Names as long as people give them: what is cut off on a screen is seen with them.
+_LONG = "frankfurt-payments-gateway-02.prod.example.net"
+_DOMAINS = {"api": ".eu-central-1.example.net", "web": ".example.net"}
+# Containers of a host: (name, cores, memory, its limit). Compose makes such names.
+_CONTAINERS = (
+    ("nginx", 0.02, 40e6, 0),
+    ("shop-checkout-api-1", 0.4, 700e6, 1e9),
+    ("shop-recommendation-worker-1", 0.15, 480e6, 500e6),
+    ("payments_reconciliation_nightly-batch_1", 0.03, 90e6, 256e6),
+    ("redis", 0.01, 25e6, 0),
+    ("grafana-agent", 0.005, 110e6, 200e6),
+)
+# Requests of an instance of the application: (method, endpoint, requests per second, mean time).
+_ENDPOINTS = (
+    ("GET", "/api/v1/products/{product_id}", 12.0, 0.03),
+    ("POST", "/api/v1/customers/{customer_id}/orders/{order_id}/payments", 0.7, 0.4),
+    ("GET", "/api/v1/search", 3.0, 0.15),
+    ("GET", "/health", 0.2, 0.001),
+)
+_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MODES = {"user": 0.55, "system": 0.25, "iowait": 0.1, "nice": 0.02, "softirq": 0.05, "steal": 0.03}
 # Alerts of the bad night: (alert, severities, number of the host, minutes since it began, minutes that it lasted; 0: still).
 BAD = (
@@ -30,6 +48,7 @@ BAD = (
 )
 # Those whose condition is true, and not yet for long enough: minutes since when.
 PENDING = (("HighDiskUsage", ("warning", "critical"), 20, 5),)
+_PORTS = {"cadvisor": "8080", "api": "8000"}
 _SERVICES = {"TargetDown": "monitoring"}
 _ABOUT = {"HighDiskUsage": {"mountpoint": "/", "device": "/dev/sda1"}}
 
@@ -46,7 +65,8 @@ class Fleet:
 
     def name(self, number: int) -> str:
         """Name of a host in the inventory."""
-        return _LONG if number == 4 else f"{_ROLES[number % len(_ROLES)]}-{number // len(_ROLES) + 1:02d}"
+        role = _ROLES[number % len(_ROLES)]
+        return _LONG if number == 4 else f"{role}-{number // len(_ROLES) + 1:02d}{_DOMAINS.get(role, '')}"
 
     def target(self, number: int) -> dict[str, str]:
         """The labels of a host's target."""
@@ -200,6 +220,47 @@ class Fleet:
         yield "node_sockstat_TCP_tw", {}, 14
         yield "node_sockstat_TCP_alloc", {}, 120
 
+    def containers(self, number: int, at: float) -> Iterator[tuple[str, dict[str, str], float]]:
+        """What cAdvisor says of a host: every third one runs containers."""
+        since = at - 1_700_000_000
+        for place, (name, cores, memory, limit) in enumerate(_CONTAINERS if number % 3 == 0 else ()):
+            labels = {"name": name, "id": f"/system.slice/docker-{place:02d}{number:04d}.scope", "image": f"{name}:1.2"}
+            used = memory * (1 + 0.04 * math.sin(at / 900 + number + place))
+            # One of them was killed for memory a quarter of an hour ago.
+            killed = self.bad and number == 3 and name == "shop-recommendation-worker-1"
+            again = self._now(at) - 900
+            started = again if killed and at > again else 1_700_000_000 + 3600 * place
+            yield "container_last_seen", labels, at
+            yield "container_start_time_seconds", labels, started
+            yield "container_cpu_usage_seconds_total", {**labels, "cpu": "total"}, cores * (at - started)
+            yield "container_memory_working_set_bytes", labels, round(min(used, limit) if limit else used)
+            yield "container_spec_memory_limit_bytes", labels, limit
+            yield "container_oom_events_total", labels, 1 if killed and at > again else 0
+            for way, factor in (("receive", 2e4), ("transmit", 5e4)):
+                yield f"container_network_{way}_bytes_total", {**labels, "interface": "eth0"}, factor * cores * since
+
+    def application(self, number: int, at: float) -> Iterator[tuple[str, dict[str, str], float]]:
+        """What an instance of the application says of its requests: it runs where the role is api."""
+        since, total, buckets = at - 1_700_000_000, 0.0, dict.fromkeys(_BUCKETS, 0.0)
+        for method, handler, rate, mean in _ENDPOINTS if _ROLES[number % len(_ROLES)] == "api" else ():
+            count, labels = rate * since, {"method": method, "handler": handler}
+            total += count
+            for status, share in (("2xx", 0.985), ("4xx", 0.012), ("5xx", 0.003)):
+                yield "http_requests_total", {**labels, "status": status}, count * share
+            yield "http_request_duration_seconds_count", labels, count
+            yield "http_request_duration_seconds_sum", labels, count * mean
+            for bound in _BUCKETS:
+                below = count * (1 - math.exp(-bound / mean))
+                buckets[bound] += below
+                if bound in (0.1, 0.5, 1.0):
+                    yield "http_request_duration_seconds_bucket", {**labels, "le": str(bound)}, below
+            yield "http_request_duration_seconds_bucket", {**labels, "le": "+Inf"}, count
+        if total:
+            for bound, below in buckets.items():
+                yield "http_request_duration_highr_seconds_bucket", {"le": str(bound)}, below
+            yield "http_request_duration_highr_seconds_bucket", {"le": "+Inf"}, total
+            yield "http_request_duration_highr_seconds_count", {}, total
+
     def down(self, number: int, at: float) -> bool:
         """Whether a host does not answer."""
         return self.bad and number == 12 and at > self._now(at) - 900
@@ -267,6 +328,15 @@ def history(fleet: Fleet, until: float, seconds: int, every: int = 60) -> Iterat
             yield line("scrape_series_added", target, 0, at)
             for name, labels, value in (*fleet.samples(number, at), *fleet.recorded(number, at)):
                 yield line(name, {**target, **labels}, value, at)
+            for job, samples in (
+                ("cadvisor", list(fleet.containers(number, at))),
+                ("api", list(fleet.application(number, at))),
+            ):
+                other = {**target, "job": job, "instance": target["instance"].replace("9100", _PORTS[job])}
+                if samples:
+                    yield line("up", other, 1, at)
+                for name, labels, value in samples:
+                    yield line(name, {**other, **labels}, value, at)
     yield from _alerts(fleet, times)
     yield "# EOF\n"
 

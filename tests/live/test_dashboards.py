@@ -36,6 +36,7 @@ _NETWORK = ("the network may be free of errors", " > 0")
 BY_CHANCE = {
     "mon-system 8 A": (_DISK, " > 0"),
     "mon-fleet 7 G": (_DISK, " > 0 < 90 * 86400"),
+    "mon-fleet 7 I": _NETWORK,
     **{f"mon-system 32 {ref}": _NETWORK for ref in "ABCD"},
     "mon-system 36 A": ("all units may be well", " == 1"),
     "mon-alerts 11 A": (

@@ -123,7 +123,7 @@ SPECIFIED = {
         1 Requests per second: timeseries 1
         2 Error rate (5xx): timeseries 1
         3 Response time p50, p95, p99: timeseries 3
-        4 Response time distribution: heatmap 1
+        4 Response time distribution: timeseries 5
         5 Errors by status code: timeseries 1
         6 Slowest endpoints (mean, top 10): bargauge 1
         7 Requests above 1 s by endpoint: bargauge 1
@@ -334,15 +334,14 @@ def test_its_panels_fill_their_rows(uid):
 def test_a_panel_explains_itself(uid, panel):
     defaults = panel["fieldConfig"]["defaults"]
     assert panel["description"].endswith(".")
-    unit = panel["options"]["yAxis"]["unit"] if panel["type"] == "heatmap" else defaults["unit"]
-    assert unit
+    assert defaults["unit"]
     assert defaults["noValue"]
     for target in panel["targets"]:
         # A series without a name is shown with all of its labels.
         assert target["legendFormat"] or panel["type"] == "table"
         assert target["instant"] != target["range"]
         # What shows one number asks for one.
-        assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap", "state-timeline"))
+        assert target["instant"] == (panel["type"] not in ("timeseries", "state-timeline"))
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)
@@ -381,15 +380,18 @@ def test_a_table_of_several_queries_has_a_row_that_says_it(uid, panel):
     column, said = re.search(r' or on \(\) label_replace\(vector\(NaN\), "(\w+)", "(.*?)", "", ""\)$', first).groups()
     assert said == words
     assert not any("vector(NaN)" in expr for expr in others)
-    # The column that is first, and as wide as what is left.
+    # The first column of a label, which is as wide as what is left.
     (organized,) = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
-    assert organized["indexByName"][column] == 0
+    labels = {label: place for label, place in organized["indexByName"].items() if not label.startswith("Value")}
+    assert min(labels, key=labels.get) == column
     widths = {}
     for override in panel["fieldConfig"]["overrides"]:
         found = {one["id"]: one["value"] for one in override["properties"]}
         if "custom.width" in found:
             widths[override["matcher"]["options"]] = found["custom.width"]
     assert organized["renameByName"][column] not in widths
+    # A phone has room for a column beside it: the words are not there most of the time, and the numbers are.
+    assert len(words) * 8 + 8 <= 250, words
     # On a notebook, as above; the columns of labels are not there, those of values are.
     values = [title for label, title in organized["renameByName"].items() if label.startswith("Value")]
     left = panel["gridPos"]["w"] * 52 - 40 - sum(widths.get(title, 0) for title in values)
@@ -497,9 +499,46 @@ def test_a_title_fits_beside_its_neighbours(uid, panel):
 def test_a_long_name_has_room_in_the_legend(uid, panel):
     legend = panel["options"]["legend"]
     if any(re.search(r"{{(name|host|instance|handler)}}", target["legendFormat"]) for target in panel["targets"]):
-        # A phone has room for a name of 37 letters and one number.
+        # A phone has room for a name of 37 letters and one number; what is longer is reached by scrolling the legend sideways.
         assert legend["placement"] == "bottom"
         assert len(legend["calcs"]) <= 1
+    if legend["displayMode"] == "table":
+        # Of ten series it shows four, and on a phone three.
+        assert (legend["sortBy"], legend["sortDesc"]) == ("Last *", True)
+
+
+# How wide a column of names is at least, in pixels: a letter takes 7.6, and the cell 20 around it.
+NAMES = {
+    "alertname": 240,
+    "host": 300,
+    "name": 190,
+    "instance": 150,
+    "relname": 240,
+    "query": 340,
+    "receiver_name": 170,
+}
+
+
+@pytest.mark.parametrize(("uid", "panel"), [one for one in PANELS if one.values[1]["type"] == "table"])
+def test_a_column_of_names_has_room_for_them(uid, panel):
+    (organized,) = [one["options"] for one in panel["transformations"] if one["id"] == "organize"]
+    for label, title in organized["renameByName"].items():
+        (column,) = [
+            {one["id"]: one["value"] for one in override["properties"]}
+            for override in panel["fieldConfig"]["overrides"]
+            if override["matcher"]["options"] == title
+        ]
+        room = column.get("custom.width", 0) or column.get("custom.minWidth", 0)
+        if label in NAMES and not column.get("custom.hidden"):
+            assert room >= NAMES[label], f"{title} is cut off"
+        # A title of its own is as wide as its letters, or as what is left.
+        assert not room or len(title) * 6.5 + 12 <= room, title
+
+
+@pytest.mark.parametrize(("uid", "panel"), PANELS)
+def test_a_panel_is_of_a_kind_that_says_when_it_has_nothing(uid, panel):
+    """Grafana shows `No data` in other kinds, whatever the panel says."""
+    assert panel["type"] in ("timeseries", "stat", "gauge", "bargauge", "table", "state-timeline")
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)

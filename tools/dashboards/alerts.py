@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from .build import (
+    ALERT,
     FIRING,
     GROUPS,
+    NAME,
     NEUTRAL,
     NOTIFICATIONS,
     SILENCES,
@@ -32,8 +34,8 @@ _CHOSEN = 'severity=~"$severity", service=~"$service", alertname=~"$alertname"'
 _MATCHERS = f"{FIRING}, {_CHOSEN}"
 _FIRING = f"ALERTS{{{_MATCHERS}}}"
 _BEGAN = began(_FIRING)
-_RUNBOOK = Column("alertname", "Alert", links=(Link("Runbook"),))
-_SEVERITY = Column("severity", "Severity", 90)
+_RUNBOOK = Column("alertname", "Alert", least=ALERT, links=(Link("Runbook"),))
+_SEVERITY = Column("severity", "Severity", 80)
 
 
 def _number(id: int, title: str, expr: str, about: str, thresholds=NEUTRAL, links=()) -> Panel:  # pylint: disable=redefined-builtin
@@ -144,7 +146,7 @@ DASHBOARD = Dashboard(
             unit="short",
             decimals=0,
             queries=(Query(f"topk(20, {minutes(_BEGAN)})"),),
-            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
+            columns=(Column("Value", "Times", 84), _SEVERITY, _RUNBOOK),
             empty="No alerts fired",
             about="How often each alert began to fire in the time range, summed over its hosts. What was only pending does not count."
             " Select a week, and check for each alert whether it required action.",
@@ -158,7 +160,7 @@ DASHBOARD = Dashboard(
             unit="s",
             decimals=1,
             queries=(Query(f"topk(20, 60 * {minutes(_FIRING)})"),),
-            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Fired for", 100)),
+            columns=(Column("Value", "Fired for", 104), _SEVERITY, _RUNBOOK),
             empty="No alerts fired",
             about="How long each alert fired in the time range, summed over its hosts.",
         ),
@@ -175,7 +177,7 @@ DASHBOARD = Dashboard(
                     "topk(20, " + minutes(f"({_FIRING} offset 10m unless {_FIRING} offset 11m unless {_FIRING})") + ")"
                 ),
             ),
-            columns=(_RUNBOOK, _SEVERITY, Column("Value", "Times", 90)),
+            columns=(Column("Value", "Times", 84), _SEVERITY, _RUNBOOK),
             empty="No alert was over within 10 minutes",
             about="How often each alert fired and was over within ten minutes, before anybody could act: a longer `for`, or another"
             " threshold in prometheus_thresholds.",
@@ -184,15 +186,18 @@ DASHBOARD = Dashboard(
             id=12,
             title="Hosts with most alerts",
             kind="table",
-            width=8,
+            width=9,
             unit="short",
             decimals=0,
             queries=(Query(f"topk(20, {minutes(_BEGAN, 'host')})"),),
             columns=(
+                Column("Value", "Times", 84),
                 Column(
-                    "host", "Host", links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),)
+                    "host",
+                    "Host",
+                    least=NAME,
+                    links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),),
                 ),
-                Column("Value", "Times", 90),
             ),
             empty="No alerts fired",
             about="How often alerts of a host began to fire in the time range. One host with many: repair it, not the alerts.",
@@ -208,10 +213,10 @@ DASHBOARD = Dashboard(
                 Query(_notified("alertmanager_notifications_failed_total")),
             ),
             columns=(
-                Column("receiver_name", "Receiver"),
-                Column("integration", "By", 90),
-                Column("Value #A", "Sent", 80, "short", 0),
-                Column("Value #B", "Failed", 80, "short", 0, ((None, "transparent"), (1, "red"))),
+                Column("receiver_name", "Receiver", least=180),
+                Column("integration", "By", 85),
+                Column("Value #A", "Sent", 55, "short", 0),
+                Column("Value #B", "Failed", 66, "short", 0, ((None, "transparent"), (1, "red"))),
             ),
             sort="Value #A",
             empty="None, or no Alertmanager",
@@ -222,7 +227,7 @@ DASHBOARD = Dashboard(
             id=13,
             title="Notifications by integration",
             kind="timeseries",
-            width=8,
+            width=7,
             unit="short",
             bars=True,
             step=1,

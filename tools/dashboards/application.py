@@ -58,6 +58,25 @@ def _quantile(share: str) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate({_BUCKETS}[$__rate_interval])))"
 
 
+# Bands of response times: name, matchers of the buckets whose difference it is, color. A client library writes 1, another one 1.0.
+_BANDS = (
+    ("up to 0.1 s", 'le="0.1"', "", "green"),
+    ("0.1 to 0.5 s", 'le="0.5"', 'le="0.1"', "yellow"),
+    ("0.5 to 1 s", r'le=~"1(\\.0)?"', 'le="0.5"', "orange"),
+    ("1 to 2.5 s", 'le="2.5"', r'le=~"1(\\.0)?"', "red"),
+    ("above 2.5 s", 'le="+Inf"', 'le="2.5"', "purple"),
+)
+
+
+def _bucket(matchers: str) -> str:
+    return f"sum(rate({_BUCKETS[:-1]}, {matchers}}}[$__rate_interval]))"
+
+
+def _band(to: str, above: str) -> str:
+    found = f"clamp_min({_bucket(to)} - {_bucket(above)}, 0)" if above else _bucket(to)
+    return f"{found} / ({_bucket(_BANDS[-1][1])} > 0)"
+
+
 def _over_the_range(name: str, by: str, matchers: str = "") -> str:
     return f"sum by ({by}) (increase(http_request_duration_seconds_{name}{{{_HTTP}{matchers}}}[$__range]))"
 
@@ -157,11 +176,16 @@ DASHBOARD = Dashboard(
         Panel(
             id=4,
             title="Response time distribution",
-            kind="heatmap",
+            kind="timeseries",
             width=12,
-            unit="s",
-            queries=(Query(f"sum by (le) (increase({_BUCKETS}[$__rate_interval]))", "{{le}}"),),
-            about="Number of requests by response time. Two bands are two kinds of requests, or cache hits and misses.",
+            unit="percentunit",
+            max=1,
+            stack=True,
+            latest=True,
+            step=0.001,
+            queries=tuple(Query(_band(to, above), name) for name, to, above, dummy in _BANDS),
+            colors={f"^{name}$": color for name, dummy, dummy, color in _BANDS},
+            about="Share of the requests by response time. Two broad bands are two kinds of requests, or cache hits and misses.",
         ),
         Panel(
             id=5,
@@ -202,6 +226,7 @@ DASHBOARD = Dashboard(
             title="Requests above 1 s by endpoint",
             kind="bargauge",
             width=12,
+            height=10,
             unit="percent",
             max=100,
             # The milder one is ours: at the other the alert fires.
@@ -217,10 +242,46 @@ DASHBOARD = Dashboard(
             about="Share of the requests that took longer than one second, in the time range.",
         ),
         Panel(
+            id=15,
+            title="Requests by instance",
+            kind="timeseries",
+            width=12,
+            height=10,
+            unit="reqps",
+            latest=True,
+            queries=(Query(named(f"({_by('job, host, instance')})"), "{{name}}"),),
+            about="Requests that each instance answers. One that gets none is up, and not in the load balancer.",
+        ),
+        Panel(
+            id=13,
+            title="Requests by endpoint (10 highest)",
+            kind="timeseries",
+            width=12,
+            height=10,
+            unit="reqps",
+            latest=True,
+            queries=(Query(top(_by("handler")), "{{handler}}"),),
+            about="The ten endpoints with the highest peak in the time range. One that rises alone is a client that repeats itself.",
+        ),
+        Panel(
+            id=14,
+            title="Errors by endpoint (10 highest)",
+            kind="timeseries",
+            width=12,
+            height=10,
+            unit="percent",
+            latest=True,
+            step=0.01,
+            queries=(Query(top(f"({_FAILED_BY_ENDPOINT})"), "{{handler}}"),),
+            about="Share of the requests of each endpoint that failed with a status of 500 or above. One alone: its code or what it asks"
+            " of; all of them: the database or the host.",
+        ),
+        Panel(
             id=8,
             title="Active database connections",
             kind="timeseries",
-            width=6,
+            width=12,
+            height=6,
             unit="short",
             decimals=0,
             queries=(
@@ -236,7 +297,8 @@ DASHBOARD = Dashboard(
             id=9,
             title="Availability (probes)",
             kind="stat",
-            width=6,
+            width=12,
+            height=6,
             unit="percent",
             decimals=2,
             # The objective; the more severe one is ours.
@@ -244,38 +306,6 @@ DASHBOARD = Dashboard(
             queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
             empty="No blackbox_exporter is scraped",
             about="Share of successful probes of the blackbox exporter, in the time range.",
-        ),
-        Panel(
-            id=13,
-            title="Requests by endpoint (10 highest)",
-            kind="timeseries",
-            width=8,
-            unit="reqps",
-            latest=True,
-            queries=(Query(top(_by("handler")), "{{handler}}"),),
-            about="The ten endpoints with the highest peak in the time range. One that rises alone is a client that repeats itself.",
-        ),
-        Panel(
-            id=14,
-            title="Errors by endpoint (10 highest)",
-            kind="timeseries",
-            width=8,
-            unit="percent",
-            latest=True,
-            step=0.01,
-            queries=(Query(top(f"({_FAILED_BY_ENDPOINT})"), "{{handler}}"),),
-            about="Share of the requests of each endpoint that failed with a status of 500 or above. One alone: its code or what it asks"
-            " of; all of them: the database or the host.",
-        ),
-        Panel(
-            id=15,
-            title="Requests by instance",
-            kind="timeseries",
-            width=8,
-            unit="reqps",
-            latest=True,
-            queries=(Query(named(f"({_by('job, host, instance')})"), "{{name}}"),),
-            about="Requests that each instance answers. One that gets none is up, and not in the load balancer.",
         ),
     ),
 )

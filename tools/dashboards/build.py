@@ -30,7 +30,6 @@ from grafana_foundation_sdk.builders import (
     common,
     dashboard,
     gauge,
-    heatmap,
     piechart,
     prometheus,
     stat,
@@ -41,7 +40,6 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
-from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import piechart as piechart_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
@@ -94,10 +92,13 @@ class Column:
 
     :ivar label: the label in it; ``Value`` is the value, of several queries ``Value #A`` that of the first.
     :ivar title: its heading.
+    :ivar width: in pixels; without it, it takes what is left.
+    :ivar least: in pixels, so much at least; where a screen has no room for all columns, the table scrolls sideways.
     :ivar unit: that of its numbers; empty for those of the panel, where it is the value of the only query.
     :ivar thresholds: its background, from a value on.
     :ivar texts: values that are shown as a text in a color.
     :ivar hidden: it is there for links alone, or to sort by.
+    :ivar inspected: a click on a mark in its cells shows the whole text.
     """
 
     label: str
@@ -108,7 +109,9 @@ class Column:
     thresholds: Steps = ()
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     links: tuple[Link, ...] = ()
+    least: int = 0
     hidden: bool = False
+    inspected: bool = False
 
 
 @dataclass(frozen=True)
@@ -287,6 +290,10 @@ def above(limit: float, color: str = "red", usual: str = "green") -> Steps:
     return ((None, usual), (limit, color))
 
 
+# Widths of columns in pixels: a letter takes 7.6 where a link makes it bold, and the cell 20 around it. A name of 46 letters, and one of
+# 40; the names of most alerts, and of the longest one.
+NAME, SHORTER, ALERT, ANY_ALERT = 370, 312, 255, 310
+
 # Neither good nor bad.
 NEUTRAL: Steps = ((None, "blue"),)
 
@@ -300,7 +307,7 @@ def number(id: int, title: str, expr: str, about: str, **more) -> Panel:  # pyli
     :param more: attributes of :class:`Panel`, and ``legend``, the name of the series.
     """
     legend = more.pop("legend")
-    more = {"width": 4, "height": 4, "unit": "short", "thresholds": NEUTRAL, **more}
+    more = {"width": 4, "height": 3, "unit": "short", "thresholds": NEUTRAL, **more}
     return Panel(id=id, title=title, kind="stat", queries=(Query(expr, legend),), about=about, **more)
 
 
@@ -434,11 +441,12 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
         "name": "Container",
         "backup": "Backup",
     }
+    least = {"host": NAME, "instance": 155, "handler": 200, "name": 200, "job": 85}
     return (
         Column("severity", "Severity", 80),
-        Column("alertname", "Alert", 230, links=(_PANEL, Link("Runbook"), _RECEIVERS)),
-        Column("Value", "Active since", 130),
-        *(Column(label, titles[label]) for label in labels),
+        Column("alertname", "Alert", ANY_ALERT, links=(_PANEL, Link("Runbook"), _RECEIVERS)),
+        Column("Value", "Active since", 120),
+        *(Column(label, titles[label], least=least.get(label, 110)) for label in labels),
         Column("panel", "panel", hidden=True),
         Column("chosen", "chosen", hidden=True),
     )
@@ -660,24 +668,29 @@ def _said(panel: Panel, query: Query) -> Query:
     """
     if panel.kind != "table" or len(panel.queries) == 1:
         return query
-    words = f'label_replace(vector(NaN), "{panel.columns[0].label}", "{panel.empty}", "", "")'
+    words = f'label_replace(vector(NaN), "{_first_label(panel).label}", "{panel.empty}", "", "")'
     return dataclasses.replace(query, expr=f"({query.expr}) or on () {words}")
 
 
+def _first_label(panel: Panel) -> Column:
+    """The column of a table that says in words that there is nothing to show."""
+    return next(column for column in panel.columns if not column.label.startswith("Value"))
+
+
 def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
-    formats = {"heatmap": prometheus_model.PromQueryFormat.HEATMAP, "table": prometheus_model.PromQueryFormat.TABLE}
+    as_table = panel.kind == "table"
     made = (
         prometheus.Dataquery()
         .expr(f"round({query.expr}, {panel.step})" if panel.step else query.expr)
         .legend_format(query.legend)
-        .format(formats.get(panel.kind, prometheus_model.PromQueryFormat.TIME_SERIES))
+        .format(prometheus_model.PromQueryFormat.TABLE if as_table else prometheus_model.PromQueryFormat.TIME_SERIES)
         .editor_mode(prometheus_model.QueryEditorMode.CODE)
         .datasource(SOURCE)
         .ref_id(ref)
         .exemplar(False)
     )
     # What was, or how things are now.
-    return made.range() if panel.kind in ("timeseries", "heatmap", "state-timeline") else made.instant()
+    return made.range() if panel.kind in ("timeseries", "state-timeline") else made.instant()
 
 
 def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
@@ -808,20 +821,23 @@ def _calcs(panel: Panel) -> list[str]:
     return ["lastNotNull"] if _long(panel) else ["lastNotNull", "max"]
 
 
+def _legend(panel: Panel) -> common.VizLegendOptions:
+    made = common.VizLegendOptions().show_legend(True).calcs(_calcs(panel))
+    if not panel.latest:
+        return made.display_mode(common_model.LegendDisplayMode.LIST).placement(common_model.LegendPlacement.BOTTOM)
+    return (
+        made.display_mode(common_model.LegendDisplayMode.TABLE)
+        .placement(common_model.LegendPlacement.RIGHT if _beside(panel) else common_model.LegendPlacement.BOTTOM)
+        # Below a graph there is room for three or four: the largest ones, whatever their names begin with.
+        .sort_by("Last *")
+        .sort_desc(True)
+    )
+
+
 def _timeseries(panel: Panel) -> timeseries.Panel:
     made = (
         _numbers(timeseries.Panel(), panel)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(common_model.LegendDisplayMode.TABLE if panel.latest else common_model.LegendDisplayMode.LIST)
-            .placement(
-                common_model.LegendPlacement.RIGHT
-                if panel.latest and _beside(panel)
-                else common_model.LegendPlacement.BOTTOM
-            )
-            .calcs(_calcs(panel))
-        )
+        .legend(_legend(panel))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_model.TooltipDisplayMode.MULTI)
@@ -859,30 +875,9 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
     return made
 
 
-def _heatmap(panel: Panel) -> heatmap.Panel:
-    # The buckets have the panel's unit, their values are requests.
-    return (
-        heatmap.Panel()
-        .calculate(False)
-        .color(
-            heatmap.HeatmapColorOptions()
-            .mode(heatmap_model.HeatmapColorMode.SCHEME)
-            .scheme("Oranges")
-            .steps(64)
-            .exponent(0.5)
-            .fill("dark-orange")
-        )
-        .y_axis(heatmap.YAxisConfig().unit(panel.unit).axis_placement(common_model.AxisPlacement.LEFT))
-        .cell_values(heatmap.CellValues().unit("short"))
-        .cell_gap(1)
-        .show_legend()
-    )
-
-
 def _timeline(panel: Panel) -> statetimeline.Panel:
     return (
         _numbers(statetimeline.Panel(), panel)
-        .mappings(_texts(panel))
         .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.THRESHOLDS))
         .show_value(common_model.VisibilityMode.NEVER)
         .row_height(0.8)
@@ -925,6 +920,11 @@ def _table(panel: Panel) -> table.Panel:
 def _cells(panel: Panel, column: Column) -> list[model.DynamicConfigValue]:
     """How the cells of a column are shown."""
     found = [_property("custom.width", column.width)] if column.width else []
+    said = 8 * len(panel.empty) + 8 if len(panel.queries) > 1 and column is _first_label(panel) else 0
+    if max(said, column.least):
+        found.append(_property("custom.minWidth", max(said, column.least)))
+    if column.inspected:
+        found.append(_property("custom.inspect", True))
     if column.hidden:
         found.append(_property("custom.hidden", True))
     if column.label == "severity":
@@ -984,7 +984,6 @@ _KINDS: dict[str, Callable] = {
     "stat": _stat,
     "piechart": _piechart,
     "timeseries": _timeseries,
-    "heatmap": _heatmap,
     "table": _table,
     "state-timeline": _timeline,
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .build import (
+    NAME,
     Column,
     Dashboard,
     Link,
@@ -22,7 +23,7 @@ from .build import (
 )
 
 _CHOSEN = 'name!="", host=~"$host", name=~"$name"'
-_NO_CONTAINERS = "No containers: cAdvisor sees none, or is not scraped"
+_NO_CONTAINERS = "No containers, or no cAdvisor is scraped"
 _BY = "by (host, name)"
 
 
@@ -34,8 +35,14 @@ def _counted(metric: str, function: str = "increase", over: str = "$__rate_inter
     return f"{how} {_BY} ({function}(container_{metric}{{{_CHOSEN}}}[{over}]))"
 
 
+def _happened(metric: str, function: str, how: str) -> str:
+    """How often within one step: that of a time in which there are enough samples, without what was there one step ago."""
+    series = f"container_{metric}{{{_CHOSEN}}}[$__rate_interval]"
+    return f"{how} {_BY} ({function}({series}) - {function}({series} offset $__interval)) > 0.5"
+
+
 _LIMIT = f"(max {_BY} (container_spec_memory_limit_bytes{{{_CHOSEN}}}) > 0)"
-_NAMES = "{{host}} {{name}}"
+_NAMES = "{{name}} {{host}}"
 _HOST = Link("Host", "/d/mon-fleet?var-host=${__data.fields.Host}&${__url_time_range}")
 
 DASHBOARD = Dashboard(
@@ -71,27 +78,31 @@ DASHBOARD = Dashboard(
             ),
             columns=(
                 Column(
-                    "name", "Container", links=(Link("This one alone", "?var-name=${__value.raw}&${__url_time_range}"),)
+                    "name",
+                    "Container",
+                    least=312,
+                    links=(Link("This one alone", "?var-name=${__value.raw}&${__url_time_range}"),),
                 ),
-                Column("host", "Host", 220, links=(_HOST,)),
+                Column("host", "Host", least=NAME, links=(_HOST,)),
                 Column(
-                    "Value #A", "Last seen", 100, "s", 0, above(bound("ContainerDown", "critical"), usual="transparent")
+                    "Value #A", "Last seen", 84, "s", 0, above(bound("ContainerDown", "critical"), usual="transparent")
                 ),
-                Column("Value #B", "CPU (cores)", 110, "short", 2),
-                Column("Value #C", "Memory", 100, "bytes", 1),
+                Column("Value #B", "CPU (cores)", 100, "short", 2),
+                Column("Value #C", "Memory", 84, "bytes", 1),
                 Column(
                     "Value #D",
                     "Of its limit",
-                    100,
+                    94,
                     "percent",
                     0,
                     rising(*bounds("ContainerMemoryNearLimit"), usual="transparent"),
                 ),
-                Column("Value #E", "Starts (1h)", 100, "short", 0, above(1, "orange", usual="transparent")),
-                Column("Value #F", "OOM kills (1h)", 125, "short", 0, above(1, usual="transparent")),
-                Column("Value #G", "Age", 100, "s", 1),
+                Column("Value #E", "Starts (1h)", 90, "short", 0, above(1, "orange", usual="transparent")),
+                Column("Value #F", "OOM kills (1h)", 116, "short", 0, above(1, usual="transparent")),
+                Column("Value #G", "Age", 72, "s", 1),
             ),
             sort="Value #C",
+            empty="No containers, or no cAdvisor",
             about="Containers with a name, those with most memory first. `docker logs --tail 50 NAME` shows the end of a log.",
         ),
         Panel(
@@ -99,6 +110,7 @@ DASHBOARD = Dashboard(
             title="Memory of its limit (10 highest)",
             kind="timeseries",
             width=12,
+            height=10,
             unit="percent",
             max=100,
             latest=True,
@@ -113,6 +125,7 @@ DASHBOARD = Dashboard(
             title="Memory (10 highest)",
             kind="timeseries",
             width=12,
+            height=10,
             unit="bytes",
             latest=True,
             queries=(Query(top(_sum("memory_working_set_bytes")), _NAMES),),
@@ -123,6 +136,7 @@ DASHBOARD = Dashboard(
             title="CPU (10 highest)",
             kind="timeseries",
             width=12,
+            height=10,
             unit="short",
             latest=True,
             step=0.001,
@@ -134,15 +148,13 @@ DASHBOARD = Dashboard(
             title="Starts and OOM kills",
             kind="timeseries",
             width=12,
+            height=10,
             unit="short",
             bars=True,
             step=1,
             queries=(
-                Query(
-                    f"{_counted('cpu_usage_seconds_total', 'resets', '$__interval', 'max')} > 0",
-                    "started {{host}} {{name}}",
-                ),
-                Query(f"{_counted('oom_events_total', 'increase', '$__interval')} > 0", "killed {{host}} {{name}}"),
+                Query(_happened("cpu_usage_seconds_total", "resets", "max"), "started {{name}} {{host}}"),
+                Query(_happened("oom_events_total", "increase", "sum"), "killed {{name}} {{host}}"),
             ),
             colors={"^killed": "red", "^started": "orange"},
             empty="No container was started anew or killed, or cAdvisor is not scraped",
@@ -153,6 +165,7 @@ DASHBOARD = Dashboard(
             title="Network received (10 highest)",
             kind="timeseries",
             width=12,
+            height=10,
             unit="Bps",
             latest=True,
             queries=(Query(top(_counted("network_receive_bytes_total", "rate")), _NAMES),),
@@ -164,6 +177,7 @@ DASHBOARD = Dashboard(
             title="Network sent (10 highest)",
             kind="timeseries",
             width=12,
+            height=10,
             unit="Bps",
             latest=True,
             queries=(Query(top(_counted("network_transmit_bytes_total", "rate")), _NAMES),),

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from .build import (
+    NAME,
+    SHORTER,
     Column,
     Dashboard,
     Panel,
@@ -29,10 +31,10 @@ _DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 _STATEMENT = "datname, user, queryid"
 # The value comes first: a phone shows no more than two columns. The text is there where the exporter may read it.
 _QUERY = (
-    Column("query", "Query"),
+    Column("query", "Query", least=NAME, inspected=True),
     Column("queryid", "Id", 185),
-    Column("datname", "Database", 110),
-    Column("user", "User", 110),
+    Column("datname", "Database", least=110),
+    Column("user", "User", least=110),
 )
 _TEXTS = "topk by (queryid) (1, max by (queryid, query) (pg_stat_statements_query_id))"
 _HOW_TO_SEE = (
@@ -66,10 +68,10 @@ _SETTINGS = (
     ("max_connections", "max_connections", "short", 135),
     ("shared_buffers_bytes", "shared_buffers", "bytes", 120),
     ("work_mem_bytes", "work_mem", "bytes", 95),
-    ("maintenance_work_mem_bytes", "maintenance_work_mem", "bytes", 175),
+    ("maintenance_work_mem_bytes", "maintenance_work_mem", "bytes", 195),
     ("effective_cache_size_bytes", "effective_cache_size", "bytes", 165),
     ("max_wal_size_bytes", "max_wal_size", "bytes", 115),
-    ("autovacuum_max_workers", "autovacuum_max_workers", "short", 190),
+    ("autovacuum_max_workers", "autovacuum_max_workers", "short", 208),
 )
 
 
@@ -107,18 +109,18 @@ DASHBOARD = Dashboard(
             id=1,
             title="Connections used",
             kind="table",
-            width=6,
+            width=8,
             unit="percent",
             queries=(Query(f"max by (name) ({named(f'100 * instance:pg_connections:utilisation{{{_SERVER}}}')})"),),
             columns=(
-                Column("name", "Server"),
                 Column(
                     "Value",
                     "Used",
-                    80,
+                    66,
                     decimals=0,
                     thresholds=rising(*bounds("DatabaseConnectionsHigh"), usual="transparent"),
                 ),
+                Column("name", "Server", least=SHORTER),
             ),
             about="Share of the connections available to ordinary users that are in use; reserved ones are not counted.",
         ),
@@ -126,7 +128,7 @@ DASHBOARD = Dashboard(
             id=2,
             title="Connections by state",
             kind="timeseries",
-            width=18,
+            width=16,
             unit="short",
             decimals=0,
             stack=True,
@@ -147,11 +149,11 @@ DASHBOARD = Dashboard(
             id=3,
             title="Top 10 queries by total time",
             kind="table",
-            width=12,
+            width=24,
             unit="percentunit",
             decimals=2,
             queries=(Query(_with_text(f"topk(10, {_statements('rate', 'seconds_total')})")),),
-            columns=(Column("Value", "Share of time", 135), *_QUERY),
+            columns=(Column("Value", "Share of time", 110), *_QUERY),
             empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Time spent in a query as a share of the time range: 100 % is one connection that does nothing else."
             + _HOW_TO_SEE,
@@ -160,7 +162,7 @@ DASHBOARD = Dashboard(
             id=4,
             title="Top 10 queries by mean time",
             kind="table",
-            width=12,
+            width=24,
             unit="s",
             queries=(
                 Query(
@@ -169,7 +171,7 @@ DASHBOARD = Dashboard(
                     )
                 ),
             ),
-            columns=(Column("Value", "Mean time", 120), *_QUERY),
+            columns=(Column("Value", "Mean time", 110), *_QUERY),
             empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Mean time of a call, in the time range." + _HOW_TO_SEE,
         ),
@@ -197,8 +199,12 @@ DASHBOARD = Dashboard(
             unit="bytes",
             decimals=1,
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})"),),
-            columns=(Column("relname", "Table"), Column("datname", "Database", 110), Column("Value", "Size", 100)),
-            empty="No tables, or no postgres_exporter",
+            columns=(
+                Column("Value", "Size", 90),
+                Column("relname", "Table", least=250),
+                Column("datname", "Database", least=110),
+            ),
+            empty="No tables or postgres_exporter",
             about="The largest tables with their indexes.",
         ),
         Panel(
@@ -361,14 +367,14 @@ DASHBOARD = Dashboard(
                 Query(f"time() - ({_rows('last_autovacuum', 'max')} > 0)"),
             ),
             columns=(
-                Column("relname", "Table"),
-                Column("datname", "Database", 110),
-                Column("Value #A", "Dead rows", 100, "short", 0),
-                Column("Value #B", "Share", 80, "percent", 0),
-                Column("Value #C", "Autovacuum", 110, "s", 0),
+                Column("relname", "Table", least=250),
+                Column("Value #A", "Dead rows", 96, "short", 0),
+                Column("Value #B", "Share", 60, "percent", 0),
+                Column("Value #C", "Autovacuum", 112, "s", 0),
+                Column("datname", "Database", least=90),
             ),
             sort="Value #A",
-            empty="No tables, or no postgres_exporter",
+            empty="No tables or postgres_exporter",
             about="Rows that were deleted or updated and are not yet cleaned up, and how long ago the autovacuum ran. Many and long ago:"
             " an open transaction blocks VACUUM, or autovacuum_vacuum_scale_factor is too large for the table.",
         ),
@@ -384,14 +390,14 @@ DASHBOARD = Dashboard(
                 Query(_scans("idx_scan")),
             ),
             columns=(
-                Column("relname", "Table"),
-                Column("datname", "Database", 110),
-                Column("Value #A", "Rows read", 110, "short", 0),
-                Column("Value #B", "Scans", 90, "short", 0),
-                Column("Value #C", "By an index", 110, "short", 0),
+                Column("relname", "Table", least=250),
+                Column("Value #A", "Rows read", 96, "short", 0),
+                Column("Value #B", "Scans", 66, "short", 0),
+                Column("Value #C", "By an index", 108, "short", 0),
+                Column("datname", "Database", least=90),
             ),
             sort="Value #A",
-            empty="No tables, or no postgres_exporter",
+            empty="No tables or postgres_exporter",
             about="Rows read by scans of whole tables in the time range. A large table that is scanned often lacks an index.",
         ),
         Row("Settings"),
@@ -406,7 +412,7 @@ DASHBOARD = Dashboard(
                 for setting, *dummy in _SETTINGS
             ),
             columns=(
-                Column("name", "Server"),
+                Column("name", "Server", least=SHORTER),
                 *(
                     Column(f"Value #{'ABCDEFGH'[number]}", title, width, unit, 0 if unit == "short" else 1)
                     for number, (dummy, title, unit, width) in enumerate(_SETTINGS)

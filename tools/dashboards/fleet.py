@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .build import (
     FIRING,
+    NAME,
     Column,
     Dashboard,
     Link,
@@ -194,24 +195,24 @@ DASHBOARD = Dashboard(
                 Query(_per_host(f"({_DISK})")),
                 Query(f"min by (name) ({named(f'({_LEFT} > 0 < 90 * 86400)')})"),
                 Query(_per_host(f"({_LOAD})")),
-                Query(_per_host(f"({_ERRORS})")),
+                Query(f"{_per_host(_ERRORS)} > 0"),
                 Query(_per_host(f"(node_time_seconds{{{_NODE}}} - node_boot_time_seconds{{{_NODE}}})")),
                 Query(_TROUBLE),
             ),
             columns=(
-                Column("name", "Host", links=(_TO_THE_HOST,)),
-                Column("Value #A", "Up", 60, texts={"0": ("down", "red"), "1": ("up", "green")}),
-                Column("Value #B", "Critical", 75, "short", 0, ((None, "transparent"), (1, "red"))),
-                Column("Value #C", "Warning", 80, "short", 0, ((None, "transparent"), (1, "orange"))),
-                Column("Value #D", "CPU", 70, "percent", 0, rising(*bounds("HighCPUUsage"), usual="transparent")),
-                Column("Value #E", "Memory", 80, "percent", 0, rising(*bounds("HighMemoryUsage"), usual="transparent")),
-                Column(
-                    "Value #F", "Fullest disk", 95, "percent", 0, rising(*bounds("HighDiskUsage"), usual="transparent")
-                ),
+                # First, because a phone shows it beside a name of 40 letters.
+                Column("Value #A", "Up", 46, texts={"0": ("down", "red"), "1": ("up", "green")}),
+                Column("name", "Host", least=NAME, links=(_TO_THE_HOST,)),
+                Column("Value #B", "Critical", 68, "short", 0, ((None, "transparent"), (1, "red"))),
+                Column("Value #C", "Warning", 76, "short", 0, ((None, "transparent"), (1, "orange"))),
+                Column("Value #D", "CPU", 56, "percent", 0, rising(*bounds("HighCPUUsage"), usual="transparent")),
+                Column("Value #E", "Memory", 72, "percent", 0, rising(*bounds("HighMemoryUsage"), usual="transparent")),
+                # The fullest one.
+                Column("Value #F", "Disk", 60, "percent", 0, rising(*bounds("HighDiskUsage"), usual="transparent")),
                 Column(
                     "Value #G",
                     "Full in",
-                    100,
+                    80,
                     "s",
                     1,
                     (
@@ -221,19 +222,19 @@ DASHBOARD = Dashboard(
                     ),
                 ),
                 # Ours: at 1 every core has work, at 2 as much waits as runs.
-                Column("Value #H", "Load per core", 110, "short", 2, rising(1, 2, usual="transparent")),
-                Column("Value #I", "Network errors", 130, "pps", 1, ((None, "transparent"), (0.1, "orange"))),
-                Column("Value #J", "Uptime", 100, "s", 1),
-                Column("role", "Role", 80),
-                Column("environment", "Environment", 105),
+                Column("Value #H", "Load", 60, "short", 2, rising(1, 2, usual="transparent")),
+                Column("Value #I", "Net errors", 88, "pps", 1, ((None, "transparent"), (0.1, "orange"))),
+                Column("Value #J", "Uptime", 80, "s", 1),
+                Column("role", "Role", 70),
+                Column("environment", "Environment", 102),
                 Column("instance", "instance", hidden=True),
                 Column("job", "job", hidden=True),
                 Column("Value #K", "trouble", hidden=True),
             ),
             sort="Value #K",
             about="A host that is down comes first, then those with critical alerts, those beyond a critical threshold for not yet long"
-            " enough, those with warnings, and then by usage. Cells have the colors of the alerts. Role and environment are the"
-            " labels of these names, from monitoring_labels.",
+            " enough, those with warnings, and then by usage. Disk is the fullest one, load that per core. Cells have the colors of the"
+            " alerts. Role and environment are the labels of these names, from monitoring_labels.",
         ),
         _graph(
             8,

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from .build import Column, Dashboard, Link, Panel, Query, Row, Variable, above, bound, bounds, firing, rising, top
+from .build import NAME, Column, Dashboard, Link, Panel, Query, Row, Variable, above, bound, bounds, firing, rising, top
 
 _CHOSEN = 'host=~"$host"'
-_HOST = Column("host", "Host", links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),))
+_HOST = Column(
+    "host", "Host", least=NAME, links=(Link("Host", "/d/mon-fleet?var-host=${__value.raw}&${__url_time_range}"),)
+)
 _UP = {"0": ("down", "red"), "1": ("up", "green")}
 _BY = "by (host, instance)"
-_NO_REDIS = "No Redis: redis_exporter is not scraped"
+_NO_REDIS = "No redis_exporter is scraped"
 _NO_NGINX = "No NGINX: nginx_exporter is not scraped"
-_NO_PROCESSES = "No groups of processes: process_exporter is not scraped"
+_NO_PROCESSES = "No process_exporter is scraped"
 
 
 def _redis(metric: str, how: str = "max") -> str:
@@ -77,7 +79,7 @@ DASHBOARD = Dashboard(
             columns=(
                 _HOST,
                 Column("Value #A", "State", 80, texts=_UP),
-                Column("Value #B", "Memory", 110, "bytes", 1),
+                Column("Value #B", "Memory", 84, "bytes", 1),
                 Column(
                     "Value #C",
                     "Of its limit",
@@ -233,15 +235,15 @@ DASHBOARD = Dashboard(
                 ),
             ),
             columns=(
-                Column("groupname", "Group"),
+                Column("groupname", "Group", least=150),
                 _HOST,
-                Column("Value #A", "Processes", 100, "short", 0),
-                Column("Value #B", "CPU (cores)", 110, "short", 2),
-                Column("Value #C", "Memory", 110, "bytes", 1),
-                Column("Value #D", "Open files", 100, "short", 0),
-                Column("Value #E", "Of their limit", 115, "percent", 0, above(80, "orange", usual="transparent")),
-                Column("Value #F", "Zombies", 90, "short", 0, above(1, "orange", usual="transparent")),
-                Column("Value #G", "Age of the oldest", 135, "s", 1),
+                Column("Value #A", "Processes", 98, "short", 0),
+                Column("Value #B", "CPU (cores)", 100, "short", 2),
+                Column("Value #C", "Memory", 84, "bytes", 1),
+                Column("Value #D", "Open files", 92, "short", 0),
+                Column("Value #E", "Of their limit", 112, "percent", 0, above(80, "orange", usual="transparent")),
+                Column("Value #F", "Zombies", 86, "short", 0, above(1, "orange", usual="transparent")),
+                Column("Value #G", "Age of the oldest", 145, "s", 1),
             ),
             sort="Value #B",
             empty=_NO_PROCESSES,

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 from .build import (
+    ALERT,
     AT_THE_END,
     FIRING,
+    NAME,
     NOTIFICATIONS,
     SILENCES,
     SINCE,
@@ -37,7 +39,7 @@ from .build import (
 
 # The services that this collection deploys; their build_info has the version.
 _OURS = "prometheus|alertmanager|grafana|node_exporter|postgres_exporter|blackbox_exporter"
-_ALERT = (Column("alertname", "Alert", links=(Link("Runbook"),)), Column("severity", "Severity", 90))
+_ALERT = (Column("severity", "Severity", 80), Column("alertname", "Alert", least=ALERT, links=(Link("Runbook"),)))
 _FIRING = f"ALERTS{{{FIRING}}}"
 # Of a group of rules, the file is left out.
 _GROUP = (".*;(.*)", "$1")
@@ -92,7 +94,7 @@ _PANELS = {
             unit="short",
             decimals=0,
             queries=(Query(f"topk(20, {minutes(began(_FIRING))})"),),
-            columns=(*_ALERT, Column("Value", "Times", 90)),
+            columns=(Column("Value", "Times", 84), *_ALERT),
             empty="No alerts fired",
             about="How often each alert began to fire in the time range; what was only pending does not count. Select a week and check"
             " for each alert"
@@ -106,7 +108,7 @@ _PANELS = {
             unit="m",
             decimals=0,
             queries=(Query(f"topk(20, sum by (alertname, severity) (sum_over_time({_FIRING}[$__range:1m])))"),),
-            columns=(*_ALERT, Column("Value", "Time", 90)),
+            columns=(Column("Value", "Time", 90), *_ALERT),
             empty="No alerts fired",
             about="How long each alert fired in the time range, summed over its instances.",
         ),
@@ -116,6 +118,7 @@ _PANELS = {
             kind="timeseries",
             width=12,
             unit="s",
+            latest=True,
             queries=(
                 Query(named(f"({top('scrape_duration_seconds', of='scrape_duration_seconds')})"), "{{job}} {{name}}"),
             ),
@@ -251,15 +254,15 @@ _PANELS = {
             unit="suffix: d",
             queries=(Query("(probe_ssl_earliest_cert_expiry - time()) / 86400"),),
             columns=(
-                Column("instance", "Certificate of"),
-                Column("host", "Host", 160),
                 Column(
                     "Value",
                     "Expires in",
-                    110,
+                    90,
                     decimals=0,
                     thresholds=falling(*bounds("CertificateExpiresSoon"), usual="transparent"),
                 ),
+                Column("instance", "Certificate of", least=NAME),
+                Column("host", "Host", least=NAME),
             ),
             sort="-Value",
             empty="No TLS certificates are probed by blackbox_exporter",
@@ -273,14 +276,14 @@ _PANELS = {
             unit="s",
             queries=(Query("time() - max by (backup) (backup_last_success_timestamp_seconds)"),),
             columns=(
-                Column("backup", "Backup"),
                 Column(
                     "Value",
                     "Succeeded",
-                    130,
+                    105,
                     decimals=1,
                     thresholds=above(bound("BackupTooOld", "critical").scaled(3600), usual="transparent"),
                 ),
+                Column("backup", "Backup", least=NAME),
             ),
             sort="Value",
             empty="No backup reports its success",
@@ -293,7 +296,11 @@ _PANELS = {
             width=12,
             unit="short",
             queries=(Query("up == 0"),),
-            columns=(Column("job", "Job"), Column("host", "Host"), Column("instance", "Instance")),
+            columns=(
+                Column("host", "Host", least=NAME),
+                Column("job", "Job", least=85),
+                Column("instance", "Instance", least=155),
+            ),
             empty="No target is down",
             about="Targets that cannot be scraped now. Page /targets of Prometheus shows the error of each.",
         ),
@@ -311,12 +318,12 @@ _PANELS = {
                 Query("sum by (job) (sum_over_time(scrape_series_added[1h]))"),
             ),
             columns=(
-                Column("job", "Job"),
-                Column("Value #B", "Targets", 80, "short", 0),
-                Column("Value #C", "Down", 70, "short", 0, above(1, usual="transparent")),
-                Column("Value #A", "Samples", 90, "short", 1),
-                Column("Value #E", "New series (1h)", 125, "short", 1),
-                Column("Value #D", "Slowest", 90, "s", 2),
+                Column("job", "Job", least=150),
+                Column("Value #B", "Targets", 74, "short", 0),
+                Column("Value #C", "Down", 55, "short", 0, above(1, usual="transparent")),
+                Column("Value #A", "Samples", 84, "short", 1),
+                Column("Value #E", "New series (1h)", 130, "short", 1),
+                Column("Value #D", "Slowest", 76, "s", 2),
             ),
             sort="Value #A",
             empty="No targets",
@@ -344,7 +351,7 @@ _PANELS = {
             unit="short",
             decimals=0,
             queries=(Query('topk(20, count by (__name__) ({__name__!=""}))'),),
-            columns=(Column("__name__", "Metric"), Column("Value", "Series", 110)),
+            columns=(Column("Value", "Series", 80), Column("__name__", "Metric", least=NAME)),
             empty="Prometheus has no series",
             about="The metrics with most series. This query reads every series: unfold it when you need it, and not all day.",
         ),
@@ -359,9 +366,9 @@ _PANELS = {
                 for of in ("restored", "running")
             ),
             columns=(
-                Column("backup", "Backup"),
-                Column("service", "Service"),
-                Column("what", "Compared"),
+                Column("backup", "Backup", least=NAME),
+                Column("service", "Service", least=110),
+                Column("what", "Compared", least=150),
                 Column("Value #A", "Restored", 130, "short", 0),
                 Column("Value #B", "Running then", 130, "short", 0),
             ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .build import (
     AT_THE_END,
+    NAME,
     SINCE,
     Column,
     Dashboard,
@@ -311,7 +312,7 @@ _DISKS = (
             Query(_file_systems(_once(f"node_filesystem_size_bytes{{{_FILES}}}"))),
         ),
         columns=(
-            Column("mountpoint", "Mounted on"),
+            Column("mountpoint", "Mounted on", least=150),
             Column("Value #A", "Used", 90, "percent", 0, rising(*_DISK, usual="transparent")),
             Column("Value #B", "Available", 110, "bytes", 1),
             Column("Value #C", "Size", 110, "bytes", 1),
@@ -319,6 +320,7 @@ _DISKS = (
             Column("fstype", "Type", 80),
         ),
         sort="Value #A",
+        empty="No node_exporter",
         about="Usage of each file system, by the space available to non-root users, the fullest first. A device that is mounted"
         " several times is listed once; read-only ones are left out. `du -xh --max-depth=2 MOUNTPOINT | sort -h` finds what is large.",
     ),
@@ -339,7 +341,7 @@ _DISKS = (
             ),
         ),
         columns=(
-            Column("mountpoint", "Mounted on"),
+            Column("mountpoint", "Mounted on", least=150),
             # The milder one is ours: what is a week away can wait until morning.
             Column(
                 "Value",
@@ -483,7 +485,7 @@ _SYSTEM = (
         width=8,
         unit="short",
         queries=(Query(f'node_systemd_unit_state{{{_NODE}, state="failed"}} == 1'),),
-        columns=(Column("name", "Unit"),),
+        columns=(Column("name", "Unit", least=NAME),),
         empty="No failed units, or the collector systemd is disabled",
         about="Units of systemd that have failed. `systemctl status UNIT` says why, `systemctl reset-failed UNIT` forgets it.",
     ),
@@ -542,6 +544,7 @@ _ALERTS = (
         title="Firing alerts of this host",
         kind="table",
         width=12,
+        height=6,
         unit=SINCE,
         queries=(Query(alerts_now("", f" {_HERE}")),),
         columns=alert_columns("mountpoint", "device", "name", "datname"),
@@ -554,6 +557,7 @@ _ALERTS = (
         title="Exporters of this host",
         kind="table",
         width=12,
+        height=6,
         unit="short",
         queries=(
             *(
@@ -562,13 +566,13 @@ _ALERTS = (
             ),
         ),
         columns=(
-            Column("job", "Job"),
-            Column("instance", "Instance"),
-            Column("Value #A", "State", 70, texts={"0": ("down", "red"), "1": ("up", "green")}),
-            Column("Value #B", "Scrape", 90, "s", 2),
-            Column("Value #C", "Samples", 90, "short", 0),
+            Column("job", "Job", least=110),
+            Column("instance", "Instance", least=155),
+            Column("Value #A", "State", 60, texts={"0": ("down", "red"), "1": ("up", "green")}),
+            Column("Value #B", "Scrape", 80, "s", 2),
+            Column("Value #C", "Samples", 80, "short", 0),
         ),
-        empty="No node_exporter is scraped",
+        empty="No node_exporter",
         about="Targets of this host that Prometheus scrapes. Page /targets of Prometheus shows the error of one that is down.",
     ),
 )
