@@ -123,7 +123,7 @@ def test_the_dashboards_show_the_container(site):
     """The dashboards' other queries are asked of the live stack, which has no containers (tests/live)."""
     # Kills for memory are in the kernel's messages, which a lab host cannot read.
     asked = [query for query in dashboards.panels() if re.search("container_(?!oom)", query.expr)]
-    assert len(asked) == 14
+    assert len(asked) == 15
     for query in asked:
         # Starts and kills are seen where there are some: whatever there is of them is asked for here.
         expr = query.expr.replace(" > 0.5", "")

@@ -1,7 +1,7 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of the hosts in Fleet Overview: by trouble, and what is red in its row is trouble before its alert fires."""
+"""The order of the hosts in Fleet Overview: by trouble, and what is red in its row is trouble before its alert fires. And of containers."""
 
 from __future__ import annotations
 
@@ -50,16 +50,56 @@ def points(host):
     return 1000 * (1 - up) + sum(POINTS[state] for state in states) + (max(cpu, memory, 1 - left) if up else 0)
 
 
-def test_those_in_trouble_are_first(promtool, tmp_path):
-    assert sorted(HOSTS, key=points, reverse=True) == list(HOSTS)
-    (table,) = [panel for panel in dashboards.panels_of(dashboards.shown()["mon-fleet"]) if panel["type"] == "table"]
-    (sorting,) = [one for one in table["transformations"] if one["id"] == "sortBy"]
-    assert sorting["options"]["sort"] == [{"field": f"Value #{table['targets'][-1]['refId']}", "desc": True}]
-    samples = [{"labels": f'{{name="{host}"}}', "value": points(host)} for host in HOSTS]
-    question = {"expr": dashboards.filled(table["targets"][-1]["expr"]), "eval_time": "1m", "exp_samples": samples}
-    given = [{"series": name, "values": f"{value}x2"} for name, value in series()]
+def ordered(uid):
+    """The expression by which the table of a dashboard is sorted, the largest first."""
+    shown = next(panel for panel in dashboards.panels_of(dashboards.shown()[uid]) if panel["type"] == "table")
+    (sorting,) = [one for one in shown["transformations"] if one["id"] == "sortBy"]
+    assert sorting["options"]["sort"] == [{"field": f"Value #{shown['targets'][-1]['refId']}", "desc": True}]
+    return dashboards.filled(shown["targets"][-1]["expr"])
+
+
+def asked(promtool, folder, given, question):
+    """Fail unless promtool gets from these series what is expected."""
     content = {"tests": [{"interval": "1m", "input_series": given, "promql_expr_test": [question]}]}
-    (tmp_path / "tests.json").write_text(json.dumps(content), encoding="utf-8")
-    argv = [promtool, "test", "rules", str(tmp_path / "tests.json")]
+    (folder / "tests.json").write_text(json.dumps(content), encoding="utf-8")
+    argv = [promtool, "test", "rules", str(folder / "tests.json")]
     answer = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_those_in_trouble_are_first(promtool, tmp_path):
+    assert sorted(HOSTS, key=points, reverse=True) == list(HOSTS)
+    samples = [{"labels": f'{{name="{host}"}}', "value": points(host)} for host in HOSTS]
+    question = {"expr": ordered("mon-fleet"), "eval_time": "1m", "exp_samples": samples}
+    asked(promtool, tmp_path, [{"series": name, "values": f"{value}x2"} for name, value in series()], question)
+
+
+# Container -> (seconds since it was seen, kills and starts within the hour, bytes of memory, its limit, points without those for memory).
+CONTAINERS = {
+    "gone": (300, 0, 0, 2**20, 0, 1000),
+    "killed": (0, 1, 1, 2**20, 2**21, 110.5),
+    "started": (0, 0, 1, 2**20, 2**22, 10.25),
+    "full": (0, 0, 0, 2**20, 2**20, 1),
+    "large": (0, 0, 0, 2**30, 0, 0),
+    "small": (0, 0, 0, 2**20, 0, 0),
+}
+
+
+def test_containers_in_trouble_are_first(promtool, tmp_path):
+    """Evaluated after an hour, of which the trouble is half an hour ago."""
+    given = []
+    for name, (ago, kills, starts, memory, limit, dummy) in CONTAINERS.items():
+        labels = f'{{name="{name}", host="one", id="/docker/{name}"}}'
+        for metric, values in {
+            "last_seen": f"{3600 - ago}x60",
+            "memory_working_set_bytes": f"{memory}x60",
+            "spec_memory_limit_bytes": f"{limit}x60",
+            "oom_events_total": f"0x29 {kills}x30",
+            "cpu_usage_seconds_total": "0+6x29 " + ("0+6x30" if starts else "180+6x30"),
+        }.items():
+            given.append({"series": f"container_{metric}{labels}", "values": values})
+    wanted = {name: points + memory / 1e18 for name, (*dummy, memory, dummy, points) in CONTAINERS.items()}
+    assert sorted(wanted, key=wanted.get, reverse=True) == list(CONTAINERS)
+    samples = [{"labels": f'{{host="one", name="{name}"}}', "value": value} for name, value in wanted.items()]
+    question = {"expr": ordered("mon-containers"), "eval_time": "60m", "exp_samples": samples}
+    asked(promtool, tmp_path, given, question)

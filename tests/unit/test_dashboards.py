@@ -176,7 +176,7 @@ SPECIFIED = {
         14 Restarts by group (15m): timeseries 1
     """,
     "mon-containers": """
-        1 Containers: table 7
+        1 Containers, those in trouble first: table 8
         2 Memory of its limit (10 highest): timeseries 1
         3 Memory (10 highest): timeseries 1
         4 CPU (10 highest): timeseries 1

@@ -441,11 +441,11 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
         "name": "Container",
         "backup": "Backup",
     }
-    least = {"host": NAME, "instance": 155, "handler": 200, "name": 200, "job": 85}
+    least = {"host": NAME, "instance": SHORTER, "handler": 220, "name": 220, "job": 165}
     return (
         Column("severity", "Severity", 80),
         Column("alertname", "Alert", ANY_ALERT, links=(_PANEL, Link("Runbook"), _RECEIVERS)),
-        Column("Value", "Active since", 120),
+        Column("Value", "Active since", 140),
         *(Column(label, titles[label], least=least.get(label, 110)) for label in labels),
         Column("panel", "panel", hidden=True),
         Column("chosen", "chosen", hidden=True),

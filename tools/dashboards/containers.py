@@ -42,6 +42,24 @@ def _happened(metric: str, function: str, how: str) -> str:
 
 
 _LIMIT = f"(max {_BY} (container_spec_memory_limit_bytes{{{_CHOSEN}}}) > 0)"
+_OF_LIMIT = f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"
+_STARTS = (
+    f"{_counted('cpu_usage_seconds_total', 'resets', '1h', 'max')}"
+    f" or {_counted('start_time_seconds', 'changes', '1h', 'max')}"
+)
+_KILLS = _counted("oom_events_total", "increase", "1h")
+_SEEN = _sum("last_seen", "max")
+# One that is gone comes first; then those that were killed for memory, those that were started, and those that are near their limit.
+_TROUBLE = " + ".join(
+    (
+        f"1000 * (time() - {_SEEN} > bool {bound('ContainerDown', 'critical'):g})",
+        f"100 * ({_KILLS} > bool 0 or 0 * {_SEEN})",
+        f"10 * (({_STARTS}) > bool 0 or 0 * {_SEEN})",
+        f"({_OF_LIMIT} / 100 or 0 * {_SEEN})",
+        # Less than all of these: of others, those with most memory.
+        f"{_sum('memory_working_set_bytes')} / 1e18",
+    )
+)
 _NAMES = "{{name}} {{host}}"
 _HOST = Link("Host", "/d/mon-fleet?var-host=${__data.fields.Host}&${__url_time_range}")
 
@@ -59,22 +77,20 @@ DASHBOARD = Dashboard(
     panels=(
         Panel(
             id=1,
-            title="Containers",
+            title="Containers, those in trouble first",
             kind="table",
             width=24,
             height=12,
             unit="short",
             queries=(
-                Query(f"time() - {_sum('last_seen', 'max')}"),
+                Query(f"time() - {_SEEN}"),
                 Query(_counted("cpu_usage_seconds_total", "rate")),
                 Query(_sum("memory_working_set_bytes")),
-                Query(f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"),
-                Query(
-                    f"{_counted('cpu_usage_seconds_total', 'resets', '1h', 'max')}"
-                    f" or {_counted('start_time_seconds', 'changes', '1h', 'max')}"
-                ),
-                Query(_counted("oom_events_total", "increase", "1h")),
+                Query(_OF_LIMIT),
+                Query(_STARTS),
+                Query(_KILLS),
                 Query(f"time() - {_sum('start_time_seconds', 'max')}"),
+                Query(_TROUBLE),
             ),
             columns=(
                 Column(
@@ -84,26 +100,26 @@ DASHBOARD = Dashboard(
                     links=(Link("This one alone", "?var-name=${__value.raw}&${__url_time_range}"),),
                 ),
                 Column("host", "Host", least=NAME, links=(_HOST,)),
-                Column(
-                    "Value #A", "Last seen", 84, "s", 0, above(bound("ContainerDown", "critical"), usual="transparent")
-                ),
-                Column("Value #B", "CPU (cores)", 100, "short", 2),
+                Column("Value #A", "Seen", 64, "s", 0, above(bound("ContainerDown", "critical"), usual="transparent")),
+                Column("Value #B", "Cores", 66, "short", 2),
                 Column("Value #C", "Memory", 84, "bytes", 1),
                 Column(
                     "Value #D",
-                    "Of its limit",
-                    94,
+                    "Of limit",
+                    78,
                     "percent",
                     0,
                     rising(*bounds("ContainerMemoryNearLimit"), usual="transparent"),
                 ),
                 Column("Value #E", "Starts (1h)", 90, "short", 0, above(1, "orange", usual="transparent")),
-                Column("Value #F", "OOM kills (1h)", 116, "short", 0, above(1, usual="transparent")),
-                Column("Value #G", "Age", 72, "s", 1),
+                Column("Value #F", "OOM (1h)", 84, "short", 0, above(1, usual="transparent")),
+                Column("Value #G", "Age", 82, "s", 1),
+                Column("Value #H", "trouble", hidden=True),
             ),
-            sort="Value #C",
+            sort="Value #H",
             empty="No containers, or no cAdvisor",
-            about="Containers with a name, those with most memory first. `docker logs --tail 50 NAME` shows the end of a log.",
+            about="Containers with a name: first those that cAdvisor has not seen for long, that were killed for memory (OOM) or started"
+            " within an hour, and that are near their limit. `docker logs --tail 50 NAME` shows the end of a log.",
         ),
         Panel(
             id=2,
@@ -116,7 +132,7 @@ DASHBOARD = Dashboard(
             latest=True,
             step=0.1,
             thresholds=rising(*bounds("ContainerMemoryNearLimit")),
-            queries=(Query(top(f"100 * {_sum('memory_working_set_bytes', 'max')} / {_LIMIT}"), _NAMES),),
+            queries=(Query(top(_OF_LIMIT), _NAMES),),
             empty="No container has a memory limit, or cAdvisor is not scraped",
             about="Working set memory as a share of the limit. At 100 % the kernel kills a process of the container.",
         ),

@@ -32,9 +32,9 @@ _STATEMENT = "datname, user, queryid"
 # The value comes first: a phone shows no more than two columns. The text is there where the exporter may read it.
 _QUERY = (
     Column("query", "Query", least=NAME, inspected=True),
-    Column("queryid", "Id", 185),
-    Column("datname", "Database", least=110),
-    Column("user", "User", least=110),
+    Column("queryid", "Id", 205),
+    Column("datname", "Database", least=130),
+    Column("user", "User", least=150),
 )
 _TEXTS = "topk by (queryid) (1, max by (queryid, query) (pg_stat_statements_query_id))"
 _HOW_TO_SEE = (
@@ -116,7 +116,7 @@ DASHBOARD = Dashboard(
                 Column(
                     "Value",
                     "Used",
-                    66,
+                    80,
                     decimals=0,
                     thresholds=rising(*bounds("DatabaseConnectionsHigh"), usual="transparent"),
                 ),
@@ -153,7 +153,7 @@ DASHBOARD = Dashboard(
             unit="percentunit",
             decimals=2,
             queries=(Query(_with_text(f"topk(10, {_statements('rate', 'seconds_total')})")),),
-            columns=(Column("Value", "Share of time", 110), *_QUERY),
+            columns=(Column("Value", "Share of time", 135), *_QUERY),
             empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Time spent in a query as a share of the time range: 100 % is one connection that does nothing else."
             + _HOW_TO_SEE,
@@ -171,7 +171,7 @@ DASHBOARD = Dashboard(
                     )
                 ),
             ),
-            columns=(Column("Value", "Mean time", 110), *_QUERY),
+            columns=(Column("Value", "Mean time", 118), *_QUERY),
             empty="pg_stat_statements is not available, or no postgres_exporter is scraped",
             about="Mean time of a call, in the time range." + _HOW_TO_SEE,
         ),
@@ -200,9 +200,9 @@ DASHBOARD = Dashboard(
             decimals=1,
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})"),),
             columns=(
-                Column("Value", "Size", 90),
+                Column("Value", "Size", 100),
                 Column("relname", "Table", least=250),
-                Column("datname", "Database", least=110),
+                Column("datname", "Database", least=130),
             ),
             empty="No tables or postgres_exporter",
             about="The largest tables with their indexes.",
@@ -371,7 +371,7 @@ DASHBOARD = Dashboard(
                 Column("Value #A", "Dead rows", 96, "short", 0),
                 Column("Value #B", "Share", 60, "percent", 0),
                 Column("Value #C", "Autovacuum", 112, "s", 0),
-                Column("datname", "Database", least=90),
+                Column("datname", "Database", least=110),
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",
@@ -394,7 +394,7 @@ DASHBOARD = Dashboard(
                 Column("Value #A", "Rows read", 96, "short", 0),
                 Column("Value #B", "Scans", 66, "short", 0),
                 Column("Value #C", "By an index", 108, "short", 0),
-                Column("datname", "Database", least=90),
+                Column("datname", "Database", least=110),
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",
