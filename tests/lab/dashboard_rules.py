@@ -61,6 +61,8 @@ def _titles(panel: dict) -> dict[str, str]:
 
 def _unit(panel: dict, target: dict) -> str:
     """The unit in which the answer to a query is shown."""
+    if panel["type"] == "heatmap":
+        return panel["options"]["yAxis"]["unit"]
     if panel["type"] != "table":
         return panel["fieldConfig"]["defaults"].get("unit", "")
     titles = _titles(panel)

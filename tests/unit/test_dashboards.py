@@ -123,7 +123,7 @@ SPECIFIED = {
         1 Requests per second: timeseries 1
         2 Error rate (5xx): timeseries 1
         3 Response time p50, p95, p99: timeseries 3
-        4 Response time distribution: timeseries 5
+        4 Response time distribution: heatmap 1
         5 Errors by status code: timeseries 1
         6 Slowest endpoints (mean, top 10): bargauge 1
         7 Requests above 1 s by endpoint: bargauge 1
@@ -334,14 +334,15 @@ def test_its_panels_fill_their_rows(uid):
 def test_a_panel_explains_itself(uid, panel):
     defaults = panel["fieldConfig"]["defaults"]
     assert panel["description"].endswith(".")
-    assert defaults["unit"]
+    unit = panel["options"]["yAxis"]["unit"] if panel["type"] == "heatmap" else defaults["unit"]
+    assert unit
     assert defaults["noValue"]
     for target in panel["targets"]:
         # A series without a name is shown with all of its labels.
         assert target["legendFormat"] or panel["type"] == "table"
         assert target["instant"] != target["range"]
         # What shows one number asks for one.
-        assert target["instant"] == (panel["type"] not in ("timeseries", "state-timeline"))
+        assert target["instant"] == (panel["type"] not in ("timeseries", "heatmap", "state-timeline"))
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)
@@ -538,7 +539,11 @@ def test_a_column_of_names_has_room_for_them(uid, panel):
 @pytest.mark.parametrize(("uid", "panel"), PANELS)
 def test_a_panel_is_of_a_kind_that_says_when_it_has_nothing(uid, panel):
     """Grafana shows `No data` in other kinds, whatever the panel says."""
-    assert panel["type"] in ("timeseries", "stat", "gauge", "bargauge", "table", "state-timeline")
+    if panel["type"] == "heatmap":
+        # It is said by the name of the only bucket.
+        assert all("vector(NaN) unless on ()" in target["expr"] for target in panel["targets"])
+    else:
+        assert panel["type"] in ("timeseries", "stat", "gauge", "bargauge", "table", "state-timeline")
 
 
 @pytest.mark.parametrize(("uid", "panel"), PANELS)

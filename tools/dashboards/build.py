@@ -30,6 +30,7 @@ from grafana_foundation_sdk.builders import (
     common,
     dashboard,
     gauge,
+    heatmap,
     piechart,
     prometheus,
     stat,
@@ -40,6 +41,7 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
+from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models import piechart as piechart_model
 from grafana_foundation_sdk.models import prometheus as prometheus_model
 
@@ -678,19 +680,19 @@ def _first_label(panel: Panel) -> Column:
 
 
 def _target(panel: Panel, query: Query, ref: str) -> prometheus.Dataquery:
-    as_table = panel.kind == "table"
+    formats = {"heatmap": prometheus_model.PromQueryFormat.HEATMAP, "table": prometheus_model.PromQueryFormat.TABLE}
     made = (
         prometheus.Dataquery()
         .expr(f"round({query.expr}, {panel.step})" if panel.step else query.expr)
         .legend_format(query.legend)
-        .format(prometheus_model.PromQueryFormat.TABLE if as_table else prometheus_model.PromQueryFormat.TIME_SERIES)
+        .format(formats.get(panel.kind, prometheus_model.PromQueryFormat.TIME_SERIES))
         .editor_mode(prometheus_model.QueryEditorMode.CODE)
         .datasource(SOURCE)
         .ref_id(ref)
         .exemplar(False)
     )
     # What was, or how things are now.
-    return made.range() if panel.kind in ("timeseries", "state-timeline") else made.instant()
+    return made.range() if panel.kind in ("timeseries", "heatmap", "state-timeline") else made.instant()
 
 
 def _steps(panel: Panel) -> dashboard.ThresholdsConfig:
@@ -875,6 +877,26 @@ def _timeseries(panel: Panel) -> timeseries.Panel:
     return made
 
 
+def _heatmap(panel: Panel) -> heatmap.Panel:
+    # The buckets have the panel's unit, their values are requests.
+    return (
+        heatmap.Panel()
+        .calculate(False)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heatmap_model.HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .steps(64)
+            .exponent(0.5)
+            .fill("dark-orange")
+        )
+        .y_axis(heatmap.YAxisConfig().unit(panel.unit).axis_placement(common_model.AxisPlacement.LEFT))
+        .cell_values(heatmap.CellValues().unit("short"))
+        .cell_gap(1)
+        .show_legend()
+    )
+
+
 def _timeline(panel: Panel) -> statetimeline.Panel:
     return (
         _numbers(statetimeline.Panel(), panel)
@@ -984,6 +1006,7 @@ _KINDS: dict[str, Callable] = {
     "stat": _stat,
     "piechart": _piechart,
     "timeseries": _timeseries,
+    "heatmap": _heatmap,
     "table": _table,
     "state-timeline": _timeline,
 }
