@@ -21,6 +21,7 @@ PAGE = """
 <div role="columnheader" style="width: 30px"><button>Environment</button></div>
 <div role="cell" style="width: 60px"><div class="ellipsis">a.very-long.example.net</div></div>
 <div role="cell" style="width: 60px"><a class="ellipsis" style="display: flex"><div class="ellipsis">linked.example.net</div></a></div>
+<div role="cell" style="width: 60px"><div class="ellipsis">SELECT everything</div><button aria-label="Inspect value"></button></div>
 <div role="cell" style="width: 300px"><a style="overflow: hidden; display: flex"><div>beyond.the.edge.example.net</div></a></div>
 </div></div>
 """

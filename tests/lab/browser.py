@@ -44,7 +44,8 @@ PANELS = """
         const content = cell.firstElementChild || cell;
         text.selectNodeContents(content);
         const seen = text.getBoundingClientRect();
-        return cell.innerText.trim() && (
+        // What a click shows whole may be cut.
+        return cell.innerText.trim() && !cell.querySelector('[aria-label="Inspect value"]') && (
             [content, ...content.querySelectorAll('*')].some(part =>
                 part.scrollWidth > part.clientWidth && getComputedStyle(part).overflowX !== 'visible'
             )

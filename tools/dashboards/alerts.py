@@ -214,7 +214,7 @@ DASHBOARD = Dashboard(
             ),
             columns=(
                 Column("receiver_name", "Receiver", least=180),
-                Column("integration", "By", 85),
+                Column("integration", "By", 100),
                 Column("Value #A", "Sent", 55, "short", 0),
                 Column("Value #B", "Failed", 66, "short", 0, ((None, "transparent"), (1, "red"))),
             ),

@@ -443,7 +443,7 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
         "name": "Container",
         "backup": "Backup",
     }
-    least = {"host": NAME, "instance": SHORTER, "handler": 220, "name": 220, "job": 165}
+    least = {"host": NAME, "instance": SHORTER, "handler": 220, "name": 220, "job": 200}
     return (
         Column("severity", "Severity", 80),
         Column("alertname", "Alert", ANY_ALERT, links=(_PANEL, Link("Runbook"), _RECEIVERS)),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from .build import (
     NAME,
-    SHORTER,
     Column,
     Dashboard,
     Panel,
@@ -33,8 +32,8 @@ _STATEMENT = "datname, user, queryid"
 _QUERY = (
     Column("query", "Query", least=NAME, inspected=True),
     Column("queryid", "Id", 205),
-    Column("datname", "Database", least=130),
-    Column("user", "User", least=150),
+    Column("datname", "Database", 145),
+    Column("user", "User", 145),
 )
 _TEXTS = "topk by (queryid) (1, max by (queryid, query) (pg_stat_statements_query_id))"
 _HOW_TO_SEE = (
@@ -44,7 +43,7 @@ _HOW_TO_SEE = (
 
 
 def _with_text(expr: str) -> str:
-    return f"({expr}) * on (queryid) group_left (query) {_TEXTS} or ({expr})"
+    return f"({expr}) * on (queryid) group_left (query) {_TEXTS} or on ({_STATEMENT}) ({expr})"
 
 
 def _rate(name: str) -> str:
@@ -120,7 +119,7 @@ DASHBOARD = Dashboard(
                     decimals=0,
                     thresholds=rising(*bounds("DatabaseConnectionsHigh"), usual="transparent"),
                 ),
-                Column("name", "Server", least=SHORTER),
+                Column("name", "Server", least=NAME),
             ),
             about="Share of the connections available to ordinary users that are in use; reserved ones are not counted.",
         ),
@@ -201,8 +200,8 @@ DASHBOARD = Dashboard(
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})"),),
             columns=(
                 Column("Value", "Size", 100),
-                Column("relname", "Table", least=250),
-                Column("datname", "Database", least=130),
+                Column("relname", "Table", least=290),
+                Column("datname", "Database", 145),
             ),
             empty="No tables or postgres_exporter",
             about="The largest tables with their indexes.",
@@ -367,11 +366,11 @@ DASHBOARD = Dashboard(
                 Query(f"time() - ({_rows('last_autovacuum', 'max')} > 0)"),
             ),
             columns=(
-                Column("relname", "Table", least=250),
+                Column("relname", "Table", least=290),
                 Column("Value #A", "Dead rows", 96, "short", 0),
                 Column("Value #B", "Share", 60, "percent", 0),
                 Column("Value #C", "Autovacuum", 112, "s", 0),
-                Column("datname", "Database", least=110),
+                Column("datname", "Database", least=145),
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",
@@ -390,11 +389,11 @@ DASHBOARD = Dashboard(
                 Query(_scans("idx_scan")),
             ),
             columns=(
-                Column("relname", "Table", least=250),
+                Column("relname", "Table", least=290),
                 Column("Value #A", "Rows read", 96, "short", 0),
                 Column("Value #B", "Scans", 66, "short", 0),
                 Column("Value #C", "By an index", 108, "short", 0),
-                Column("datname", "Database", least=110),
+                Column("datname", "Database", least=145),
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",
@@ -412,7 +411,7 @@ DASHBOARD = Dashboard(
                 for setting, *dummy in _SETTINGS
             ),
             columns=(
-                Column("name", "Server", least=SHORTER),
+                Column("name", "Server", least=NAME),
                 *(
                     Column(f"Value #{'ABCDEFGH'[number]}", title, width, unit, 0 if unit == "short" else 1)
                     for number, (dummy, title, unit, width) in enumerate(_SETTINGS)

@@ -299,7 +299,7 @@ _PANELS = {
             queries=(Query("up == 0"),),
             columns=(
                 Column("host", "Host", least=NAME),
-                Column("job", "Job", least=165),
+                Column("job", "Job", least=200),
                 Column("instance", "Instance", least=SHORTER),
             ),
             empty="No target is down",
@@ -319,7 +319,7 @@ _PANELS = {
                 Query("sum by (job) (sum_over_time(scrape_series_added[1h]))"),
             ),
             columns=(
-                Column("job", "Job", least=165),
+                Column("job", "Job", least=200),
                 Column("Value #B", "Targets", 74, "short", 0),
                 Column("Value #C", "Down", 55, "short", 0, above(1, usual="transparent")),
                 Column("Value #A", "Samples", 84, "short", 1),

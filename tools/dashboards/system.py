@@ -568,7 +568,7 @@ _ALERTS = (
         ),
         columns=(
             Column("Value #A", "State", 64, texts={"0": ("down", "red"), "1": ("up", "green")}),
-            Column("job", "Job", least=165),
+            Column("job", "Job", least=200),
             Column("instance", "Instance", least=SHORTER),
             Column("Value #B", "Scrape", 94, "s", 2),
             Column("Value #C", "Samples", 84, "short", 0),

@@ -1,7 +1,11 @@
 # Copyright: Contributors to vigil.monitoring
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of the hosts in Fleet Overview: by trouble, and what is red in its row is trouble before its alert fires. And of containers."""
+"""Tables of dashboards, over series of promtool's.
+
+The order of the hosts in Fleet Overview: by trouble, and what is red in its row is trouble before its alert fires. That of the containers.
+And each of the top queries of a database once, whether its text is known or not.
+"""
 
 from __future__ import annotations
 
@@ -103,3 +107,16 @@ def test_containers_in_trouble_are_first(promtool, tmp_path):
     samples = [{"labels": f'{{host="one", name="{name}"}}', "value": value} for name, value in wanted.items()]
     question = {"expr": ordered("mon-containers"), "eval_time": "60m", "exp_samples": samples}
     asked(promtool, tmp_path, given, question)
+
+
+def test_a_query_is_listed_once_with_its_text_where_it_is_known(promtool, tmp_path):
+    shown = {panel["title"]: panel for panel in dashboards.panels_of(dashboards.shown()["mon-db"])}
+    about = {name: f'datname="shop", user="app", queryid="{name}"' for name in ("1", "2")}
+    given = [
+        {"series": f"pg_stat_statements_seconds_total{{{labels}}}", "values": "0+30x60"} for labels in about.values()
+    ]
+    given.append({"series": 'pg_stat_statements_query_id{queryid="1", query="SELECT 1"}', "values": "1x60"})
+    labels = [f'{{{about["1"]}, query="SELECT 1"}}', f"{{{about['2']}}}"]
+    samples = [{"labels": one, "value": 0.5} for one in labels]
+    expr = dashboards.filled(shown["Top 10 queries by total time"]["targets"][0]["expr"])
+    asked(promtool, tmp_path, given, {"expr": expr, "eval_time": "60m", "exp_samples": samples})
