@@ -137,10 +137,19 @@ def test_a_dashboard_without_data_says_what_is_missing(shown, screen):
     made, page = shown
     page.open(made.path("mon-app", span=SPAN, job="none"), gallery.WIDTHS[screen])
     page.picture(ROOT / "build" / "browser" / f"nothing-{screen}.png")
-    said = {
-        panel["id"]: panel["fieldConfig"]["defaults"]["noValue"] for panel in dashboards.shown()["mon-app"]["panels"]
-    }
+    panels = dashboards.shown()["mon-app"]["panels"]
+    # What a heatmap says is part of a picture: the test below asks for it.
+    said = {one["id"]: one["fieldConfig"]["defaults"]["noValue"] for one in panels if one["type"] != "heatmap"}
     # What is written by a browser's own fonts breaks where it wants.
     seen = {number: " ".join(panel.text.split()) for number, panel in page.panels().items()}
     assert [number for number, text in seen.items() if "No data" in text] == []
     assert [number for number, words in said.items() if words not in seen[number]] == []
+
+
+def test_a_heatmap_has_one_bucket_that_says_it_has_nothing_or_those_of_the_data(shown):
+    made, dummy = shown
+    (panel,) = [one for one in dashboards.shown()["mon-app"]["panels"] if one["type"] == "heatmap"]
+    expr = dashboards.filled(panel["targets"][0]["expr"])
+    assert [one["metric"]["le"] for one in made.series(expr.replace('job=~".*"', 'job="none"'))] == ["No requests"]
+    assert {one["metric"]["le"] for one in made.series(expr)} >= {"0.1", "+Inf"}
+    assert len(made.series(expr)) == len(fleet.BUCKETS) + 1

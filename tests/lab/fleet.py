@@ -35,7 +35,8 @@ _ENDPOINTS = (
     ("GET", "/api/v1/search", 3.0, 0.15),
     ("GET", "/health", 0.2, 0.001),
 )
-_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Bounds of its response times.
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _MODES = {"user": 0.55, "system": 0.25, "iowait": 0.1, "nice": 0.02, "softirq": 0.05, "steal": 0.03}
 # Alerts of the bad night: (alert, severities, number of the host, minutes since it began, minutes that it lasted; 0: still).
 BAD = (
@@ -241,7 +242,7 @@ class Fleet:
 
     def application(self, number: int, at: float) -> Iterator[tuple[str, dict[str, str], float]]:
         """What an instance of the application says of its requests: it runs where the role is api."""
-        since, total, buckets = at - 1_700_000_000, 0.0, dict.fromkeys(_BUCKETS, 0.0)
+        since, total, buckets = at - 1_700_000_000, 0.0, dict.fromkeys(BUCKETS, 0.0)
         for method, handler, rate, mean in _ENDPOINTS if _ROLES[number % len(_ROLES)] == "api" else ():
             count, labels = rate * since, {"method": method, "handler": handler}
             total += count
@@ -249,7 +250,7 @@ class Fleet:
                 yield "http_requests_total", {**labels, "status": status}, count * share
             yield "http_request_duration_seconds_count", labels, count
             yield "http_request_duration_seconds_sum", labels, count * mean
-            for bound in _BUCKETS:
+            for bound in BUCKETS:
                 below = count * (1 - math.exp(-bound / mean))
                 buckets[bound] += below
                 if bound in (0.1, 0.5, 1.0):

@@ -58,10 +58,11 @@ def _quantile(share: str) -> str:
     return f"histogram_quantile({share}, sum by (le) (rate({_BUCKETS}[$__rate_interval])))"
 
 
-# Grafana 10.1 has no words of its own for a heatmap that has nothing to show: this is the only bucket where the time range has no sample.
+# Grafana 10.1 has no words of its own for a heatmap that has nothing to show: this is the only bucket where the time range has no
+# sample. Its name is drawn beside the axis, which has no room for more.
 _NO_TIMES = (
     f"label_replace(vector(NaN) unless on () count(last_over_time({_BUCKETS}[$__range] @ end())),"
-    ' "le", "No response times", "", "")'
+    ' "le", "No requests", "", "")'
 )
 
 
