@@ -96,7 +96,6 @@ LDAP = {
     ],
     "group_mappings": [{"id": 1, "groups": [{"group_dn": "cn=editors," + SUFFIX, "org_role": "Editor"}]}],
 }
-NEXT = "10.2.0-pre"
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +306,9 @@ def test_teams_permissions_and_tokens_come_change_and_go(shown):
     outcome = both(shown)
     another = shown.host.run(f"cat {TOKEN}").stdout.strip()
     assert another != token and token not in outcome.output and another not in outcome.output
-    assert (as_machine(shown, another), as_machine(shown, token)) == ("200", "401")
+    assert as_machine(shown, another) == "200"
+    # What a token that was revoked gets; Grafana 9.4 calls it an internal error.
+    assert as_machine(shown, token) in ("401", "500")
     assert shown.status("/api/dashboards/uid/mine", f"bob:{BOB}") == "403"
 
     for name in people:
@@ -320,10 +321,11 @@ def test_teams_permissions_and_tokens_come_change_and_go(shown):
     assert shown.host.run(f"ls {TOKEN}", check=False).stdout == ""
 
 
-def publish(shown, version):
-    """A release that is the program of the mirror's under another number of the same length, alone in a mirror."""
+def publish(shown):
+    """A release that is the program of the mirror's under the number of the next one, alone in a mirror; its version."""
     name, machine = mirror.grafana()[-1], mirror.architecture()
-    assert len(name) == len(version)
+    version = re.sub(r"(?<=\.)\d+", lambda minor: str(int(minor[0]) + 1), name, count=1)
+    assert len(name) == len(version), "the number stands in the program, where there is no room for a longer one"
     source = mirror.path() / "grafana" / f"grafana-{name}.linux-{machine}.tar.gz"
     folder = shown.folder / "mirror/grafana"
     folder.mkdir(parents=True)
@@ -337,13 +339,14 @@ def publish(shown, version):
             made.addfile(member, stream)
     archive.with_name(archive.name + ".sha256").write_text(hashlib.sha256(archive.read_bytes()).hexdigest())
     shown.variables.update(grafana_release_mirror=str(shown.folder / "mirror"), grafana_version=version)
+    return version
 
 
 def test_an_upgrade_dumps_the_database_and_a_downgrade_is_refused(shown):
     shown.run(**ALONE).must_be_green()
     before = mirror.grafana()[-1]
     dump = f"/etc/grafana/.vigil/data-{before}/database.sql"
-    publish(shown, NEXT)
+    following = publish(shown)
     # Without a dump, nothing is changed.
     shown.host.run("mv /usr/bin/pg_dump /usr/bin/pg_dump.away")
     pid = shown.grafana_pid()
@@ -355,14 +358,14 @@ def test_an_upgrade_dumps_the_database_and_a_downgrade_is_refused(shown):
     assert shown.grafana_pid() == pid
     must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
     shown.run().must_be_green(changed=False)
-    assert shown.get("/api/health")["version"] == NEXT
+    assert shown.get("/api/health")["version"] == following
     assert shown.host.run(f"stat -c '%a %U' {dump}").stdout.split() == ["600", "root"]
 
     shown.variables["grafana_version"] = before
     del shown.variables["grafana_release_mirror"]
     pid = shown.grafana_pid()
     shown.run().must_be_red(
-        f"a downgrade was refused: the data was written by grafana {NEXT}",
+        f"a downgrade was refused: the data was written by grafana {following}",
         f"is in /etc/grafana/.vigil/data-{before} (database.sql)",
     )
     assert shown.grafana_pid() == pid
@@ -450,14 +453,14 @@ def test_its_database_is_on_mysql(shown):
 
     before = mirror.grafana()[-1]
     dump = f"/etc/grafana/.vigil/data-{before}/database.sql"
-    publish(shown, NEXT)
+    following = publish(shown)
     must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
-    assert shown.get("/api/health")["version"] == NEXT
+    assert shown.get("/api/health")["version"] == following
     assert shown.host.run(f"stat -c '%a %U' {dump}; tail -1 {dump}").stdout.startswith("600 root\n-- Dump completed")
     shown.variables["grafana_version"] = before
     del shown.variables["grafana_release_mirror"]
     pid = shown.grafana_pid()
-    shown.run().must_be_red(f"a downgrade was refused: the data was written by grafana {NEXT}", f"data-{before}")
+    shown.run().must_be_red(f"a downgrade was refused: the data was written by grafana {following}", f"data-{before}")
     assert shown.grafana_pid() == pid
     shown.post("/api/admin/users", {"login": "late", "password": "too-late-1", "name": "Late"})
     shown.host.run(f"systemctl stop grafana-server && mariadb grafana <{dump}", timeout=120)
