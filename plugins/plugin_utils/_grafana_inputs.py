@@ -309,12 +309,12 @@ def _check_oauth(ini, server):
         yield Problem("grafana_server.root_url", "is {0}".format(shown(root)), "begin it with https:// or http://")
     elif not root and not server.get("domain"):
         made = {"protocol": "http", "domain": "localhost", "http_port": _grafana_ini.PORT, **(ini.get("server") or {})}
-        back = "{protocol}://{domain}:{http_port}".format(**made)
+        back, (first, *dummy) = "{protocol}://{domain}:{http_port}".format(**made), found
         yield Doubt(
             "grafana_server.root_url",
-            "is not set, so that people come back from the provider to {0}/login/{1}".format(back, next(iter(found))),
+            "is not set, so that people come back from the provider to {0}/login/{1}".format(back, first),
             "set it to the URL by which people open Grafana, and register that URL with /login/{0} at the provider".format(
-                next(iter(found))
+                first
             ),
         )
 
