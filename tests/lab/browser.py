@@ -166,10 +166,12 @@ class Page:
                 found.append(Answer(query["expr"], error or result.get("error", ""), values))
         return found
 
+    def _panel(self, number: int) -> sync_api.Locator:
+        return self.page.locator(f'[data-panelid="{number}"], [data-viz-panel-key="panel-{number}"]').first
+
     def headings(self, number: int) -> list[str]:
         """The headings of a panel's table that are seen whole, without scrolling it."""
-        panel = self.page.locator(f'[data-panelid="{number}"], [data-viz-panel-key="panel-{number}"]').first
-        found = panel.evaluate(
+        found = self._panel(number).evaluate(
             """panel => [...panel.querySelectorAll('[role="columnheader"]')]
             .filter(cell => cell.getBoundingClientRect().right <= panel.getBoundingClientRect().right)
             .map(cell => cell.innerText.trim())"""
@@ -178,8 +180,7 @@ class Page:
 
     def panel_picture(self, number: int) -> bytes:
         """A panel as it is seen, as PNG."""
-        found = self.page.locator(f'[data-panelid="{number}"], [data-viz-panel-key="panel-{number}"]')
-        return found.first.screenshot()
+        return self._panel(number).screenshot()
 
     def picture(self, path: Path) -> None:
         """Save what is seen, down to the last panel."""
