@@ -309,7 +309,8 @@ def _check_oauth(ini, server):
         yield Problem("grafana_server.root_url", "is {0}".format(shown(root)), "begin it with https:// or http://")
     elif not root and not server.get("domain"):
         made = {"protocol": "http", "domain": "localhost", "http_port": _grafana_ini.PORT, **(ini.get("server") or {})}
-        back, (first, *dummy) = "{protocol}://{domain}:{http_port}".format(**made), found
+        back = "{protocol}://{domain}:{http_port}".format(**made)
+        first, *dummy = found
         yield Doubt(
             "grafana_server.root_url",
             "is not set, so that people come back from the provider to {0}/login/{1}".format(back, first),
