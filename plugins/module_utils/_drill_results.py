@@ -33,11 +33,17 @@ def parse(text):
 class Watch:
     """The messages of one drill: which are due, and which were sent.
 
+    Alertmanager counts a request, and then that it failed; a page of metrics that is read in between shows a failed request as
+    an accepted one. So the requests of a page are compared with the failures of the next one.
+
     :ivar rows: one dict for each message: ``receiver``, ``integration``, ``wait``, ``sent_after`` (None: not yet).
+    :ivar elapsed: seconds after which the last page was read whose requests are evaluated.
     """
 
     def __init__(self, steps, before):
         self.before, self.last = before, before
+        self.elapsed, self._read = 0.0, 0.0
+        self._accepted = {}
         self.rows = [
             {"receiver": step["receiver"], "integration": integration, "wait": step["wait"], "sent_after": None}
             for step in sorted(steps, key=lambda step: step["wait"])
@@ -46,26 +52,27 @@ class Watch:
         ]
         self.by_receiver = any(receiver for dummy, dummy2, receiver in before)
 
-    def _more(self, name, row, since):
-        """How much a counter has grown."""
+    def _more(self, name, row, counters):
+        """How much a counter has grown since the drill began."""
         key = name, row["integration"], row["receiver"] if self.by_receiver else ""
-        return int(self.last.get(key, 0) - since.get(key, 0))
+        return int(counters.get(key, 0) - self.before.get(key, 0))
 
     def inspect(self, counters, elapsed):
-        """Evaluate the current counters; returns whether there is nothing more to wait for."""
-        earlier, self.last = self.last, counters
+        """Evaluate the previous page of counters with the current one; returns whether there is nothing more to wait for."""
+        previous, self.last = self.last, counters
+        self.elapsed, self._read = self._read, elapsed
         pending = [row for row in self.rows if row["sent_after"] is None]
-        for integration, receiver in sorted({self._key(row) for row in pending}):
-            mine = [row for row in pending if self._key(row) == (integration, receiver)]
+        for key in sorted({self._key(row) for row in pending}):
+            mine = [row for row in pending if self._key(row) == key]
             # A message that was sent belongs to the stage that was due last: earlier ones may be retried forever.
-            mine.sort(
-                key=lambda row: (row["wait"] > elapsed + 1, -row["wait"] if row["wait"] <= elapsed + 1 else row["wait"])
-            )
-            accepted = self._more("notification_requests_total", mine[0], earlier)
-            accepted -= self._more("notification_requests_failed_total", mine[0], earlier)
+            due = self.elapsed + 1
+            mine.sort(key=lambda row: (row["wait"] > due, -row["wait"] if row["wait"] <= due else row["wait"]))
+            accepted = self._more("notification_requests_total", mine[0], previous)
+            accepted -= self._more("notification_requests_failed_total", mine[0], counters)
             # A message that is given up has a last attempt, but no success.
-            for row in mine[: max(0, accepted)]:
-                row["sent_after"] = round(elapsed, 1)
+            for row in mine[: max(0, accepted - self._accepted.get(key, 0))]:
+                row["sent_after"] = round(self.elapsed, 1)
+            self._accepted[key] = max(accepted, self._accepted.get(key, 0))
         return all(row["sent_after"] is not None or self._given_up(row) for row in self.rows)
 
     def _key(self, row):
@@ -74,18 +81,18 @@ class Watch:
     def _given_up(self, row):
         """Whether as many messages of its kind failed as are missing."""
         missing = [one for one in self.rows if self._key(one) == self._key(row) and one["sent_after"] is None]
-        return self._more("notifications_failed_total", row, self.before) >= len(missing)
+        return self._more("notifications_failed_total", row, self.last) >= len(missing)
 
     def verdict(self, row, elapsed):
         """The result of a message, as text."""
         if row["sent_after"] is not None:
             return "sent after {0:.0f} s".format(row["sent_after"])
-        failed = self._more("notification_requests_failed_total", row, self.before)
+        failed = self._more("notification_requests_failed_total", row, self.last)
         if failed:
-            given_up = self._more("notifications_failed_total", row, self.before)
+            given_up = self._more("notifications_failed_total", row, self.last)
             words = "given up" if given_up else "still retrying"
             return "FAILED: {0} of {1} requests, {2}; see the log of Alertmanager".format(
-                failed, self._more("notification_requests_total", row, self.before), words
+                failed, self._more("notification_requests_total", row, self.last), words
             )
         suppressed = sum(
             value - self.before.get(key, 0)

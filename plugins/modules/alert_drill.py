@@ -162,7 +162,7 @@ def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
     while True:
         counters = _drill_results.parse(api.request("GET", "/metrics").decode("utf-8", "replace"))
         elapsed = clock() - began
-        if watch.inspect(counters, elapsed) or elapsed > longest:
+        if watch.inspect(counters, elapsed) or watch.elapsed > longest:
             break
         sleep(INTERVAL)
     return [

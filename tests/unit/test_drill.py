@@ -101,15 +101,21 @@ STEPS = [
 ZERO = {"slack": (5, 1, 9, 4), "email": (0, 0, 0, 0), "pagerduty": (0, 0, 0, 0)}
 
 
+def seen(watch, counters, elapsed):
+    """Have a page and the same one a second later evaluated, as nothing happens in between."""
+    watch.inspect(counters, elapsed)
+    return watch.inspect(counters, elapsed + 1)
+
+
 def results(watch, elapsed=300.0):
     return {(row["receiver"], row["integration"]): watch.verdict(row, elapsed) for row in watch.rows}
 
 
 def test_all_messages_go_out():
     watch = _drill_results.Watch(STEPS, parsed(**ZERO))
-    assert not watch.inspect(parsed(**{**ZERO, "slack": (6, 1, 10, 4)}), 11.0)
-    assert not watch.inspect(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(0, 0, 0, 0)), 121.0)
-    assert watch.inspect(parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(1, 0, 1, 0)), 242.0)
+    assert not seen(watch, parsed(**{**ZERO, "slack": (6, 1, 10, 4)}), 11.0)
+    assert not seen(watch, parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(0, 0, 0, 0)), 121.0)
+    assert seen(watch, parsed(slack=(7, 1, 11, 4), email=(1, 0, 1, 0), pagerduty=(1, 0, 1, 0)), 242.0)
     assert results(watch) == {
         ("chat", "slack"): "sent after 11 s",
         ("critical", "slack"): "sent after 121 s",
@@ -120,29 +126,41 @@ def test_all_messages_go_out():
 
 def test_a_message_that_was_only_attempted_did_not_go_out():
     watch = _drill_results.Watch(STEPS[:1], parsed(**ZERO))
-    assert not watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
+    assert not seen(watch, parsed(**{**ZERO, "pagerduty": (1, 0, 3, 3)}), 270.0)
     assert results(watch) == {
         ("page", "pagerduty"): "FAILED: 3 of 3 requests, still retrying; see the log of Alertmanager"
     }
-    assert watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 1, 4, 4)}), 271.0)
+    assert seen(watch, parsed(**{**ZERO, "pagerduty": (1, 1, 4, 4)}), 271.0)
     assert "4 of 4 requests, given up" in results(watch)[("page", "pagerduty")]
 
 
 def test_the_stage_that_was_due_last_is_the_one_that_worked():
     watch = _drill_results.Watch(STEPS, parsed(**ZERO))
-    watch.inspect(parsed(**{**ZERO, "slack": (6, 1, 12, 7)}), 60.0)
-    watch.inspect(parsed(**{**ZERO, "slack": (7, 1, 14, 8)}), 121.0)
+    seen(watch, parsed(**{**ZERO, "slack": (6, 1, 12, 7)}), 60.0)
+    seen(watch, parsed(**{**ZERO, "slack": (7, 1, 14, 8)}), 121.0)
     assert results(watch)["critical", "slack"] == "sent after 121 s"
     assert results(watch)["chat", "slack"].startswith("FAILED")
-    watch.inspect(parsed(**{**ZERO, "slack": (7, 1, 15, 8)}), 130.0)
+    seen(watch, parsed(**{**ZERO, "slack": (7, 1, 15, 8)}), 130.0)
     assert results(watch)["chat", "slack"] == "sent after 130 s"
+
+
+def test_a_request_whose_failure_is_not_counted_yet_was_not_accepted():
+    watch = _drill_results.Watch(STEPS[:1], parsed(**ZERO))
+    for second, (requests, failed) in enumerate([(1, 0), (1, 1), (2, 1), (3, 3), (4, 3), (5, 5)]):
+        assert not watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 0, requests, failed)}), 241.0 + second)
+    assert results(watch)["page", "pagerduty"].startswith("FAILED: 5 of 5 requests")
+    assert not watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 0, 6, 5)}), 247.0)
+    assert watch.inspect(parsed(**{**ZERO, "pagerduty": (1, 0, 6, 5)}), 248.0)
+    assert results(watch)["page", "pagerduty"] == "sent after 247 s"
 
 
 def test_receivers_are_told_apart_where_the_counters_name_them():
     before = _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(0, 0, 0, 0)))
     watch = _drill_results.Watch(STEPS[1:2], before)
-    watch.inspect(
-        _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))), 11.0
+    seen(
+        watch,
+        _drill_results.parse(page("chat", slack=(0, 0, 0, 0)) + "\n" + page("critical", slack=(1, 0, 1, 0))),
+        11.0,
     )
     assert results(watch, 40.0) == {("chat", "slack"): "NOTHING sent within 40 s"}
 
@@ -150,7 +168,7 @@ def test_receivers_are_told_apart_where_the_counters_name_them():
 def test_what_is_held_back_is_said():
     watch = _drill_results.Watch(STEPS[1:2], parsed(**ZERO))
     held = page(**ZERO) + '\nalertmanager_notifications_suppressed_total{reason="silence"} 1'
-    watch.inspect(_drill_results.parse(held), 11.0)
+    seen(watch, _drill_results.parse(held), 11.0)
     assert "a silence, an inhibition or a time interval" in results(watch)["chat", "slack"]
 
 
@@ -176,7 +194,7 @@ def test_play(works):
     rows = alert_drill.play(
         api, drill, posted, 5, clock=lambda: now[0], sleep=lambda span: now.__setitem__(0, now[0] + span)
     )
-    result = "sent after 2 s" if works else "NOTHING sent within 16 s"
+    result = "sent after 2 s" if works else "NOTHING sent within 17 s"
     row = {"alert": 'severity="critical"', "receiver": "chat", "integration": "slack", "result": result, "sent": works}
     assert rows == [row]
     assert posted == api.alerts
