@@ -23,8 +23,12 @@ SUMMARY = re.compile(r"^(?:=+ )?((?:\d+ \w+, )*\d+ \w+(?:, \d+ \w+)* in [0-9.]+s
 PROGRESS = re.compile(
     r"^([.FEsxX]+ |\[gw\d+\] \[|tests/\S+ [.FEsxX]|FAILED|ERROR|PASSED|SKIPPED|=+ |Running sanity test|(INFO|ERROR|CRITICAL) +\[)"
 )
+# What pytest says at its end of each test that failed.
+FAILURE = re.compile(r"(?m)^(?:FAILED|ERROR) tests/.*")
 # How much of a failed stage's log is shown; the rest is in its file.
 TAIL = 120
+# How much of a line that tells of a test is shown.
+LINE = 160
 # How a stage runs that leaves the processors to others: nice(1), and sched(7) about autogroups, of which each session is one.
 LOWEST = 19
 # Lanes run beside each other, the stages of each one after the other. What is about time (report, routes, live) waits for
@@ -196,11 +200,18 @@ def test(names: list[str]) -> int:
     say("")
     for name, code, seconds, lines in results:
         say(f"{'green' if code == 0 else 'RED  '} {name:10} {seconds:5.0f} s  {lines[-1] if lines else ''}")
+        for failure in failures(LOGS / f"{name}.log") if code else ():
+            say(f"      {failure[:LINE]}")
     # pytest's closing lines, on the standard output, for whoever counts tests.
     for _name, _code, _seconds, lines in results:
         for line in lines:
             print(f"===== {line} =====", flush=True)
     return 1 if any(code for _name, code, _seconds, _lines in results) else 0
+
+
+def failures(log: Path) -> list[str]:
+    """The lines of a log that name a test that failed."""
+    return FAILURE.findall(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else []
 
 
 def _minutes(text: str) -> float:
@@ -325,7 +336,7 @@ def _stream(stage: Stage, log: Path, closing: list[str]) -> int:
                     if match := SUMMARY.match(text):
                         closing.append(match[1])
                     elif PROGRESS.match(text):
-                        print(f"     {stage.name}: {text[:160]}", file=sys.stderr, flush=True)
+                        print(f"     {stage.name}: {text[:LINE]}", file=sys.stderr, flush=True)
             except BaseException:
                 _end(child)
                 raise
