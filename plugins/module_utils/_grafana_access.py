@@ -65,6 +65,21 @@ def earlier_tokens(name, host, tokens, spared=None):
     return [one["id"] for one in tokens if one["id"] != spared and made.fullmatch(str(one.get("name")))]
 
 
+def one_login(login, other):
+    """Whether two logins are one: from 11.0 on, Grafana writes those of users and their addresses in small letters."""
+    return str(login).lower() == str(other).lower()
+
+
+def is_told(user, told):
+    """Whether a user has this name and address.
+
+    :param user: as Grafana lists it.
+    :param told: dict with ``name`` and ``email``, as far as they are wanted.
+    """
+    name, email = told.get("name"), told.get("email")
+    return name in (None, user.get("name")) and (email is None or one_login(user.get("email"), email))
+
+
 def grants(entries):
     """Permissions of a folder in one form: who -> level. What it inherits, and what administrators have anyway, is left out.
 
@@ -150,18 +165,25 @@ class GrafanaAccess:
             self._users = {one["login"]: one for one in self.api("GET", "/api/org/users") or []}
         return self._users
 
+    def _user(self, login):
+        """The user of the organisation who logs in by this name; None where there is none."""
+        return self.users.get(login) or next(
+            (one for one in self.users.values() if one_login(one["login"], login)), None
+        )
+
     def _have_users(self):
+        before = {login.lower() for login in self.before["users"]}
         for wanted in self.wanted["users"]:
             login = wanted["login"]
-            found = self.users.get(login)
+            found = self._user(login)
             if found is None:
                 self._add_user(wanted)
                 continue
-            if login in self.before["users"]:
+            if login.lower() in before:
                 self._note("users", login, False)
             told = {name: wanted[name] for name in ("name", "email") if wanted.get(name)}
-            if any(str(found.get(name) or "") != value for name, value in told.items()):
-                body = {"login": login, "name": found.get("name"), "email": found.get("email"), **told}
+            if not is_told(found, told):
+                body = {**{name: found.get(name) for name in ("login", "name", "email")}, **told}
                 self._change("user {0}: name or email".format(login), ("PUT", "/api/users/%d" % found["userId"], body))
             if found["role"] != wanted["role"]:
                 path = "/api/org/users/%d" % found["userId"]
@@ -180,8 +202,12 @@ class GrafanaAccess:
             self._note("users", login)
             body = {name: wanted[name] for name in ("login", "name", "email", "password") if wanted.get(name)}
             made = self._change("user {0} is added".format(login), ("POST", "/api/admin/users", body))
-            if made:
+            self._users = None
+            if made and self._user(login):
                 self.api("PATCH", "/api/org/users/%d" % made["id"], role)
+            elif made:
+                # With auto_assign_org: false, or another auto_assign_org_id, Grafana puts who is new elsewhere.
+                self.api("POST", "/api/org/users", {"loginOrEmail": login, **role})
         self._users = None if not self.check else {**self.users, login: {"userId": 0, "login": login}}
 
     # Teams
@@ -213,19 +239,22 @@ class GrafanaAccess:
 
     def _have_members(self, wanted, found, fresh):
         path = "/api/teams/%d/members" % found["id"]
-        there = {one["login"]: one["userId"] for one in (self.api("GET", path) if found["id"] else None) or []}
+        there = {one["userId"]: one["login"] for one in (self.api("GET", path) if found["id"] else None) or []}
+        kept = set()
         for login in wanted["members"]:
-            user = self.users.get(login)
+            user = self._user(login)
             if user is None:
                 self.doubts.append(
                     "grafana_teams: {0} is no user of Grafana yet; after the first login, or with an entry in grafana_org_users, the"
                     " next run adds it to the team {1}".format(login, wanted["name"])
                 )
-            elif login not in there:
+                continue
+            kept.add(user["userId"])
+            if user["userId"] not in there:
                 sentence = "team {0}: {1} is added".format(wanted["name"], login)
                 self._change(sentence, ("POST", path, {"userId": user["userId"]}))
-        for login, number in there.items():
-            if login not in wanted["members"]:
+        for number, login in there.items():
+            if number not in kept:
                 request = ("DELETE", "{0}/{1}".format(path, number))
                 if fresh:
                     # Who makes a team is its first member, which nobody has asked for.
@@ -271,7 +300,7 @@ class GrafanaAccess:
         if one.get("role"):
             return "role", one["role"]
         kind = "team" if one.get("team") else "user"
-        found = (self.teams if kind == "team" else self.users).get(one[kind])
+        found = self.teams.get(one[kind]) if kind == "team" else self._user(one[kind])
         if found is None:
             self.doubts.append(
                 "grafana_folders: the {0} {1} has no permission for the folder {2} yet, as it is not in Grafana; the next run after it is"
@@ -396,8 +425,9 @@ class GrafanaAccess:
             if name not in wanted and name in self.teams:
                 path = "/api/teams/%d" % self.teams[name]["id"]
                 self._change("team {0} is removed".format(name), ("DELETE", path))
-        wanted = [one["login"] for one in self.wanted["users"]]
+        wanted = [self.administrator, *(one["login"] for one in self.wanted["users"])]
         for login in self.before["users"]:
-            if login not in wanted and login in self.users and login != self.administrator:
-                path = "/api/admin/users/%d" % self.users[login]["userId"]
+            found = None if any(one_login(login, one) for one in wanted) else self._user(login)
+            if found:
+                path = "/api/admin/users/%d" % found["userId"]
                 self._change("user {0} is removed".format(login), ("DELETE", path))

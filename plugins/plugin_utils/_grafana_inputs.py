@@ -204,7 +204,7 @@ def _check_people(values, administrator="admin"):
     :param administrator: login of the server's administrator.
     """
     for number, user in enumerate(values["grafana_org_users"] or []):
-        if user.get("login") == administrator:
+        if str(user.get("login")).lower() == administrator.lower():
             where = "grafana_org_users[{0}].login".format(number)
             yield Problem(where, "is the administrator's", "leave it out: grafana_security has its password")
     for name, keys in _PEOPLE.items():

@@ -31,6 +31,8 @@ class Grafana:
         self.teams, self.members, self.folders, self.grants = {}, {}, {"Monitoring": "m"}, {"m": []}
         self.accounts, self.tokens, self.home, self.boards = {}, {}, None, ["mon-fleet"]
         self.number, self.asked = 10, []
+        # How it writes logins and addresses, and whether it puts who is new into the organisation.
+        self.written, self.assigns, self.elsewhere = str, True, {}
 
     def next(self):
         self.number += 1
@@ -55,13 +57,20 @@ class Grafana:
     def get_users_lookup(self):
         return None
 
+    def _written(self, body):
+        return {key: self.written(value) if key in ("login", "email") else value for key, value in body.items()}
+
     def post_admin_users(self, body):
-        number = self.next()
-        self.users[number] = {"userId": number, "role": "Viewer", "name": "", "email": "", **body}
+        number, users = self.next(), self.users if self.assigns else self.elsewhere
+        users[number] = {"userId": number, "role": "Viewer", "name": "", "email": "", **self._written(body)}
         return {"id": number}
 
+    def post_org_users(self, body):
+        (number,) = (one for one, user in self.elsewhere.items() if user["login"] == self.written(body["loginOrEmail"]))
+        self.users[number] = {**self.elsewhere.pop(number), "role": body["role"]}
+
     def put_users(self, number, body):
-        self.users[number].update(body)
+        self.users[number].update(self._written(body))
 
     def patch_org_users(self, number, body):
         self.users[number].update(body)
@@ -293,6 +302,31 @@ def test_what_differs_is_changed(host):
     ]
 
 
+def test_logins_and_addresses_that_grafana_writes_in_small_letters(host):
+    """As from 11.0 on: it knows Bob as bob."""
+    host.grafana.written = str.lower
+    bob = {**BOB, "login": "Bob", "email": "Bob@Example"}
+    folder = {"title": "Shop", "permissions": [{"user": "BOB", "permission": "Edit"}]}
+    wanted = {"users": [bob], "teams": [{"name": "Shop", "members": ["Bob"]}], "folders": [folder]}
+    assert host.converge(**wanted).changes[:3] == ["user Bob is added", "team Shop is added", "team Shop: Bob is added"]
+    (team,), (number,) = host.grafana.teams, set(host.grafana.users) - {1}
+    assert (host.grafana.members[team], host.grafana.users[number]["role"]) == ({number}, "Editor")
+    assert host.converge(**{**wanted, "users": [{**bob, "email": "rob@example"}]}).changes == [
+        "user Bob: name or email"
+    ]
+    # Who writes it otherwise means no other user.
+    assert host.converge(**{**wanted, "users": [{**BOB, "email": "ROB@example"}]}).changes == []
+    assert "user bob is removed" in host.converge().changes
+    assert list(host.grafana.users) == [1]
+
+
+def test_who_is_new_in_another_organisation(host):
+    """As with auto_assign_org: false."""
+    host.grafana.assigns = False
+    host.converge(users=[BOB])
+    assert [user["role"] for user in host.grafana.users.values()] == ["Admin", "Editor"]
+
+
 def test_who_is_not_there_yet_is_named(host):
     folder = {"title": "Shop", "permissions": [{"user": "carol", "permission": "View"}]}
     made = host.converge(teams=[{"name": "Shop", "members": ["carol"]}], folders=[folder])
@@ -458,6 +492,7 @@ def test_the_default_home_dashboard_is_meant_where_it_is_deployed():
         ({"org_users": [{**BOB, "role": "Boss"}]}, "grafana_org_users[0].role: is 'Boss'"),
         ({"org_users": [BOB, {**BOB, "login": "Bob"}]}, "grafana_org_users: has two of the login 'Bob'"),
         ({"org_users": [{**BOB, "login": "admin"}]}, "grafana_org_users[0].login: is the administrator's"),
+        ({"org_users": [{**BOB, "login": "Admin"}]}, "grafana_org_users[0].login: is the administrator's"),
         ({"teams": [{"name": ""}]}, "grafana_teams[0].name: is not set"),
         ({"teams": [{"name": "x", "members": "bob"}]}, "grafana_teams[0].members: is no list"),
         ({"folders": [{"title": "x", "permissions": ["x"]}]}, "permissions: is no list of dictionaries"),
