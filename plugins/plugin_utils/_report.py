@@ -9,6 +9,7 @@ The content of a document is decided here, its formatting in _render; texts are 
 from __future__ import annotations
 
 import datetime
+import math
 import statistics
 from typing import NamedTuple
 
@@ -125,6 +126,8 @@ def moment(at, long=False):
 
 def length(total):
     """A duration in at most two units: ``45 s``, ``12 min``, ``3 h 20 min``, ``2 d 4 h``."""
+    if math.isinf(total):
+        return figure(total)
     total = int(total)
     if total < 60:
         return "{0} s".format(total)
@@ -157,7 +160,9 @@ def size(value):
 
 
 def figure(value):
-    """A measured number in three digits or so."""
+    """A measured number in three digits or so; what was divided by zero as Prometheus writes it."""
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
     return "{0:.0f}".format(value) if 1000 <= abs(value) < 1e6 else "{0:.3g}".format(value)
@@ -309,8 +314,11 @@ class Section:
         return [Items([(WARN, "Request failed: " + text) for text in found])] if found else []
 
     def at(self, stamp):
-        """A time of the report."""
-        return moment(self.local(stamp))
+        """A time of the report; of a metric it may be none, as where a script has written milliseconds."""
+        try:
+            return moment(self.local(stamp))
+        except (ValueError, OverflowError, OSError):
+            return "no time: {0}".format(figure(stamp))
 
     def table(self, columns, rows):
         """A table with at most the first ``limit`` rows."""
@@ -631,7 +639,7 @@ class Section:
         for backup in found:
             # As by the alert: a wrong clock may have written a time in the future.
             state = _mark(abs(backup["age"]) / 3600, bounds) or GOOD
-            age = length(backup["age"]) if backup["age"] > -60 else "in the future"
+            age = length(max(0, backup["age"])) if backup["age"] > -60 else "in the future"
             states.append(state)
             successes = backup["successes"]
             rows.append(
@@ -645,7 +653,8 @@ class Section:
                     Cell("metric missing", WARN) if backup["gone"] else Cell(),
                 ]
             )
-        oldest = length(max(backup["age"] for backup in found)) if all(backup["last"] > 0 for backup in found) else None
+        ages = [backup["age"] for backup in found if backup["last"] > 0]
+        oldest = length(max(ages)) if len(ages) == len(found) and max(ages) >= 0 else None
         text = plural(len(found), "backup")
         if bounds:
             old = len(states) - states.count(GOOD)
@@ -868,7 +877,7 @@ def _threshold(line, whole):
         history = length(line["hours"] * 3600)
         if _short(line):
             proposed = Cell("only {0} of history".format(history), DIM)
-        else:
+        elif math.isfinite(value):
             proposed = Cell("{0} {1}, from {2}".format(line["op"], figure(line["proposal"]), history))
     elif line["series"] == 0:
         kept = Cell("no data", DIM)

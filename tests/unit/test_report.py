@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import html.parser
+import math
 import os
 import pathlib
 import re
@@ -236,6 +237,30 @@ def test_disks_and_backups_are_marked_by_the_bounds_of_the_inventory():
     found["backups"][1] = backup("files", -25 * HOUR)
     assert "! 2 backups, 2 older than 24 h, the oldest 25 h" in (text := text_of(found)) and "in the future" in text
     assert "✓ 2 backups, the oldest" in text_of({**found, "marks": {**found["marks"], "backup": {}}})
+
+
+@pytest.mark.parametrize(
+    ("last", "time", "age"),
+    [
+        # Milliseconds.
+        (END * 1000.0, "no time: 1.78e+12", "in the future"),
+        (math.inf, "no time: +Inf", "in the future"),
+        (-math.inf, "never", "-"),
+    ],
+)
+def test_a_backup_whose_script_writes_no_time(last, time, age):
+    found = quiet()
+    found["backups"] = [backup("db", END - last, checked=last, rehearsed=last)]
+    text = text_of(found)
+    assert re.search(r"db +a:9100 +{0} +{1} ".format(re.escape(time), re.escape(age)), text), text
+    assert "oldest" not in text
+
+
+def test_a_ratio_that_was_divided_by_zero():
+    found = quiet()
+    found["thresholds"]["checked"] = [threshold("CacheFull", "warning", 1, percentile=math.inf, proposal=math.inf)]
+    text = text_of(found)
+    assert "≤ +Inf" in text and "> +Inf" not in text
 
 
 def test_the_busiest_hosts_are_marked_by_their_own_thresholds():
