@@ -73,7 +73,20 @@ SHARED = {
         "What it means that a host has a service that was deployed there and that the inventory no longer asks for: `warn`, it is not"
         " fully verified; `fail`, the run fails; `ignore`. Default: `warn`. See [howto/remove.md](../howto/remove.md).",
     ),
-    "monitoring_verify_timeout": ("everywhere", "Seconds to wait for targets, rules and connections to come up."),
+    "monitoring_verify_timeout": (
+        "everywhere",
+        "Seconds to wait for targets, rules and connections to come up. Default: `60`.",
+    ),
+    "monitoring_verify_from": (
+        "everywhere",
+        "What it means that a service answers on its own host and not the controller: `auto`, Prometheus, Alertmanager, promxy and Grafana"
+        " are not fully verified; `controller`, each service has failed; `host`, each is good, for a controller that has only SSH to its"
+        " hosts. Default: `auto`.",
+    ),
+    "monitoring_environment": (
+        "everywhere",
+        "Value of the label `environment` in the default of `prometheus_external_labels`. Default: empty, which omits the label.",
+    ),
     "monitoring_report_range": (
         "everywhere",
         "The time range that `report.yml` covers, until now. Default: `24h`; the weekly report is `7d`.",
@@ -123,20 +136,21 @@ SHARED = {
     ),
     "monitoring_tls": (
         "everywhere",
-        "Whether all services are served by TLS and closed to strangers: see [howto/tls.md](../howto/tls.md). Default: `false`.",
+        "Whether all services are served by TLS and closed to strangers: see [howto/tls.md](../howto/tls.md). Default: `false`; for a"
+        " single role: `*_tls`.",
     ),
     "monitoring_password": (
         "everywhere",
-        "Password of `monitoring_username` for Prometheus and Alertmanager, and of Grafana's administrator; required with"
+        "Password of `monitoring_username` for Prometheus, Alertmanager and promxy, and of Grafana's administrator; required with"
         " `monitoring_tls`. Keep it in a vault.",
     ),
     "monitoring_username": (
         "everywhere",
-        "User name for Prometheus and Alertmanager, where `monitoring_tls` closes them. Default: `admin`.",
+        "User name for Prometheus, Alertmanager and promxy, where `monitoring_tls` closes them. Default: `admin`.",
     ),
     "monitoring_users": (
         "everywhere",
-        "Further users of Prometheus and Alertmanager: user names to bcrypt hashes of their passwords. Default: `{}`.",
+        "Further users of Prometheus, Alertmanager and promxy: user names to bcrypt hashes of their passwords. Default: `{}`.",
     ),
     "monitoring_tls_source": (
         "everywhere",
@@ -199,8 +213,9 @@ SHARED = {
     ),
     "monitoring_gather_facts": (
         "everywhere",
-        "Whether `site.yml`, `verify.yml`, `report.yml` and `adopt.yml` gather facts first, for an inventory whose variables"
-        " name them, such as `ansible_default_ipv4`, `ansible_fqdn` or `ansible_facts['hostname']`. Default: `false`.",
+        "Whether `site.yml`, `verify.yml`, `report.yml`, `adopt.yml`, `backup.yml`, `restore.yml` and `restore_test.yml` gather facts"
+        " first, for an inventory whose variables name them, such as"
+        " `ansible_default_ipv4`, `ansible_fqdn` or `ansible_facts['hostname']`. Default: `false`.",
     ),
 }
 
@@ -287,8 +302,9 @@ def shared_table():
         defaults = defaults_of(role)
         for name, option in specs_of(role)["options"].items():
             match = re.fullmatch(r"\{\{ (monitoring_\w+) \| default\(([^|]*)\) \}\}", str(defaults.get(name)))
-            if match:
+            if match and match.group(1) not in SHARED:
                 meaning = re.sub(r"\b{0}_".format(role), "*_", " ".join(option["description"]))
+                meaning = meaning.replace(_rooms.load(role).title, "the service")
                 words = (match.group(2), for_any_role(name), meaning)
                 found.setdefault(match.group(1), words)
     lines = ["| Variable | Set for | Meaning |", "|---|---|---|"]
@@ -508,7 +524,9 @@ def pages():
     content[ROOT / "docs" / "roles" / "README.md"] = (
         NOTE.format("the roles' argument specs")
         + "\n# Variables\n\n"
-        + "\n".join("- [{0}]({0}.md): {1}".format(role, specs_of(role)["short_description"]) for role in ROLES)
+        + "\n".join(
+            "- [{0}]({0}.md): {1}".format(role, markdown(specs_of(role)["short_description"])) for role in ROLES
+        )
         + "\n\n## Set once for all roles\n\n"
         + shared_table()
     )
@@ -516,7 +534,8 @@ def pages():
         role = specs.parents[1].name
         readme = role_readme.page(ROOT, role, specs_of(role), role_page(role), HOME)
         content[ROOT / "roles" / role / "README.md"] = readme
-    content[ROOT / "docs" / "tags.md"] = tags.page(ROOT, ROLES, NOTE.format("roles/*/tasks and playbooks"))
+    behind = {room.name: room.behind for room in map(_rooms.load, _rooms.names()) if room.behind}
+    content[ROOT / "docs" / "tags.md"] = tags.page(ROOT, ROLES, behind, NOTE.format("roles/*/tasks and playbooks"))
     packs = load_packs()
     content[ROOT / "docs" / "alerts.md"] = alerts_page(packs)
     content[ROOT / "docs" / "dashboards.md"] = dashboards_page()

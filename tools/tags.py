@@ -61,13 +61,20 @@ def of_role(root: pathlib.Path, role: str) -> list[str]:
     return _of(root / "roles" / role / "tasks" / "main.yml")
 
 
-def page(root: pathlib.Path, roles: list[str], note: str) -> str:
+def page(root: pathlib.Path, roles: list[str], behind: dict[str, str], note: str) -> str:
     """The page about tags.
 
+    :param behind: role that has no play of its own -> the role that deploys it, whose tags select both.
     :param note: the line that says where the page comes from.
     """
     found = {role: of_role(root, role) for role in roles}
-    rows = ["| `{0}` | {1} |\n".format(role, _listed(own)) for role, own in found.items() if own]
+    rows = [
+        "| `{0}` | {1} |\n".format(
+            role, "those of `{0}`, which deploys it".format(behind[role]) if role in behind else _listed(own)
+        )
+        for role, own in found.items()
+        if own
+    ]
     playbooks = {path: _of(path) for path in sorted((root / "playbooks").glob("*.yml"))}
     plays = [
         "| `vigil.monitoring.{0}` | {1} |\n".format(path.stem, _listed(own)) for path, own in playbooks.items() if own

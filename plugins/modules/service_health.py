@@ -44,7 +44,7 @@ options:
     description:
       - What it means that a service could be reached only on its own host, and not from the controller, though it is served on an
         address that others can have. That is said in any case.
-      - With V(auto), Prometheus, Alertmanager and Grafana, which people have to reach, are not fully verified; of exporters
+      - With V(auto), Prometheus, Alertmanager, promxy and Grafana, which people have to reach, are not fully verified; of exporters
         the scrapes tell whether Prometheus reaches them. With V(controller), each has failed. With V(host), each is good, as for a
         controller that has only SSH to its hosts.
     type: str

@@ -1,0 +1,137 @@
+# Copyright: Contributors to vigil.monitoring
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the pages that people have written name is there: variables, files, playbooks, packs, and figures of other pages."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import pytest
+import yaml
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs/howto").glob("*.md")]
+}
+SPECS = {
+    path.parents[1].name: yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    for path in (ROOT / "roles").glob("*/meta/argument_specs.yml")
+}
+INPUTS = {name for options in SPECS.values() for name in options}
+SHARED = set(
+    re.findall(r"(?m)^\| `((?:monitoring|docker)_\w+)` \|", (ROOT / "docs/roles/README.md").read_text(encoding="utf-8"))
+)
+PLAYBOOKS = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "playbooks").glob("*.yml")}
+PREFIXES = sorted({*_rooms.names(), "backup", "silenced_deployment", "restore", "restore_test", "monitoring", "docker"})
+NAME = re.compile(r"(?<![\w.:/-])((?:{0})_[a-z0-9_]*[a-z0-9])(?![\w*])".format("|".join(PREFIXES)))
+# Names that begin as a role's do, and are keys of something else.
+KEYS = {"grafana_admin": "a key of the groups of grafana_ldap"}
+FOLDERS = "bundled|changelogs|docs|examples|inventories|meta|molecule|playbooks|plugins|requirements|roles|tests|tools"
+# What a page says to write, and what is meant of each role.
+NOT_HERE = {
+    "inventories/prod/files/prometheus/rules/shop.yml",
+    "inventories/prod/group_vars/all/vault.yml",
+    "meta/argument_specs.yml",
+}
+
+
+def source(*folders):
+    """The text of all code in some folders."""
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in (".py", ".yml"))
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(paths))
+
+
+def words():
+    """Names that are no variables: tags, modules, metrics, and what playbooks take by -e."""
+    tags = {f"{name}_{step}" for name in _rooms.names() for step in ("install", "download", "configure", "run")}
+    tags |= {"grafana_datasources", "grafana_dashboards", "grafana_notifications"}
+    parts = {
+        path.stem for folder in ("modules", "lookup", "filter") for path in (ROOT / "plugins" / folder).glob("*.*")
+    }
+    metrics = set(
+        re.findall(r"\w+_(?:total|seconds|bytes|items|series|successful)\b", source("bundled/rules", "plugins"))
+    )
+    # Those of a rehearsal have their beginning from one constant.
+    metrics |= {"monitoring_restore_test_" + name for name in [*metrics, "items"]}
+    given = {name for text in PLAYBOOKS.values() for name in re.findall(r"(\w+) \| default\(", text)}
+    return tags | parts | metrics | given | set(PLAYBOOKS)
+
+
+KNOWN = INPUTS | SHARED | set(DIFFERENCES) | set(KEYS) | words()
+
+
+def unknown(text):
+    """Names in a text that look like a variable of this collection, and are none."""
+    return sorted(set(NAME.findall(text)) - KNOWN)
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_variable_that_is_named_is_one(page):
+    assert unknown(PAGES[page]) == []
+
+
+def test_a_variable_that_is_none_is_seen():
+    assert unknown("Set `monitoring_conatiner_network`, `backup_repo` or\n    prometheus_retention: 30d") == [
+        "backup_repo",
+        "monitoring_conatiner_network",
+        "prometheus_retention",
+    ]
+
+
+def test_every_shared_variable_that_is_read_is_on_the_page():
+    defaults = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "roles").glob("*/defaults/main.yml"))
+    read = set(re.findall(r"\b(monitoring_\w+) (?:\| default|\|default)", defaults + "".join(PLAYBOOKS.values())))
+    read |= set(
+        re.findall(r'(?:shared|value|get)\([^()"]*"(monitoring_\w+)"', source("plugins/plugin_utils", "plugins/action"))
+    )
+    assert read - SHARED == set()
+    # And the other way round: none is described that nothing reads.
+    everything = source("plugins", "playbooks", "roles")
+    assert [name for name in sorted(SHARED) if not re.search(rf"\b{name}\b", everything)] == []
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_every_file_of_the_repository_that_is_named_is_there(page):
+    named = re.findall(r"(?<![\w/.<-])((?:{0})/[\w./-]*\w)(?![\w/*<-])".format(FOLDERS), PAGES[page])
+    named = {path for path in named if not re.search("NAME|PACK|…", path)}
+    missing = {path for path in named - NOT_HERE if not (ROOT / path).exists() and not (ROOT / "docs" / path).exists()}
+    # A link is relative to its page.
+    folder = (ROOT / page).parent
+    assert {path for path in missing if not (folder / path).exists()} == set()
+
+
+def test_the_list_of_playbooks_is_complete():
+    (row,) = re.findall(r"(?m)^\| `playbooks/` \| (.*) \|$", PAGES["docs/architecture.md"])
+    # Part of the others.
+    assert set(re.findall(r"`(\w+)`", row)) == set(PLAYBOOKS) - {"facts"}
+
+
+def test_the_packs_of_alerts_are_all_named():
+    text = " ".join(SPECS["prometheus"]["prometheus_rule_packs"]["description"])
+    assert set(re.findall(r"V\((\w+)\)", text)) == {*PACKS, "auto"}
+
+
+def test_how_large_it_can_get_is_what_the_benchmarks_say():
+    page, found = PAGES["docs/how-large.md"], json.loads((ROOT / "docs/benchmarks.json").read_text(encoding="utf-8"))
+    most = found["simulated_site"]["sizes"][-1]
+    each = f"{most['cpu'] / most['hosts']:.2f} CPU seconds of the controller for each converged host"
+    assert f"{each} with its verification: {most['cpu']:.0f} for {most['hosts']} hosts" in page
+    scrape = found["scrape_configuration"]
+    reading = f"of which {scrape['empty']['seconds']:.1f} s are Ansible's own"
+    assert f"{scrape['hosts']:,} hosts: {scrape['role']['seconds']:.1f} s for a converged run, {reading}" in page
+    for row in found["target_health"]["sizes"][-2:]:
+        assert f"{row['targets']:,}: {row['seconds']:.1f} s and {row['peak_mib']:.0f} MiB" in page
+    large = found["large_server"]
+    assert f"It then has {round(large['series'], -3):,} series" in page
+    assert f"uses {large['memory_mib'] / 1024:.1f} GiB of memory and {large['cpu_share']:.2f} of one processor" in page
+    rates = f"{large['scrapes']:.0f} scrapes, {large['samples']:,.0f} samples and {large['evaluations']:.0f} rules"
+    assert rates in page
+    assert f"{large['memory_mib'] * 1024 / large['targets']:.0f} KiB for a target" in page
+    assert f"{large['memory_mib'] * 1024 / large['series']:.0f} KiB for a series" in page
