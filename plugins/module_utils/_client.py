@@ -261,6 +261,11 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
         raise AskError(
             "slow", "it accepts connections, but did not respond within {0:.0f} s".format(timeout)
         ) from error
+    except http.client.InvalidURL as error:
+        # Its own words repeat the path, which may be a secret.
+        raise AskError(
+            "input", "its URL has a blank or a control character in it, or a port that is no number"
+        ) from error
     except (http.client.HTTPException, OSError) as error:
         raise AskError(
             "broken", "the connection ended before the response was complete ({0})".format(_words(error))

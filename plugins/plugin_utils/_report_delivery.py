@@ -9,6 +9,7 @@ import contextlib
 import email.message
 import email.policy
 import email.utils
+import re
 import smtplib
 import ssl
 
@@ -58,6 +59,12 @@ def check(mail, slack):
                     )
         if bool(mail["auth_username"]) != bool(mail["auth_password"]):
             raise DeliveryError("mail: auth_username and auth_password belong together; set both or neither")
+        for name in ("auth_username", "auth_password"):
+            if not mail[name].isascii():
+                raise DeliveryError(
+                    "mail.{0}: a letter or sign in it is not ASCII, and Python's client for SMTP sends none in a login; use an"
+                    " account without".format(name)
+                )
         if mail["auth_password"] and not mail["require_tls"] and port != SUBMISSIONS and not _scrape.is_loopback(host):
             raise DeliveryError(
                 "mail.require_tls: false would send auth_password unencrypted to {0}; remove it, or the password".format(
@@ -67,6 +74,8 @@ def check(mail, slack):
         authorities(mail)
     if slack and not slack["api_url"].strip().startswith(("https://", "http://")):
         raise DeliveryError("slack.api_url: is no URL such as https://hooks.slack.com/services/…")
+    if slack and not re.fullmatch(r"[!-~]+", slack["api_url"].strip()):
+        raise DeliveryError("slack.api_url: has a blank, a line break or another sign in it that no URL has; remove it")
 
 
 def authorities(mail):

@@ -61,6 +61,11 @@ def test_the_server(smarthost, server):
         ({"to": ["ops"]}, "mail.to: 'ops' is no address"),
         ({"from": "a@example.com\nBcc: b@example.com"}, "mail.from: "),
         ({"auth_username": "me"}, "auth_username and auth_password belong together"),
+        (
+            {"auth_username": "me", "auth_password": PASSWORD + "ü"},
+            "mail.auth_password: a letter or sign in it is not ASCII",
+        ),
+        ({"auth_username": "mä", "auth_password": PASSWORD}, "mail.auth_username: a letter or sign in it is not ASCII"),
         ({"ca_path": "/nowhere/ca.pem"}, "mail.ca_path: /nowhere/ca.pem cannot be read: No such file or directory"),
         (
             {"auth_username": "me", "auth_password": PASSWORD, "require_tls": False},
@@ -82,6 +87,10 @@ def test_what_can_be_sent_is_not_refused():
     delivery.check(mail(smarthost="smtp.example.com:465", **login), None)
     with pytest.raises(delivery.DeliveryError, match=r"slack\.api_url: is no URL"):
         delivery.check(None, slack("hooks.slack.com/services/x"))
+    # As of two lines that YAML has folded into one.
+    with pytest.raises(delivery.DeliveryError, match=r"slack\.api_url: has a blank") as error:
+        delivery.check(None, slack("https://hooks.slack.com/services/ Sentinel"))
+    assert "Sentinel" not in str(error.value)
 
 
 def test_the_mail_has_the_short_report_and_the_whole_one_attached():
@@ -175,6 +184,7 @@ def test_the_url_of_slack_is_a_secret():
             (server.url + "/slack/Sentinel", "HTTP 500: out of order"),
             (f"http://127.0.0.1:{loopback.free_port()}/slack/Sentinel", "connection refused"),
             ("http://[Sentinel", "slack.api_url: "),
+            (server.url + "/slack/Sentinel 1", "slack.api_url: its URL has a blank or a control character in it"),
         ):
             with pytest.raises(delivery.DeliveryError) as error:
                 delivery.send_slack(delivery.slack_of(document(), slack(url)), slack(url))
