@@ -308,11 +308,14 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
+from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 INTERVAL = 0.3
 # Grafana lets nobody of a name in for five minutes after five wrong passwords, not even with the right one. That it does so
 # stands in its log alone.
 LOCKED = 300.0
+# Seconds that Grafana's own tool may take.
+LONGEST_RESET = 120.0
 LOCK = "too many consecutive incorrect login attempts"
 DEFAULT = ("admin", "admin")
 # What makes Grafana delete a data source: read-only ones cannot be deleted through its API. It is there for the moment.
@@ -427,6 +430,7 @@ class Content:
         self.params = module.params
         self.expected = module.params["expected"]
         self.began = time.time()
+        self.removals = os.path.join(self.params["config_dir"], REMOVALS)
         self.record_path = os.path.join(self.params["config_dir"], ".vigil", "grafana.json")
         self.record = read_json(self.record_path, {}, roots=True)
 
@@ -455,7 +459,28 @@ class Content:
             return None
         if status != 200:
             raise HostError("{0} answers HTTP {1}: {2}".format(path, status, message_of(text)))
-        return json.loads(text)
+        return self.parsed(path, text)
+
+    def parsed(self, path, text):
+        """An answer of Grafana as a structure.
+
+        :raises HostError: when it is none, as that of a proxy, or of whatever else listens there.
+        """
+        try:
+            return json.loads(text)
+        except ValueError:
+            said = "{0} answers {1}, which is no JSON; is something else than Grafana served at {2}?"
+            raise HostError(said.format(path, sanitize(text[:120]) or "nothing", self.params["url"])) from None
+
+    def account(self):
+        """The account that Grafana runs as.
+
+        :raises HostError: when it is not there.
+        """
+        try:
+            return pwd.getpwnam(self.params["user"])
+        except KeyError:
+            raise HostError("{0}, as which Grafana runs, is no user of this host".format(self.params["user"])) from None
 
     def api(self, method, path, body=None):
         """The parsed answer to a request that may change something, or None where there is nothing at that path."""
@@ -464,7 +489,7 @@ class Content:
             return None
         if not 200 <= status < 300:
             raise HostError("{0} {1} answers HTTP {2}: {3}".format(method, path, status, message_of(text)))
-        answer = json.loads(text) if text.strip() else {}
+        answer = self.parsed(path, text) if text.strip() else {}
         if isinstance(answer, dict) and "key" in answer:
             self.module.know(str(answer["key"]))
         return answer
@@ -502,7 +527,7 @@ class Content:
             raise HostError(
                 "the login of {0} failed with HTTP {1}: {2}".format(self.params["username"], status, text[:200])
             )
-        if not json.loads(text).get("isGrafanaAdmin"):
+        if not self.parsed("/api/user", text).get("isGrafanaAdmin"):
             raise HostError(
                 "{0} can log in, but is not a server administrator; set grafana_security.admin_user to one".format(
                     self.params["username"]
@@ -512,27 +537,35 @@ class Content:
 
     def reset(self):
         """Have Grafana's own tool set the password, and verify it."""
-        account = pwd.getpwnam(self.params["user"])
+        account = self.account()
         argv = [*self.params["command"], "admin", "reset-admin-password", "--password-from-stdin"]
         uid, gid = account.pw_uid, account.pw_gid
         if self.params["docker_host"]:
             # Inside the container it is the service's account anyway; only root may ask the engine.
             argv = ["docker", "-H", self.params["docker_host"], "exec", "-i", self.params["service"], *argv]
             uid = gid = 0
-        done = subprocess.run(
-            argv,
-            input=(self.params["password"] + "\n").encode("utf-8"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # The database's files belong to the service, and have to go on doing so.
-            user=uid,
-            group=gid,
-            extra_groups=[],
-            cwd="/",
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
-            timeout=120,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                argv,
+                input=(self.params["password"] + "\n").encode("utf-8"),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                # The database's files belong to the service, and have to go on doing so.
+                user=uid,
+                group=gid,
+                extra_groups=[],
+                cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"},
+                timeout=LONGEST_RESET,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            why = getattr(error, "strerror", None) or "it did not end within {0:.0f} s".format(LONGEST_RESET)
+            raise HostError(
+                "the login of {0} failed, and {1} could not reset the password: {2}".format(
+                    self.params["username"], argv[0], why
+                )
+            ) from error
         output = redact_text(done.stdout.decode("utf-8", "replace")).strip()
         if done.returncode:
             raise HostError(
@@ -579,18 +612,17 @@ class Content:
         """Have data sources deleted by the provisioning that made them."""
         lines = ["apiVersion: 1", "deleteDatasources:"]
         for organisation, name in pairs:
-            # JSON is YAML; a dollar would begin a variable.
+            # JSON is YAML, but for its pairs of escapes, of which Grafana takes neither; a dollar would begin a variable.
             lines += [
-                "  - name: {0}".format(json.dumps(name.replace("$", "$$"))),
+                "  - name: {0}".format(json.dumps(name.replace("$", "$$"), ensure_ascii=False)),
                 "    orgId: {0}".format(organisation),
             ]
-        path = os.path.join(self.params["config_dir"], REMOVALS)
-        group = pwd.getpwnam(self.params["user"]).pw_gid
-        write_atomically(path, ("\n".join(lines) + "\n").encode("utf-8"), 0o640, 0, group)
+        group = self.account().pw_gid
+        write_atomically(self.removals, ("\n".join(lines) + "\n").encode("utf-8"), 0o640, 0, group)
         try:
             status, text = self.request("/api/admin/provisioning/datasources/reload", "POST")
         finally:
-            _nofollow.unlink(path)
+            _nofollow.unlink(self.removals)
         if status != 200:
             raise HostError("data sources could not be deleted: HTTP {0}: {1}".format(status, message_of(text)))
 
@@ -598,15 +630,31 @@ class Content:
         """Delete the folders among these that hold nothing; what somebody put there stays."""
         deleted = []
         for folder in self.get("/api/folders?limit=1000") or []:
-            if folder["title"] not in names:
+            if folder["title"] not in names or self.holds_more(folder):
                 continue
-            held = self.get("/api/folders/{0}/counts".format(quote(folder["uid"])))
-            listed = self.get("/api/search?type=dash-db&folderIds={0}".format(folder.get("id", 0)))
-            if listed or (isinstance(held, dict) and any(held.values())):
-                continue
-            self.request("/api/folders/" + quote(folder["uid"]), "DELETE")
+            if not self.module.check_mode:
+                path = "/api/folders/" + quote(folder["uid"])
+                status, text = self.request(path, "DELETE")
+                if status >= 500:
+                    raise HostError("DELETE {0} answers HTTP {1}: {2}".format(path, status, message_of(text)))
+                if status >= 400:
+                    # It is gone, or has what an early version does not count, such as rules of alerts.
+                    continue
             deleted.append("folder " + folder["title"])
         return deleted
+
+    def holds_more(self, folder):
+        """Whether a folder holds anything else than, in check mode, dashboards of files, which leave it with them."""
+        held = self.get("/api/folders/{0}/counts".format(quote(folder["uid"])))
+        # The one without an id would be that of all dashboards without a folder.
+        listed = self.get("/api/search?type=dash-db&folderIds={0}".format(folder["id"])) if folder.get("id") else []
+        leaving = 0
+        for found in listed or []:
+            board = self.get("/api/dashboards/uid/" + quote(found["uid"])) if self.module.check_mode else None
+            if not ((board or {}).get("meta") or {}).get("provisioned"):
+                return True
+            leaving += 1
+        return isinstance(held, dict) and sum(held.values()) > leaving
 
     def missing(self):
         """What is not there as it was provisioned, sentences."""
@@ -702,6 +750,7 @@ class Content:
                 reset = not self.let_in()
                 # With another password nothing can be asked.
                 access = [] if reset else self.access().changes
+                deleted += [] if reset or not folders else self.delete_folders(folders)
             except _client.AskError:
                 # The first start sets the password; whether that of a Grafana with data is another one, nobody can say.
                 deleted = []
@@ -715,6 +764,8 @@ class Content:
             self.reset()
         if not self.record.get("default_refused"):
             self.refuse_default()
+        # Of a run that was killed: from here on, Grafana would delete a data source that is wanted again at each start.
+        _nofollow.unlink(self.removals)
         if sources:
             self.delete_sources(sources)
         self.wait()

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import zipfile
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _health_check
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import expectation
 from ansible_collections.vigil.monitoring.plugins.module_utils._host import HostError
@@ -203,6 +205,8 @@ def content(monkeypatch, tmp_path):
 
         def run(argv, **kwargs):
             grafana.asked.append((argv, kwargs["input"]))
+            if isinstance(resets, Exception):
+                raise resets
             if resets:
                 grafana.logins.add(("admin", "right"))
             return SimpleNamespace(returncode=0, stdout=b"changed")
@@ -377,6 +381,119 @@ def test_what_was_provisioned_before_and_is_not_wanted_any_more_is_deleted(conte
     assert ("POST", "/api/admin/provisioning/datasources/reload") in methods
     assert ("DELETE", "/api/folders/s") in methods
     assert ("DELETE", "/api/folders/t") not in methods
+
+
+GONE = {"datasources": [], "dashboards": [], "plugins": {}}
+FOLDERS = {"/api/folders?limit=1000": [{"title": "Shop", "uid": "s", "id": 9}], "/api/folders/s": {}}
+WITHOUT_ID = {
+    "/api/folders?limit=1000": [{"title": "Shop", "uid": "s"}],
+    "/api/search?type=dash-db&folderIds=0": [{"uid": "two"}],
+}
+LISTED, COUNTS = "/api/search?type=dash-db&folderIds=9", "/api/folders/s/counts"
+RELOAD = "/api/admin/provisioning/datasources/reload"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "foreseen", "deleted"),
+    [
+        # What files have brought leaves with them.
+        ({LISTED: [{"uid": "one"}]}, {LISTED: []}, True, True),
+        ({LISTED: [{"uid": "one"}], COUNTS: {"dashboard": 1}}, {LISTED: [], COUNTS: {"dashboard": 0}}, True, True),
+        # What somebody has put there stays.
+        ({LISTED: [{"uid": "two"}]}, {LISTED: [{"uid": "two"}]}, False, False),
+        (
+            {LISTED: [{"uid": "one"}], COUNTS: {"dashboard": 1, "rule": 1}},
+            {LISTED: [], COUNTS: {"rule": 1}},
+            False,
+            False,
+        ),
+        # An early version counts nothing, and refuses.
+        ({LISTED: []}, {LISTED: [], "/api/folders/s": 400}, True, False),
+        # Without an id it is not the folder of all that are in none.
+        ({**WITHOUT_ID, COUNTS: {"dashboard": 0}}, {**WITHOUT_ID, COUNTS: {"dashboard": 0}}, True, True),
+    ],
+)
+def test_a_folder_is_deleted_where_nobody_uses_it(content, before, after, foreseen, deleted):
+    content(Grafana())
+    somebodys = {"/api/dashboards/uid/two": {"meta": {}, "dashboard": {}}}
+    for check, answers, wanted in ((True, before, foreseen), (False, after, deleted)):
+        grafana = Grafana({**FOLDERS, RELOAD: {}, **somebodys, **answers})
+        ended = content(grafana, expected=GONE, check=check)
+        assert ended["deleted"] == ["data source P"] + ["folder Shop"] * wanted, check
+        assert not check or {asked[0] for asked in grafana.asked} == {"GET"}
+
+
+def test_a_folder_that_grafana_cannot_delete_is_not_reported_as_deleted(content):
+    content(Grafana())
+    grafana = Grafana({**FOLDERS, RELOAD: {}, LISTED: [], "/api/folders/s": 500})
+    with pytest.raises(HostError, match="DELETE /api/folders/s answers HTTP 500: no"):
+        content(grafana, expected=GONE)
+
+
+def test_a_data_source_with_any_name_is_deleted(content, tmp_path):
+    name = 'Shop \U0001f6d2 ü "a" $HOME'
+    source = {"name": name, "uid": "p", "type": "prometheus", "url": "http://a", "org": 1}
+    content(Grafana({"/api/datasources/uid/p": source}), expected={**GONE, "datasources": [source]})
+    removals, read = tmp_path / grafana_content.REMOVALS, []
+    grafana = Grafana({RELOAD: {}})
+    send = grafana.send
+
+    def reload(method, url, *rest, **options):
+        if method == "POST":
+            read.append(yaml.safe_load(removals.read_text(encoding="utf-8")))
+        return send(method, url, *rest, **options)
+
+    grafana.send = reload
+    assert content(grafana, expected=GONE)["deleted"] == ["data source " + name]
+    assert [one["deleteDatasources"] for one in read] == [[{"name": name.replace("$", "$$"), "orgId": 1}]]
+    assert not removals.exists()
+
+
+def test_what_a_killed_run_has_left_deletes_nothing_later(content, tmp_path):
+    removals = tmp_path / grafana_content.REMOVALS
+    removals.write_text("deleteDatasources: [{name: P}]", encoding="utf-8")
+    content(Grafana(), check=True)
+    assert removals.exists()
+    content(Grafana())
+    assert not removals.exists()
+
+
+@pytest.mark.parametrize("path", ["/api/user", "/api/datasources/uid/p", "/api/plugins?embedded=0"])
+def test_an_answer_that_is_not_grafanas(content, path):
+    with pytest.raises(
+        HostError, match=r"answers <html>Sign in, which is no JSON; is something else than Grafana served"
+    ):
+        content(Grafana({path: "<html>Sign in"}))
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory"), "/bin/grafana could not reset the password: No such file"),
+        (subprocess.TimeoutExpired("Sentinel", 120), "could not reset the password: it did not end within 120 s"),
+    ],
+)
+def test_a_tool_that_does_not_run(content, problem, words):
+    with pytest.raises(HostError, match=words) as caught:
+        content(Grafana(login=("admin", "old")), resets=problem)
+    assert "Sentinel" not in str(caught.value)
+
+
+def test_an_account_that_is_not_there(content, monkeypatch):
+    grafana = Grafana(login=("admin", "old"))
+
+    def unknown(name):
+        raise KeyError(name)
+
+    sent = grafana.send
+
+    def send(*arguments, **options):
+        monkeypatch.setattr(grafana_content.pwd, "getpwnam", unknown)
+        return sent(*arguments, **options)
+
+    grafana.send = send
+    with pytest.raises(HostError, match="grafana, as which Grafana runs, is no user of this host"):
+        content(grafana)
 
 
 # Plugins
