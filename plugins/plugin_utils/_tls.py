@@ -32,6 +32,8 @@ DAYS = 90
 USERNAME = "admin"
 # The directory of the authority, in that of the inventory, of which Ansible reads everything else that is not hidden as an inventory.
 FOLDER = ".tls"
+# Where 0.3.0 had it.
+FORMER_FOLDER = "tls"
 # What is configured as a path, and the variable that names the file where the source is not the inventory's own authority.
 FILES = {
     "ca": "monitoring_tls_ca_file",
@@ -349,11 +351,24 @@ def store_of(i):
     return store
 
 
+class FormerFolder(AnsibleError):
+    """The authority is where 0.3.0 had it: a new one would give all hosts other certificates.
+
+    :ivar found: what was found, for a sentence.
+    :ivar remedy: what to do.
+    """
+
+    def __init__(self, former: str, folder: str):
+        self.found = "the certificate authority of version 0.3.0 is in {0}".format(former)
+        self.remedy = "rename that directory to {0}, where it is looked for now".format(folder)
+        super().__init__("{0}; {1}".format(self.found, self.remedy))
+
+
 def folder_of(get: Callable) -> str:
     """The directory of the authority on the controller.
 
     :param get: function of the name of a variable.
-    :raises AnsibleError: when the inventory has no directory, and no variable names one.
+    :raises AnsibleError: when the inventory has no directory, and no variable names one; or when an authority is where 0.3.0 had it.
     """
     given = get("monitoring_tls_dir")
     if given:
@@ -361,7 +376,11 @@ def folder_of(get: Callable) -> str:
     for source in [*(get("ansible_inventory_sources") or ()), get("inventory_dir")]:
         if source and os.path.exists(str(source)):
             path = os.path.abspath(str(source))
-            return os.path.join(path if os.path.isdir(path) else os.path.dirname(path), FOLDER)
+            beside = path if os.path.isdir(path) else os.path.dirname(path)
+            folder, former = (os.path.join(beside, name) for name in (FOLDER, FORMER_FOLDER))
+            if not os.path.isdir(folder) and os.path.isfile(os.path.join(former, "ca.key")):
+                raise FormerFolder(former, folder)
+            return folder
     raise AnsibleError(
         "monitoring_tls_dir is not set, and the inventory has no directory: name one for the certificate authority"
     )

@@ -121,6 +121,9 @@ class TlsChecks:
         passphrase = given["monitoring_tls_passphrase"] or given["monitoring_password"]
         try:
             folder = _tls.folder_of(values.get)
+        except _tls.FormerFolder as error:
+            yield Problem("monitoring_tls_dir", "is not set, and {0}".format(error.found), error.remedy)
+            return
         except AnsibleError:
             yield Problem(
                 "monitoring_tls_dir",

@@ -225,6 +225,21 @@ def test_what_is_missing_is_named(given, words, tmp_path):
         room("prometheus").files(i, release("prometheus"))
 
 
+def test_an_authority_of_0_3_0_is_not_replaced(tmp_path):
+    """It was in a directory that Ansible reads as a part of the inventory."""
+    given = {"inventory_dir": str(tmp_path)}
+    assert _tls.folder_of(given.get) == str(tmp_path / ".tls")
+    (tmp_path / "tls").mkdir()
+    # Something else may be called so.
+    assert _tls.folder_of(given.get) == str(tmp_path / ".tls")
+    (tmp_path / "tls" / "ca.key").write_text("$ANSIBLE_VAULT;1.1;AES256\n", encoding="utf-8")
+    with pytest.raises(AnsibleError, match=r"of version 0\.3\.0 is in .*/tls; rename that directory to .*/\.tls"):
+        _tls.folder_of(given.get)
+    assert _tls.folder_of({**given, "monitoring_tls_dir": str(tmp_path / "tls")}.get) == str(tmp_path / "tls")
+    (tmp_path / "tls").rename(tmp_path / ".tls")
+    assert _tls.folder_of(given.get) == str(tmp_path / ".tls")
+
+
 def test_what_only_talks_to_services_makes_no_authority(tmp_path):
     i = inputs("alertmanager", monitoring_tls_dir=str(tmp_path))
     i.deploys = False

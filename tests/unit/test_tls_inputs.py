@@ -112,6 +112,16 @@ def test_people_who_cannot_log_in(tmp_path):
     assert found("node_exporter", **given) == ([], [])
 
 
+def test_an_authority_where_0_3_0_had_it(tmp_path):
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.key").touch()
+    (problem,), dummy = found(inventory_dir=str(tmp_path))
+    assert problem == (
+        f"monitoring_tls_dir: is not set, and the certificate authority of version 0.3.0 is in {tmp_path}/tls; rename that directory"
+        f" to {tmp_path}/.tls, where it is looked for now"
+    )
+
+
 # The authority
 
 
