@@ -412,6 +412,10 @@ def runbook_page(pack, name, alert):
     lines = [NOTE.format("bundled/rules/{0}.yml".format(pack)), "# {0}\n".format(name), alert["about"] + "\n"]
     lines.append("## What to do\n")
     lines += ["{0}. {1}".format(number, step) for number, step in enumerate(alert["steps"], 1)]
+    journals = sorted(set(re.findall(r"`journalctl -u (\w+)", " ".join(alert["steps"]))) & set(ROLES))
+    if journals:
+        shown = " and ".join("`docker logs {0}`".format(name) for name in journals)
+        lines.append("\nWhere it runs as a container, {0} on its host has the same log.".format(shown))
     lines.append("\n## When it fires\n\n| Severity | Threshold |\n|---|---|")
     lines += ["| {0} | {1} |".format(tier, bounds_of(alert, tier)) for tier in tiers_of(alert)]
     for tier in tiers_of(alert):
