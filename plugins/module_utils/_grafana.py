@@ -158,6 +158,19 @@ def login_begins(status, location):
     return url, asked.get("client_id", ""), asked.get("redirect_uri", "")
 
 
+def is_saved(status, text):
+    """Whether people have saved the settings of a login in Grafana, which has them in its database from then on.
+
+    :param status: HTTP status of the answer of ``/api/v1/sso-settings/NAME``; versions that know no such thing have none.
+    :param text: its body.
+    """
+    try:
+        answer = json.loads(text)
+    except ValueError:
+        return False
+    return status == 200 and isinstance(answer, dict) and answer.get("source") == "database"
+
+
 # How providers of OAuth say that they do not know a client, or that its secret is another one.
 UNKNOWN_CLIENT = ("invalid_client", "unauthorized_client", "incorrect_client_credentials")
 

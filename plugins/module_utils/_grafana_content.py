@@ -51,6 +51,7 @@ class GrafanaContent:
                 *(self._check_source(source) for source in provisioned["datasources"]),
                 *(self._check_dashboard(wanted) for wanted in provisioned["dashboards"]),
                 *self._check_plugins(provisioned["plugins"]),
+                *self._check_saved(provisioned["logins"]),
                 *(self._check_provider(path) for path in provisioned["logins"]["oauth"]),
                 *(self._check_ldap() if provisioned["logins"]["ldap"] else ()),
             ]
@@ -101,6 +102,18 @@ class GrafanaContent:
         if plugins:
             for problem in _grafana.plugin_problems(plugins, json.loads(self.check.get("/api/plugins?embedded=0"))):
                 yield Finding(RED, problem)
+
+    def _check_saved(self, logins):
+        """Whether a login is as the inventory has it: what people save in a later Grafana wins over its files for good."""
+        names = [path.rpartition("/")[2] for path in logins["oauth"]] + ["ldap"] * bool(logins["ldap"])
+        for name in names:
+            reply = self.check.reply("/api/v1/sso-settings/" + name)
+            if _grafana.is_saved(reply.status, reply.body.decode("utf-8", "replace")):
+                text = (
+                    "the settings of its login {0} were saved in Grafana, which win over those of the inventory: reset them there, in"
+                    " Administration, Authentication, or leave the login out of grafana_auth"
+                )
+                yield Finding(RED, text.format(name))
 
     def _check_provider(self, path):
         """Whether a login at a provider of OAuth can begin: as a browser asks, from wherever this runs."""

@@ -189,6 +189,23 @@ def test_where_people_log_in(verify, answers, state, words):
     assert all(one[2] is None for one in grafana.asked if not one[1])
 
 
+@pytest.mark.parametrize("name", ["generic_oauth", "ldap"])
+def test_a_login_whose_settings_somebody_has_saved_in_grafana(verify, name):
+    logins = {"oauth": [PATH], "ldap": True}
+    answers = {PATH: (PROVIDER,), PROVIDER: 200, STATUS: SERVERS}
+    for found, state in (
+        ({"provider": name, "source": "system", "settings": {}}, "ok"),
+        ("<html>", "ok"),
+        ({"provider": name, "source": "database", "settings": {"clientSecret": "*********"}}, "failed"),
+    ):
+        line = verify(
+            Grafana({**answers, "/api/v1/sso-settings/" + name: found}), provisioned={**EXPECTED, "logins": logins}
+        )
+        assert line["state"] == state, line
+    (reason,) = line["reasons"]
+    assert reason.startswith("the settings of its login {0} were saved in Grafana, which win over".format(name))
+
+
 # On its host
 
 
