@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import datetime
+import email.utils
 import json
 import re
+import time
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _duration
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
@@ -48,11 +50,24 @@ def from_time(text):
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp() + float("0." + (digits or "0"))
 
 
+def date_of(text):
+    """The header ``Date`` of an answer in seconds since the epoch; None where it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        return None
+
+
 class Api:
     """One Alertmanager."""
 
     def __init__(self, url, access, timeout):
         self.url, self.access, self.timeout = url.rstrip("/"), access, timeout
+        self._date = None
+
+    def now(self):
+        """Seconds since the epoch by the clock of Alertmanager, as of its last answer; by this machine's where that had none."""
+        return time.time() if self._date is None else self._date
 
     @classmethod
     def of(cls, module):
@@ -74,6 +89,7 @@ class Api:
             reply = _client.send(method, self.url + path, body, self.access, self.timeout)
         except _client.AskError as error:
             raise ApiError("the request to Alertmanager at {0} failed: {1}".format(self.url, error)) from error
+        self._date = date_of(reply.headers.get("Date"))
         if reply.status == 200:
             return reply.body
         raise ApiError(self._refusal(reply))
@@ -97,15 +113,21 @@ class Api:
             )
         return "Alertmanager at {0} answers HTTP {1}: {2}".format(self.url, reply.status, words)
 
-    def json(self, method, path, body=None):
-        """The response as a structure; None if it is empty.
+    def json(self, method, path, body=None, kind=dict):
+        """The response as a structure.
 
-        Parameters as in :meth:`request`; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
+        Parameters as in :meth:`request`, and ``kind``, what it has to be; the API: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml.
 
-        :raises ApiError: when the request fails, or the response is not JSON.
+        :raises ApiError: when the request fails, or the response is something else.
         """
         answer = self.request(method, path, body)
         try:
-            return json.loads(answer) if answer.strip() else None
+            found = json.loads(answer)
         except ValueError as error:
             raise ApiError("the server at {0} is not Alertmanager: {1}".format(self.url, error)) from error
+        if not isinstance(found, kind):
+            said = sanitize(answer[:200])
+            raise ApiError(
+                "the server at {0} is not Alertmanager: {1} {2} answers {3}".format(self.url, method, path, said)
+            )
+        return found

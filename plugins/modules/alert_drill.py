@@ -146,7 +146,7 @@ def alert(drill, run, began, ends):
     return {"labels": labels, "annotations": ANNOTATIONS, **times}
 
 
-def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
+def play(api, drill, posted, patience, clock=time.monotonic, sleep=time.sleep):
     """Send one alert and wait for its notifications; returns the rows of the table.
 
     :param posted: where the alert is noted, so that it can be ended.
@@ -157,7 +157,8 @@ def play(api, drill, posted, patience, clock=time.time, sleep=time.sleep):
     longest = max((row["wait"] for row in watch.rows), default=0) + patience
     began = clock()
     # Long enough for the drills that follow: an end is told, and would be taken for one of their messages.
-    posted.append(alert(drill, uuid.uuid4().hex[:8], began, began + longest + 3600))
+    at = api.now()
+    posted.append(alert(drill, uuid.uuid4().hex[:8], at, at + longest + 3600))
     api.request("POST", "/api/v2/alerts", posted[-1:])
     while True:
         counters = _drill_results.parse(api.request("GET", "/metrics").decode("utf-8", "replace"))
@@ -229,7 +230,7 @@ def main():
         problem = str(error)
     try:
         if posted:
-            over = _alertmanager_api.to_time(time.time())
+            over = _alertmanager_api.to_time(api.now())
             api.request("POST", "/api/v2/alerts", [dict(one, endsAt=over) for one in posted])
     except _alertmanager_api.ApiError as error:
         problem = (

@@ -103,18 +103,18 @@ ends_at:
   sample: "2025-06-01T12:30:00.000000Z"
 """
 
-import time
-
 from ansible_collections.vigil.monitoring.plugins.module_utils import _alertmanager_api, _client, _silence
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 
 SILENCES = "/api/v2/silences"
 
 
-def present(api, given, matchers, now, check_mode):
+def present(api, given, matchers, check_mode):
     """Create or extend the silence; returns the result of the module."""
-    silences = _silence.equal_ones(api.json("GET", SILENCES), matchers, given["author"])
+    silences = _silence.equal_ones(api.json("GET", SILENCES, kind=list), matchers, given["author"])
     before = silences[0] if silences else None
+    # Its clock, not ours: a silence of one that is ahead would begin later.
+    now = api.now()
     ends = now + _alertmanager_api.seconds(given["duration"])
     if before and _alertmanager_api.from_time(before["endsAt"]) >= ends - _alertmanager_api.seconds(given["tolerance"]):
         return {"changed": False, "id": before["id"], "ids": [before["id"]], "ends_at": before["endsAt"]}
@@ -138,7 +138,7 @@ def present(api, given, matchers, now, check_mode):
 
 def absent(api, given, matchers, check_mode):
     """Expire the silences; returns the result of the module."""
-    silences = api.json("GET", SILENCES)
+    silences = api.json("GET", SILENCES, kind=list)
     if given["id"]:
         found = [
             silence for silence in silences if silence["id"] == given["id"] and silence["status"]["state"] != "expired"
@@ -176,7 +176,7 @@ def main():
     try:
         matchers = _silence.parse_all(given["matchers"]) if given["matchers"] is not None else None
         if given["state"] == "present":
-            result = present(api, given, matchers, time.time(), module.check_mode)
+            result = present(api, given, matchers, module.check_mode)
         else:
             result = absent(api, given, matchers, module.check_mode)
     except (ValueError, _alertmanager_api.ApiError) as error:

@@ -178,6 +178,11 @@ class Fake:
     def __init__(self, works=True):
         self.alerts, self.looks, self.works = [], 0, works
 
+    @staticmethod
+    def now():
+        # By its own clock, which is not that of whoever runs the drill.
+        return 1_700_000_000.0
+
     def request(self, method, path, body=None):
         if method == "POST":
             self.alerts += body
@@ -198,6 +203,9 @@ def test_play(works):
     row = {"alert": 'severity="critical"', "receiver": "chat", "integration": "slack", "result": result, "sent": works}
     assert rows == [row]
     assert posted == api.alerts
+    assert posted[0]["startsAt"] == "2023-11-14T22:13:20.000000Z" and posted[0]["endsAt"].startswith(
+        "2023-11-14T23:13:3"
+    )
     assert posted[0]["labels"]["severity"] == "critical" and posted[0]["labels"]["alertname"].startswith("Drill-")
     assert _drill_results.table(rows, {"page": "skipped"}).splitlines() == [
         "alert                receiver  integration  result",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -91,7 +92,11 @@ class Fake:
         self.silences.append(entry)
         return entry
 
-    def json(self, method, path, body=None):
+    @staticmethod
+    def now():
+        return NOW
+
+    def json(self, method, path, body=None, kind=dict):
         if method == "GET":
             return self.silences
         self.asked.append((method, path, body))
@@ -106,7 +111,7 @@ def test_a_silence_is_made():
     api.add(author="somebody else")
     api.add(state="expired")
     api.add(matchers=_silence.parse_all(["service=db"]))
-    result = silence.present(api, GIVEN, MATCHERS, NOW, check_mode=False)
+    result = silence.present(api, GIVEN, MATCHERS, check_mode=False)
     assert (result["changed"], result["id"]) == (True, "new")
     ((_method, _path, body),) = api.asked
     assert body["matchers"] == [{"name": "service", "value": "api", "isRegex": False, "isEqual": True}]
@@ -119,7 +124,7 @@ def test_a_silence_is_kept_or_extended(ends, kept):
     api = Fake()
     api.add(ends=5)
     api.add(ends=ends)
-    result = silence.present(api, GIVEN, MATCHERS, NOW, check_mode=False)
+    result = silence.present(api, GIVEN, MATCHERS, check_mode=False)
     assert (result["changed"], result["id"]) == (not kept, "1")
     assert [body["id"] for _method, _path, body in api.asked] == ([] if kept else ["1"])
     if not kept:
@@ -128,7 +133,7 @@ def test_a_silence_is_kept_or_extended(ends, kept):
 
 def test_check_mode_asks_only():
     api = Fake()
-    assert silence.present(api, GIVEN, MATCHERS, NOW, check_mode=True)["changed"]
+    assert silence.present(api, GIVEN, MATCHERS, check_mode=True)["changed"]
     api.add()
     assert silence.absent(api, GIVEN, MATCHERS, check_mode=True)["changed"]
     assert api.asked == []
@@ -157,8 +162,8 @@ def server():
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.asked.append((self.command, self.path, self.headers, json.loads(body)))
+            body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+            self.server.asked.append((self.command, self.path, self.headers, json.loads(body or b"null")))
             status, headers, answer = self.server.answer
             self.send_response(status)
             for name, value in headers.items():
@@ -167,11 +172,16 @@ def server():
             self.end_headers()
             self.wfile.write(answer)
 
+        do_GET = do_POST
+
+        def date_time_string(self, timestamp=None):
+            return self.server.date or super().date_time_string(timestamp)
+
         def log_message(self, *arguments):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as served:
-        served.asked, served.answer = [], (200, {}, b"{}")
+        served.asked, served.answer, served.date = [], (200, {}, b"{}"), None
         thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         served.url = "http://127.0.0.1:{0}".format(served.server_address[1])
@@ -200,6 +210,8 @@ def test_a_request(server):
         ((302, {"Location": "http://u:secret@x/"}, b""), {}, "redirects to http://********@x/"),
         ((400, {}, b'"bad matcher"'), {}, 'HTTP 400: "bad matcher"'),
         ((200, {}, b"<html>"), {}, "is not Alertmanager"),
+        ((200, {}, b""), {}, "is not Alertmanager"),
+        ((200, {}, b'["a"]'), {}, "is not Alertmanager: POST /x answers ["),
     ],
 )
 def test_a_bad_answer(server, answer, access, said):
@@ -207,6 +219,17 @@ def test_a_bad_answer(server, answer, access, said):
     with pytest.raises(_alertmanager_api.ApiError) as caught:
         api_of(server, **access).json("POST", "/x", {})
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("date", "begins"), [("Fri, 15 Jan 2027 08:00:00 GMT", NOW), ("Fri, 15 Jan 2027 09:00:00 +0100", NOW), ("?", None)]
+)
+def test_a_silence_begins_by_the_clock_of_alertmanager(server, date, begins):
+    """Whatever that of the machine says from which it is made."""
+    server.answer, server.date = (200, {}, b"[]"), date
+    made = silence.present(api_of(server), GIVEN, MATCHERS, check_mode=True)
+    ends = _alertmanager_api.from_time(made["ends_at"])
+    assert ends == (begins + 3600 if begins else pytest.approx(time.time() + 3600, abs=60))
 
 
 def test_nobody_answers():
