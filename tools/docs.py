@@ -136,8 +136,8 @@ SHARED = {
     ),
     "monitoring_tls": (
         "everywhere",
-        "Whether all services are served by TLS and closed to strangers: see [howto/tls.md](../howto/tls.md). Default: `false`; for a"
-        " single role: `*_tls`.",
+        "Whether all services are served by TLS and require a client certificate or a password: see"
+        " [howto/tls.md](../howto/tls.md). Default: `false`; for a single role: `*_tls`.",
     ),
     "monitoring_password": (
         "everywhere",

@@ -21,8 +21,8 @@ DOCUMENTATION = r"""
       required: true
     closed:
       description:
-        - Return whether C(monitoring_tls) has closed all other Alertmanagers of this host's cluster to strangers instead. Their
-          variables about TLS are read then.
+        - Return whether all other Alertmanagers of this host's cluster use TLS by C(monitoring_tls) instead. Their variables about
+          TLS are read then.
       type: bool
       default: false
 """

@@ -92,7 +92,7 @@ options:
     default: []
   client:
     description:
-      - How those services are scraped, and told of alerts, that C(monitoring_tls) has closed to strangers; V(certificate) to
+      - How those services are scraped, and sent alerts, that require authentication by C(monitoring_tls); V(certificate) to
         settings of a job with which exporters are scraped, and V(password) to those for Prometheus, Alertmanager and Grafana.
       - A job of whose targets only some are closed becomes two; that of the others has C(_open) at the end of its name,
         and its targets have the same label C(job).
@@ -171,7 +171,7 @@ _raw:
         - job: node
           instance: 192.0.2.10:9100
     closed:
-      description: Whether C(monitoring_tls) has closed a target or an Alertmanager to strangers.
+      description: Whether a target or an Alertmanager requires authentication by C(monitoring_tls).
       type: bool
     pools:
       description: Jobs whose targets are relabelled, so that only Prometheus knows which they are.
