@@ -15,7 +15,10 @@ _MATCHER = re.compile(
     r"""\s*("(?:[^"\\]|\\.)+"|[^\s{}!=~,\\"'`]+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"\s=~][^"]*|)\s*""", re.S
 )
 _CLASSIC = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-_ESCAPED = {"n": "\n"}
+# What lies between two commas that are in no quotes.
+_PART = re.compile(r"""(?:[^",]|"(?:[^"\\]|\\.)*"?)+""", re.S)
+# Alertmanager takes any other backslash for itself, so that "web\d+" is a regular expression with a digit.
+_ESCAPE = re.compile(r'\\(["\\n])')
 # operator -> isRegex, isEqual
 OPERATORS = {"=": (False, True), "!=": (False, False), "=~": (True, True), "!~": (True, False)}
 
@@ -33,6 +36,14 @@ class Matcher(NamedTuple):
         name = self.name if _CLASSIC.fullmatch(self.name) else _quoted(self.name)
         return "{0}{1}{2}".format(name, operator, _quoted(self.value))
 
+    def problem(self):
+        """Why Python cannot tell what its regular expression matches; None where it can."""
+        try:
+            re.compile(self.value if self.regex else "")
+        except re.error as error:
+            return "{0!r} has no valid regular expression: {1}".format(str(self), error)
+        return None
+
     def accepts_empty(self):
         """Whether an alert without the label matches."""
         return (bool(re.fullmatch(self.value, "")) if self.regex else self.value == "") == self.equal
@@ -49,34 +60,47 @@ def _quoted(text):
 def _unquoted(text):
     if not text.startswith('"'):
         return text
-    return re.sub(r"\\(.)", lambda match: _ESCAPED.get(match.group(1), match.group(1)), text[1:-1], flags=re.S)
+    return _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], text[1:-1])
 
 
-def parse(text):
+def parts(text):
+    """The texts of the matchers in one that may have several: ``{service="api", severity=~"warning|info"}``."""
+    text = text.strip()
+    text = text[text.startswith("{") : len(text) - text.endswith("}")]
+    return [part for part in _PART.findall(text) if part.strip()]
+
+
+def read(text):
     """A matcher as Alertmanager's routes write it: ``service="api"``, ``instance=~"web.*"``.
 
-    :raises ValueError: when it is invalid.
+    :raises ValueError: when it is none.
     """
     found = _MATCHER.fullmatch(text)
     if not found:
         raise ValueError('{0!r} is not a matcher; write one such as service="api" or instance=~"web.*"'.format(text))
     name, operator, value = found.groups()
-    name, value = _unquoted(name), _unquoted(value)
-    regex, equal = OPERATORS[operator]
-    if regex:
-        try:
-            re.compile(value)
-        except re.error as error:
-            raise ValueError("{0!r} has no valid regular expression: {1}".format(text, error)) from error
-    return Matcher(name, value.strip(), regex, equal)
+    value = _unquoted(value) if value.startswith('"') else value.strip()
+    return Matcher(_unquoted(name), value, *OPERATORS[operator])
+
+
+def parse(text):
+    """A matcher, as by :func:`read`, whose regular expression is valid.
+
+    :raises ValueError: when it is invalid.
+    """
+    matcher = read(text)
+    problem = matcher.problem()
+    if problem:
+        raise ValueError(problem)
+    return matcher
 
 
 def parse_all(texts):
-    """Matchers, sorted.
+    """Matchers, sorted; one text may have several.
 
     :raises ValueError: when one is invalid, or all of them together match everything.
     """
-    matchers = sorted({parse(text) for text in texts})
+    matchers = sorted({parse(part) for text in texts for part in parts(text) or [text]})
     if all(matcher.accepts_empty() for matcher in matchers):
         raise ValueError("these matchers would silence everything: set at least one that requires a label")
     return matchers

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ansible_collections.vigil.monitoring.plugins.module_utils._alertmanager_api import seconds
-from ansible_collections.vigil.monitoring.plugins.module_utils._silence import Matcher, parse
+from ansible_collections.vigil.monitoring.plugins.module_utils._silence import Matcher, parts, read
 
 # Labels that make the alert of a drill unique, unless a matcher requires another value.
 UNIQUE = {"alertname": "Drill", "service": "drill"}
@@ -19,6 +19,7 @@ class _Node:
     """A route with what it inherits.
 
     :ivar path: the matchers of the route and of those above it.
+    :ivar problem: why nobody but Alertmanager can tell which alerts it gets; None where that is known.
     """
 
     def __init__(self, route, above=None):
@@ -26,6 +27,7 @@ class _Node:
         self.options = {key: route.get(key) or given[key] for key in INHERITED}
         self.own = _matchers(route)
         self.path = (above.path if above else []) + self.own
+        self.problem = next((matcher for matcher in self.path if matcher.problem()), None)
         self.goes_on = bool(route.get("continue"))
         self.children = [_Node(child, self) for child in route.get("routes") or []]
 
@@ -37,7 +39,7 @@ class _Node:
 
     def reached(self, labels):
         """The routes that match an alert with these labels, as Alertmanager selects them."""
-        if not all(_matches(matcher, labels) for matcher in self.own):
+        if self.problem or not all(_matches(matcher, labels) for matcher in self.own):
             return []
         found = []
         for child in self.children:
@@ -51,7 +53,8 @@ class _Node:
 def _matchers(route):
     """The matchers of a route, in each of their three notations."""
     given = route.get("matchers") or []
-    found = [parse(text) for text in ([given] if isinstance(given, str) else given)]
+    given = [given] if isinstance(given, str) else given
+    found = [read(part) for text in given for part in parts(text)]
     found += [Matcher(name, str(value), False, True) for name, value in (route.get("match") or {}).items()]
     return found + [Matcher(name, str(value), True, True) for name, value in (route.get("match_re") or {}).items()]
 
@@ -110,9 +113,12 @@ def alertmanager_drills(config, skip=()):
     root = _Node(config["route"])
     drills, left_out, seen = [], {}, set()
     for node in root.every():
+        name = node.options["receiver"]
+        if node.problem:
+            left_out[name] = "Python cannot tell what {0} matches".format(node.problem)
+            continue
         labels = _labels(node)
         reached = root.reached(labels)
-        name = node.options["receiver"]
         if node not in reached:
             if not node.children:
                 left_out[name] = "no labels were found that match only this route"

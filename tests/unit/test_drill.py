@@ -62,6 +62,27 @@ def test_drills():
     }
 
 
+def test_matchers_that_only_alertmanager_reads():
+    routes = [
+        {"receiver": "chat", "matchers": ['{service="api", severity=~"critical|warning"}']},
+        {"receiver": "page", "matchers": [r'instance=~"\pL+"'], "routes": [{"receiver": "db", "matchers": ["a=b"]}]},
+        {"receiver": "team", "match_re": {"team": "w(?i)eb"}},
+        {"receiver": "all", "matchers": ["a=b"]},
+    ]
+    found = alertmanager_drills({**CONFIG, "route": {"receiver": "home", "routes": routes}})
+    assert [(one["steps"][0]["receiver"], one["labels"].get("severity")) for one in found["drills"]] == [
+        ("home", None),
+        ("chat", "critical"),
+        ("all", None),
+    ]
+    why = "Python cannot tell what {0} matches".format
+    assert found["left_out"] == {
+        "page": why(r'instance=~"\\pL+"'),
+        "db": why(r'instance=~"\\pL+"'),
+        "team": why('team=~"w(?i)eb"'),
+    }
+
+
 def test_receivers_are_spared():
     found = alertmanager_drills(CONFIG, skip=["page"])
     assert {step["receiver"] for one in found["drills"] for step in one["steps"]} == {

@@ -29,6 +29,10 @@ MATCHERS = _silence.parse_all(['service="api"'])
         ('service!~"api"', ("service", "api", True, False)),
         ('path="a \\"b\\" \\\\ c\\nd"', ("path", 'a "b" \\ c\nd', False, True)),
         ('service=""', ("service", "", False, True)),
+        # Only a quote, a line break and a backslash itself are written with a backslash, as by amtool.
+        (r'instance=~"web\d+\.example"', ("instance", r"web\d+\.example", True, True)),
+        (r'instance=~"web\\d+"', ("instance", r"web\d+", True, True)),
+        ('service=" api "', ("service", " api ", False, True)),
         # From Alertmanager 0.27 on.
         ('k8s.pod="api"', ("k8s.pod", "api", False, True)),
         ("größe-1=~x", ("größe-1", "x", True, True)),
@@ -48,6 +52,13 @@ def test_matchers(text, matcher):
 def test_no_matchers(text):
     with pytest.raises(ValueError, match=r"not a matcher|no valid regular"):
         _silence.parse(text)
+
+
+def test_several_matchers_in_one_text():
+    texts = ['{service="a,b", severity=~"warning|info",}', "team = x"]
+    assert [str(one) for one in _silence.parse_all(texts)] == ['service="a,b"', 'severity=~"warning|info"', 'team="x"']
+    with pytest.raises(ValueError, match="not a matcher"):
+        _silence.parse_all(["team=x,y"])
 
 
 @pytest.mark.parametrize("texts", [[], ['a=~".*"'], ['a!="b"', 'c=""']])
