@@ -107,6 +107,12 @@ def test_every_file_of_the_repository_that_is_named_is_there(page):
     assert {path for path in missing if not (folder / path).exists()} == set()
 
 
+@pytest.mark.parametrize("role", sorted(SPECS))
+def test_every_input_that_a_description_refers_to_is_one(role):
+    text = " ".join(line for option in SPECS[role].values() for line in option["description"])
+    assert [name for name in re.findall(r"\bO\((\w+)", text) if name not in INPUTS] == []
+
+
 def test_the_list_of_playbooks_is_complete():
     (row,) = re.findall(r"(?m)^\| `playbooks/` \| (.*) \|$", PAGES["docs/architecture.md"])
     # Part of the others.
