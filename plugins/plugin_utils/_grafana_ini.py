@@ -180,7 +180,12 @@ def readable_files(ini):
 
 def is_on(value):
     """Whether Grafana takes a value for true."""
-    return str(value).lower() in ("true", "1", "yes", "on")
+    return str(value).lower() in ("true", "t", "1", "yes", "y", "on")
+
+
+def is_off(value):
+    """Whether Grafana takes a value for false."""
+    return str(value).lower() in ("false", "f", "0", "no", "n", "off")
 
 
 def providers(ini):
@@ -225,7 +230,7 @@ def address(layers):
     host = str(server.get("http_addr") or "")
     scheme = "https" if str(server.get("protocol") or "http") in ("https", "h2") else "http"
     prefix = ""
-    if _word(server.get("serve_from_sub_path")) == "true":
+    if is_on(server.get("serve_from_sub_path")):
         path = urlsplit(re.sub(r"%\([^)]*\)s", "x", str(server.get("root_url") or ""))).path.strip("/")
         prefix = "/" + path if path else ""
     host = "" if host in ("0.0.0.0", "::", "*") else host.strip("[]")

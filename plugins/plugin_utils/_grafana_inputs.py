@@ -47,6 +47,7 @@ def check_grafana(values):
         [layers["ini_default"], layers["ini"], {name: layers[name] for name in SECTIONS if layers[name]}]
     )
     yield from _check_password(ini.get("security") or {})
+    yield from _check_login(_grafana_ini.flat(ini))
     yield from _check_server(ini.get("server") or {}, values["grafana_cap_net_bind_service"])
     yield from _check_places(ini)
     yield from _check_texts(ini)
@@ -101,6 +102,15 @@ def _check_password(security):
         yield Problem(name, "begins or ends with a blank", "Grafana would strip it; leave it out")
     if not str(security.get("admin_user") or "").strip():
         yield Problem("grafana_security.admin_user", "is empty", "leave it out for admin, or name another")
+
+
+def _check_login(sections):
+    """Whether the role can log in: with the administrator's password, at Grafana itself."""
+    remedy = "leave it out: the role logs in with the administrator's password; disable_login_form: true takes the form from people"
+    if _grafana_ini.is_off((sections.get("auth.basic") or {}).get("enabled")):
+        yield Problem("grafana_auth.basic.enabled", "is off", remedy)
+    if _grafana_ini.is_on((sections.get("auth") or {}).get("disable_login")):
+        yield Problem("grafana_auth.disable_login", "is on", remedy)
 
 
 def _check_server(server, may_be_low):

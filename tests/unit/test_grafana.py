@@ -120,6 +120,10 @@ def test_secrets_are_in_files_of_their_own():
             ("", 3000, "https", "/grafana", "/grafana/metrics"),
         ),
         ({"root_url": "https://x/grafana/"}, ("", 3000, "http", "", "/metrics")),
+        *(
+            ({"root_url": "https://x/g/", "serve_from_sub_path": word}, ("", 3000, "http", "/g", "/g/metrics"))
+            for word in (1, "yes", "True", "t")
+        ),
         ({"http_addr": "[::1]"}, ("::1", 3000, "http", "", "/metrics")),
     ],
 )
@@ -732,6 +736,11 @@ LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": 
             "grafana_datasources: 'a b' and 'a-b' have the same uid, a-b; change",
         ),
         (
+            {"auth": {"basic": {"enabled": False}}},
+            "grafana_auth.basic.enabled: is off; leave it out: the role logs in with the administrator's password",
+        ),
+        ({"ini": {"auth": {"disable_login": "yes"}}}, "grafana_auth.disable_login: is on; leave it out"),
+        (
             {"ini": {"server": {"root_url": 'a`b"""c#'}}},
             "grafana_ini.server.root_url: contains both a backtick and three quotes",
         ),
@@ -760,7 +769,10 @@ def test_inputs_that_can_work():
         oauth(server={}, without=OAUTH.keys() - {"enabled"}, enabled=False),
         oauth(provider="github", without=["auth_url", "token_url", "scopes"]),
     ]
-    for given in ({"datasources": over}, {"ldap": ldap, **enabled}, {"smtp": {"password": 'a`b"""c'}}, *logins):
+    # Who logs in at its API needs no form.
+    closed = {"auth": {"disable_login_form": True, "disable_login": False, "basic": {"enabled": "$__env{BASIC}"}}}
+    others = ({"datasources": over}, {"ldap": ldap, **enabled}, {"smtp": {"password": 'a`b"""c'}}, closed)
+    for given in (*others, *logins):
         assert list(check_grafana({**GOOD, **{"grafana_" + name: v for name, v in given.items()}})) == []
     low = {"grafana_server": {"http_port": 443}, "grafana_cap_net_bind_service": True}
     assert list(check_grafana({**GOOD, **low})) == []
