@@ -11,6 +11,7 @@ import re
 
 import pytest
 import yaml
+from ansible_collections.vigil.monitoring.plugins.module_utils import _summary, _targets
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS
@@ -111,6 +112,27 @@ def test_every_file_of_the_repository_that_is_named_is_there(page):
 def test_every_input_that_a_description_refers_to_is_one(role):
     text = " ".join(line for option in SPECS[role].values() for line in option["description"])
     assert [name for name in re.findall(r"\bO\((\w+)", text) if name not in INPUTS] == []
+
+
+def test_the_example_of_a_failure_is_what_a_run_says():
+    services = [("alertmanager", 9093), ("node_exporter", 9100), ("prometheus", 9090)]
+    rows = [
+        (
+            "down",
+            job,
+            _targets.place(f"127.0.0.1:{port}", "mon1"),
+            f"dial tcp 127.0.0.1:{port}: connect: connection refused",
+        )
+        for job, port in (("alertmanager", 9093), ("node", 9100))
+    ]
+    table = _targets.table(("PROBLEM", "JOB", "INSTANCE", "WHY"), rows)
+    lines = [
+        {"service": name, "host": "mon1", "state": "failed", "url": f"http://127.0.0.1:{port}", "reasons": []}
+        for name, port in services
+    ]
+    lines[-1].update(version="3.5.3", targets=[1, 3])
+    lines[-1]["reasons"] = ["1 of 3 expected targets are up: 2 down\n" + table]
+    assert f"```\n{_summary.summary(lines)}\n```" in PAGES["docs/troubleshooting.md"]
 
 
 def test_the_list_of_playbooks_is_complete():
