@@ -484,8 +484,11 @@ def versions_of(builds):
     """How many instances of a job run which version of a program: job -> program -> version -> count."""
     jobs = {}
     for labels, dummy in builds or ():
+        version = labels.get("version", "").lstrip("v")
+        if not version:
+            # As of the cAdvisor inside a kubelet: a label whose value is empty is none.
+            continue
         program = re.sub("_(build|version)_info$", "", labels.get("__name__", ""))
-        version = labels["version"].lstrip("v")
         versions = jobs.setdefault(labels.get("job", ""), {}).setdefault(program, {})
         versions[version] = versions.get(version, 0) + 1
     return jobs

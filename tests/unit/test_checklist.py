@@ -159,6 +159,15 @@ def test_versions_that_changed():
     ]
 
 
+def test_a_program_that_tells_no_version():
+    """As the cAdvisor inside a kubelet, whose label is empty."""
+    found = [
+        ({"__name__": "cadvisor_version_info", "job": "kubelet"}, 1.0),
+        ({"__name__": "cadvisor_version_info", "job": "cadvisor", "version": "v0.49.1"}, 1.0),
+    ]
+    assert _checklist.versions_of(found) == {"cadvisor": {"cadvisor": {"0.49.1": 1}}}
+
+
 def test_the_busiest_hosts_come_first():
     points = [(END - 600, 10), (END - 300, math.nan), (END, 30)]
     found = matrix(
