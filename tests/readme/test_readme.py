@@ -64,11 +64,11 @@ ELSEWHERE = {
     "ansible-playbook vigil.monitoring.site -i hosts.yml": "tests/packaging, and tests/faults on a host",
     "ansible-playbook vigil.monitoring.verify -i hosts.yml": "tests/packaging, and tests/faults on a host",
     "ansible-playbook drill.yml -i inventories/prod": "tests/routes: it needs channels that messages arrive in",
-    "ansible-playbook vigil.monitoring.client_certificate -e client_name=alice -e client_days=30"
+    "ansible-playbook client_certificate.yml -i inventories/prod -e client_name=alice -e client_days=30"
     " -e client_dest=/home/alice/monitoring": "tests/unit, test_authority_task: it needs an inventory of one's own",
-    "ansible-playbook vigil.monitoring.rotate_ca": "tests/unit, test_authority_task: it needs an inventory of one's own",
-    "ansible-playbook vigil.monitoring.password": "it asks a person; tests/unit has the filter that it uses",
-    "ansible-playbook site.yml -e monitoring_tls_renew=true": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "ansible-playbook rotate_ca.yml -i inventories/prod": "tests/unit, test_authority_task: it needs an inventory of one's own",
+    "ansible-playbook password.yml": "it asks a person; tests/unit has the filter that it uses",
+    "ansible-playbook site.yml -i inventories/prod -e monitoring_tls_renew=true": "tests/unit, test_authority_task",
     "ansible-playbook remove.yml -i inventories/prod -e host=mon2": "tests/faults, test_leaving: it removes what is there",
     "ansible-playbook remove.yml -i inventories/prod -e host=mon2 --check": "tests/faults, test_leaving",
     "ansible-playbook remove.yml -i inventories/prod -e host=mon1": "tests/faults, test_backup: it removes what is there",

@@ -114,6 +114,15 @@ def test_every_input_that_a_description_refers_to_is_one(role):
     assert [name for name in re.findall(r"\bO\((\w+)", text) if name not in INPUTS] == []
 
 
+def test_every_playbook_is_run_with_an_inventory():
+    """The one that ansible.cfg names is the very machine."""
+    runbooks = [path.read_text(encoding="utf-8") for path in (ROOT / "docs/runbooks").glob("*.md")]
+    commands = re.findall(r"ansible-playbook +([\w.]+)([^\n`#]*)", "\n".join([*PAGES.values(), *runbooks]))
+    assert len(commands) > 30
+    # It asks for a password, and has no host.
+    assert {name for name, rest in commands if " -i " not in rest} <= {"password.yml"}
+
+
 def test_the_example_of_a_failure_is_what_a_run_says():
     services = [("alertmanager", 9093), ("node_exporter", 9100), ("prometheus", 9090)]
     rows = [
