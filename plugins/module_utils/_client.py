@@ -66,6 +66,7 @@ class Access(NamedTuple):
     :ivar client_pem: certificate and key as text, instead of files.
     :ivar verify: check the server's certificate.
     :ivar check_name: check also that it is for the name in the URL.
+    :ivar headers: pairs of a name and a value, sent with each request.
     """
 
     username: str | None = None
@@ -77,6 +78,7 @@ class Access(NamedTuple):
     verify: bool = True
     check_name: bool = True
     use_proxy: bool = False
+    headers: tuple = ()
 
 
 # What a module is told about a server that somebody else may have deployed; the fragment `access` documents it.
@@ -282,7 +284,7 @@ def _headers(access, kind):
         headers["Authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
     if kind is not None:
         headers["Content-Type"] = kind
-    return headers
+    return {**headers, **dict(access.headers)}
 
 
 def _read(response, deadline, timeout):

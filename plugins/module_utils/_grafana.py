@@ -17,8 +17,15 @@ QUESTIONS = {
     "prometheus": {"expr": "vector(1)", "instant": True},
     "loki": {"expr": "vector(1)", "queryType": "instant"},
 }
+# The organisation that every Grafana has, of which all is that has no other.
+MAIN = 1
 # What Grafana itself fills in.
 _ITS_OWN = ("id", "version")
+
+
+def of_organisation(number):
+    """The headers of a request about an organisation. Without one it is about that which the administrator has open."""
+    return (("X-Grafana-Org-Id", str(number)),)
 
 
 def _canonical(value):

@@ -292,9 +292,11 @@ from urllib.parse import quote, quote_plus
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
+    MAIN,
     client_problem,
     dashboard_problem,
     message_of,
+    of_organisation,
     plugin_problems,
     source_problem,
 )
@@ -438,8 +440,11 @@ class Content:
         """What the log of the service has said since this began."""
         return last_words_of(self.params["service"], self.params["docker_host"], self.began)
 
-    def request(self, path, method="GET", login=None, body=None):
-        """One request as the administrator: the HTTP status and the answer as text."""
+    def request(self, path, method="GET", login=None, body=None, org=MAIN):
+        """One request as the administrator: the HTTP status and the answer as text.
+
+        :param org: number of the organisation that it is about, None for one that is about none.
+        """
         username, password = login or (self.params["username"], self.params["password"])
         access = _client.Access(
             username=username,
@@ -448,13 +453,14 @@ class Content:
             # As when it was deployed: the certificate is for the public name, and this asks an address of the host.
             verify=bool(self.params["ca_path"]),
             check_name=False,
+            headers=of_organisation(org) if org else (),
         )
         reply = _client.send(method, self.params["url"] + path, body, access, timeout=30.0)
         return reply.status, reply.body.decode("utf-8", "replace")
 
-    def get(self, path):
+    def get(self, path, org=MAIN):
         """The parsed answer, or None where there is nothing at that path."""
-        status, text = self.request(path)
+        status, text = self.request(path, org=org)
         if status == 404:
             return None
         if status != 200:
@@ -520,7 +526,7 @@ class Content:
 
     def let_in(self):
         """Whether the login works."""
-        status, text = self.request("/api/user")
+        status, text = self.request("/api/user", org=None)
         if status in (401, 403):
             return False
         if status != 200:
@@ -587,7 +593,7 @@ class Content:
     def refuse_default(self):
         """Fail where the password that Grafana has unless told otherwise still opens it."""
         # A wrong password counts towards the lock, so this is asked once in the life of a Grafana.
-        status, dummy = self.request("/api/user", login=DEFAULT)
+        status, dummy = self.request("/api/user", login=DEFAULT, org=None)
         if status == 200:
             raise HostError(
                 "the default login admin/admin is accepted: that account still has its default password; change it or"
@@ -659,7 +665,7 @@ class Content:
     def missing(self):
         """What is not there as it was provisioned, sentences."""
         for source in self.expected["datasources"]:
-            answer = self.get("/api/datasources/uid/" + quote(source["uid"]))
+            answer = self.get("/api/datasources/uid/" + quote(source["uid"]), source["org"])
             problem = "is missing" if answer is None else source_problem(source, answer)
             if problem:
                 yield "the data source {0} {1}".format(source["name"], problem)

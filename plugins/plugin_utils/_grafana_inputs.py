@@ -175,6 +175,10 @@ def _check_sources(sources, of_inventory):
         for key in ("isDefault", "basicAuth", "editable", "withCredentials"):
             if isinstance(source.get(key), str):
                 yield Problem("{0}.{1}".format(where, key), "is a text", "write true or false without quotes")
+        if not re.fullmatch(r"[1-9]\d*", str(source.get("orgId", 1))):
+            found = "is {0}".format(shown(source["orgId"]))
+            yield Problem(where + ".orgId", found, "give the number of an organisation, such as 1")
+            return
         if source.get("access") not in (None, "proxy", "direct"):
             yield Problem(where + ".access", "is {0}".format(shown(source["access"])), "write proxy")
     names = [source.get("name") for source in sources]

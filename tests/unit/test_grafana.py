@@ -739,6 +739,7 @@ LDAP = {"host": "ldap.example", "search_filter": "(uid=%s)", "search_base_dns": 
             {"auth": {"basic": {"enabled": False}}},
             "grafana_auth.basic.enabled: is off; leave it out: the role logs in with the administrator's password",
         ),
+        ({"datasources": [{"name": "x", "type": "x", "orgId": "main"}]}, "grafana_datasources[0].orgId: is 'main'"),
         ({"ini": {"auth": {"disable_login": "yes"}}}, "grafana_auth.disable_login: is on; leave it out"),
         (
             {"ini": {"server": {"root_url": 'a`b"""c#'}}},

@@ -47,10 +47,15 @@ class Grafana:
     def __init__(self, answers=None, login=("admin", "right")):
         self.answers = {**ANSWERS, **(answers or {})}
         self.logins = {login}
+        # The organisation of what is not of the first one, by path; and which one each path was asked about.
+        self.elsewhere, self.about = {}, {}
         self.asked = []
 
     def send(self, method, url, body, access, *rest, **options):
         path = url.partition("3000")[2]
+        self.about[path] = dict(access.headers).get("X-Grafana-Org-Id")
+        if path in self.elsewhere and self.about[path] != self.elsewhere[path]:
+            return _client.Reply(404, {}, b'{"message": "Data source not found"}')
         self.asked.append((method, path, access.username, access.password))
         if path == "/api/user" and (access.username, access.password) not in self.logins:
             return _client.Reply(401, {}, b'{"message": "Invalid username or password"}')
@@ -204,6 +209,24 @@ def test_a_login_whose_settings_somebody_has_saved_in_grafana(verify, name):
         assert line["state"] == state, line
     (reason,) = line["reasons"]
     assert reason.startswith("the settings of its login {0} were saved in Grafana, which win over".format(name))
+
+
+def test_each_is_looked_for_in_its_organisation(verify, content):
+    """Whichever the administrator has open."""
+    other = {"name": "Q", "uid": "q", "type": "prometheus", "url": "http://b", "org": 2}
+    expected = {**EXPECTED, "datasources": [*EXPECTED["datasources"], other]}
+    for run in (verify, content):
+        grafana = Grafana({"/api/datasources/uid/q": {"name": "Q", "type": "prometheus", "url": "http://b"}})
+        grafana.elsewhere = {"/api/datasources/uid/q": "2"}
+        if run is verify:
+            assert verify(grafana, provisioned=expected)["state"] == "ok"
+        else:
+            content(grafana, expected=expected, access={**NOTHING, "home": "one"}, check=True)
+            content(grafana, expected=expected)
+        asked = {path: org for path, org in grafana.about.items() if path.startswith("/api/") and path != "/api/health"}
+        assert (asked.pop("/api/datasources/uid/q"), asked.pop("/api/user")) == ("2", None)
+        assert asked.pop("/api/ds/query", "2") == "2"
+        assert asked and set(asked.values()) == {"1"}
 
 
 # On its host
