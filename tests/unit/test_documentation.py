@@ -14,7 +14,7 @@ import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils import _summary, _targets
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
-from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS
+from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS, load_packs
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = {
@@ -150,9 +150,23 @@ def test_the_list_of_playbooks_is_complete():
     assert set(re.findall(r"`(\w+)`", row)) == set(PLAYBOOKS) - {"facts"}
 
 
+def test_the_playbooks_that_gather_facts_are_named():
+    page = (ROOT / "docs/roles/README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"(?m)^\| `monitoring_gather_facts` \| (.*) \|$", page)
+    gathering = {name for name, text in PLAYBOOKS.items() if "import_playbook: facts.yml" in text}
+    assert set(re.findall(r"`(\w+)\.yml`", row)) == gathering
+
+
 def test_the_packs_of_alerts_are_all_named():
     text = " ".join(SPECS["prometheus"]["prometheus_rule_packs"]["description"])
     assert set(re.findall(r"V\((\w+)\)", text)) == {*PACKS, "auto"}
+
+
+def test_the_alerts_that_need_all_targets_are_all_in_the_table():
+    rows = re.findall(r"(?m)^\| ((?:`[A-Z]\w+`(?:, )?)+) \| ", PAGES["docs/howto/replicas.md"])
+    listed = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    alerts = {name: alert for pack in load_packs().values() for name, alert in pack["alerts"].items()}
+    assert {name for name, alert in alerts.items() if "needs_all" in alert} <= listed <= set(alerts)
 
 
 def test_how_large_it_can_get_is_what_the_benchmarks_say():
