@@ -256,9 +256,9 @@ def send(method, url, body=None, access=None, timeout=10.0, connect_timeout=None
             reply = _read(response, deadline, timeout)
             return reply._replace(certificate=shown[-1]) if shown else reply
     except urllib.error.URLError as error:
-        raise _not_connected(error.reason, connect_timeout) from error
+        raise not_connected(error.reason, connect_timeout) from error
     except ssl.SSLError as error:
-        raise _not_connected(error, connect_timeout) from error
+        raise not_connected(error, connect_timeout) from error
     except socket.timeout as error:
         raise AskError(
             "slow", "it accepts connections, but did not respond within {0:.0f} s".format(timeout)
@@ -304,7 +304,11 @@ def _read(response, deadline, timeout):
     return Reply(status, response.headers, b"".join(chunks))
 
 
-def _not_connected(reason, seconds):
+def not_connected(reason, seconds):
+    """The error that an exception of a socket means.
+
+    :param seconds: that it was given.
+    """
     if isinstance(reason, ssl.SSLCertVerificationError):
         return AskError("tls", "its certificate is not trusted: {0}".format(reason.verify_message or reason))
     if isinstance(reason, ssl.SSLError) and str(reason.reason or "").endswith(STRANGER):

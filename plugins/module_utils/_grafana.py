@@ -9,6 +9,7 @@ import hashlib
 import json
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._ldap_message import SUCCESS
 from ansible_collections.vigil.monitoring.plugins.module_utils._sanitize import sanitize
 
 # A question that a data source of this type answers whatever it holds. It is asked as a panel asks: the proxy by uid of
@@ -203,6 +204,36 @@ def client_problem(client, status, text):
     return "{token_url} does not take the client {client_id} with its secret: {0}; correct grafana_auth.{name}.client_secret".format(
         said, **client
     )
+
+
+# Results of LDAP that are about how the connection is protected, and about the name alone.
+_WITHOUT_TLS = (8, 13)
+_OF_THE_NAME = (32, 34, 48)
+
+
+def bind_problem(server, host, result):
+    """Why a server of LDAP does not let Grafana log in: a message, or None.
+
+    :param server: one of the option ``ldap_servers`` of the module grafana_content.
+    :param host: which of its hosts has answered.
+    :param result: its answer, a :class:`_ldap_message.Result`.
+    """
+    if result.code == SUCCESS:
+        return None
+    if result.code in _WITHOUT_TLS and not server["use_ssl"]:
+        remedy = "set use_ssl: true, or use_ssl and start_tls, in {name}"
+    elif result.code in _OF_THE_NAME:
+        remedy = "correct {name}.bind_dn"
+    else:
+        remedy = "correct {name}.bind_password or bind_dn"
+    text = "nobody can log in by the LDAP server {0}:{1}: it does not take {2} with its password: {3}; {4}"
+    said = sanitize(result.words)
+    return text.format(host, server["port"], shown_name(server), said, remedy.format(name=server["name"]))
+
+
+def shown_name(server):
+    """As whom Grafana logs in at a server of LDAP."""
+    return sanitize(server["bind_dn"]) or "an empty bind_dn"
 
 
 def health_problem(text):

@@ -15,6 +15,7 @@ description:
     dashboard was removed.
   - Waits until the data sources, dashboards and plugins are present as provisioned.
   - Asks each provider of OAuth, once for each secret, whether it knows Grafana as a client.
+  - Logs in at each server of LDAP as Grafana does to look for a user.
 version_added: 0.2.0
 author:
   - Contributors to vigil.monitoring (@vigil-monitoring)
@@ -239,6 +240,59 @@ options:
         description: Whether the provider's certificate is verified.
         type: bool
         default: true
+  ldap_servers:
+    description:
+      - The servers of LDAP at which Grafana logs in to look for a user. This does it once as well, as Grafana says of a refusal only in its
+        log, and only when somebody wants to log in. Not in check mode.
+    type: list
+    elements: dict
+    default: []
+    version_added: 0.4.0
+    suboptions:
+      name:
+        description: Name of the variable that has it, for messages.
+        type: str
+        required: true
+      hosts:
+        description: Its hosts, of which the first one is asked that can be reached.
+        type: list
+        elements: str
+        required: true
+      port:
+        description: Their port.
+        type: int
+        required: true
+      bind_dn:
+        description: Distinguished name as which Grafana logs in.
+        type: str
+        required: true
+      bind_password:
+        description: Its password.
+        type: str
+        required: true
+      use_ssl:
+        description: Whether the connection has TLS.
+        type: bool
+        default: false
+      start_tls:
+        description: Whether TLS begins after a request in the clear. Without O(ldap_servers[].use_ssl) it does not, as in Grafana.
+        type: bool
+        default: false
+      ca_paths:
+        description: Files on the host with CA certificates that may have signed the server's certificate.
+        type: list
+        elements: path
+        default: []
+      client_cert:
+        description: File on the host with the certificate that Grafana shows.
+        type: path
+      client_key:
+        description: File on the host with its key.
+        type: path
+      verify:
+        description: Whether the server's certificate is verified.
+        type: bool
+        default: true
   timeout:
     description: Seconds to wait until everything is present.
     type: float
@@ -290,14 +344,16 @@ import subprocess
 import time
 from urllib.parse import quote, quote_plus
 
-from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _nofollow
+from ansible_collections.vigil.monitoring.plugins.module_utils import _client, _ldap_bind, _nofollow
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana import (
     MAIN,
+    bind_problem,
     client_problem,
     dashboard_problem,
     message_of,
     of_organisation,
     plugin_problems,
+    shown_name,
     source_problem,
 )
 from ansible_collections.vigil.monitoring.plugins.module_utils._grafana_access import EMPTY, GrafanaAccess
@@ -307,6 +363,7 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import (
     read_json,
     write_atomically,
 )
+from ansible_collections.vigil.monitoring.plugins.module_utils._ldap_message import PASSING
 from ansible_collections.vigil.monitoring.plugins.module_utils._module import Module
 from ansible_collections.vigil.monitoring.plugins.module_utils._redact import redact_text
 from ansible_collections.vigil.monitoring.plugins.module_utils._runtime_docker import last_words_of
@@ -385,6 +442,19 @@ CLIENT = {
     "client_id": {"type": "str", "required": True},
     "client_secret": {"type": "str", "required": True, "no_log": True},
     "ca_path": {"type": "path"},
+    "verify": {"type": "bool", "default": True},
+}
+LDAP_SERVER = {
+    "name": {"type": "str", "required": True},
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "bind_dn": {"type": "str", "required": True},
+    "bind_password": {"type": "str", "required": True, "no_log": True},
+    "use_ssl": {"type": "bool", "default": False},
+    "start_tls": {"type": "bool", "default": False},
+    "ca_paths": {"type": "list", "elements": "path", "default": []},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path", "no_log": False},
     "verify": {"type": "bool", "default": True},
 }
 
@@ -728,6 +798,34 @@ class Content:
                 break
         return problem
 
+    def not_let_in(self):
+        """Messages about the servers of LDAP at which Grafana cannot log in."""
+        for server in self.params["ldap_servers"]:
+            try:
+                host, result = _ldap_bind.bind(
+                    _ldap_bind.Server(
+                        hosts=server["hosts"],
+                        port=server["port"],
+                        name=server["bind_dn"],
+                        password=server["bind_password"],
+                        tls=server["use_ssl"],
+                        start_tls=server["start_tls"],
+                        ca_paths=server["ca_paths"],
+                        client_cert=server["client_cert"],
+                        client_key=server["client_key"],
+                        verify=server["verify"],
+                    )
+                )
+                if result.code in PASSING:
+                    raise _client.AskError("broken", result.words)
+            except _client.AskError as error:
+                text = "the LDAP server {0}:{1} cannot be asked whether it takes {2} with its password: {3}"
+                self.module.warn(text.format(" ".join(server["hosts"]), server["port"], shown_name(server), error))
+                continue
+            problem = bind_problem(server, host, result)
+            if problem:
+                yield problem
+
     def remember(self, access, clients):
         """Write down what is there, so that it can be taken away once it is not wanted any more."""
         provisioned = {found["folder"] for found in self.expected["dashboards"] if found["folder"]}
@@ -780,6 +878,7 @@ class Content:
             deleted += self.delete_folders(folders)
         clients, problems = self.known()
         self.remember(access.record, clients)
+        problems += self.not_let_in()
         if problems:
             raise HostError("\n".join(problems))
         self.finish(reset, deleted, access.changes)
@@ -818,6 +917,7 @@ def main():
             },
             "access": {"type": "dict", "default": {}, "apply_defaults": True, "options": ACCESS},
             "clients": {"type": "list", "elements": "dict", "default": [], "options": CLIENT},
+            "ldap_servers": {"type": "list", "elements": "dict", "default": [], "options": LDAP_SERVER},
             "timeout": {"type": "float", "default": 30},
             "secrets": {"type": "list", "elements": "str", "no_log": True},
         },

@@ -21,8 +21,10 @@ from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini impo
     REFERENCE,
     SECRET_KEY,
     address,
+    flat,
     grafana_ini,
     ini_text,
+    is_on,
     merge,
     readable_files,
     secret_key,
@@ -182,6 +184,52 @@ def ldap_text(ldap):
                 lines += ["", "[[servers.group_mappings]]", "org_id = {0}".format(int(org["id"])), *_toml_lines(group)]
         lines.append("")
     return "\n".join(lines)
+
+
+# What holds certificates in ldap.toml itself.
+_LDAP_INSIDE = ("root_ca_cert_value", "client_cert_value", "client_key_value")
+_LDAP_TEXTS = ("host", "bind_dn", "bind_password", "root_ca_cert", "client_cert", "client_key")
+_LOOPBACK = re.compile(r"localhost|127\.[\d.]+|\[?::1\]?")
+
+
+def ldap_servers(ldap, ini, config_dir, network):
+    """The servers of LDAP at which Grafana logs in before it looks for a user, as far as they can be asked whether they let it in;
+    for grafana_content.
+
+    Not where it has no password of its own, where what it needs is elsewhere than in the inventory, and not what is beside it in its
+    container.
+
+    :param ldap: ``grafana_ldap``.
+    :param network: of its container; ``host`` where it has none.
+    """
+    section, ours = flat(ini).get("auth.ldap") or {}, posixpath.join(config_dir, "ldap.toml")
+    if not is_on(section.get("enabled")) or str(section.get("config_file") or ours) != ours:
+        return []
+    found, servers = [], ldap.get("servers") or []
+    many = isinstance(servers, list)
+    for number, server in enumerate(servers if many else [servers]):
+        texts = {key: str(server.get(key) or "") for key in _LDAP_TEXTS}
+        # As Grafana takes it apart.
+        hosts = [host.strip("[]") for host in texts.pop("host").split()]
+        if not texts["bind_password"] or any(REFERENCE.fullmatch(text) for text in (*hosts, *texts.values())):
+            continue
+        if any(server.get(key) for key in _LDAP_INSIDE):
+            continue
+        if is_bridge(network) and any(_LOOPBACK.fullmatch(host) for host in hosts):
+            continue
+        pair = ("client_cert", "client_key") if texts["client_cert"] and texts["client_key"] else ()
+        found.append(
+            {
+                "name": "grafana_ldap.servers[{0}]".format(number) if many else "grafana_ldap.servers",
+                "hosts": hosts,
+                "port": int(server.get("port") or 0),
+                **{key: texts[key] for key in ("bind_dn", "bind_password", *pair)},
+                **{key: is_on(server.get(key)) for key in ("use_ssl", "start_tls")},
+                "ca_paths": texts["root_ca_cert"].split(),
+                "verify": not is_on(server.get("ssl_skip_verify")),
+            }
+        )
+    return found
 
 
 # Data sources

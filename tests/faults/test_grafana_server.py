@@ -38,6 +38,7 @@ CLIENT_SECRET = "vigil-sentinel-oauth'$1;#&%"
 PAGE = (ROOT / "docs/howto/grafana.md").read_text(encoding="utf-8")
 (DOCUMENTED,) = [block for block in re.findall(r"(?ms)^```yaml\n(.*?)^```", PAGE) if "generic_oauth" in block]
 LOG = "journalctl -u grafana-server --no-pager -o cat"
+MODIFY = "ldapmodify -Q -Y EXTERNAL -H ldapi:///"
 SUFFIX = "dc=nodomain"  # as Debian's slapd has it on a host without a domain
 DIRECTORY = """
 dn: ou=people,{suffix}
@@ -112,7 +113,7 @@ changetype: modify
 replace: olcRootPW
 olcRootPW: boss-of-ldap
 """
-        made.run("ldapmodify -Q -Y EXTERNAL -H ldapi:///", stdin=script)
+        made.run(MODIFY, stdin=script)
         people = "".join(PERSON.format(name=name, password=PEOPLE[name], suffix=SUFFIX) for name in PEOPLE)
         entries = DIRECTORY.format(suffix=SUFFIX, lena=LENA, reader=READER, people=people.lstrip())
         made.run(f"ldapadd -x -H ldapi:/// -D cn=admin,{SUFFIX} -w boss-of-ldap", stdin=entries)
@@ -173,6 +174,70 @@ def test_its_database_is_on_a_server_and_its_users_log_in_by_ldap(shown):
         outcome.must_be_red("grafana on subject: its LDAP server 127.0.0.1:389 cannot be reached", "connection refused")
     finally:
         shown.host.run("systemctl start slapd")
+
+
+# TLS for slapd, without which it lets nobody in by a password from then on.
+CERTIFICATE = """
+openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost -addext subjectAltName=DNS:localhost \\
+    -keyout /etc/ldap/slapd.key -out /etc/ldap/slapd.pem 2>/dev/null
+chgrp openldap /etc/ldap/slapd.key && chmod 640 /etc/ldap/slapd.key
+"""
+WITH_TLS = """
+dn: cn=config
+changetype: modify
+replace: olcTLSCertificateFile
+olcTLSCertificateFile: /etc/ldap/slapd.pem
+-
+replace: olcTLSCertificateKeyFile
+olcTLSCertificateKeyFile: /etc/ldap/slapd.key
+-
+replace: olcSecurity
+olcSecurity: simple_bind=128
+"""
+
+
+def test_a_password_that_ldap_does_not_take_is_red(shown):
+    """Grafana tells that nobody but its log. It is asked as Grafana asks, in each run."""
+    lena = f"lena:{LENA}"
+    assert shown.status("/api/user", lena) == "200"
+    shown.host.run(CERTIFICATE)
+    shown.host.run(MODIFY, stdin=WITH_TLS)
+    try:
+        text = (
+            "nobody can log in by the LDAP server {}:389: it does not take cn=reader,"
+            + SUFFIX
+            + " with its password: {}"
+        )
+        before = shown.untouched()
+        shown.run().must_be_red(
+            text.format("127.0.0.1", "confidentiality required (result 13)"),
+            "set use_ssl: true, or use_ssl and start_tls, in grafana_ldap.servers[0]",
+        )
+        assert shown.untouched() == before
+        assert shown.status("/api/user", lena) == "401"
+
+        tls = {"host": "localhost", "use_ssl": True, "start_tls": True, "root_ca_cert": "/etc/ldap/slapd.pem"}
+        server = {**LDAP["servers"][0], **tls}
+        wrong = {**server, "bind_password": "vigil-sentinel-reader-wrong"}
+        shown.variables["grafana_ldap"] = {**LDAP, "servers": [wrong]}
+        with processes() as seen:
+            outcome = must_be_silent(shown.run(*LOUD))
+        outcome.must_be_red(
+            text.format("localhost", "invalid credentials (result 49);"),
+            "correct grafana_ldap.servers[0].bind_password or bind_dn",
+        )
+        assert not [command for command in seen if "vigil-sentinel-reader" in command and "grep" not in command]
+        assert shown.status("/api/user", lena) == "401"
+        assert shown.status("/api/user") == "200"
+        assert "Cannot authenticate admin user in LDAP" in shown.host.run(LOG).stdout
+
+        shown.variables["grafana_ldap"] = {**LDAP, "servers": [server]}
+        must_be_silent(shown.run(*LOUD)).must_be_green(changed=True)
+        assert shown.status("/api/user", lena) == "200"
+    finally:
+        shown.host.run(MODIFY, stdin="dn: cn=config\nchangetype: modify\ndelete: olcSecurity\n")
+        # Until then it goes on as before.
+        shown.host.run("systemctl restart slapd")
 
 
 def logged_in(chromium, url, name, password):

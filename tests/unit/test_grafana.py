@@ -13,6 +13,7 @@ import pytest
 import tomllib
 from ansible_collections.vigil.monitoring.plugins.lookup.grafana_dashboards import download_of
 from ansible_collections.vigil.monitoring.plugins.module_utils import _grafana as said
+from ansible_collections.vigil.monitoring.plugins.module_utils._ldap_message import Result
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _dashboard_files, _grafana_ini, _scrape
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana as grafana
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._dashboard_files import read_tree
@@ -797,6 +798,83 @@ def test_a_provider_that_can_be_asked_about_its_client():
     assert not found(tls_skip_verify_insecure=True)[0]["verify"]
     none = [{"enabled": False}, {"client_secret": ""}, {"client_secret": "$__file{/run/s}"}, {"tls_client_cert": "/c"}]
     assert all(found(**more) == [] for more in none)
+
+
+ASKED = {
+    "name": "grafana_ldap.servers[0]",
+    "hosts": ["ldap.example"],
+    "port": 0,
+    "bind_dn": "",
+    "bind_password": "x",
+    "use_ssl": False,
+    "start_tls": False,
+    "ca_paths": [],
+    "verify": True,
+}
+
+
+def test_a_server_of_ldap_that_can_be_asked():
+    """As Grafana takes it: with a password of its own, whatever is in its name; each of the hosts that stand in for each other."""
+
+    def found(network="host", ini=None, **more):
+        ini = {"auth": {"ldap": {"enabled": True, **(ini or {})}}}
+        return grafana.ldap_servers({"servers": [{**LDAP, **more}]}, ini, "/etc/grafana/", network)
+
+    assert found() == [ASKED]
+    assert grafana.ldap_servers({"servers": LDAP}, {"auth.ldap": {"enabled": "true"}}, "/etc/grafana", "own") == [
+        {**ASKED, "name": "grafana_ldap.servers"}
+    ]
+    (one,) = found(
+        host="a  [2001:db8::1]",
+        port=636,
+        use_ssl=True,
+        start_tls=True,
+        ssl_skip_verify=True,
+        root_ca_cert="/a /b",
+        client_cert="/c",
+        client_key="/k",
+        bind_dn="cn=%s",
+        bind_password="p ${x}",
+    )
+    more = {"use_ssl": True, "start_tls": True, "verify": False, "client_cert": "/c", "client_key": "/k"}
+    more.update(bind_dn="cn=%s", bind_password="p ${x}", ca_paths=["/a", "/b"])
+    assert one == {**ASKED, "hosts": ["a", "2001:db8::1"], "port": 636, **more}
+    assert "client_cert" not in found(client_cert="/c")[0]
+    elsewhere = [{"bind_password": "$__file{/run/s}"}, {"bind_dn": "${DN}"}, {"host": "a $__env{HOST}"}]
+    none = [{"bind_password": ""}, {"bind_password": None}, {"root_ca_cert_value": ["x"]}, *elsewhere]
+    assert all(found(**more) == [] for more in none)
+    assert found(ini={"config_file": "/etc/grafana/ldap.toml"}) == [ASKED]
+    assert found(ini={"config_file": "/srv/ldap.toml"}) == found(ini={"enabled": False}) == []
+    assert grafana.ldap_servers({}, {"auth": {"ldap": {"enabled": True}}}, "/etc/grafana", "host") == []
+    # What is beside it in its container is not beside it on the host.
+    for host in ("localhost", "a 127.0.0.1", "[::1]"):
+        assert found(host=host, network="own") == [] != found(host=host)
+
+
+@pytest.mark.parametrize(
+    ("code", "keys", "words"),
+    [
+        (
+            49,
+            {},
+            "h:636: it does not take cn=g with its password: invalid credentials (result 49): no; correct L.bind_password or bind_dn",
+        ),
+        (32, {}, "no such object (result 32): no; correct L.bind_dn"),
+        (
+            53,
+            {"bind_dn": ""},
+            "does not take an empty bind_dn with its password: unwilling to perform (result 53): no; correct",
+        ),
+        (13, {}, "(result 13): no; set use_ssl: true, or use_ssl and start_tls, in L"),
+        (13, {"use_ssl": True}, "(result 13): no; correct L.bind_password or bind_dn"),
+        (0, {}, None),
+    ],
+)
+def test_what_a_server_of_ldap_says(code, keys, words):
+    server = {"name": "L", "port": 636, "bind_dn": "cn=g", "bind_password": "Sentinel", "use_ssl": False, **keys}
+    found = said.bind_problem(server, "h", Result(code, "no"))
+    assert (words is None) == (found is None)
+    assert found is None or (words in found and "Sentinel" not in found)
 
 
 def test_on_a_bridge_grafana_listens_on_the_addresses_of_its_container():

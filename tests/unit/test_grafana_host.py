@@ -19,6 +19,8 @@ from ansible_collections.vigil.monitoring.plugins.module_utils._host import Host
 from ansible_collections.vigil.monitoring.plugins.module_utils._release import ReleaseError
 from ansible_collections.vigil.monitoring.plugins.modules import grafana_content, grafana_plugins
 from checked_health import health_of
+from ldap_answers import BUSY, OK, WRONG, serve
+from ldap_answers import answer as of_ldap
 
 BOARD = {"title": "One", "uid": "one", "panels": []}
 EXPECTED = {
@@ -237,7 +239,7 @@ def content(monkeypatch, tmp_path):
     (tmp_path / ".vigil").mkdir()
     (tmp_path / "provisioning/datasources").mkdir(parents=True)
 
-    def make(grafana, expected=None, log="", resets=True, check=False, told=None, access=None, clients=()):
+    def make(grafana, expected=None, log="", resets=True, check=False, told=None, access=None, clients=(), ldap=()):
         monkeypatch.setattr(_client, "send", grafana.send)
         monkeypatch.setattr(grafana_content, "last_words_of", lambda *arguments: log)
         monkeypatch.setattr(grafana_content, "LOCKED", 0.3)
@@ -265,6 +267,7 @@ def content(monkeypatch, tmp_path):
             "expected": expected or EXPECTED,
             "access": access or NOTHING,
             "clients": clients,
+            "ldap_servers": ldap,
             "timeout": 0,
         }
         ended = {}
@@ -339,6 +342,60 @@ def test_a_provider_that_has_no_answer(content):
         grafana = Grafana({TOKENS: [answer] if isinstance(answer, _client.Reply) else answer})
         content(grafana, clients=[CLIENT], told=told)
         assert told[0].startswith(TOKENS + " cannot be asked whether it knows the client g: ")
+
+
+def ldap_server(port, number=0, **more):
+    """One of the option ldap_servers, as Ansible completes it."""
+    return {
+        "name": "grafana_ldap.servers[{0}]".format(number),
+        "hosts": ["127.0.0.1"],
+        "port": port,
+        "bind_dn": "cn=g",
+        "bind_password": "Sentinel",
+        **dict.fromkeys(("use_ssl", "start_tls"), False),
+        **dict.fromkeys(("client_cert", "client_key")),
+        "ca_paths": [],
+        "verify": True,
+        **more,
+    }
+
+
+def test_servers_of_ldap_are_asked_with_each_run(content, tmp_path):
+    with serve(of_ldap(OK)) as one, serve(of_ldap(WRONG, "49 it is\x1b[31m")) as two:
+        servers = [ldap_server(one.port), ldap_server(two.port, 1)]
+        for dummy in range(2):
+            with pytest.raises(HostError) as caught:
+                content(Grafana(), ldap=servers)
+            # The second one alone, and nothing of the first.
+            assert str(caught.value) == (
+                "nobody can log in by the LDAP server 127.0.0.1:{0}: it does not take cn=g with its password: invalid"
+                " credentials (result 49): 49 it is; correct grafana_ldap.servers[1].bind_password or bind_dn".format(
+                    two.port
+                )
+            )
+        assert [b"Sentinel" in said for said in one.received].count(True) == 2
+        assert content(Grafana(), ldap=servers[:1])["changed"] is False
+        content(Grafana(), ldap=servers, check=True)
+        assert [b"Sentinel" in said for said in one.received].count(True) == 3
+    # What else is there is known all the same.
+    assert json.loads((tmp_path / ".vigil/grafana.json").read_text())["folders"] == ["Shop"]
+
+
+def test_a_server_of_ldap_that_has_no_answer(content):
+    told = []
+    with serve(of_ldap(BUSY)) as busy, serve(b"HTTP/1.1 400\r\n") as another:
+        servers = [
+            ldap_server(busy.port),
+            ldap_server(another.port, bind_dn=""),
+            ldap_server(0, hosts=["127.0.0.1", "127.0.0.2"]),
+        ]
+        content(Grafana(), ldap=servers, told=told)
+    text = "the LDAP server 127.0.0.1{0} cannot be asked whether it takes {1} with its password: {2}"
+    assert told[:2] == [
+        text.format(":{0}".format(busy.port), "cn=g", "busy (result 51)"),
+        text.format(":{0}".format(another.port), "an empty bind_dn", "what it answers is not LDAP"),
+    ]
+    assert told[2].startswith("the LDAP server 127.0.0.1 127.0.0.2:0 cannot be asked")
 
 
 def test_a_login_that_works_is_left_alone(content, tmp_path):

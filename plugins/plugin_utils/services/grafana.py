@@ -352,6 +352,7 @@ class Room(Service):
 
     def contents(self, i, release):
         """The administrator's password, and whether it shows what is provisioned."""
+        from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana import ldap_servers
         from ansible_collections.vigil.monitoring.plugins.plugin_utils._grafana_ini import clients
 
         places = self.places(i)
@@ -368,6 +369,7 @@ class Room(Service):
             "expected": self.expected(i),
             "access": self.people(i),
             "clients": clients(self.ini(i)),
+            "ldap_servers": ldap_servers(i["ldap"], self.ini(i), i["config_dir"], self.network(i)),
             "secrets": self.secrets(i),
         }
         return Step(self.contents_title, "vigil.monitoring.grafana_content", options)
