@@ -12,9 +12,11 @@ import re
 import pytest
 import yaml
 from ansible_collections.vigil.monitoring.plugins.module_utils import _summary, _targets
-from ansible_collections.vigil.monitoring.plugins.plugin_utils import _rooms
+from ansible_collections.vigil.monitoring.plugins.plugin_utils import _inputs, _rooms
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._differences import DIFFERENCES
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._rules import PACKS, load_packs
+from role_inputs import Inputs
+from test_inputs import GOOD, problems
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = {
@@ -112,6 +114,29 @@ def test_every_file_of_the_repository_that_is_named_is_there(page):
 def test_every_input_that_a_description_refers_to_is_one(role):
     text = " ".join(line for option in SPECS[role].values() for line in option["description"])
     assert [name for name in re.findall(r"\bO\((\w+)", text) if name not in INPUTS] == []
+
+
+def examples():
+    """The variables of each service in each block of a page."""
+    for page, text in sorted(PAGES.items()):
+        for number, block in enumerate(re.findall(r"(?ms)^ *```yaml\n(.*?)^ *```", text), 1):
+            block = re.sub(r'"\{\{ vault_\w+ \}\}"', "https://example.org/a-long-password", block)
+            found = yaml.safe_load(block.replace("sha256:…", "sha256:" + 64 * "0"))
+            for role in _rooms.names() if isinstance(found, dict) else ():
+                own = {name: value for name, value in found.items() if name in SPECS[role]}
+                if own:
+                    yield pytest.param(role, own, id=f"{page}-{number}-{role}")
+
+
+@pytest.mark.parametrize(("role", "given"), examples())
+def test_an_example_of_variables_is_valid(role, given):
+    given = {name[len(role) + 1 :]: value for name, value in given.items()}
+    if role in GOOD:
+        assert problems(role, **given) == []
+        return
+    i = Inputs(role, monitoring_password="a long password", **given)
+    values = {name: i[name[len(role) + 1 :]] for name in SPECS[role]}
+    assert [str(problem) for problem in _inputs.problems(role, values)] == []
 
 
 def test_every_playbook_is_run_with_an_inventory():
