@@ -128,7 +128,7 @@ def examples():
                     yield pytest.param(role, own, id=f"{page}-{number}-{role}")
 
 
-@pytest.mark.parametrize(("role", "given"), examples())
+@pytest.mark.parametrize(("role", "given"), list(examples()))
 def test_an_example_of_variables_is_valid(role, given):
     given = {name[len(role) + 1 :]: value for name, value in given.items()}
     if role in GOOD:
