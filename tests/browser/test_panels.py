@@ -63,14 +63,6 @@ def excused():
                     yield re.compile(".*".join(map(re.escape, fixed)))
 
 
-def is_empty(panel, seen):
-    """Whether a panel says that there is nothing, or is a table without a row."""
-    defaults, overrides = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["overrides"]
-    headers = {panel["title"], *(override["matcher"]["options"] for override in overrides)}
-    headless = panel["type"] == "table" and {*seen.text.splitlines()} <= headers
-    return defaults["noValue"] in seen.text or "No data" in seen.text or headless
-
-
 @pytest.fixture(scope="module")
 def page(request, grafana_versions):
     """A tab with the stack's Grafana, which lets everybody look."""
@@ -95,7 +87,7 @@ def test_every_panel_shows_something(page, uid, theme):
         for number, wanted in specified.items():
             panel, title = seen[number], wanted["title"]
             where = f"{title} on a {screen}"
-            empty = is_empty(wanted, panel)
+            empty = dashboards.is_empty(wanted, panel.text)
             if (uid, number) in BY_CHANCE:
                 continue
             if (uid, number) in EMPTY:

@@ -43,6 +43,14 @@ def panels_of(dashboard: dict) -> Iterator[dict]:
             yield panel
 
 
+def is_empty(panel: dict, text: str) -> bool:
+    """Whether what is read in a panel says that there is nothing, or is a table without a row."""
+    defaults, overrides = panel["fieldConfig"]["defaults"], panel["fieldConfig"]["overrides"]
+    headers = {panel["title"], *(override["matcher"]["options"] for override in overrides)}
+    headless = panel["type"] == "table" and {*text.splitlines()} <= headers
+    return defaults["noValue"] in text or "No data" in text or headless
+
+
 def panels() -> Iterator[Query]:
     """The queries of all panels."""
     for uid, dashboard in shown().items():

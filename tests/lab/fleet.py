@@ -1,6 +1,6 @@
 """Synthetic hosts: what node_exporter would say of a fleet, on a quiet night or on a bad one.
 
-The same numbers as a history of series for a Prometheus of one's own, and as pages that a Prometheus scrapes.
+The numbers are those of a history for a Prometheus of one's own (:mod:`.history`), and of pages that a Prometheus scrapes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import http.server
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 GIB = 1 << 30
@@ -45,13 +45,40 @@ BAD = (
     ("HighDiskUsage", ("warning", "critical"), 3, 110, 0),
     ("DiskWillFillSoon", ("warning",), 3, 55, 0),
     ("TargetDown", ("warning",), 12, 12, 0),
+    ("RedisMemoryNearLimit", ("warning", "critical"), 3, 40, 0),
+    ("NginxConnectionsDropped", ("warning",), 6, 70, 0),
+    ("ProcessGroupRestarting", ("warning",), 4, 35, 0),
+    ("DatabaseIdleInTransaction", ("warning",), 2, 20, 0),
+    ("SlowEndpoint", ("warning",), 1, 45, 0),
     *(("HighCPUUsage", ("warning",), number, 170 - 9 * number, 5) for number in range(1, 17, 2)),
 )
 # Those whose condition is true, and not yet for long enough: minutes since when.
 PENDING = (("HighDiskUsage", ("warning", "critical"), 20, 5),)
-_PORTS = {"cadvisor": "8080", "api": "8000"}
-_SERVICES = {"TargetDown": "monitoring"}
-_ABOUT = {"HighDiskUsage": {"mountpoint": "/", "device": "/dev/sda1"}}
+# Of alerts that are not about the host alone: the service, the port of its exporter, and more labels.
+_SERVICES = {
+    "TargetDown": ("monitoring", 9100),
+    "RedisMemoryNearLimit": ("redis", 9121),
+    "NginxConnectionsDropped": ("nginx", 9113),
+    "ProcessGroupRestarting": ("processes", 9256),
+    "DatabaseIdleInTransaction": ("database", 9187),
+    "SlowEndpoint": ("api", 8000),
+}
+# Ports of exporters, with the name of the job of each.
+JOBS = {
+    8000: "api",
+    8080: "cadvisor",
+    9100: "node",
+    9113: "nginx_exporter",
+    9121: "redis_exporter",
+    9187: "postgres_exporter",
+    9256: "process_exporter",
+}
+_ABOUT = {
+    "HighDiskUsage": {"mountpoint": "/", "device": "/dev/sda1"},
+    "ProcessGroupRestarting": {"groupname": "celery@payments-reconciliation-nightly-batch"},
+    "DatabaseIdleInTransaction": {"datname": "shop", "state": "idle in transaction"},
+    "SlowEndpoint": {"handler": _ENDPOINTS[1][1]},
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +91,14 @@ class Fleet:
     hosts: int
     bad: bool = False
 
+    @staticmethod
+    def role(number: int) -> str:
+        """What a host is for."""
+        return _ROLES[number % len(_ROLES)]
+
     def name(self, number: int) -> str:
         """Name of a host in the inventory."""
-        role = _ROLES[number % len(_ROLES)]
+        role = self.role(number)
         return _LONG if number == 4 else f"{role}-{number // len(_ROLES) + 1:02d}{_DOMAINS.get(role, '')}"
 
     def target(self, number: int) -> dict[str, str]:
@@ -76,18 +108,18 @@ class Fleet:
             "job": "node",
             "instance": f"10.20.{number // 250}.{number % 250 + 1}:9100",
             "host": self.name(number),
-            "role": _ROLES[number % len(_ROLES)],
+            "role": self.role(number),
             "environment": environment,
         }
 
     def busy(self, number: int, at: float) -> float:
         """Share of a host's CPU that is in use: by day more than by night, each host a little differently."""
         if self.bad and number == 7:
-            return 0.82 if at > self._now(at) - 1800 else 0.3
+            return 0.82 if at > self.now(at) - 1800 else 0.3
         return 0.08 + 0.02 * (number % 7) + 0.05 * math.sin(at / 1700 + number)
 
     @staticmethod
-    def _now(at: float) -> float:
+    def now(at: float) -> float:
         """The bad night's trouble is half an hour old, whenever one looks."""
         return max(at, time.time())
 
@@ -165,12 +197,12 @@ class Fleet:
         """How long a CPU has been in use: the integral of :meth:`busy`."""
         whole = (0.08 + 0.02 * (number % 7)) * (at - 1_700_000_000) - 85 * math.cos(at / 1700 + number)
         if self.bad and number == 7:
-            since = self._now(at) - 1800
+            since = self.now(at) - 1800
             return 0.3 * (min(at, since) - 1_700_000_000) + 0.82 * max(0.0, at - since)
         return whole
 
     def _disks(self, number: int, at: float, since: float) -> Iterator[tuple[str, dict[str, str], float]]:
-        left = self._now(at) - at
+        left = self.now(at) - at
         root = 0.11 + left / 86400 if self.bad and number == 3 else 0.4 + 0.03 * (number % 10) - (at % 86400) / 4e6
         if self.bad and number == 20 and left <= 300:
             root = 0.13
@@ -206,7 +238,7 @@ class Fleet:
 
     def _network(self, number: int, since: float) -> Iterator[tuple[str, dict[str, str], float]]:
         for device, factor in (("eth0", 1.0), ("docker0", 0.1), ("lo", 0.2)):
-            labels, errors = {"device": device}, 3.0 if self.bad and number == 9 and device == "eth0" else 0.0
+            labels, errors = {"device": device}, 3.0 if self.bad and number in (3, 9) and device == "eth0" else 0.0
             for way, rate in (("receive", 3e5), ("transmit", 9e5)):
                 yield f"node_network_{way}_bytes_total", labels, round(rate * factor * (1 + number % 6) * since)
                 yield f"node_network_{way}_packets_total", labels, round(400 * factor * since)
@@ -229,7 +261,7 @@ class Fleet:
             used = memory * (1 + 0.04 * math.sin(at / 900 + number + place))
             # One of them was killed for memory a quarter of an hour ago.
             killed = self.bad and number == 3 and name == "shop-recommendation-worker-1"
-            again = self._now(at) - 900
+            again = self.now(at) - 900
             started = again if killed and at > again else 1_700_000_000 + 3600 * place
             yield "container_last_seen", labels, at
             yield "container_start_time_seconds", labels, started
@@ -243,7 +275,7 @@ class Fleet:
     def application(self, number: int, at: float) -> Iterator[tuple[str, dict[str, str], float]]:
         """What an instance of the application says of its requests: it runs where the role is api."""
         since, total, buckets = at - 1_700_000_000, 0.0, dict.fromkeys(BUCKETS, 0.0)
-        for method, handler, rate, mean in _ENDPOINTS if _ROLES[number % len(_ROLES)] == "api" else ():
+        for method, handler, rate, mean in _ENDPOINTS if self.role(number) == "api" else ():
             count, labels = rate * since, {"method": method, "handler": handler}
             total += count
             for status, share in (("2xx", 0.985), ("4xx", 0.012), ("5xx", 0.003)):
@@ -264,26 +296,31 @@ class Fleet:
 
     def down(self, number: int, at: float) -> bool:
         """Whether a host does not answer."""
-        return self.bad and number == 12 and at > self._now(at) - 900
+        return self.bad and number == 12 and at > self.now(at) - 900
 
     def alerts(self, at: float) -> Iterator[tuple[dict[str, str], float, float]]:
         """The alerts that there are at a time: labels, when each began, and when it was pending first."""
-        now = self._now(at)
+        now = self.now(at)
         for name, severities, number, ago, lasted in BAD if self.bad else ():
             began = now - ago * 60
             if number < self.hosts and began <= at and (not lasted or at < began + lasted * 60):
                 for severity in severities:
-                    labels = {"alertname": name, "severity": severity, "service": _SERVICES.get(name, "host")}
-                    yield {**self.target(number), **labels, **_ABOUT.get(name, {})}, began, began - 300
+                    yield self._alert(name, severity, number), began, began - 300
         for name, severities, number, ago in PENDING if self.bad else ():
             since = now - ago * 60
             for severity in severities if number < self.hosts and since <= at else ():
-                labels = {"alertname": name, "severity": severity, "service": _SERVICES.get(name, "host")}
-                yield {**self.target(number), **labels, **_ABOUT.get(name, {})}, math.inf, since
+                yield self._alert(name, severity, number), math.inf, since
         # What never fires: it was pending for a moment, again and again.
         if self.hosts > 2 and at % 1200 < 240:
             pending = {"alertname": "HighMemoryUsage", "severity": "critical", "service": "host"}
             yield {**self.target(2), **pending}, math.inf, at - at % 1200
+
+    def _alert(self, name: str, severity: str, number: int) -> dict[str, str]:
+        """The labels of an alert about a host."""
+        service, port = _SERVICES.get(name, ("host", 9100))
+        target = self.target(number)
+        about = {"job": JOBS[port], "instance": target["instance"].replace("9100", str(port)), **_ABOUT.get(name, {})}
+        return {**target, **about, "alertname": name, "severity": severity, "service": service}
 
     def recorded(self, number: int, at: float) -> Iterator[tuple[str, dict[str, str], float]]:
         """What the packs of rules record of a host."""
@@ -311,46 +348,6 @@ def line(name: str, labels: dict[str, str], value: float, at: float | None = Non
     """A sample in the text format."""
     inside = ",".join(f'{key}="{text}"' for key, text in labels.items() if text)
     return f"{name}{{{inside}}} {value!r}" + ("" if at is None else f" {at:.3f}") + "\n"
-
-
-def history(fleet: Fleet, until: float, seconds: int, every: int = 60) -> Iterator[str]:
-    """Lines of OpenMetrics: what a Prometheus would have recorded of the fleet, alerts and recording rules included."""
-    times = [until - seconds + step for step in range(0, seconds + 1, every)]
-    for number in range(fleet.hosts):
-        target = fleet.target(number)
-        for at in times:
-            down = fleet.down(number, at)
-            yield line("up", target, 0 if down else 1, at)
-            if down:
-                continue
-            yield line("scrape_duration_seconds", target, 0.03 + 0.001 * (number % 10), at)
-            yield line("scrape_samples_scraped", target, 900 + number, at)
-            yield line("scrape_samples_post_metric_relabeling", target, 900 + number, at)
-            yield line("scrape_series_added", target, 0, at)
-            for name, labels, value in (*fleet.samples(number, at), *fleet.recorded(number, at)):
-                yield line(name, {**target, **labels}, value, at)
-            for job, samples in (
-                ("cadvisor", list(fleet.containers(number, at))),
-                ("api", list(fleet.application(number, at))),
-            ):
-                other = {**target, "job": job, "instance": target["instance"].replace("9100", _PORTS[job])}
-                if samples:
-                    yield line("up", other, 1, at)
-                for name, labels, value in samples:
-                    yield line(name, {**other, **labels}, value, at)
-    yield from _alerts(fleet, times)
-    yield "# EOF\n"
-
-
-def _alerts(fleet: Fleet, times: Iterable[float]) -> Iterator[str]:
-    watchdog = {"alertname": "Watchdog", "severity": "none", "service": "monitoring"}
-    for at in times:
-        yield line("ALERTS", {**watchdog, "alertstate": "firing"}, 1, at)
-        yield line("ALERTS_FOR_STATE", watchdog, times[0], at)
-        for labels, began, pending in fleet.alerts(at):
-            state = "firing" if began <= at else "pending"
-            yield line("ALERTS", {**labels, "alertstate": state}, 1, at)
-            yield line("ALERTS_FOR_STATE", labels, pending, at)
 
 
 class _Exporter(http.server.BaseHTTPRequestHandler):

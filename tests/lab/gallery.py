@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import browser, dashboards, fleet, mirror
+from . import browser, dashboards, fleet, history, mirror
 from .common import ROOT, LabError, cache_dir, run, step
 
 FOLDER = ROOT / "build" / "gallery"
@@ -70,8 +70,7 @@ def gallery(
         release = mirror.unpack("prometheus", "new", folder, "prometheus", "promtool")
         written = folder / "history.om"
         with step(f"writing the history of {hosts.hosts} hosts"), open(written, "w", encoding="utf-8") as handle:
-            lines = list(fleet.history(hosts, until, seconds, every))
-            handle.writelines([*lines[:-1], extra, lines[-1]])
+            handle.writelines(history.lines(hosts, until, seconds, every, extra))
             handle.flush()
             run(
                 [

@@ -128,7 +128,7 @@ SPECIFIED = {
         6 Slowest endpoints (mean, top 10): bargauge 1
         7 Requests above 1 s by endpoint: bargauge 1
         8 Active database connections: timeseries 1
-        9 Availability (probes): stat 1
+        9 Availability (probes): table 1
         10 Instances down: stat 1
         11 Requests without errors: stat 1
         12 Firing alerts of the application: table 1
@@ -166,14 +166,14 @@ SPECIFIED = {
         4 Redis hit ratio: timeseries 1
         5 Redis clients and rejected connections: timeseries 2
         6 Redis evicted and expired keys: timeseries 2
-        7 NGINX: stat 1
+        7 NGINX: table 1
         8 NGINX requests per second: timeseries 1
         9 NGINX connections: timeseries 4
         10 NGINX dropped connections (5m): timeseries 1
         11 Groups of processes: table 7
         12 CPU by group (10 highest): timeseries 1
         13 Memory by group (10 highest): timeseries 1
-        14 Restarts by group (15m): timeseries 1
+        14 Restarts by group (15m, 10 highest): timeseries 1
     """,
     "mon-containers": """
         1 Containers, those in trouble first: table 8
@@ -514,9 +514,11 @@ NAMES = {
     "host": 300,
     "name": 190,
     "instance": 150,
-    "relname": 240,
+    "relname": 340,
+    "datname": 110,
+    "groupname": 330,
     "query": 340,
-    "receiver_name": 170,
+    "receiver_name": 290,
 }
 
 

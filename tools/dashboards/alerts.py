@@ -12,6 +12,7 @@ from .build import (
     NAME,
     NEUTRAL,
     NOTIFICATIONS,
+    SHORTER,
     SILENCES,
     SINCE,
     Column,
@@ -108,7 +109,9 @@ DASHBOARD = Dashboard(
             height=12,
             unit=SINCE,
             queries=(Query(alerts_now(_CHOSEN)),),
-            columns=alert_columns("host", "instance", "job", "mountpoint", "datname", "handler", "name", "backup"),
+            columns=alert_columns(
+                "host", "instance", "job", "mountpoint", "datname", "handler", "name", "groupname", "backup"
+            ),
             sort="Value",
             empty="No firing alerts",
             about="Alerts that fire now, the newest first; one that is a warning and critical at once is listed as critical."
@@ -213,10 +216,10 @@ DASHBOARD = Dashboard(
                 Query(_notified("alertmanager_notifications_failed_total")),
             ),
             columns=(
-                Column("receiver_name", "Receiver", least=180),
-                Column("integration", "By", 100),
                 Column("Value #A", "Sent", 55, "short", 0),
                 Column("Value #B", "Failed", 66, "short", 0, ((None, "transparent"), (1, "red"))),
+                Column("receiver_name", "Receiver", least=SHORTER),
+                Column("integration", "By", 100),
             ),
             sort="Value #A",
             empty="None, or no Alertmanager",

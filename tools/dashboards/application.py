@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from .build import (
+    ADDRESS,
     SINCE,
+    Column,
     Dashboard,
     Panel,
     Query,
@@ -281,16 +283,25 @@ DASHBOARD = Dashboard(
         Panel(
             id=9,
             title="Availability (probes)",
-            kind="stat",
+            kind="table",
             width=12,
             height=6,
             unit="percent",
-            decimals=2,
-            # The objective; the more severe one is ours.
-            thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99),
-            queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))", "{{instance}}"),),
+            queries=(Query("100 * avg by (instance) (avg_over_time(probe_success[$__range]))"),),
+            columns=(
+                # The objective; the more severe one is ours.
+                Column(
+                    "Value",
+                    "Available",
+                    100,
+                    decimals=2,
+                    thresholds=falling(bound("ErrorBudgetBurn", "critical", "objective"), 99, usual="transparent"),
+                ),
+                Column("instance", "Address", least=ADDRESS),
+            ),
+            sort="-Value",
             empty="No blackbox_exporter is scraped",
-            about="Share of successful probes of the blackbox exporter, in the time range.",
+            about="Share of successful probes of the blackbox exporter, in the time range, the lowest first.",
         ),
     ),
 )

@@ -293,8 +293,8 @@ def above(limit: float, color: str = "red", usual: str = "green") -> Steps:
 
 
 # Widths of columns in pixels: a letter takes 7.6 where a link makes it bold, and the cell 20 around it. A name of 46 letters, and one of
-# 40; the names of most alerts, and of the longest one.
-NAME, SHORTER, ALERT, ANY_ALERT = 370, 312, 255, 310
+# 40; an address that is probed, or a path, of 64; the names of most alerts, and of the longest one.
+NAME, SHORTER, ADDRESS, ALERT, ANY_ALERT = 370, 312, 490, 255, 310
 
 # Neither good nor bad.
 NEUTRAL: Steps = ((None, "blue"),)
@@ -441,9 +441,10 @@ def alert_columns(*labels: str) -> tuple[Column, ...]:
         "datname": "Database",
         "handler": "Endpoint",
         "name": "Container",
+        "groupname": "Group",
         "backup": "Backup",
     }
-    least = {"host": NAME, "instance": SHORTER, "handler": 220, "name": 220, "job": 200}
+    least = {"host": NAME, "instance": SHORTER, "handler": ADDRESS, "name": NAME, "groupname": NAME, "job": 200}
     return (
         Column("severity", "Severity", 80),
         Column("alertname", "Alert", ANY_ALERT, links=(_PANEL, Link("Runbook"), _RECEIVERS)),

@@ -27,13 +27,15 @@ _SERVER = 'job=~"$job", instance=~"$instance"'
 # Templates are not used, and background processes are in no database.
 _DATABASE = _SERVER + ', datname=~"$datname", datname!~"template.*|"'
 
+_DATNAME = Column("datname", "Database", least=NAME)
+_TABLE = Column("relname", "Table", least=NAME)
 _STATEMENT = "datname, user, queryid"
 # The value comes first: a phone shows no more than two columns. The text is there where the exporter may read it.
 _QUERY = (
     Column("query", "Query", least=NAME, inspected=True),
     Column("queryid", "Id", 205),
-    Column("datname", "Database", 145),
-    Column("user", "User", 145),
+    _DATNAME,
+    Column("user", "User", least=250),
 )
 _TEXTS = "topk by (queryid) (1, max by (queryid, query) (pg_stat_statements_query_id))"
 _HOW_TO_SEE = (
@@ -133,7 +135,7 @@ DASHBOARD = Dashboard(
             stack=True,
             queries=(
                 Query(f"sum by (state) (pg_stat_activity_count{{{_DATABASE}}})", "{{state}}"),
-                Query(f"max(pg_settings_max_connections{{{_SERVER}}})", "max_connections"),
+                Query(f"sum(pg_settings_max_connections{{{_SERVER}}})", "max_connections"),
             ),
             limit="^max_connections$",
             colors={
@@ -142,7 +144,7 @@ DASHBOARD = Dashboard(
                 "^idle in transaction": "orange",
                 "^max_connections$": "red",
             },
-            about="Connections by state, and the server's limit. Idle in transaction holds locks.",
+            about="Connections by state, and the limit of the selected servers together. Idle in transaction holds locks.",
         ),
         Panel(
             id=3,
@@ -178,7 +180,7 @@ DASHBOARD = Dashboard(
             id=5,
             title="Cache hit ratio",
             kind="timeseries",
-            width=8,
+            width=12,
             step=0.1,
             unit="percent",
             # The milder one is ours: at the other the alert fires.
@@ -191,29 +193,29 @@ DASHBOARD = Dashboard(
             about="Share of the blocks read from PostgreSQL's shared buffers instead of disk.",
         ),
         Panel(
+            id=7,
+            title="Database size",
+            kind="timeseries",
+            width=12,
+            unit="bytes",
+            queries=(Query(f"sum by (datname) (pg_database_size_bytes{{{_DATABASE}}})", "{{datname}}"),),
+            about="Disk space used by each database.",
+        ),
+        Panel(
             id=6,
             title="Table sizes (top 10)",
             kind="table",
-            width=8,
+            width=24,
             unit="bytes",
             decimals=1,
             queries=(Query(f"topk(10, {_tables('table')} + {_tables('index')})"),),
             columns=(
                 Column("Value", "Size", 100),
-                Column("relname", "Table", least=290),
-                Column("datname", "Database", 145),
+                _TABLE,
+                _DATNAME,
             ),
             empty="No tables or postgres_exporter",
             about="The largest tables with their indexes.",
-        ),
-        Panel(
-            id=7,
-            title="Database size",
-            kind="timeseries",
-            width=8,
-            unit="bytes",
-            queries=(Query(f"sum by (datname) (pg_database_size_bytes{{{_DATABASE}}})", "{{datname}}"),),
-            about="Disk space used by each database.",
         ),
         Panel(
             id=8,
@@ -358,7 +360,7 @@ DASHBOARD = Dashboard(
             id=19,
             title="Dead rows (top 10)",
             kind="table",
-            width=12,
+            width=24,
             unit="short",
             queries=(
                 Query(f"topk(10, {_rows('n_dead_tup')})"),
@@ -366,11 +368,11 @@ DASHBOARD = Dashboard(
                 Query(f"time() - ({_rows('last_autovacuum', 'max')} > 0)"),
             ),
             columns=(
-                Column("relname", "Table", least=290),
                 Column("Value #A", "Dead rows", 96, "short", 0),
+                _TABLE,
                 Column("Value #B", "Share", 60, "percent", 0),
                 Column("Value #C", "Autovacuum", 112, "s", 0),
-                Column("datname", "Database", least=145),
+                _DATNAME,
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",
@@ -381,7 +383,7 @@ DASHBOARD = Dashboard(
             id=20,
             title="Sequential scans (top 10)",
             kind="table",
-            width=12,
+            width=24,
             unit="short",
             queries=(
                 Query(f"topk(10, {_scans('seq_tup_read')})"),
@@ -389,11 +391,11 @@ DASHBOARD = Dashboard(
                 Query(_scans("idx_scan")),
             ),
             columns=(
-                Column("relname", "Table", least=290),
                 Column("Value #A", "Rows read", 96, "short", 0),
+                _TABLE,
                 Column("Value #B", "Scans", 66, "short", 0),
                 Column("Value #C", "By an index", 108, "short", 0),
-                Column("datname", "Database", least=145),
+                _DATNAME,
             ),
             sort="Value #A",
             empty="No tables or postgres_exporter",

@@ -5,7 +5,22 @@
 
 from __future__ import annotations
 
-from .build import NAME, Column, Dashboard, Link, Panel, Query, Row, Variable, above, bound, bounds, firing, rising, top
+from .build import (
+    NAME,
+    Column,
+    Dashboard,
+    Link,
+    Panel,
+    Query,
+    Row,
+    Variable,
+    above,
+    bound,
+    bounds,
+    firing,
+    rising,
+    top,
+)
 
 _CHOSEN = 'host=~"$host"'
 _HOST = Column(
@@ -77,8 +92,8 @@ DASHBOARD = Dashboard(
                 Query(_redis("master_link_up", "min")),
             ),
             columns=(
-                _HOST,
                 Column("Value #A", "State", 80, texts=_UP),
+                _HOST,
                 Column("Value #B", "Memory", 84, "bytes", 1),
                 Column(
                     "Value #C",
@@ -89,7 +104,7 @@ DASHBOARD = Dashboard(
                     rising(*bounds("RedisMemoryNearLimit"), usual="transparent"),
                 ),
                 Column("Value #D", "Clients", 90, "short", 0),
-                Column("Value #E", "Keys", 110, "short", 0),
+                Column("Value #E", "Keys", 110, "short"),
                 Column("Value #F", "Last snapshot", 120, texts={"0": ("failed", "red"), "1": ("ok", "green")}),
                 Column("Value #G", "Link to master", 120, texts=_UP),
             ),
@@ -142,6 +157,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="short",
+            latest=True,
             step=1,
             thresholds=above(bound("RedisRejectedConnections", "critical") + 1),
             queries=(
@@ -158,6 +174,7 @@ DASHBOARD = Dashboard(
             kind="timeseries",
             width=12,
             unit="ops",
+            latest=True,
             step=0.01,
             queries=(
                 Query(_rate("redis_evicted_keys_total"), "evicted {{host}}"),
@@ -170,20 +187,22 @@ DASHBOARD = Dashboard(
         Panel(
             id=7,
             title="NGINX",
-            kind="stat",
-            width=6,
+            kind="table",
+            width=12,
             unit="short",
-            queries=(Query(f"min by (host) (nginx_up{{{_CHOSEN}}})", _NAME),),
-            texts=_UP,
+            queries=(Query(f"min by (host) (nginx_up{{{_CHOSEN}}})"),),
+            columns=(Column("Value", "State", 80, texts=_UP), _HOST),
+            sort="-Value",
             empty=_NO_NGINX,
-            about="Whether nginx_exporter gets the status page. `curl -i` its URL on the host of the exporter.",
+            about="Whether nginx_exporter gets the status page, those that are down first. `curl -i` its URL on the host of the exporter.",
         ),
         Panel(
             id=8,
             title="NGINX requests per second",
             kind="timeseries",
-            width=6,
+            width=12,
             unit="reqps",
+            latest=True,
             step=0.01,
             queries=(Query(_rate("nginx_http_requests_total"), _NAME),),
             empty=_NO_NGINX,
@@ -193,8 +212,9 @@ DASHBOARD = Dashboard(
             id=9,
             title="NGINX connections",
             kind="timeseries",
-            width=6,
+            width=12,
             unit="short",
+            latest=True,
             step=1,
             queries=tuple(
                 Query(f"sum by (host) (nginx_connections_{state}{{{_CHOSEN}}})", f"{state} {_NAME}")
@@ -207,8 +227,9 @@ DASHBOARD = Dashboard(
             id=10,
             title="NGINX dropped connections (5m)",
             kind="timeseries",
-            width=6,
+            width=12,
             unit="short",
+            latest=True,
             step=1,
             thresholds=above(bound("NginxConnectionsDropped", "critical") + 1),
             queries=(Query(_DROPPED, _NAME),),
@@ -235,9 +256,9 @@ DASHBOARD = Dashboard(
                 ),
             ),
             columns=(
-                Column("groupname", "Group", least=150),
+                Column("Value #A", "Processes", 98, "short", 0, ((None, "red"), (1, "transparent"))),
+                Column("groupname", "Group", least=NAME),
                 _HOST,
-                Column("Value #A", "Processes", 98, "short", 0),
                 Column("Value #B", "CPU (cores)", 100, "short", 2),
                 Column("Value #C", "Memory", 84, "bytes", 1),
                 Column("Value #D", "Open files", 92, "short", 0),
@@ -253,7 +274,7 @@ DASHBOARD = Dashboard(
             id=12,
             title="CPU by group (10 highest)",
             kind="timeseries",
-            width=8,
+            width=24,
             unit="short",
             latest=True,
             step=0.001,
@@ -265,7 +286,7 @@ DASHBOARD = Dashboard(
             id=13,
             title="Memory by group (10 highest)",
             kind="timeseries",
-            width=8,
+            width=24,
             unit="bytes",
             latest=True,
             queries=(Query(top(_group("memory_bytes", more=', memtype="resident"')), _GROUP),),
@@ -274,13 +295,14 @@ DASHBOARD = Dashboard(
         ),
         Panel(
             id=14,
-            title="Restarts by group (15m)",
+            title="Restarts by group (15m, 10 highest)",
             kind="timeseries",
-            width=8,
+            width=24,
             unit="short",
+            latest=True,
             step=1,
             thresholds=above(bound("ProcessGroupRestarting", "warning") + 1, "orange"),
-            queries=(Query(_STARTED, _GROUP),),
+            queries=(Query(top(_STARTED), _GROUP),),
             empty=_NO_PROCESSES,
             about="How often the oldest process was replaced. `journalctl -u UNIT` says why it ended.",
         ),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from .build import (
+    ADDRESS,
     ALERT,
     AT_THE_END,
     FIRING,
@@ -159,6 +160,7 @@ _PANELS = {
             kind="timeseries",
             width=8,
             unit="bytes",
+            latest=True,
             queries=(
                 Query(named("prometheus_tsdb_storage_blocks_bytes"), "blocks {{name}}"),
                 Query(named("prometheus_tsdb_wal_storage_size_bytes"), "wal {{name}}"),
@@ -173,13 +175,16 @@ _PANELS = {
             title="Rule groups by share of their interval",
             kind="bargauge",
             width=12,
+            height=10,
             unit="percentunit",
             max=1,
+            tall=True,
             # Ours: at 1 evaluations are skipped.
             thresholds=rising(0.5, 1),
             queries=(
                 Query(
-                    "topk(10, prometheus_rule_group_last_duration_seconds / prometheus_rule_group_interval_seconds)",
+                    "topk(10, max by (rule_group)"
+                    " (prometheus_rule_group_last_duration_seconds / prometheus_rule_group_interval_seconds))",
                     "{{rule_group}}",
                 ),
             ),
@@ -191,6 +196,7 @@ _PANELS = {
             title="Rule evaluation failures",
             kind="timeseries",
             width=12,
+            height=10,
             unit="short",
             decimals=0,
             bars=True,
@@ -262,7 +268,7 @@ _PANELS = {
                     decimals=0,
                     thresholds=falling(*bounds("CertificateExpiresSoon"), usual="transparent"),
                 ),
-                Column("instance", "Certificate of", least=NAME),
+                Column("instance", "Certificate of", least=ADDRESS),
                 Column("host", "Host", least=NAME),
             ),
             sort="-Value",
@@ -319,12 +325,12 @@ _PANELS = {
                 Query("sum by (job) (sum_over_time(scrape_series_added[1h]))"),
             ),
             columns=(
-                Column("job", "Job", least=200),
+                Column("job", "Job", least=180),
                 Column("Value #B", "Targets", 74, "short", 0),
                 Column("Value #C", "Down", 55, "short", 0, above(1, usual="transparent")),
-                Column("Value #A", "Samples", 84, "short", 1),
-                Column("Value #E", "New series (1h)", 130, "short", 1),
-                Column("Value #D", "Slowest", 94, "s", 2),
+                Column("Value #A", "Samples", 80, "short"),
+                Column("Value #E", "New series (1h)", 130, "short"),
+                Column("Value #D", "Slowest", 80, "s"),
             ),
             sort="Value #A",
             empty="No targets",
@@ -367,11 +373,11 @@ _PANELS = {
                 for of in ("restored", "running")
             ),
             columns=(
-                Column("backup", "Backup", least=NAME),
-                Column("service", "Service", least=110),
+                Column("Value #A", "Restored", 84, "short", 0),
+                Column("Value #B", "Running then", 110, "short", 0),
+                Column("service", "Service", least=125),
                 Column("what", "Compared", least=150),
-                Column("Value #A", "Restored", 100, "short", 0),
-                Column("Value #B", "Running then", 120, "short", 0),
+                Column("backup", "Backup", least=NAME),
             ),
             empty="No restore was rehearsed",
             about="What restore_test.yml found in the restored services, and in the running ones at that time. Rules and dashboards may"
