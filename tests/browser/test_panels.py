@@ -44,10 +44,11 @@ BY_CHANCE = {
     ("mon-app", 12): "the application may fare well",
     ("mon-db", 12): "nobody may wait",
 }
-# Columns of tables that may be empty: the panel shows the others.
+# Queries that may return nothing, such as columns of tables: the panel shows the others.
 COLUMNS = {
     ("mon-fleet", 7, "G"): "others may make room on this machine's disk all the time",
     ("mon-fleet", 7, "I"): "the network may be free of errors",
+    ("mon-system", 31, "A"): "nothing may be read from the disk, as all is in memory",
     ("mon-db", 19, "C"): "a table that is new has not been vacuumed",
 }
 

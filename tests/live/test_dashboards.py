@@ -37,6 +37,10 @@ BY_CHANCE = {
     "mon-system 8 A": (_DISK, " > 0"),
     "mon-fleet 7 G": (_DISK, " > 0 < 90 * 86400"),
     "mon-fleet 7 I": _NETWORK,
+    "mon-system 31 A": (
+        "nothing may be read from the disk, as all is in memory",
+        ' / (rate(node_disk_reads_completed_total{job=~"$job", instance=~"$instance", device!~"loop.*|ram.*|sr.*|zram.*"}[$__rate_interval]) > 0)',
+    ),
     **{f"mon-system 32 {ref}": _NETWORK for ref in "ABCD"},
     "mon-system 36 A": ("all units may be well", " == 1"),
     "mon-alerts 11 A": (
