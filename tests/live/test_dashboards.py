@@ -39,7 +39,8 @@ BY_CHANCE = {
     "mon-fleet 7 I": _NETWORK,
     "mon-system 31 A": (
         "nothing may be read from the disk, as all is in memory",
-        ' / (rate(node_disk_reads_completed_total{job=~"$job", instance=~"$instance", device!~"loop.*|ram.*|sr.*|zram.*"}[$__rate_interval]) > 0)',
+        ' / (rate(node_disk_reads_completed_total{job=~"$job", instance=~"$instance",'
+        ' device!~"loop.*|ram.*|sr.*|zram.*"}[$__rate_interval]) > 0)',
     ),
     **{f"mon-system 32 {ref}": _NETWORK for ref in "ABCD"},
     "mon-system 36 A": ("all units may be well", " == 1"),
