@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import email.utils
 import json
 import re
 import time
@@ -50,14 +49,6 @@ def from_time(text):
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp() + float("0." + (digits or "0"))
 
 
-def date_of(text):
-    """The header ``Date`` of an answer in seconds since the epoch; None where it is none."""
-    try:
-        return email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        return None
-
-
 class Api:
     """One Alertmanager."""
 
@@ -89,7 +80,7 @@ class Api:
             reply = _client.send(method, self.url + path, body, self.access, self.timeout)
         except _client.AskError as error:
             raise ApiError("the request to Alertmanager at {0} failed: {1}".format(self.url, error)) from error
-        self._date = date_of(reply.headers.get("Date"))
+        self._date = _client.date_of(reply)
         if reply.status == 200:
             return reply.body
         raise ApiError(self._refusal(reply))

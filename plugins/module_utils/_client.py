@@ -10,6 +10,7 @@ Unlike ``open_url`` it follows no redirects (credentials stay with the server th
 from __future__ import annotations
 
 import base64
+import email.utils
 import http.client
 import json
 import re
@@ -43,6 +44,14 @@ class Reply(NamedTuple):
     headers: object
     body: bytes
     certificate: bytes | None = None
+
+
+def date_of(reply):
+    """The time of the server that answered, in seconds since the epoch; None where it does not say it."""
+    try:
+        return email.utils.parsedate_to_datetime(reply.headers.get("Date")).timestamp()
+    except (AttributeError, TypeError, ValueError, IndexError):
+        return None
 
 
 class AskError(Exception):

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import contextlib
-import email.utils
 import json
 from urllib.parse import quote, urlsplit
 
 from ansible_collections.vigil.monitoring.plugins.module_utils import (
+    _client,
     _duration,
     _prometheus_delivery,
     _prometheus_discovery,
@@ -62,7 +62,7 @@ class PrometheusServer:
         :param page: its metrics, a :class:`_exposition.Page`.
         :param reply: the answer that they came in.
         """
-        now = _date(reply)
+        now = _client.date_of(reply)
         loaded = loaded_at(page, now)
         age = None if loaded is None or now is None else max(0.0, now - loaded)
         yield self._check_targets(page, loaded)
@@ -222,7 +222,7 @@ class PrometheusCatchUp:
         """
         targets = _targets.parse(self.check.get(TARGETS))
         expect = expected(self.given)
-        yield check_scraped(targets, expect, loaded_at(page, _date(reply)))
+        yield check_scraped(targets, expect, loaded_at(page, _client.date_of(reply)))
         if not self.given.get("agent"):
             yield check_evaluated(data_of(self.check.get(RULES)))
 
@@ -269,14 +269,6 @@ def check_evaluated(data):
         return GOOD
     text = "it has not evaluated {0} rule group{1} yet".format(len(waiting), "s" if waiting[1:] else "")
     return Finding(WAIT, text, max(waiting) + DISCOVERY)
-
-
-def _date(reply):
-    """The time of the server that answered, in seconds since the epoch; None where it does not say it."""
-    try:
-        return email.utils.parsedate_to_datetime(reply.headers.get("Date")).timestamp()
-    except (AttributeError, TypeError, ValueError, IndexError):
-        return None
 
 
 def data_of(payload):

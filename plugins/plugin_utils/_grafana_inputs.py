@@ -8,6 +8,7 @@ from __future__ import annotations
 import posixpath
 import re
 
+from ansible_collections.vigil.monitoring.plugins.module_utils._grafana_access import one_login
 from ansible_collections.vigil.monitoring.plugins.plugin_utils import _grafana, _grafana_ini
 from ansible_collections.vigil.monitoring.plugins.plugin_utils._problems import Doubt, Problem, shown, unknown_key
 
@@ -218,7 +219,7 @@ def _check_people(values, administrator="admin"):
     :param administrator: login of the server's administrator.
     """
     for number, user in enumerate(values["grafana_org_users"] or []):
-        if str(user.get("login")).lower() == administrator.lower():
+        if one_login(user.get("login"), administrator):
             where = "grafana_org_users[{0}].login".format(number)
             yield Problem(where, "is the administrator's", "leave it out: grafana_security has its password")
     for name, keys in _PEOPLE.items():
